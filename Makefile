@@ -1,0 +1,25 @@
+# Each target is what a person would type; .venv is made, and remade when the dependencies change.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test lint bench
+
+quickstart: .venv/installed
+	$(BIN)/rnnbench run quickstart
+
+test: .venv/installed lint
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.harness
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,133 @@
+"""The steps of training, validation and test on an objective: losses and metrics accumulated, logged once per epoch."""
+
+from typing import Any, Literal, cast
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, MetricCollection
+
+from rnnbench.architectures.optimisation import make_optimizer, make_schedule
+from rnnbench.batch import Batch
+from rnnbench.objectives import Objective
+
+Stage = Literal["val", "test"]
+
+
+class ObjectiveSteps(LightningModule):
+    """What any module trained on an `Objective` does; subclasses build `objective` and say how to predict.
+
+    Logs `train/loss` (mean since it was last logged), and for `val` and `test` the loss, the same under the objective's
+    own name for it, and the objective's metrics. Nothing is logged per step: a log call costs more than a small step.
+    """
+
+    objective: Objective
+    train_loss: tuple[Tensor, Tensor]
+    """Sum and number of terms since the training loss was last logged."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the running hook on the module some forty times a step; torch checks each for parameters."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def set_objective(self, objective: Objective) -> None:
+        """Install the head and fresh metrics."""
+        self.objective = objective
+        self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
+        self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss of a batch; over several processes, of all their shares of it together."""
+        summed, count = self._loss(self(batch[0], batch[2]), batch)
+        for total, term in zip(self.train_loss, (summed.detach(), count), strict=True):
+            total += term
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        if world > 1:  # gradients are averaged over processes: weigh each share by its number of terms
+            dist.all_reduce(count)
+        return summed * world / count.clamp(min=1)
+
+    def on_fit_start(self) -> None:
+        """Begin to add up the training loss."""
+        self.train_loss = (torch.zeros((), device=self.device), torch.zeros((), device=self.device))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulate loss and metrics on the validation part."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accumulate loss and metrics on the test part."""
+        self._evaluate("test", batch)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the training loss."""
+        self._log_train_loss()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the training loss so far beside the validation scores."""
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self._log_train_loss()
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self._log_scores("test")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, and the schedule if there is one."""
+        p: Any = self.hparams
+        fused = (
+            self.trainer.precision != "16-mixed"
+        )  # a fused step unscales by itself: clipping would see scaled gradients
+        optimizer = make_optimizer(p.optimizer, self.parameters(), p.learning_rate, p.weight_decay, p.momentum, fused)
+        if p.schedule == "constant" and not p.warmup_steps:
+            return optimizer
+        total = self.trainer.estimated_stepping_batches if p.schedule != "constant" else float("inf")
+        scheduler = make_schedule(optimizer, p.schedule, p.warmup_steps, total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the module's own `clip_value`, then `clip_norm`; then by whatever the Trainer was told."""
+        p: Any = self.hparams
+        if p.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters(), p.clip_value)
+        if p.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def _loss(self, predictions: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
+        return summed, count.to(summed.dtype)
+
+    def _evaluate(self, stage: Stage, batch: Batch) -> None:
+        predictions = self(batch[0], batch[2])
+        summed, count = self._loss(predictions, batch)
+        cast(MeanMetric, self.losses[stage]).update(summed / count.clamp(min=1), count)
+        targets = self.objective.known_targets(batch[1], batch[2])
+        cast(MetricCollection, self.metrics[stage]).update(*self.objective.scored(predictions, targets))
+
+    def _log_train_loss(self) -> None:
+        summed, count = (float(total) for total in self.train_loss)
+        if count:
+            self.log("train/loss", summed / count, sync_dist=True)
+            for total in self.train_loss:
+                total.zero_()
+
+    def _log_scores(self, stage: Stage) -> None:
+        loss, metrics = cast(MeanMetric, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
+        scores: dict[str, Any] = {"loss": loss.compute(), **metrics.compute()}
+        scores[self.objective.loss_name] = scores["loss"]
+        # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
+        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
+        loss.reset()
+        metrics.reset()

@@ -1,0 +1,34 @@
+"""The board in files: `leaderboard/README.md`."""
+
+from pathlib import Path
+
+from rnnbench.board.render import markdown
+from rnnbench.board.states import cells_on_record
+from rnnbench.board.table import Table, make_table
+from rnnbench.files import write_whole
+from rnnbench.record import RecordStore
+
+HEAD = """# Leaderboard
+
+Made from the files in `records/` by `rnnbench board`; do not edit. A record says what was run, on which data, by which
+code and on which machine. Six states: *done* (a score), *failed*, *infeasible* (cannot be run by its nature),
+*running*, *missing*, *stale* (its card, data or code has changed since).
+
+"""
+
+
+def whole_board(leaderboard: Path) -> tuple[Table, list[str]]:
+    """The table of all records of a leaderboard, and a sentence for each file that is none."""
+    records, problems = RecordStore(leaderboard).read()
+    return make_table(cells_on_record(records)), problems
+
+
+def write_page(leaderboard: Path, table: Table) -> Path:
+    """Write the Markdown page.
+
+    Raises:
+        RnnbenchError: it cannot be written.
+    """
+    path = leaderboard / "README.md"
+    write_whole(path, HEAD + (markdown(table) if table.rows else "No records yet.\n"))
+    return path

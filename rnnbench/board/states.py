@@ -1,0 +1,85 @@
+"""The six states of a cell: done, failed, infeasible, running, missing, stale."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnbench.card import TaskCard
+from rnnbench.fingerprint import digest
+from rnnbench.record import Record
+from rnnbench.resources import catalogue
+from rnnbench.spec import RunSpec
+
+State = Literal["done", "failed", "infeasible", "running", "missing", "stale"]
+STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing", "stale")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid or of the board: its state, why, and its record if there is one."""
+
+    spec: RunSpec
+    state: State
+    reason: str = ""
+    record: Record | None = None
+
+
+@dataclass(frozen=True)
+class Present:
+    """What records are held against: the cards as they are now, and the data of the latest run on each."""
+
+    cards: Mapping[str, str]
+    data: Mapping[str, str]
+
+    @classmethod
+    def beside(cls, records: Collection[Record]) -> "Present":
+        """The present state of everything that `records` name."""
+        done = sorted((record for record in records if record.status == "done"), key=lambda record: record.started)
+        data = {record.spec.task.fingerprint: record.data_fingerprint for record in done}
+        known = set(catalogue("task")) & {record.spec.task.name for record in records}
+        return cls({name: TaskCard.load(name).fingerprint for name in known}, data)
+
+    def why_stale(self, record: Record) -> str:
+        """What has changed under a record since it was made, or nothing. A card that is not ours cannot be compared."""
+        task = record.spec.task
+        if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
+            return "its card has changed"
+        if record.data_fingerprint and self.data.get(task.fingerprint) != record.data_fingerprint:
+            return "its data has changed"
+        changed = record.changed_code()
+        return f"code has changed: {', '.join(changed)}" if changed else ""
+
+    def cell(self, record: Record) -> Cell:
+        """The cell of a record."""
+        why = self.why_stale(record)
+        return Cell(record.spec, "stale" if why else record.status, why or record.reason, record)
+
+
+def cells_of(specs: Iterable[RunSpec], records: Mapping[str, Record], running: Collection[str] = ()) -> list[Cell]:
+    """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
+    present = Present.beside(records.values())
+    older = {_place(record.spec): record for record in records.values()}
+    cells = []
+    for spec in specs:
+        if spec.id in running:
+            cells.append(Cell(spec, "running"))
+        elif record := records.get(spec.id):
+            cells.append(present.cell(record))
+        elif record := older.get(_place(spec)):
+            cells.append(Cell(spec, "stale", "its card has changed", record))
+        else:
+            cells.append(Cell(spec, "missing"))
+    return cells
+
+
+def cells_on_record(records: Mapping[str, Record]) -> list[Cell]:
+    """The cells of all records, whatever grid they come from."""
+    present = Present.beside(records.values())
+    return [present.cell(record) for record in records.values()]
+
+
+def _place(spec: RunSpec) -> str:
+    """What stays the same when a card or its data change: everything that is asked of the run itself."""
+    model, batch_size = spec.architecture, spec.task.data.init_args.get("batch_size")
+    budget = spec.budget.model_dump(exclude_none=True)
+    return digest([spec.task.name, batch_size, model.name, model.class_path, model.init_args, spec.seed, budget])

@@ -1,0 +1,134 @@
+"""Cards: what a task is, and what a named architecture is."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.fingerprint import digest
+from rnnbench.resources import find
+from rnnbench.strict import Arguments, Strict, read_yaml
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+Direction = Literal["minimise", "maximise"]
+
+
+class ClassSpec(Strict):
+    """A class and the arguments to construct it with."""
+
+    class_path: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
+    init_args: Arguments = {}
+
+
+class Budget(Strict):
+    """When training ends: at whichever of these comes first.
+
+    Args:
+        steps: optimiser steps.
+        epochs: passes over the training part.
+        minutes: of training (a run is then not reproducible).
+        patience: validations in a row without a better score.
+        validate_every: optimiser steps between two validations; by default ten validations in `steps`, or one an epoch.
+    """
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    patience: int | None = Field(None, ge=1)
+    validate_every: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.steps is self.epochs is self.minutes is self.patience is None:
+            raise ValueError("never ends: give at least one of steps, epochs, minutes, patience")
+        return self
+
+
+class Chance(Strict):
+    """The score of the simplest reference, and what that is."""
+
+    value: float
+    of: str
+
+
+class TaskCard(Strict):
+    """One task: `tasks/<name>/task.yaml`.
+
+    Args:
+        name: of the task and of its folder.
+        version: raised whenever scores before and after are not comparable.
+        title: a few words.
+        summary: one line.
+        group: tasks that are shown together.
+        kind: `real` data or `synthetic`.
+        objective: as the data module declares it.
+        data: the LightningDataModule.
+        metric: what ranks, by the name under which the objective logs it.
+        direction: which way is better.
+        chance: the reference printed beside the scores.
+        ceiling: best score possible, if known.
+        budget: unless a grid says otherwise.
+        source: where the data comes from.
+        licence: of the data.
+        references: papers that define the task.
+    """
+
+    name: Name
+    version: int = Field(ge=1)
+    title: str
+    summary: str
+    group: str
+    kind: Literal["real", "synthetic"]
+    objective: str
+    data: ClassSpec
+    metric: str
+    direction: Direction
+    chance: Chance
+    ceiling: float | None = None
+    budget: Budget
+    source: str
+    licence: str
+    references: list[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of whatever changes the meaning of a score."""
+        data = {name: value for name, value in self.data.init_args.items() if name != "batch_size"}
+        return digest([self.version, self.objective, self.data.class_path, data, self.metric, self.direction])
+
+    @classmethod
+    def load(cls, name: str, where: str = "") -> Self:
+        """The card of that name, or in that folder.
+
+        Raises:
+            RnnbenchError: there is none, or something in it is wrong.
+        """
+        path = find("task", name, where)
+        card = cls.read(read_yaml(path), str(path))
+        if card.name != path.resolve().parent.name:
+            raise RnnbenchError(f"{path}: name is {card.name!r}, but the folder is {path.resolve().parent.name!r}")
+        return card
+
+
+class ArchitectureCard(ClassSpec):
+    """A named point: `configs/architectures/<name>.yaml`, with one line that says what it is."""
+
+    summary: str
+    init_args: Arguments = {}
+
+    @classmethod
+    def load(cls, name: str, where: str = "") -> tuple[str, Self]:
+        """Name and content of the architecture of that name, or in that file.
+
+        Raises:
+            RnnbenchError: there is none, or something in it is wrong.
+        """
+        path = find("architecture", name, where)
+        return path.stem, cls.read(read_yaml(path), str(path))
+
+
+def summary_of(path: Path) -> str:
+    """The `summary` in a card's file."""
+    content = read_yaml(path)
+    return str(content.get("summary", "")) if isinstance(content, dict) else ""

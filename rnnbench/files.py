@@ -1,0 +1,80 @@
+"""Where things lie on disk, and writing them whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from rnnbench.errors import RnnbenchError
+
+CACHE_VARIABLE = "RNNBENCH_CACHE"
+CACHE = f"the cache (set {CACHE_VARIABLE} to move it)"
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder in the user's cache (`RNNBENCH_CACHE` if set, else the platform's place), made if absent.
+
+    Raises:
+        RnnbenchError: it cannot be made. (One that is there may be read-only, as long as nothing is missing from it.)
+    """
+    folder = Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("rnnbench", appauthor=False)).joinpath(*parts)
+    with writing(folder, CACHE):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Turns whatever the system says against writing `path` into a sentence for a person.
+
+    Raises:
+        RnnbenchError: no permission, disk full, …
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RnnbenchError(f"cannot write to {path}, {what}: {error.strerror or error}") from error
+
+
+def writable_folder(folder: Path, what: str) -> Path:
+    """`folder`, made if absent.
+
+    Raises:
+        RnnbenchError: it cannot be made or written to.
+    """
+    with writing(folder, what):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+    return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` so that a reader, or a crash at any moment, sees the old content or the new, never a part.
+
+    Raises:
+        RnnbenchError: no permission, disk full, …; the old content is untouched.
+    """
+    with writing(path.parent, "the folder of a file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RnnbenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def remove_leftovers(folder: Path, prefix: str) -> None:
+    """Remove temporary folders that a killed process left; call it while holding the lock under which they are made."""
+    for left in folder.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)

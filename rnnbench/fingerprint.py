@@ -1,0 +1,75 @@
+"""Hashes that say whether something is still the same: canonical JSON, and source code without its comments."""
+
+import ast
+import hashlib
+import io
+import json
+import sys
+import tokenize
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def digest(content: Any, length: int = 16) -> str:
+    """Hex digest of JSON-like content; neither the order of keys nor `1.0` for `1` changes it."""
+    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _canonical(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _canonical(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_canonical(value) for value in content]
+    if isinstance(content, float) and content.is_integer():
+        return int(content)
+    return content
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest of a module's source without comments, docstrings and blank lines; `absent` if there is no such file.
+
+    The module is found without importing it or its parents, so that a board can be drawn without torch.
+    """
+    path = source_file(module)
+    if path is None:
+        return "absent"
+    try:
+        return hashlib.sha256(_essence(path.read_text("utf-8")).encode()).hexdigest()[:16]
+    except (OSError, ValueError, SyntaxError, tokenize.TokenError):
+        return "unreadable"
+
+
+def source_file(module: str) -> Path | None:
+    """The file that holds `module`, or None."""
+    top, *rest = module.split(".")
+    loaded = sys.modules.get(top)
+    origin = getattr(loaded, "__file__", None) if loaded else _origin(top)
+    if not origin:
+        return None
+    base = Path(origin).parent.joinpath(*rest) if Path(origin).name == "__init__.py" else Path(origin).with_suffix("")
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _origin(top: str) -> str | None:
+    try:
+        return getattr(find_spec(top), "origin", None)
+    except ValueError:  # a module without a spec, or no name at all
+        return None
+
+
+def _essence(source: str) -> str:
+    """The lines of `source` that run. Line numbers of docstrings and comments are the same in every Python version."""
+    lines: list[str] = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                lines[number - 1] = ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        row, column = token.start
+        if token.type == tokenize.COMMENT:
+            lines[row - 1] = lines[row - 1][:column]
+    return "\n".join(line.rstrip() for line in lines if line.strip())

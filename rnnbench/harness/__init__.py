@@ -1,0 +1,1 @@
+"""The harness: grids of runs, each in its own process, recorded one by one."""

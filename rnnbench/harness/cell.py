@@ -1,0 +1,123 @@
+"""One run, from its spec to its record."""
+
+import gc
+import math
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, seed_everything
+
+from rnnbench.errors import Diverged, Infeasible, RnnbenchError
+from rnnbench.harness.classes import make_data, make_model
+from rnnbench.harness.environment import code_of, environment, peak_memory
+from rnnbench.harness.job import Job, Progress, not_done
+from rnnbench.harness.reporter import Reporter
+from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
+from rnnbench.record import Cost, Record
+
+
+def run(job: Job, report: Callable[[Progress], None]) -> Record:
+    """Run a job; whatever happens, the outcome is a record."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
+            warnings.filterwarnings("ignore", ".*smaller than the logging interval")  # nothing is logged per step
+            return _run(job, report, started)
+    except SystemExit as error:
+        if isinstance(
+            error.__context__, KeyboardInterrupt
+        ):  # Lightning makes an exit of an interrupt, and ignores others
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        return not_done(job, "failed", f"the run called exit({error.code})", started)
+    except Infeasible as error:
+        return not_done(job, "infeasible", str(error), started)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        traceback.print_exc()
+        return not_done(job, "failed", f"out of memory: {error}", started)
+    except RnnbenchError as error:
+        return not_done(job, "failed", str(error), started)
+    except Exception as error:  # noqa: BLE001  # whatever a third party's class does is this run's failure only
+        traceback.print_exc()
+        memory = "alloc_cpu.cpp" in str(error)  # torch's CPU allocator raises a plain RuntimeError
+        return not_done(job, "failed", f"{'out of memory: ' if memory else ''}{type(error).__name__}: {error}", started)
+    finally:
+        gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
+
+
+def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
+    begin, spec = time.perf_counter(), job.spec
+    report(Progress("data"))
+    data = make_data(spec)
+    data.prepare_data()
+    seed_everything(spec.seed, verbose=False)
+    model = make_model(spec, **data.facts())
+    reporter, best = Reporter(spec, report), BestCheckpoint(job)
+    trainer = make_trainer(job, [reporter, best])
+    trainer.fit(model, data)
+    steps, epochs = trainer.global_step, trainer.current_epoch
+    if not (checkpoint := best.best_model_path):  # the budget ended before the first validation
+        trainer.validate(model, data, verbose=False)
+        checkpoint = str(best.path)
+        trainer.save_checkpoint(checkpoint, weights_only=True)
+    scores = _test(trainer, model, data, checkpoint, report)
+    close_loggers(trainer.loggers)
+    chosen = torch.load(checkpoint, weights_only=True)["global_step"]
+    device = trainer.strategy.root_device
+    about = data.about()
+    return Record(
+        schema_version=1,
+        id=spec.id,
+        spec=spec,
+        status="done",
+        started=started,
+        score=scores[spec.task.metric],
+        scores=scores,
+        validation=reporter.validations[chosen],
+        best_step=chosen,
+        curve=reporter.curve,
+        baseline=about["baseline"],
+        baseline_scores=about["baseline_scores"],
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        cost=Cost(
+            train_seconds=round(reporter.train_seconds, 3),
+            total_seconds=round(time.perf_counter() - begin, 3),
+            steps=steps,
+            epochs=epochs,
+            peak_memory_bytes=peak_memory(device),
+        ),
+        backend=backend_of(model),
+        data_fingerprint=about["fingerprint"],
+        code=code_of(spec, model, data),
+        environment=environment(device),
+    )
+
+
+def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, report: Any) -> dict[str, float]:
+    """Test scores of a checkpoint; the only place where the test part is read.
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    report(Progress("test", trainer.global_step, 1.0))
+    logged = trainer.test(model, data, ckpt_path=checkpoint, weights_only=True, verbose=False)[0]
+    scores = {name.removeprefix("test/"): float(value) for name, value in logged.items()}
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise Diverged(f"diverged: test {name} is {value}")
+    return scores
+
+
+def backend_of(model: LightningModule) -> str:
+    """What computes the recurrence: the module's own word, else torch's layer under it, else its class."""
+    if own := getattr(model, "backend", None):
+        return str(own)
+    bases = type(getattr(model, "layer", model)).__mro__
+    return next((f"torch.nn.{base.__name__}" for base in bases if base.__module__ == "torch.nn.modules.rnn"), "other")

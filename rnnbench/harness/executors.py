@@ -1,0 +1,34 @@
+"""Executors: `run(jobs)` yields a record for each job as it ends. The same records from each."""
+
+from collections.abc import Generator, Sequence
+from typing import Protocol
+
+from rnnbench.harness.inline import InlineExecutor
+from rnnbench.harness.job import Job, Watcher
+from rnnbench.harness.local import LocalExecutor
+from rnnbench.record import Record
+from rnnbench.spec import ExecutorSettings, GridSpec, LocalSettings, RunSpec
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere."""
+
+    def check(self, specs: Sequence[RunSpec]) -> None:
+        """Check all runs before any is started.
+
+        Raises:
+            RnnbenchError: something is wrong with one.
+        """
+        ...
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher) -> Generator[Record, None, None]:
+        """Run all jobs; a record for each as it ends, whatever its end."""
+        ...
+
+
+def make_executor(settings: GridSpec) -> Executor:
+    """The executor a grid asks for."""
+    chosen = settings.executor
+    if isinstance(chosen, ExecutorSettings):
+        return InlineExecutor() if chosen.local is None else LocalExecutor(chosen.local)
+    return InlineExecutor() if chosen == "inline" else LocalExecutor(LocalSettings())

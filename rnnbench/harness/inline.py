@@ -1,0 +1,63 @@
+"""All runs in this process, one after the other: slow, but a debugger sees everything."""
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+from rnnbench.harness.job import Job, Watcher
+from rnnbench.record import Record
+from rnnbench.spec import RunSpec
+
+
+class InlineExecutor:
+    """Runs jobs here, with one thread, as a worker would."""
+
+    def check(self, specs: Sequence[RunSpec]) -> None:
+        """Check all runs before any is started."""
+        from rnnbench.harness.classes import check
+
+        check(specs)
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher) -> Generator[Record, None, None]:
+        """Run all jobs in order."""
+        from rnnbench.harness.cell import run
+
+        for job in jobs:
+            watcher.started(job.spec, "inline")
+            job.folder.mkdir(parents=True, exist_ok=True)
+            with _one_thread(), _printing_to(job):
+                record = run(job, lambda progress, job=job: watcher.progress(job.spec, progress))  # type: ignore[misc]
+            watcher.finished(record)
+            yield record
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _printing_to(job: Job) -> Iterator[None]:
+    """What Python code prints or logs goes to the job's log; Lightning's handlers keep the stream they began with."""
+    names = ("lightning", "lightning.pytorch", "lightning.fabric")
+    handlers = [
+        handler
+        for name in names
+        for handler in logging.getLogger(name).handlers
+        if isinstance(handler, logging.StreamHandler)
+    ]
+    with job.log.open("w", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        before = [handler.setStream(log) for handler in handlers]
+        try:
+            yield
+        finally:
+            for handler, stream in zip(handlers, before, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)

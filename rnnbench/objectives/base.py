@@ -1,0 +1,97 @@
+"""The contract of an objective."""
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from typing import ClassVar, TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from rnnbench.errors import RnnbenchError, unknown
+
+
+class Objective(nn.Module, ABC):
+    """Head, loss and metrics over the hidden states of a recurrent stack.
+
+    `causal` says that step t may only use inputs up to t, so that a bidirectional stack would read the answer;
+    `per_step` that there is one prediction for each step instead of one for the sequence; `unknown` is the target of
+    what is not scored; `loss_name` is the field's name of the loss as it is logged.
+
+    Args:
+        state_size: features of one direction's hidden state, H.
+        directions: 1, or 2 for a bidirectional stack.
+        output_size: classes or channels to predict.
+    """
+
+    causal: ClassVar[bool] = False
+    per_step: ClassVar[bool] = False
+    unknown: ClassVar[float]
+    loss_name: ClassVar[str]
+
+    def __init__(self, state_size: int, directions: int, output_size: int) -> None:
+        super().__init__()
+        self.state_size, self.directions, self.output_size = state_size, directions, output_size
+        self.head = nn.Linear(state_size * directions, output_size)
+
+    def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Predictions `[B, T, O]` (per step) or `[B, O]` from hidden states `[B, T, D·H]`."""
+        states = hidden if self.per_step else self.last_state(hidden, lengths)
+        return self.head(states)  # type: ignore[no-any-return]
+
+    def last_state(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
+        """The last state of each direction, `[B, D·H]`: forwards at the true last step, backwards at the first."""
+        if lengths is None:
+            forwards = hidden[:, -1, : self.state_size]
+        else:
+            rows = torch.arange(hidden.shape[0], device=hidden.device)
+            forwards = hidden[rows, lengths - 1, : self.state_size]
+        if self.directions == 1:
+            return forwards
+        return torch.cat([forwards, hidden[:, 0, self.state_size :]], dim=-1)
+
+    def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """`targets` with `unknown` written over every step beyond its sequence's length."""
+        if not self.per_step or lengths is None:
+            return targets
+        beyond = torch.arange(targets.shape[1], device=targets.device) >= lengths.unsqueeze(1)
+        return targets.masked_fill(beyond.reshape(*beyond.shape, *[1] * (targets.dim() - 2)), self.unknown)
+
+    @abstractmethod
+    def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss summed over all known targets, and their number: so a mean is right over any split of a batch."""
+
+    @abstractmethod
+    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Pairs `[N, O]`, `[N]` (classes) or `[N]`, `[N]` (values) of all known targets, for the metrics."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Fresh metrics, updated with scored pairs."""
+
+
+def find_objective(name: str) -> type[Objective]:
+    """The objective of that name (`classification`), or of that import path (`package.module.Class`).
+
+    Raises:
+        RnnbenchError: there is none.
+    """
+    from rnnbench import objectives
+
+    own = {cls.__name__.lower(): cls for cls in vars(objectives).values() if _is_objective(cls)}
+    if name in own:
+        return own[name]
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise unknown("objective", name, own)
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RnnbenchError(f"objective {name!r} cannot be imported: {error}") from error
+    if not _is_objective(found):
+        raise RnnbenchError(f"objective {name!r} is not a subclass of rnnbench.objectives.Objective")
+    return found
+
+
+def _is_objective(thing: object) -> TypeGuard[type[Objective]]:
+    return isinstance(thing, type) and issubclass(thing, Objective) and thing is not Objective

@@ -1,0 +1,40 @@
+"""Real values: one vector for a sequence, or the next one at each step."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+
+from rnnbench.objectives.base import Objective
+
+
+class Regression(Objective):
+    """One real vector for the whole sequence: targets `[B, O]`, NaN where unknown.
+
+    Loss: mean squared error. Metrics: mean absolute error and root mean squared error, in the unit of the targets.
+    """
+
+    unknown = float("nan")
+    loss_name = "mse"
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error over known targets, summed, and their number."""
+        known = ~targets.isnan()
+        return torch.where(known, predictions - targets, 0.0).square().sum(), known.sum()
+
+    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Values `[N]` and `[N]` of known targets."""
+        known = ~targets.isnan()
+        return predictions[known], targets[known]
+
+    def metrics(self) -> MetricCollection:
+        """Mean absolute error and root mean squared error."""
+        return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False)})
+
+
+class Forecast(Regression):
+    """The next values at each step: targets `[B, T, O]`, NaN where nothing was measured. Causal."""
+
+    causal: ClassVar[bool] = True
+    per_step: ClassVar[bool] = True

@@ -1,0 +1,180 @@
+"""Records: one run's self-defining row, and the folder they are kept in."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.files import write_whole
+from rnnbench.fingerprint import code_digest
+from rnnbench.spec import RunSpec
+from rnnbench.strict import Strict, read_json
+
+
+class Cost(Strict):
+    """What a run took. Seconds are of wall-clock time; training without validation, test, start and data."""
+
+    train_seconds: float = Field(ge=0)
+    total_seconds: float = Field(ge=0)
+    steps: int = Field(ge=0)
+    epochs: int = Field(ge=0)
+    peak_memory_bytes: int = Field(ge=0)
+
+
+class Environment(Strict):
+    """Where a run ran."""
+
+    python: str
+    torch: str
+    lightning: str
+    rnnbench: str
+    platform: str
+    processor: str
+    device: str
+    threads: int
+
+
+class Point(Strict):
+    """The learning curve at one validation."""
+
+    step: int
+    train_loss: float | None
+    score: float
+
+
+class Record(Strict):
+    """The outcome of one run. `id` is that of the spec; `score` is the card's metric on the test part.
+
+    Args:
+        schema_version: of this format.
+        id: of the run.
+        spec: what was run.
+        status: `done`, `failed` or `infeasible`.
+        reason: why not done.
+        log_tail: last lines of the log of a failed run.
+        started: UTC, ISO 8601.
+        score: test score by the card's metric.
+        scores: all test scores.
+        validation: validation scores of the tested checkpoint.
+        best_step: the step of that checkpoint.
+        curve: one point a validation.
+        baseline: name and test scores of the simple reference, computed from the same data.
+        baseline_scores: its scores.
+        parameters: trainable numbers.
+        cost: time, steps, memory.
+        backend: what computed the recurrence.
+        data_fingerprint: of the content of all splits.
+        code: digest of each module that shaped the result.
+        environment: machine and versions.
+    """
+
+    schema_version: Literal[1]
+    id: str
+    spec: RunSpec
+    status: Literal["done", "failed", "infeasible"]
+    reason: str = ""
+    log_tail: str = ""
+    started: str = ""
+    score: float | None = None
+    scores: dict[str, float] = {}
+    validation: dict[str, float] = {}
+    best_step: int | None = None
+    curve: list[Point] = []
+    baseline: str = ""
+    baseline_scores: dict[str, float] = {}
+    parameters: int | None = None
+    cost: Cost | None = None
+    backend: str = ""
+    data_fingerprint: str = ""
+    code: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")], str] = {}
+    environment: Environment | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.id != self.spec.id:
+            raise ValueError(f"id is {self.id!r}, but its spec hashes to {self.spec.id!r}: one of them was changed")
+        if self.status != "done":
+            if self.score is not None or not self.reason:
+                raise ValueError(f"a record that is {self.status} has a reason and no score")
+            return self
+        needed = (self.score, self.parameters, self.cost, self.environment)
+        if None in needed or not self.data_fingerprint or not self.code:
+            raise ValueError(
+                "a record that is done has score, parameters, cost, environment, data_fingerprint and code"
+            )
+        if self.score != self.scores.get(self.spec.task.metric):
+            raise ValueError(f"score is {self.score}, but scores has {self.scores.get(self.spec.task.metric)} "
+                             f"for {self.spec.task.metric!r}")  # fmt: skip
+        return self
+
+    @property
+    def file(self) -> Path:
+        """Its place in the folder of records."""
+        return Path(self.spec.task.name, self.spec.architecture.name, f"{self.id}.json")
+
+    def changed_code(self) -> list[str]:
+        """Modules whose code is no longer what the run used."""
+        return [module for module, then in self.code.items() if code_digest(module) != then]
+
+
+class RecordStore:
+    """The folder `records` of a leaderboard: one small JSON a run, written whole or not at all."""
+
+    def __init__(self, leaderboard: Path) -> None:
+        self.folder = leaderboard / "records"
+
+    def read(self) -> tuple[dict[str, Record], list[str]]:
+        """All records by id, and a sentence for each file that is none."""
+        records: dict[str, Record] = {}
+        problems: list[str] = []
+        for path in sorted(self.folder.rglob("*.json")):
+            try:
+                record = self.read_one(path)
+            except RnnbenchError as error:
+                problems.append(str(error))
+                continue
+            records[record.id] = record
+        return records, problems
+
+    def read_one(self, path: Path) -> Record:
+        """One record.
+
+        Raises:
+            RnnbenchError: it is broken, foreign, or lies where it does not belong.
+        """
+        record = Record.read(read_json(path), str(path))
+        if path.relative_to(self.folder) != record.file:
+            raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
+        return record
+
+    def write(self, record: Record) -> Path:
+        """Keep a record. A broken file in its place is kept beside it, with `.broken` after its name.
+
+        Raises:
+            RnnbenchError: it cannot be written; nothing is changed then.
+        """
+        path = self.folder / record.file
+        if path.exists():
+            try:
+                self.read_one(path)
+            except RnnbenchError:
+                path.replace(path.with_suffix(".json.broken"))
+        write_whole(path, json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n")
+        return path
+
+    def find(self, prefix: str, records: Iterable[str]) -> str:
+        """The one id among `records` that starts with `prefix`.
+
+        Raises:
+            RnnbenchError: there is none, or more than one.
+        """
+        ids = list(records)
+        found = [one for one in ids if one.startswith(prefix)]
+        if not found:
+            raise unknown("run", prefix, ids) if len(ids) < 20 else RnnbenchError(f"no run starts with {prefix!r}")
+        if len(found) > 1:
+            raise RnnbenchError(f"{prefix!r} is the start of {len(found)} runs: {', '.join(found[:5])}")
+        return found[0]

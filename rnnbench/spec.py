@@ -1,0 +1,169 @@
+"""From a grid to its runs: `GridSpec.expand()` gives one `RunSpec` for each architecture × task × seed."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
+from rnnbench.errors import RnnbenchError
+from rnnbench.fingerprint import digest
+from rnnbench.resources import find
+from rnnbench.strict import Arguments, Strict, read_yaml
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+LoggerName = Literal["csv", "wandb", "tensorboard"]
+
+
+class TaskPart(Strict):
+    """What a run has to know of its task."""
+
+    name: Name
+    version: int
+    fingerprint: str
+    objective: str
+    metric: str
+    direction: Direction
+    data: ClassSpec
+
+
+class ArchitecturePart(ClassSpec):
+    """What a run has to know of its architecture."""
+
+    name: Name
+
+
+class RunSpec(Strict):
+    """One cell of the grid, completely resolved."""
+
+    task: TaskPart
+    architecture: ArchitecturePart
+    seed: Seed
+    budget: Budget
+
+    @property
+    def id(self) -> str:
+        """Identity: a digest of the content. Names of files, order and unused defaults do not change it."""
+        task, model = self.task, self.architecture
+        return digest(
+            {
+                "task": [task.fingerprint, task.data.class_path, task.data.init_args],
+                "architecture": [model.class_path, model.init_args],
+                "seed": self.seed,
+                "budget": self.budget.model_dump(exclude_none=True),
+            },
+            length=12,
+        )
+
+    @property
+    def label(self) -> str:
+        """For people: `task/architecture/seed`."""
+        return f"{self.task.name}/{self.architecture.name}/{self.seed}"
+
+
+class LocalSettings(Strict):
+    """One process a run.
+
+    Args:
+        workers: runs at a time; by default one a GPU, or without GPUs one a core.
+    """
+
+    workers: int | None = Field(None, ge=1)
+
+
+class ExecutorSettings(Strict):
+    """`inline` (in this process, one after the other; for a debugger) or `local`."""
+
+    inline: dict[str, Any] | None = Field(None, max_length=0)
+    local: LocalSettings | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.inline is None) == (self.local is None):
+            raise ValueError("choose one executor: inline or local")
+        return self
+
+
+class GridSpec(Strict):
+    """A grid: every architecture on every task with every seed.
+
+    Args:
+        name: of the grid.
+        summary: one line.
+        architectures: names, or paths of YAML files.
+        tasks: names, or paths of folders with a `task.yaml`.
+        seeds: how many (0, 1, …), or which.
+        budget: of every run; without one, each task's own.
+        model: constructor arguments laid over those of every architecture.
+        batch_size: of every run; without one, each task's own.
+        executor: `local` (default) or `inline`, or `{local: {workers: 2}}`.
+        loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
+    """
+
+    name: Name
+    summary: str = ""
+    architectures: list[str] = Field(min_length=1)
+    tasks: list[str] = Field(min_length=1)
+    seeds: Annotated[int, Field(ge=1)] | Annotated[list[Seed], Field(min_length=1)] = 1
+    budget: Budget | None = None
+    model: Arguments = {}
+    batch_size: int | None = Field(None, ge=1)
+    executor: ExecutorSettings | Literal["local", "inline"] = "local"
+    loggers: list[LoggerName] = ["csv"]
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """The grid of that name, or in that file.
+
+        Raises:
+            RnnbenchError: there is none, or something in it is wrong.
+        """
+        path = find("grid", name)
+        return cls.read(read_yaml(path), os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds themselves."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    def expand(self) -> list[RunSpec]:
+        """All runs, the first seed of every cell before the second of any, so that a board fills evenly.
+
+        Raises:
+            RnnbenchError: unknown or broken architecture or task; two cells that are the same run.
+        """
+        where = f"grid {self.name!r}"
+        models = [self._architecture(name, where) for name in self.architectures]
+        cards = [TaskCard.load(name, where) for name in self.tasks]
+        cells = [(card, self._task(card), model) for card in cards for model in models]
+        specs = [
+            RunSpec(task=task, architecture=model, seed=seed, budget=self.budget or card.budget)
+            for seed in self.seed_list
+            for card, task, model in cells
+        ]
+        _refuse_twice(specs, where)
+        return specs
+
+    def _architecture(self, name: str, where: str) -> ArchitecturePart:
+        own, card = ArchitectureCard.load(name, where)
+        content = {"name": own, "class_path": card.class_path, "init_args": {**card.init_args, **self.model}}
+        return ArchitecturePart.read(content, f"architecture {name!r}")
+
+    def _task(self, card: TaskCard) -> TaskPart:
+        batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size})
+        known = {
+            name: getattr(card, name) for name in ("name", "version", "fingerprint", "objective", "metric", "direction")
+        }
+        return TaskPart(data=data, **known)
+
+
+def _refuse_twice(specs: Iterable[RunSpec], where: str) -> None:
+    seen: dict[str, str] = {}
+    for spec in specs:
+        if other := seen.get(spec.id):
+            names = spec.label if other == spec.label else f"{other} and {spec.label}"
+            raise RnnbenchError(f"{where}: duplicated cell: {names} would be the same run; name each once")
+        seen[spec.id] = spec.label

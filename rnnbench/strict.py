@@ -1,0 +1,152 @@
+"""Strict reading of YAML and JSON: safe, typed, no unknown key, and a sentence for whatever is wrong."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from rnnbench.errors import RnnbenchError, unknown
+
+
+class Strict(BaseModel):
+    """A frozen model without coercion or unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def read(cls, content: Any, where: str) -> Self:
+        """`content` as this model.
+
+        Raises:
+            RnnbenchError: what is wrong in `where`, in one sentence an error.
+        """
+        if not isinstance(content, Mapping):
+            raise RnnbenchError(f"{where}: expected keys and values, got {_shown(content)}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise RnnbenchError("\n".join(cls._sentence(one, where) for one in error.errors())) from None
+
+    @classmethod
+    def _sentence(cls, error: ErrorDetails, where: str) -> str:
+        *outer, last = error["loc"] or ("",)
+        path = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            return str(unknown("key", str(last), _keys_at(cls, outer), where=".".join([where, *map(str, outer)])))
+        if error["type"] == "missing":
+            return f"{where}: missing field {path!r}"
+        reason = error["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        where = f"{where}: {path}" if path else where
+        return f"{where}: {reason}" + ("" if error["type"] == "value_error" else f", got {_shown(error['input'])}")
+
+
+def _keys_at(model: type[BaseModel], path: list[int | str]) -> list[str]:
+    """The field names of the model found along `path`; of the last model on the way where it is no longer clear."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = [kind for kind in _parts(field.annotation if field else None) if isinstance(kind, type)]
+        model = next((kind for kind in inner if issubclass(kind, BaseModel)), model)
+    return list(model.model_fields)
+
+
+def _parts(annotation: Any) -> list[Any]:
+    arguments = getattr(annotation, "__args__", ())
+    return [annotation] + [part for argument in arguments for part in _parts(argument)]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _plain(value: Any, path: str = "") -> Any:
+    """`value`, if it is made of words, finite numbers, yes and no, nothing, lists and mappings of these.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _plain(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            _plain(inner, path)
+    elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        raise ValueError(f"{path} is {value!r}; allowed are words, finite numbers, true, false, null, lists, mappings")
+    return value
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Arguments of a constructor, as YAML and JSON can hold them."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-3` is a number (YAML 1.2) and a key may stand only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        RnnbenchError: it cannot be read, or is not YAML.
+    """
+    try:
+        return yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise RnnbenchError(f"{path} is not valid YAML: {getattr(error, 'problem', error)}{place}") from None
+    except (ValueError, TypeError, RecursionError) as error:  # a date of no calendar, a number of a thousand digits
+        raise RnnbenchError(f"{path} has a value that cannot be read: {error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, without NaN and infinities.
+
+    Raises:
+        RnnbenchError: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(read_text(path), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RnnbenchError(f"{path} is not valid JSON: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        RnnbenchError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise RnnbenchError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RnnbenchError(f"cannot read {path}: it is not text in UTF-8") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

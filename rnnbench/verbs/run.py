@@ -1,0 +1,109 @@
+"""`rnnbench run`."""
+
+import sys
+from shlex import quote
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from rich.console import Console
+
+from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.render import terminal
+from rnnbench.board.states import Cell, cells_of
+from rnnbench.board.table import make_table
+from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.harness.display import make_display
+from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.record import RecordStore
+from rnnbench.spec import GridSpec
+
+
+def resolve(options: Namespace) -> GridSpec:
+    """The grid, with what the command line says about its executor.
+
+    Raises:
+        RnnbenchError: the grid, or the options, are wrong.
+    """
+    grid = Folders(options.leaderboard, options.runs).grid(options.grid)
+    if options.workers is not None and options.workers < 1:
+        raise RnnbenchError(f"--workers must be at least 1, got {options.workers}")
+    if options.workers is not None and options.executor == "inline":
+        raise RnnbenchError("--workers is for the local executor; inline runs one at a time")
+    change: dict[str, Any] = {}
+    if options.executor:
+        change = {"executor": options.executor}
+    if options.workers:
+        change = {"executor": {"local": {"workers": options.workers}}}
+    return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+
+
+def print_config(options: Namespace) -> None:
+    """The grid with every default, as YAML that can be run."""
+    grid = resolve(options)
+    grid.expand()
+    yaml.safe_dump(grid.model_dump(mode="json", exclude_none=True), sys.stdout, sort_keys=False, allow_unicode=True)
+
+
+def run(options: Namespace) -> int:
+    """Run what is missing, print the board of the grid, write that of the leaderboard."""
+    grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
+    console = make_console()
+    cells, todo = plan(grid, folders, options.retry)
+    again = f"rnnbench run {quote(options.grid)}" + _given(options)
+    retry = f" --retry {' '.join(options.retry)}" if options.retry else ""
+    console.print(
+        f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run", highlight=False
+    )
+    failed = 0
+    if not todo:
+        folders.check()
+        folders.note(grid)
+    else:
+        try:
+            with make_display(cells, todo, console) as display:
+                failed = run_grid(grid, todo, folders, display)["failed"]
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
+            return 130
+    cells = _show_board(grid, folders, console)
+    if stuck := sorted({cell.state for cell in cells if _may_pass(cell)}):
+        console.print(f"run them again with: {again} --retry {' '.join(stuck)}", highlight=False)
+    return 1 if failed else 0
+
+
+def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
+    cells = cells_of(grid.expand(), RecordStore(folders.leaderboard).read()[0])
+    console.print(terminal(make_table(cells)))
+    table, problems = whole_board(folders.leaderboard)
+    page = write_page(folders.leaderboard, table)
+    warn(problems)
+    console.print(f"board: {page}\nrecords: {folders.leaderboard / 'records'}\n"
+                  f"checkpoints and logs: {folders.of(grid.name)}", highlight=False, soft_wrap=True)  # fmt: skip
+    return cells
+
+
+def _may_pass(cell: Cell) -> bool:
+    """Whether a run that gave no score may give one another time."""
+    return cell.state == "failed" or (cell.state == "infeasible" and cell.reason.startswith(DataUnavailable.PREFIX))
+
+
+def warn(problems: list[str]) -> None:
+    """Name the files that are no records; the rest is shown."""
+    for problem in problems:
+        print(f"rnnbench: set aside: {problem}", file=sys.stderr)
+
+
+def _given(options: Namespace) -> str:
+    """The options to go on with, as they were given."""
+    words = [f" --{name} {options[name]}" for name in ("executor", "workers") if options[name]]
+    words += [
+        f" --{name} {quote(str(options[name]))}" for name in ("leaderboard", "runs") if str(options[name]) != name
+    ]
+    return "".join(words)
+
+
+def make_console() -> Console:
+    """A console as wide as the terminal; into a pipe or a file, wide enough for a board."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -1,0 +1,116 @@
+"""Verbs that only look: `list`, `status`, `board`, `show`."""
+
+from collections import Counter
+
+import yaml
+from filelock import FileLock, Timeout
+from jsonargparse import Namespace
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.render import clean, terminal
+from rnnbench.board.states import STATES, cells_of
+from rnnbench.board.table import make_table, number
+from rnnbench.card import summary_of
+from rnnbench.harness.grid import Folders
+from rnnbench.record import RecordStore
+from rnnbench.resources import catalogue, first_line
+from rnnbench.strict import read_json
+from rnnbench.verbs.run import make_console, warn
+
+
+def list_all(kind: str | None) -> None:
+    """Names and one line each."""
+    console = make_console()
+    for one, title in (("architecture", "architectures"), ("task", "tasks"), ("grid", "grids")):
+        if kind in (None, title):
+            table = Table(
+                title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
+            )
+            for name, path in catalogue(one).items():
+                table.add_row(Text(name), Text(first_line(path, summary_of), style="dim"))
+            console.print(table, "")
+
+
+def status(options: Namespace) -> None:
+    """Counts of the six states, runs at work, and why others are not done."""
+    folders = Folders(options.leaderboard, options.runs)
+    grid = folders.grid(options.grid)
+    running = _running(folders, grid.name)
+    records, problems = RecordStore(folders.leaderboard).read()
+    cells = cells_of(grid.expand(), records, running)
+    counts = Counter(cell.state for cell in cells)
+    console = make_console()
+    console.print(f"grid {grid.name}: {' · '.join(f'{counts[state]} {state}' for state in STATES)}", highlight=False)
+    for label, slot, phase, step, fraction, loss, score in running.values():
+        told = [f"step {step}", f"{fraction:.0%}"] if phase == "train" else [phase]
+        told += [f"{name} {number(value)}" for name, value in (("loss", loss), ("score", score)) if value is not None]
+        console.print(Text(f"running {label} on {slot}: {', '.join(told)}"))
+    for cell in cells:
+        if cell.state in {"failed", "infeasible", "stale"}:
+            console.print(
+                Text(clean(f"{cell.state} {cell.spec.label} ({cell.spec.id}): {cell.reason}")), soft_wrap=True
+            )
+    warn(problems)
+
+
+def _running(folders: Folders, grid: str) -> dict[str, tuple[str, str, str, int, float, float | None, float | None]]:
+    """Runs at work: what the grid's process last noted, if it still lives (it holds the lock as long as it does)."""
+    lock, noted = folders.of(grid) / "lock", folders.of(grid) / "running.json"
+    if not lock.exists() or not noted.exists():
+        return {}
+    try:
+        with FileLock(lock, timeout=0):
+            return {}
+    except Timeout:
+        return read_json(noted)  # type: ignore[no-any-return]
+
+
+def board(options: Namespace) -> None:
+    """Print the board; without a grid, of all records, and write the page."""
+    folders = Folders(options.leaderboard, options.runs)
+    console = make_console()
+    if options.grid:
+        records, problems = RecordStore(folders.leaderboard).read()
+        grid = folders.grid(options.grid)
+        console.print(terminal(make_table(cells_of(grid.expand(), records, _running(folders, grid.name)))))
+    else:
+        table, problems = whole_board(folders.leaderboard)
+        if table.rows or problems:
+            console.print(terminal(table))
+            console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
+        else:
+            console.print(
+                f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart", highlight=False
+            )
+    warn(problems)
+
+
+def show(options: Namespace) -> None:
+    """A record, its learning curve and where its files lie."""
+    folders = Folders(options.leaderboard, options.runs)
+    store = RecordStore(folders.leaderboard)
+    records, problems = store.read()
+    record = records[store.find(options.run, records)]
+    console = Console(highlight=False)
+    content = record.model_dump(mode="json", exclude_defaults=True)
+    curve, log = content.pop("curve", []), content.pop("log_tail", "")
+    console.print(Text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip()))
+    if curve:
+        table = Table(
+            "step", "train loss", f"validation {record.spec.task.metric}", title="learning curve", box=box.SIMPLE
+        )
+        for point in record.curve:
+            table.add_row(
+                str(point.step), "" if point.train_loss is None else number(point.train_loss), number(point.score)
+            )
+        console.print(table)
+    if log:
+        console.print(Text("end of the log", style="bold"), Text("\n".join(map(clean, log.splitlines()))), sep="\n")
+    console.print(f"record: {store.folder / record.file}", soft_wrap=True)
+    for folder in sorted(folders.runs.glob(f"*/{record.id}")):
+        console.print(f"checkpoint, log, curves: {folder}", soft_wrap=True)
+    warn(problems)

@@ -1,0 +1,92 @@
+"""Models and data that misbehave, as third parties' might; named by class_path in the tests of the harness."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnbench.architectures import Elman
+from rnnbench.data import Adding, Splits
+from rnnbench.errors import DataUnavailable
+
+
+class Raises(Elman):
+    """Fails like any program."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        print("about to fail")
+        raise KeyError("nothing there")
+
+
+class Diverges(Elman):
+    """Its loss is soon no number."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) * float("nan")
+
+
+class Dies(Elman):
+    """Is killed by the system."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        print("last words", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+class Exits(Elman):
+    """Leaves without a word."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        os._exit(3)
+
+
+class Greedy(Elman):
+    """Wants more memory than there is."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return torch.empty(2**60)
+
+
+class Slow(Elman):
+    """Takes its time."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        time.sleep(0.1)
+        return super().training_step(batch, batch_idx)
+
+
+class Refuses(Elman):
+    """Cannot be made."""
+
+    def __init__(self, hidden_size: int) -> None:
+        raise KeyError("not today", hidden_size)
+
+
+class Tells(Elman):
+    """Prints what it sees of its process."""
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        names = ("CUDA_VISIBLE_DEVICES", "RNNBENCH_TEST")
+        print("SEES", {name: os.environ.get(name) for name in names}, torch.get_num_threads(), os.getpid())
+
+
+class Peeks(Adding):
+    """Notes whenever its test part is read."""
+
+    def test_dataloader(self) -> Any:
+        with Path(os.environ["RNNBENCH_TEST"]).open("a") as file:
+            file.write("test\n")
+        return super().test_dataloader()
+
+
+class Nowhere(Adding):
+    """Its archive is gone."""
+
+    def make(self, folder: Path) -> Splits:
+        raise DataUnavailable("the archive is gone")

@@ -1,0 +1,174 @@
+"""The board: statistics by hand, six states, nothing a record can draw on it."""
+
+import math
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from rnnbench.board.render import escape, markdown, terminal
+from rnnbench.board.states import Cell, cells_of, cells_on_record
+from rnnbench.board.statistics import half_width, separable
+from rnnbench.board.table import Column, make_table, number
+from rnnbench.record import Record
+from rnnbench.spec import RunSpec
+from tests.test_record import done, lost, spec
+
+
+def shown(cells: list[Cell], width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width)
+    console.print(terminal(make_table(cells)))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def cells(*records: Record) -> list[Cell]:
+    return cells_on_record({record.id: record for record in records})
+
+
+def test_the_interval_is_students_by_hand() -> None:
+    # mean 2, s = 1, n = 3, t(0.975, 2) = 4.302653: 4.302653 / sqrt(3)
+    assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert half_width([1.0]) is None
+
+
+@pytest.mark.parametrize("b", [[1.0, 1.2, 0.9], [3.0, 3.3, 2.9], [2.0, 9.0]])
+def test_separable_is_welchs_test_of_scipy(b: list[float]) -> None:
+    a = [1.0, 1.1, 1.3]
+    assert separable(a, b) == (stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05)
+
+
+def test_one_value_and_equal_values_are_not_separable() -> None:
+    assert not separable([1.0], [2.0, 2.1])
+    assert not separable([1.0, 1.0], [1.0, 1.0])
+    assert separable([1.0, 1.0], [2.0, 2.0])
+
+
+def records(architecture: str, scores: list[float], **more: Any) -> list[Record]:
+    return [done(spec(architecture, seed=seed, **more), score) for seed, score in enumerate(scores)]
+
+
+def test_the_best_is_bold_only_where_it_is_separable_from_the_second() -> None:
+    clear = make_table(cells(*records("lstm", [0.1, 0.11, 0.1]), *records("gru", [0.5, 0.51, 0.5])))
+    best = {row.label: entry.best for row in clear.rows for entry in row.entries.values()}
+    assert best == {"lstm": True, "gru": False}
+    assert "| lstm | **0.103 ± 0.0143 (n=3)** |" in markdown(clear)
+    vague = make_table(cells(*records("lstm", [0.1, 0.6, 0.1]), *records("gru", [0.5, 0.51, 0.5])))
+    assert not any(entry.best for row in vague.rows for entry in row.entries.values())
+
+
+def test_a_higher_score_is_best_where_the_card_says_so() -> None:
+    both = [
+        done(spec(name, "sentiment-movies", seed), score)
+        for name, scores in (("lstm", [0.1, 0.11]), ("gru", [0.5, 0.51]))
+        for seed, score in enumerate(scores)
+    ]
+    best = {row.label: entry.best for row in make_table(cells(*both)).rows for entry in row.entries.values()}
+    assert best == {"lstm": False, "gru": True}
+
+
+def test_all_six_states_are_visible_in_words() -> None:
+    runs = [spec(seed=seed) for seed in range(6)]
+    stale = done(runs[5], code={"rnnbench.errors": "other"})
+    kept = {record.id: record for record in (done(runs[0]), lost(runs[1]), lost(runs[2], "infeasible"), stale)}
+    found = cells_of(runs, kept, running={runs[3].id})
+    assert [cell.state for cell in found] == ["done", "failed", "infeasible", "running", "missing", "stale"]
+    for text in (shown(found), markdown(make_table(found))):
+        for word in ("0.500 (n=1)", "1 failed", "1 infeasible", "1 running", "1 missing", "1 stale"):
+            assert word in text.replace("\\", "")
+        assert "code has changed: rnnbench.errors" in text.replace("\\", "")
+
+
+def test_a_record_is_stale_when_its_card_or_data_have_changed() -> None:
+    run = spec()
+    old_card = run.model_copy(update={"task": run.task.model_copy(update={"fingerprint": "old"})})
+    (cell,) = cells(done(old_card))
+    assert (cell.state, cell.reason) == ("stale", "its card has changed")
+    older = done(spec(seed=1), data_fingerprint="then", started="2025-01-01T00:00:00+00:00")
+    states = {cell.spec.seed: (cell.state, cell.reason) for cell in cells(done(), older)}
+    assert states == {0: ("done", ""), 1: ("stale", "its data has changed")}
+    (missing,) = cells_of([run], {old_card.id: done(old_card)})
+    assert missing.state == "stale"
+
+
+def test_scores_under_another_budget_or_configuration_never_share_a_cell() -> None:
+    table = make_table(cells(*records("lstm", [0.1]), *records("lstm", [0.9], steps=4)))
+    assert [column.budget.steps for column in table.columns] == [3, 4]
+    run = spec()
+    wide = run.model_copy(
+        update={"architecture": run.architecture.model_copy(update={"init_args": {"hidden_size": 7}})}
+    )
+    labels = [row.label for row in make_table(cells(done(run), done(wide))).rows]
+    assert len(labels) == 2
+    assert any("hidden_size=7" in label for label in labels)
+
+
+def test_chance_stands_beside_the_scores() -> None:
+    assert "0.167 (always 1)" in shown(cells(done()))
+    computed = done(baseline="always 1", baseline_scores={"mse": 0.25})
+    assert make_table(cells(computed)).chance[Column.of(spec())].value == 0.25
+
+
+def test_parameters_and_training_seconds_are_shown() -> None:
+    text = shown(cells(done(parameters=12_345)))
+    assert "12.3k" in text
+    assert "train s" in text
+
+
+@pytest.mark.parametrize(
+    "evil", ["a | b", "<script>x</script>", "[x](y)", "line\nbreak", "\x1b[31mred", "`code`", "**b**"]
+)
+def test_a_reason_cannot_draw_on_the_board(evil: str) -> None:
+    found = cells(lost(reason=evil))
+    page = markdown(make_table(found))
+    assert "<script>" not in page
+    assert "\x1b" not in page + shown(found)
+    line = next(line for line in page.splitlines() if "failed: adding" in line)
+    assert line == f"- {escape('failed: adding × lstm')}: {escape(evil)}"
+    assert page.count("\n- ") == 1
+
+
+def test_markup_of_a_terminal_stays_text() -> None:
+    assert "[bold]x[/bold]" in shown(cells(lost(reason="[bold]x[/bold]")))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.000"), (0.5, "0.500"), (0.01234, "0.0123"), (123.4, "123"), (0.000321, "0.000321")]
+)
+def test_numbers_show_three_digits_that_matter(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def renamed(run: RunSpec, **changes: Any) -> RunSpec:
+    return run.model_copy(update={"architecture": run.architecture.model_copy(update=changes)})
+
+
+def test_two_classes_or_an_argument_given_as_nothing_are_rows_of_their_own() -> None:
+    own = spec()
+    others = [
+        renamed(own, class_path="rnnbench.architectures.GRU"),
+        renamed(own, init_args={**own.architecture.init_args, "clip_value": None}),
+    ]
+    rows = make_table(
+        cells(*(done(run, score) for run, score in zip([own, *others], (0.1, 0.2, 0.3), strict=True)))
+    ).rows
+    assert sorted(entry.values for row in rows for entry in row.entries.values()) == [[0.1], [0.2], [0.3]]
+    assert len({row.label for row in rows}) == 3
+
+
+def test_columns_stand_in_the_same_order_and_differ_in_their_headings() -> None:
+    runs = []
+    for batch_size in (16, 32, 8):
+        part = spec().task
+        data = part.data.model_copy(update={"init_args": {**part.data.init_args, "batch_size": batch_size}})
+        runs.append(spec().model_copy(update={"task": part.model_copy(update={"data": data})}))
+    tables = [make_table(cells(*map(done, some))) for some in (runs, runs[::-1])]
+    assert markdown(tables[0]) == markdown(tables[1])
+    assert len({tuple(lines) for lines in tables[0].headings.values()}) == 3
+
+
+def test_a_cell_never_run_with_this_batch_size_or_class_is_missing_not_stale() -> None:
+    kept = {done().id: done()}
+    other = renamed(spec(), class_path="rnnbench.architectures.GRU")
+    assert [cell.state for cell in cells_of([other], kept)] == ["missing"]

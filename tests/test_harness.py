@@ -1,0 +1,310 @@
+"""The harness: the same records from each executor, whatever a run does; resumable, reproducible, honest."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.fingerprint import code_digest
+from rnnbench.harness.devices import make_slots
+from rnnbench.harness.environment import TRAINING_CODE
+from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.record import Record, RecordStore
+from rnnbench.spec import GridSpec
+from tests.conftest import Silent
+
+LOCAL = {"local": {"workers": 2}}
+
+
+def run(grid: GridSpec, folders: Folders, watcher: Silent, retry: tuple[str, ...] = ()) -> dict[str, Record]:
+    _, todo = plan(grid, folders, retry)
+    run_grid(grid, todo, folders, watcher)
+    records, problems = RecordStore(folders.leaderboard).read()
+    assert not problems
+    return {f"{record.spec.architecture.name}/{record.spec.seed}": record for record in records.values()}
+
+
+def test_a_grid_gives_a_whole_record_a_cell_and_the_second_time_starts_nothing(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    records = run(grid(), folders, watcher)
+    assert set(records) == {"elman/0", "gru/0"}
+    record = records["gru/0"]
+    assert record.status == "done"
+    assert [point.step for point in record.curve] == [3, 6]
+    assert record.best_step in {3, 6}
+    assert record.validation["mse"] == min(point.score for point in record.curve)
+    assert record.parameters == 3 * 4 * (2 + 4 + 2) + 5
+    assert record.backend == "torch.nn.GRU"
+    assert record.baseline == "always 1"
+    assert record.cost is not None
+    assert (record.cost.steps, record.environment and record.environment.threads) == (6, 1)
+    assert set(TRAINING_CODE) | {"rnnbench.nn.gru", "rnnbench.architectures.gru", "rnnbench.data.synthetic"} <= set(
+        record.code
+    )
+    assert record.changed_code() == []
+    assert watcher.count("finished") == 2
+    again = Silent()
+    run(grid(), folders, again)
+    assert again.told == []
+
+
+def test_every_module_that_counts_as_code_is_there() -> None:
+    assert "absent" not in {code_digest(module) for module in TRAINING_CODE}
+
+
+def test_one_architecture_more_starts_tasks_times_seeds_runs(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    run(grid(seeds=2), folders, watcher)
+    more = Silent()
+    run(grid(seeds=2, architectures=["elman", "gru", "lstm"]), folders, more)
+    assert (watcher.count("started"), more.count("started")) == (4, 2)
+
+
+def test_processes_give_the_scores_of_one_process(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent, tmp_path: Path
+) -> None:
+    inline = run(grid(seeds=2), folders, watcher)
+    local = run(grid(seeds=2, executor=LOCAL), Folders(tmp_path / "other", tmp_path / "runs2"), watcher)
+    assert {name: (r.scores, r.curve, r.parameters) for name, r in inline.items()} == {
+        name: (r.scores, r.curve, r.parameters) for name, r in local.items()
+    }
+    assert len({record.score for record in local.values()}) == 4
+
+
+def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders: Folders, watcher: Silent) -> None:
+    first = run(grid(architectures=["bigru-3"], model={"hidden_size": 4, "dropout": 0.3}), folders, watcher)
+    again = run(grid(architectures=["bigru-3"], model={"hidden_size": 4, "dropout": 0.3}), folders, watcher, ("done",))
+    assert watcher.count("started") == 2
+    assert first["bigru-3/0"].scores == again["bigru-3/0"].scores
+
+
+STRANGE = {
+    "Raises": r"^KeyError: 'nothing there'$",
+    "Diverges": r"^diverged: training loss is nan at step \d+$",
+    "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
+    "Exits": r"^the worker ended with exit code 3 and no result$",
+    "Greedy": r"^out of memory: ",
+}
+
+
+def test_a_run_that_ends_badly_is_a_record_with_its_reason_and_the_others_go_on(
+    grid: Callable[..., GridSpec], architecture: Callable[..., str], folders: Folders, watcher: Silent
+) -> None:
+    names = [architecture(name.lower(), f"tests.strange.{name}") for name in STRANGE]
+    records = run(grid(architectures=[*names, "gru"], executor=LOCAL), folders, watcher)
+    assert len(records) == len(STRANGE) + 1
+    assert records.pop("gru/0").status == "done"
+    for name, record in records.items():
+        assert record.status == "failed"
+        assert re.search(STRANGE[name.removesuffix("/0").title()], record.reason), record.reason
+    assert "about to fail" in records["raises/0"].log_tail
+    assert "KeyError" in records["raises/0"].log_tail
+    assert "last words" in records["dies/0"].log_tail
+    quiet = Silent()
+    run(grid(architectures=[*names, "gru"], executor=LOCAL), folders, quiet)
+    assert quiet.told == []
+    retried = Silent()
+    run(grid(architectures=[*names[:1], "gru"], executor=LOCAL), folders, retried, ("failed",))
+    assert retried.count("started") == 1
+
+
+def test_inline_a_run_that_fails_is_the_same_record(
+    grid: Callable[..., GridSpec], architecture: Callable[..., str], folders: Folders, watcher: Silent
+) -> None:
+    name = architecture("raises", "tests.strange.Raises")
+    records = run(grid(architectures=[name, "gru"]), folders, watcher)
+    assert records["raises/0"].reason == "KeyError: 'nothing there'"
+    assert "about to fail" in records["raises/0"].log_tail
+    assert records["gru/0"].status == "done"
+
+
+@pytest.mark.parametrize("executor", ["inline", LOCAL])
+def test_what_cannot_be_by_its_nature_is_infeasible_and_the_rest_runs(
+    executor: Any, grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders, watcher: Silent
+) -> None:
+    gone = task("gone", "tests.strange.Nowhere", length=4)
+    records = run(grid(architectures=["gru"], tasks=[task(), gone], executor=executor), folders, watcher)
+    kept, _ = RecordStore(folders.leaderboard).read()
+    by_task = {record.spec.task.name: record for record in kept.values()}
+    assert by_task["short"].status == "done"
+    assert by_task["gone"].status == "infeasible"
+    assert by_task["gone"].reason == "data unavailable: the archive is gone"
+    assert records
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_bidirectional_forecast_is_infeasible(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    records = run(grid(architectures=["bilstm"], tasks=["weather-nyc"]), folders, watcher)
+    assert records["bilstm/0"].status == "infeasible"
+    assert "causal" in records["bilstm/0"].reason
+
+
+def test_the_test_part_is_read_once_and_from_the_best_checkpoint(
+    grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders, watcher: Silent, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("RNNBENCH_TEST", str(notes))
+    peeked = task("peeked", "tests.strange.Peeks", length=6, train_size=256, batch_size=32)
+    small = grid(architectures=["gru"], tasks=[peeked], budget={"steps": 40, "validate_every": 4},
+                 model={"hidden_size": 4, "learning_rate": 1.0})  # fmt: skip
+    record = run(small, folders, watcher)["gru/0"]
+    assert notes.read_text() == "test\n"
+    best = min(record.curve, key=lambda point: point.score)
+    assert (record.best_step, record.validation["mse"]) == (best.step, best.score)
+    assert best.step < 40  # a rate of 1 makes the last step no better than the best
+    checkpoint = torch.load(folders.of("small") / record.id / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == best.step
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"),
+    [
+        ({"epochs": 2}, 16),
+        ({"steps": 5}, 5),
+        ({"steps": 1000, "epochs": 1}, 8),
+        ({"steps": 100_000, "minutes": 0.02}, None),
+        ({"epochs": 30, "patience": 1, "steps": 240}, None),
+        ({"minutes": 0.05}, None),
+    ],
+)
+def test_a_budget_ends_a_run(
+    budget: dict[str, Any], steps: int | None, grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    small = grid(architectures=["gru"], budget=budget, model={"hidden_size": 4, "learning_rate": 0.3})
+    record = run(small, folders, watcher)["gru/0"]
+    assert record.status == "done", record.reason
+    assert record.cost is not None
+    if steps is not None:
+        assert record.cost.steps == steps
+    if "patience" in budget:
+        assert record.cost.steps < 240
+    if "minutes" in budget:
+        assert record.cost.train_seconds < 20
+
+
+def test_a_worker_sees_its_device_and_its_grids_environment(
+    grid: Callable[..., GridSpec], architecture: Callable[..., str], folders: Folders, watcher: Silent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from rnnbench.harness.local import LocalExecutor
+
+    monkeypatch.setenv("RNNBENCH_TEST", "here")
+    slots = make_slots("cuda", 2, 8, None, {"CUDA_VISIBLE_DEVICES": "5,7"})
+    monkeypatch.setattr(LocalExecutor, "_slots", lambda self: slots)
+    records = run(
+        grid(architectures=[architecture("tells", "tests.strange.Tells")], seeds=4, executor="local"), folders, watcher
+    )
+    logs = [(folders.of("small") / record.id / "log.txt").read_text() for record in records.values()]
+    seen = [re.search(r"SEES \{'CUDA_VISIBLE_DEVICES': '(\d)', 'RNNBENCH_TEST': 'here'\} 4 (\d+)", log) for log in logs]
+    assert {match[1] for match in seen if match} == {"5", "7"}
+    assert len({match[2] for match in seen if match} | {str(os.getpid())}) == 5
+
+
+def test_slots_are_devices_or_cores() -> None:
+    assert [slot.name for slot in make_slots("cpu", 0, 3, None, {})] == ["cpu:0", "cpu:1", "cpu:2"]
+    assert {slot.threads for slot in make_slots("cpu", 0, 3, 1, {})} == {1}
+    packed = make_slots("cuda", 2, 16, 4, {})
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in packed] == ["0", "1", "0", "1"]
+    assert {slot.threads for slot in packed} == {4}
+    (apple,) = make_slots("mps", 1, 8, None, {})
+    assert (apple.name, dict(apple.environment)) == ("mps:0", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": {"hiden_size": 4}}, "did you mean 'hidden_size'"),
+        ({"model": {"hidden_size": "big"}}, "hidden_size: input should be a valid integer, got 'big'"),
+        ({"model": {"hidden_size": 0}}, "hidden_size must be at least 1"),
+        ({"model": {"input_size": 4}}, "unknown argument of Elman 'input_size'"),
+        ({"model": {"layer_options": {"forgetbias": 1}}}, "unknown layer option"),
+        ({"model": {"layer_options": {"nonlinearity": "foo"}}, "architectures": ["elman"]}, "foo"),
+        ({"model": {"weight_decay": -1.0}}, "weight_decay must be at least 0"),
+        ({"model": {"warmup_steps": -5}}, "warmup_steps must be at least 0"),
+        ({"model": {"schedule": "cosine"}, "budget": {"minutes": 1.0}}, "needs a budget in steps or epochs"),
+    ],
+)
+@pytest.mark.parametrize("executor", ["inline", LOCAL])
+def test_a_wrong_argument_is_refused_before_anything_starts(
+    executor: Any, change: dict[str, Any], told: str, grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    small = grid(**change, executor=executor)
+    with pytest.raises(RnnbenchError, match=re.escape(told)):
+        run_grid(small, plan(small, folders)[1], folders, watcher)
+    assert watcher.told == []
+
+
+def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(
+    grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders, watcher: Silent
+) -> None:
+    small = grid(tasks=[task("bare", "lightning.pytorch.LightningDataModule")])
+    content = Path(small.tasks[0], "task.yaml")
+    card = yaml.safe_load(content.read_text())
+    content.write_text(yaml.safe_dump({**card, "data": {"class_path": card["data"]["class_path"]}}))
+    with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, facts, about"):
+        run_grid(small, plan(small, folders)[1], folders, watcher)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("rnnbench.architectures.LSTN", "did you mean 'LSTM'"),
+        ("rnnbench.nothing.LSTM", "cannot be imported"),
+        ("tests.strange_import.Model", "cannot be imported: KeyError: 'at import'"),
+        ("tests.strange.Refuses", r"Refuses: KeyError: \('not today', 4\)"),
+        ("rnnbench.nn.LSTM", "is no LightningModule"),
+    ],
+)
+def test_a_wrong_class_is_refused_before_anything_starts(
+    path: str,
+    told: str,
+    grid: Callable[..., GridSpec],
+    architecture: Callable[..., str],
+    folders: Folders,
+    watcher: Silent,
+) -> None:
+    small = grid(architectures=[architecture("wrong", path)])
+    with pytest.raises(RnnbenchError, match=told):
+        run_grid(small, plan(small, folders)[1], folders, watcher)
+
+
+def test_a_grid_that_is_being_run_is_not_run_beside(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    from filelock import FileLock
+
+    folders.of("small").mkdir(parents=True)
+    with FileLock(folders.of("small") / "lock"), pytest.raises(RnnbenchError, match="being run by another process"):
+        run_grid(grid(), plan(grid(), folders)[1], folders, watcher)
+
+
+@pytest.mark.parametrize("logger", ["csv", "wandb", "tensorboard"])
+def test_a_logger_is_written_beside_the_record(
+    logger: str, grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    record = run(grid(architectures=["gru"], loggers=[logger], executor=LOCAL), folders, watcher)["gru/0"]
+    assert record.status == "done", record.reason + record.log_tail
+    folder = folders.of("small") / record.id
+    if logger == "csv":
+        rows = (folder / "curves" / "metrics.csv").read_text()
+        assert "val/mse" in rows
+        assert "train/loss" in rows
+        assert "test/mse" in rows
+    elif logger == "wandb":
+        (offline,) = (folder / "wandb").glob(f"offline-run-*-{record.id}")
+        content = next(offline.glob("*.wandb")).read_bytes()
+        assert b"val/mse" in content
+        assert b"small" in content
+    else:
+        assert next((folder / "tensorboard").glob("events.*")).stat().st_size > 500

@@ -1,0 +1,91 @@
+"""Objectives: what is read, what is scored, what it costs."""
+
+import math
+
+import pytest
+import torch
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.objectives import Classification, Forecast, Regression, Tagging, find_objective
+
+NAN = float("nan")
+
+
+def test_one_output_reads_the_last_state_of_each_direction_at_the_true_length() -> None:
+    objective = Classification(state_size=2, directions=2, output_size=3)
+    hidden = torch.arange(2 * 4 * 4.0).reshape(2, 4, 4)
+    state = objective.last_state(hidden, torch.tensor([2, 4]))
+    assert torch.equal(state[0], torch.cat([hidden[0, 1, :2], hidden[0, 0, 2:]]))
+    assert torch.equal(state[1], torch.cat([hidden[1, 3, :2], hidden[1, 0, 2:]]))
+
+
+def test_without_lengths_every_sequence_is_full() -> None:
+    objective = Regression(state_size=3, directions=1, output_size=1)
+    hidden = torch.randn(2, 5, 3)
+    assert torch.equal(objective.last_state(hidden, None), hidden[:, -1])
+    assert torch.equal(objective(hidden), objective(hidden, torch.tensor([5, 5])))
+
+
+def test_steps_beyond_a_length_and_unknown_targets_cost_and_score_nothing() -> None:
+    objective = Tagging(2, 1, 3)
+    predictions, targets = torch.randn(2, 4, 3), torch.tensor([[0, 1, 2, 0], [1, -100, 0, 2]])
+    known = objective.known_targets(targets, torch.tensor([2, 3]))
+    summed, count = objective.loss(predictions, known)
+    pairs = [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 2, 0)]
+    by_hand = -torch.stack([predictions.log_softmax(-1)[pair] for pair in pairs]).sum()
+    assert count == 4
+    assert torch.allclose(summed, by_hand)
+    logits, classes = objective.scored(predictions, known)
+    assert logits.shape == (4, 3)
+    assert classes.tolist() == [0, 1, 1, 0]
+
+
+def test_a_missing_channel_of_a_forecast_costs_nothing_and_leaves_no_nan_in_the_gradient() -> None:
+    objective = Forecast(2, 1, 2)
+    predictions = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]], requires_grad=True)
+    summed, count = objective.loss(predictions, torch.tensor([[[0.0, NAN], [NAN, 2.0]]]))
+    summed.backward()  # type: ignore[no-untyped-call]
+    assert (summed.item(), count.item()) == (1.0 + 4.0, 2)
+    assert predictions.grad is not None
+    assert torch.equal(predictions.grad, torch.tensor([[[2.0, 0.0], [0.0, 4.0]]]))
+
+
+def test_metrics_are_those_of_the_definition() -> None:
+    objective = Classification(2, 1, 3)
+    metrics = objective.metrics()
+    logits = torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 2, 2, 2]), 3).float()
+    metrics.update(*objective.scored(logits, torch.tensor([0, 1, 1, 2, 2, 0])))
+    scores = metrics.compute()
+    assert math.isclose(scores["accuracy"], 4 / 6, rel_tol=1e-6)
+    assert math.isclose(scores["macro_f1"], (1 / 2 + 2 / 3 + 4 / 5) / 3, rel_tol=1e-6)
+
+
+def test_errors_of_values_are_those_of_the_definition() -> None:
+    objective = Regression(2, 1, 1)
+    metrics = objective.metrics()
+    metrics.update(*objective.scored(torch.tensor([[1.0], [4.0]]), torch.tensor([[0.0], [1.0]])))
+    scores = metrics.compute()
+    assert math.isclose(scores["mae"], 2.0)
+    assert math.isclose(scores["rmse"], math.sqrt(5.0), rel_tol=1e-6)
+
+
+def test_only_a_forecast_is_causal() -> None:
+    assert [cls.causal for cls in (Classification, Tagging, Regression, Forecast)] == [False, False, False, True]
+
+
+def test_an_objective_is_found_by_name_or_import_path() -> None:
+    assert find_objective("tagging") is Tagging
+    assert find_objective("rnnbench.objectives.Forecast") is Forecast
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("taging", "did you mean 'tagging'"),
+        ("rnnbench.objectives.Nothing", "cannot be imported"),
+        ("torch.nn.Linear", "not a subclass"),
+    ],
+)
+def test_what_is_no_objective_is_refused(name: str, told: str) -> None:
+    with pytest.raises(RnnbenchError, match=told):
+        find_objective(name)

@@ -1,0 +1,151 @@
+"""Records: written whole, read strictly, set aside when broken."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import writable_folder, write_whole
+from rnnbench.fingerprint import code_digest
+from rnnbench.record import Cost, Environment, Record, RecordStore
+from rnnbench.spec import GridSpec, RunSpec
+
+
+def spec(architecture: str = "lstm", task: str = "adding", seed: int = 0, steps: int = 3) -> RunSpec:
+    content = {
+        "name": "my",
+        "architectures": [architecture],
+        "tasks": [task],
+        "seeds": [seed],
+        "budget": {"steps": steps},
+    }
+    return GridSpec.read(content, "test").expand()[0]
+
+
+def done(run: RunSpec | None = None, score: float = 0.5, **changes: Any) -> Record:
+    run = run or spec()
+    where = Environment(
+        python="3", torch="2", lightning="2", rnnbench="0", platform="p", processor="c", device="cpu", threads=1
+    )
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "id": run.id,
+        "spec": run,
+        "status": "done",
+        "started": "2026-01-01T00:00:00+00:00",
+        "score": score,
+        "scores": {run.task.metric: score},
+        "parameters": 10,
+        "cost": Cost(train_seconds=1.0, total_seconds=2.0, steps=3, epochs=0, peak_memory_bytes=1),
+        "environment": where,
+        "data_fingerprint": "d",
+        "code": {"rnnbench.errors": code_digest("rnnbench.errors")},
+    }
+    return Record(**{**content, **changes})
+
+
+def lost(run: RunSpec | None = None, status: Any = "failed", reason: str = "why") -> Record:
+    run = run or spec()
+    return Record(schema_version=1, id=run.id, spec=run, status=status, reason=reason)
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    records = [done(), lost(spec(seed=1)), lost(spec(seed=2), "infeasible")]
+    for record in records:
+        path = store.write(record)
+        assert path == tmp_path / "records" / "adding" / "lstm" / f"{record.id}.json"
+    assert store.read() == ({record.id: record for record in records}, [])
+
+
+def tampered(**changes: Any) -> str:
+    content = json.loads(done().model_dump_json(exclude_defaults=True))
+    for path, value in changes.items():
+        *outer, last = path.split("__")
+        place = content
+        for part in outer:
+            place = place[part]
+        place[last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (tampered()[:100], "not valid JSON"),
+        ("[]", "expected keys and values"),
+        ("{}", "missing field 'schema_version'"),
+        ("[" * 100_000, "not valid JSON"),
+        (tampered(schema_version=2), "schema_version"),
+        (tampered(spec__seed=5), "one of them was changed"),
+        (tampered(score=0.1), "score is 0.1, but scores has 0.5"),
+        (tampered(scores={"mae": 0.5}), "score is 0.5, but scores has None"),
+        (tampered(score="0.5"), "score"),
+        (tampered(status="excellent"), "status"),
+        (tampered(status="failed"), "no score"),
+        (tampered(extra=1), "unknown key 'extra'"),
+        (tampered(code={}), "a record that is done has"),
+        (tampered(code={"../x": "y"}), "code"),
+        (tampered().replace("0.5", "NaN"), "NaN is not a JSON number"),
+    ],
+)
+def test_a_broken_or_foreign_record_is_named_and_the_rest_is_shown(text: str, told: str, tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(done(spec(seed=7)))
+    path = store.folder / "adding" / "lstm" / f"{done().id}.json"
+    path.write_text(text)
+    records, problems = store.read()
+    assert list(records) == [spec(seed=7).id]
+    assert len(problems) == 1
+    assert str(path) in problems[0]
+    assert told in problems[0]
+
+
+def test_a_record_in_the_wrong_place_is_named(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    path = store.write(done())
+    path.rename(path.with_name("other.json"))
+    assert "in the wrong place" in store.read()[1][0]
+
+
+def test_a_broken_file_is_kept_when_its_run_is_recorded_again(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    path = store.write(done())
+    path.write_text("broken")
+    store.write(done())
+    assert path.with_suffix(".json.broken").read_text() == "broken"
+    assert store.read()[1] == []
+
+
+def test_a_full_disk_leaves_the_old_content_and_no_part_of_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RnnbenchError, match="No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RnnbenchError, match=r"cannot write to .*file.*, the leaderboard"):
+        writable_folder(tmp_path / "file", "the leaderboard")
+
+
+def test_a_run_is_found_by_the_start_of_its_id(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    assert store.find("ab", ["abc", "cde"]) == "abc"
+    with pytest.raises(RnnbenchError, match="start of 2 runs"):
+        store.find("a", ["abc", "abd"])
+    with pytest.raises(RnnbenchError, match="unknown run 'x'"):
+        store.find("x", ["abc"])

@@ -1,0 +1,225 @@
+"""Single modules in other Lightning projects: a stock LightningCLI, two processes, a wheel, a plug-in, the README."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rnnbench import __version__
+from tests.conftest import TASKS
+
+ROOT = Path(__file__).parents[1]
+CLI = {
+    "trainer": {
+        "max_steps": 4,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+    },
+    "model": {
+        "class_path": "rnnbench.architectures.LSTM",
+        "init_args": {"hidden_size": 6, "layer_options": {"forget_bias": 1.0}},
+    },
+    "data": {"class_path": "rnnbench.data.Adding", "init_args": {"length": 6, "train_size": 64, "batch_size": 16}},
+}
+
+
+def python(code: str, *arguments: str, cwd: Path, **environ: str) -> str:
+    """What a fresh interpreter prints."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environ}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
+        cwd=cwd,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_stock_lightning_cli_takes_the_sizes_from_the_data(tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
+    code = "from lightning.pytorch.cli import LightningCLI; LightningCLI()"
+    python(code, "fit", "--config", "train.yaml", cwd=tmp_path)
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["hyper_parameters"]["input_size"] == 2
+    where = ["--trainer.default_root_dir", "tested", "--ckpt_path", str(checkpoint)]
+    said = python(code, "test", "--config", "train.yaml", *where, cwd=tmp_path)
+    assert "test/mse" in said
+    again = (
+        "from rnnbench.architectures import LSTM; import torch\n"
+        f"print(LSTM.load_from_checkpoint({str(checkpoint)!r}, weights_only=True)(torch.zeros(1, 6, 2)).shape)"
+    )
+    assert "torch.Size([1, 1])" in python(again, cwd=tmp_path)
+
+
+DDP = """
+import sys, json, torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from rnnbench.architectures import GRU
+from rnnbench.data import Adding, CopyMemory
+
+class Path(Callback):
+    scores = []
+    def on_validation_end(self, trainer, module):
+        self.scores.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+if __name__ == "__main__":
+    devices, cls = int(sys.argv[1]), {"Adding": Adding, "CopyMemory": CopyMemory}[sys.argv[2]]
+    seed_everything(0, verbose=False)
+    data = cls(5, 130, 16)
+    model = GRU.from_data(data, hidden_size=6, learning_rate=1e-2, clip_norm=0.1)
+    path = Path()
+    trainer = Trainer(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=24,
+                      val_check_interval=4, check_val_every_n_epoch=None, num_sanity_val_steps=0, callbacks=[path],
+                      logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(model, data)
+    test = trainer.test(model, data, verbose=False)[0]
+    if trainer.global_rank == 0:
+        print("RESULT", json.dumps([path.scores, test]))
+"""
+
+
+@pytest.mark.parametrize("data", ["Adding", "CopyMemory"])
+def test_two_processes_give_the_score_path_of_one(data: str, tmp_path: Path) -> None:
+    (tmp_path / "ddp.py").write_text(DDP)
+    results = []
+    for devices in (1, 2):
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "ddp.py", str(devices), data],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        results.append(yaml.safe_load(re.findall(r"^RESULT (.*)$", done.stdout, re.M)[0]))
+    (alone, alone_test), (pair, pair_test) = results
+    assert len(alone) == len(pair) == 6
+    for one, two in zip([*alone, alone_test], [*pair, pair_test], strict=True):
+        one.pop("train/loss", None)  # the mean of two means
+        two.pop("train/loss", None)
+        assert two == pytest.approx(one, rel=2e-4)
+    assert alone[0]["val/loss"] != alone[-1]["val/loss"]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """rnnbench installed from its wheel into an empty folder."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    target = folder / "site"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(target),
+        str(path),
+    ]
+    subprocess.run(pip, check=True, capture_output=True)
+    return target
+
+
+def test_the_wheel_carries_its_tasks_and_no_top_level_names_but_its_own(wheel: Path, tmp_path: Path) -> None:
+    assert {path.name for path in wheel.iterdir()} == {"rnnbench", f"rnnbench-{__version__}.dist-info", "bin"}
+    said = python("from rnnbench.cli import main; main(['list'])", cwd=tmp_path, PYTHONPATH=str(wheel))
+    for name in TASKS:
+        assert f"\n{name} " in said
+    where = python("import rnnbench; print(rnnbench.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel))
+    assert where.startswith(str(wheel))
+
+
+def test_a_plug_ins_cards_join_by_one_entry_point(wheel: Path, tmp_path: Path) -> None:
+    package = tmp_path / "site" / "plugged"
+    (package / "tasks" / "short-adding").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    card = yaml.safe_load((ROOT / "tasks" / "adding" / "task.yaml").read_text())
+    card |= {
+        "name": "short-adding",
+        "summary": "From elsewhere.",
+        "data": {"class_path": "rnnbench.data.Adding", "init_args": {"length": 5}},
+    }
+    (package / "tasks" / "short-adding" / "task.yaml").write_text(yaml.safe_dump(card))
+    info = tmp_path / "site" / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rnnbench.plugins]\nplugged = plugged\n")
+    code = "from rnnbench.cli import main; main(['list', 'tasks'])"
+    said = python(code, cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(wheel), str(package.parent)]))
+    assert "short-adding" in said
+    assert "From elsewhere." in said
+    assert "weather-nyc" in said
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+
+@pytest.mark.archive
+@pytest.mark.usefixtures("users_cache")
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (code, *_) = [block for block in blocks("python") if "Trainer" in block]
+    assert "max_epochs=5" in code
+    python(code.replace("max_epochs=5", "max_steps=3, logger=False, enable_checkpointing=False"), cwd=tmp_path)
+
+
+@pytest.mark.archive
+@pytest.mark.usefixtures("users_cache")
+def test_the_lightning_cli_file_of_the_readme_runs(tmp_path: Path) -> None:
+    (text,) = [block for block in blocks("yaml") if "init_args" in block and "trainer" in block]
+    config = yaml.safe_load(text)
+    config["trainer"] = {**config["trainer"], "max_steps": 3, "logger": False, "enable_checkpointing": False}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    python(
+        "from lightning.pytorch.cli import LightningCLI; LightningCLI()", "fit", "--config", "train.yaml", cwd=tmp_path
+    )
+
+
+def test_the_grid_of_the_readme_is_a_grid(tmp_path: Path) -> None:
+    from rnnbench.spec import GridSpec
+
+    (text,) = [block for block in blocks("yaml") if "architectures:" in block]
+    (tmp_path / "my.yaml").write_text(text)
+    assert len(GridSpec.load(str(tmp_path / "my.yaml")).expand()) == 24
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", *ROOT.glob("tasks/*/README.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_readme_names_every_extra_room_and_verb() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in (
+        "rnnbench/nn",
+        "objectives",
+        "architectures",
+        "data",
+        "harness",
+        "board",
+        "tasks/",
+        "configs/",
+        "benchmarks/",
+    ):
+        assert name in text
+    for verb in ("list", "run", "status", "board", "show", "check", "data"):
+        assert f"rnnbench {verb}" in text
