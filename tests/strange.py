@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ class Slow(Elman):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         time.sleep(0.1)
+        return super().training_step(batch, batch_idx)
+
+
+class Swallows(Elman):
+    """Is interrupted, and lets nobody know."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
         return super().training_step(batch, batch_idx)
 
 

@@ -1,10 +1,13 @@
 """All runs in this process, one after the other: slow, but a debugger sees everything."""
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from threading import Event, current_thread, main_thread
+from typing import Any
 
-from rnnbench.harness.job import Job, Watcher
+from rnnbench.harness.job import Job, Progress, Watcher
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
@@ -22,13 +25,47 @@ class InlineExecutor:
         """Run all jobs in order."""
         from rnnbench.harness.cell import run
 
-        for job in jobs:
-            watcher.started(job.spec, "inline")
-            job.folder.mkdir(parents=True, exist_ok=True)
-            with _one_thread(), _printing_to(job):
-                record = run(job, lambda progress, job=job: watcher.progress(job.spec, progress))  # type: ignore[misc]
-            watcher.finished(record)
-            yield record
+        with _heeded_interrupts() as heed:
+            for job in jobs:
+
+                def report(progress: Progress, job: Job = job) -> None:
+                    heed()
+                    watcher.progress(job.spec, progress)
+
+                watcher.started(job.spec, "inline")
+                job.folder.mkdir(parents=True, exist_ok=True)
+                with _one_thread(), _printing_to(job):
+                    record = run(job, report)
+                heed()
+                watcher.finished(record)
+                yield record
+
+
+@contextmanager
+def _heeded_interrupts() -> Iterator[Callable[[], None]]:
+    """Ctrl-C raises as ever and is remembered as well: what is yielded raises one that was lost.
+
+    Python drops an exception raised in a destructor or a callback of the garbage collector, and third parties' code
+    has bare `except`s; the grid would go on as if nobody had pressed a key.
+    """
+    before, pressed = signal.getsignal(signal.SIGINT), Event()
+    if current_thread() is not main_thread() or not callable(before):
+        yield lambda: None
+        return
+
+    def note(number: int, frame: Any) -> None:
+        pressed.set()
+        before(number, frame)
+
+    def heed() -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield heed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
