@@ -12,7 +12,7 @@ from threading import Thread
 from rnnbench.errors import Infeasible, RnnbenchError
 from rnnbench.harness.devices import Slot
 from rnnbench.harness.job import Job, Progress
-from rnnbench.harness.memory import keep_freed_memory
+from rnnbench.memory import keep_freed_memory
 from rnnbench.spec import RunSpec
 
 Outcome = tuple[str, str]

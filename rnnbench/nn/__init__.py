@@ -1,11 +1,60 @@
-"""Recurrent layers: drop-in for `torch.nn.RNN`, `torch.nn.LSTM` and `torch.nn.GRU`.
+"""Recurrent layers on one engine: write a cell's equation, get a layer with torch's constructor, call and states.
 
-Torch's constructor, call, shapes, states and `state_dict`, plus settings that torch lacks.
+`Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature.
 """
 
-from rnnbench.nn.elman import Elman
-from rnnbench.nn.gru import GRU
-from rnnbench.nn.lstm import LSTM
+from rnnbench.nn.cell import Cell, layer_norm, row_mean
+from rnnbench.nn.layer import Recurrent
+from rnnbench.nn.layers import (
+    GRU,
+    IRNN,
+    JANET,
+    LRU,
+    LSTM,
+    MGU,
+    MUT,
+    QRNN,
+    SLSTM,
+    SRU,
+    UGRNN,
+    CoupledLSTM,
+    Elman,
+    LayerNormLSTM,
+    MinGRU,
+    MinLSTM,
+    MultiplicativeLSTM,
+    PeepholeLSTM,
+    linear_recurrence,
+)
+from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.padded import run_padded
+from rnnbench.nn.regularise import activation_regularisation
 
-__all__ = ["GRU", "LSTM", "Elman", "run_padded"]
+__all__ = [
+    "GRU",
+    "IRNN",
+    "JANET",
+    "LRU",
+    "LSTM",
+    "MGU",
+    "MUT",
+    "QRNN",
+    "SLSTM",
+    "SRU",
+    "UGRNN",
+    "Cell",
+    "CoupledLSTM",
+    "Elman",
+    "LayerNormLSTM",
+    "MinGRU",
+    "MinLSTM",
+    "MultiplicativeLSTM",
+    "PeepholeLSTM",
+    "Recurrent",
+    "activation_regularisation",
+    "keep_freed_memory",
+    "layer_norm",
+    "linear_recurrence",
+    "row_mean",
+    "run_padded",
+]

@@ -1,0 +1,228 @@
+"""What a recurrent cell is: its states, its gates, and the equation of one step."""
+
+from __future__ import annotations
+
+import copy
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rnnbench.nn.engine.graph import Node
+
+
+class Cell:
+    """A recurrent cell, written as its equation.
+
+    A subclass names its states and gates and gives `step`, in plain PyTorch:
+
+        class Leaky(Cell):
+            states = ("h",)
+            gates = ("k", "n")
+
+            def step(self, z, s):
+                k = torch.sigmoid(z.k)
+                return k * s.h + (1 - k) * torch.tanh(z.n)
+
+    For each gate `z.k` is `W_k x_t + b_k + U_k h_{t-1} + c_k`, `[B, H]`; `s` holds the states before the step; what
+    `step` returns are the states after it, in the order of `states`. The first state is the hidden state h that the
+    products read; `outputs` names the states whose whole sequences the layer needs.
+
+    Declarations beside `states` and `gates`:
+
+        recurrent: gates with a recurrent product (all, unless said otherwise).
+        apart: gates whose two products come apart: `z.k` from the input, `z.k_h` from the state.
+        held: gates whose recurrent product `step` applies itself: `self.recur(v, "k")` is `U_k v + c_k`
+            (several names give a tuple); `z.k` is from the input alone.
+        vectors: parameters with one value a unit; in `step` they are `self.name`, `[H]`.
+        matrices: further matrices by name, `(rows, columns)` as "H" (hidden size) or "P" (size of h, if projected);
+            in `step`, `self.name(v)` is the product with `v`.
+        keeps, takes: gates that keep the old state when open, and that take in the new one (for initialisers).
+
+    A layer sets for itself, from its regularisers:
+
+        raws: values that are not learned, by name with their width: `[T, B, W]`, one a step, or `[B, W]`.
+        recurrent_mask: the one of `raws` that h is multiplied by before every recurrent product.
+        zoneout: for each state, how much of the old one stays: the name of one of `raws`, or a share.
+
+    Nothing else is needed to have the layer, its derivative and its compiled form. Operations that only plain
+    autograd knows are allowed and slow.
+    """
+
+    states: tuple[str, ...] = ("h",)
+    gates: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    recurrent: tuple[str, ...] | None = None
+    apart: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    matrices: Mapping[str, tuple[str, str]] = {}
+    raws: Mapping[str, str] = {}
+    zoneout: tuple[str | float, ...] = ()
+    torch_mode: str | None = None  # what torch calls the same cell
+    keeps: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    recurrent_mask: str | None = None
+    recur: Callable[..., Any]
+
+    if TYPE_CHECKING:  # vectors and matrices are there while a step runs
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def step(self, z: Any, s: Any) -> Any:
+        """States after one step, from the gates' pre-activations `z` and the states `s` before it."""
+        raise TypeError(f"{type(self).__name__} does not say what a step is: define step(self, z, s)")
+
+    # --- what a subclass may change beside the equation
+
+    def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
+        """Width of each state."""
+        return (hidden_size,) * len(self.states)
+
+    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights that the equation uses, from the layer's parameters (of one layer and direction)."""
+        return parameters
+
+    def readout(self, sequences: tuple[Tensor, ...], inputs: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        """What the layer puts out, from the sequences of `outputs` (`[..., H]` each) and its inputs `[..., I]`."""
+        return sequences[0]
+
+    def extra_parameters(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of parameters that `operands` or `readout` need beside weights, biases, vectors and matrices."""
+        return {}
+
+    def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
+        """Set initial values that differ from torch's U(−1/√H, 1/√H); runs without gradient."""
+
+    def parameters(self) -> tuple[str, ...]:
+        """Which of `vectors` are parameters; others are made by `operands`."""
+        return self.vectors
+
+    # --- regularisers
+
+    def regularised(self, zoneout: tuple[float, ...], masked: bool, training: bool) -> Cell:
+        """This cell with zoneout (random when training, else its expectation) and a mask on its recurrent products."""
+        names = [f"zoneout_{name}" if share and training else share for name, share in zip(self.states, zoneout)]  # noqa: B905
+        raws = {
+            name: width for name, width in zip(names, self.state_widths(), strict=False) if isinstance(name, str)
+        }
+        if masked:
+            raws["recurrent_dropout"] = self.state_widths()[0]
+        return self.bound(
+            raws=raws, zoneout=tuple(names), recurrent_mask="recurrent_dropout" if masked else None
+        )
+
+    def draw(
+        self, like: Tensor, batch: int, hidden_size: int, rates: tuple[tuple[float, ...], float]
+    ) -> tuple[Tensor, ...]:
+        """Values of `raws` for one pass over inputs `like`: zoneout's for each step, a mask's for each sequence."""
+        found, zoneout = [], dict(zip((f"zoneout_{name}" for name in self.states), rates[0], strict=True))
+        widths = {"H": hidden_size, "P": self.state_sizes(hidden_size)[0]}
+        for name, width in self.raws.items():
+            if name in zoneout:
+                found.append(torch.bernoulli(like.new_full((*like.shape[:-1], widths[width]), zoneout[name])))
+            else:
+                found.append(F.dropout(like.new_ones(batch, widths[width]), rates[1]))
+        return tuple(found)
+
+    @property
+    def emitted(self) -> tuple[str, ...]:
+        """States whose sequences the layer needs."""
+        return self.outputs or self.states[:1]
+
+    @property
+    def projected(self) -> bool:
+        """Whether the hidden state has a width of its own."""
+        return False
+
+    def state_widths(self) -> tuple[str, ...]:
+        """The width of each state as "H" or "P"."""
+        return ("P" if self.projected else "H",) + ("H",) * (len(self.states) - 1)
+
+    def recurrent_gates(self) -> tuple[str, ...]:
+        """Gates with rows in the recurrent weight, in their order there."""
+        return self.gates if self.recurrent is None else self.recurrent
+
+    def key(self) -> tuple[Any, ...]:
+        """What tells this cell's equation from others': its class and its settings."""
+        return (type(self), *((name, repr(value)) for name, value in sorted(vars(self).items())))
+
+    def bound(self, **values: Any) -> Cell:
+        """This cell with tensors, or symbols, in the place of its parameters' names."""
+        one = copy.copy(self)
+        vars(one).update(values)
+        return one
+
+    def pack(self, kind: str, values: Sequence[Any]) -> Any:
+        """`values` by name: of `states`, or of the slots `z`."""
+        names = self.states if kind == "states" else (*self.gates, *(f"{name}_h" for name in self.apart))
+        return namedtuple(kind, names)(*values)
+
+    def after(self, z: Sequence[Any], s: Sequence[Any]) -> tuple[Any, ...]:
+        """`step` on bare sequences, its result checked."""
+        result = self.step(self.pack("gates", z), self.pack("states", s))
+        result = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+        if len(result) != len(self.states):
+            raise ValueError(
+                f"{type(self).__name__}.step returned {len(result)} states, it has {len(self.states)}: "
+                f"{', '.join(self.states)}"
+            )
+        if not self.zoneout:
+            return result
+        shares = [getattr(self, share) if isinstance(share, str) else share for share in self.zoneout]
+        return tuple(new + share * (old - new) for new, old, share in zip(result, s, shares, strict=True))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_declaration(cls)
+
+
+def check_declaration(cell: Cell | type[Cell]) -> None:
+    """Check that the names a cell declares fit together.
+
+    Raises:
+        ValueError: a name is no identifier, stands twice, or is unknown.
+    """
+    who = cell.__name__ if isinstance(cell, type) else type(cell).__name__
+    names = (*cell.states, *cell.vectors, *cell.matrices, *cell.raws)
+    for name in (*names, *cell.gates):
+        if not name.isidentifier():
+            raise ValueError(f"{who}: {name!r} is no name")
+    for kind, declared in (("state", cell.states), ("gate", cell.gates), ("parameter", names[len(cell.states) :])):
+        if twice := {name for name in declared if declared.count(name) > 1}:
+            raise ValueError(f"{who}: {kind} {', '.join(sorted(twice))} is declared twice")
+    for kind in ("recurrent", "apart", "held"):
+        allowed = cell.gates if kind == "recurrent" or cell.recurrent is None else cell.recurrent
+        for name in getattr(cell, kind) or ():
+            if name not in allowed:
+                raise ValueError(f"{who}.{kind} names {name!r}; it can name: {', '.join(allowed) or 'no gate'}")
+    for name in cell.outputs:
+        if name not in cell.states:
+            raise ValueError(f"{who}.outputs names {name!r}; its states are: {', '.join(cell.states)}")
+
+
+def row_mean(value: Tensor) -> Tensor:
+    """Mean over the units of each row, `[B, H]` → `[B, H]`, the same in every place of a row."""
+    if isinstance(value, Node):
+        return value.graph.row_mean(value)  # type: ignore[return-value]
+    return value.mean(-1, keepdim=True).expand_as(value)
+
+
+def layer_norm(*values: Tensor, eps: float = 1e-5) -> tuple[Tensor, ...]:
+    """Layer normalisation (Ba, Kiros & Hinton 2016, eq. 3) of the row that `values` make up side by side.
+
+    Each of `values` is `[B, H]`; mean and variance are over all of them. There is no gain or bias: multiply and add
+    your own.
+    """
+    mean = sum(map(row_mean, values)) / len(values)  # type: ignore[operator]
+    centred = [value - mean for value in values]
+    scale = 1 / torch.sqrt(sum(row_mean(one * one) for one in centred) / len(values) + eps)  # type: ignore[arg-type]
+    return tuple(one * scale for one in centred)
+
+
+def product(weight: Tensor, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    """The function `v ↦ W v + b`."""
+    return lambda value: F.linear(value, weight, bias)

@@ -1,0 +1,102 @@
+"""Bad input of a recurrent layer: what is wrong, what was received, what is allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+if TYPE_CHECKING:
+    from rnnbench.nn.layer import Recurrent
+
+ENGINES = ("native", "function", "reference", "torch")
+
+
+def check_settings(layer: Recurrent) -> None:
+    """Check constructor arguments.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+    for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps"):
+        value = getattr(layer, name)
+        least = 2 if name == "chrono" else 1
+        if value is None and name in ("chrono", "checkpoint_steps"):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
+    for name in ("dropout", "variational_dropout", "weight_dropout"):
+        value = getattr(layer, name)
+        if not 0 <= value <= 1 or (name != "dropout" and value == 1):
+            raise ValueError(f"{name} must be a probability (0 to 1), got {value!r}")
+    if len(layer.zoneout) != len(layer.cell.states) or not all(0 <= share < 1 for share in layer.zoneout):
+        raise ValueError(
+            f"zoneout must be a probability less than 1, or one for each of the states "
+            f"{', '.join(layer.cell.states)}, got {layer.zoneout!r}"
+        )
+    for name, allowed in (
+        ("connections", ("plain", "residual", "skip")),
+        ("recurrent_init", ("torch", "orthogonal", "identity")),
+        ("engine", (None, *ENGINES)),
+    ):
+        if getattr(layer, name) not in allowed:
+            words = ", ".join(str(one) for one in allowed)
+            raise ValueError(f"{name} must be one of {words}, got {getattr(layer, name)!r}")
+
+
+def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> None:
+    """Check the input of a call.
+
+    Raises:
+        ValueError: rank, feature size, or no step at all.
+        TypeError: no tensor, or of another dtype or device than the parameters.
+    """
+    if not isinstance(data, Tensor):
+        raise TypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
+    order = "[B, T, I]" if layer.batch_first else "[T, B, I]"
+    if packed is None and data.ndim not in (2, 3):
+        raise ValueError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")
+    if data.shape[-1] != layer.input_size:
+        raise ValueError(f"input must have {layer.input_size} features (input_size), got shape {list(data.shape)}")
+    if packed is None and data.shape[1 if layer.batch_first and data.ndim == 3 else 0] == 0:
+        raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+    check_like(layer, data, "input")
+
+
+def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
+    """Check dtype and device against the parameters."""
+    import torch
+
+    weight: Any = layer.weight_ih_l0
+    if data.device != weight.device:
+        raise TypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
+    if data.dtype != weight.dtype and not torch.is_autocast_enabled(data.device.type):
+        raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
+
+
+def check_states(
+    layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tensor
+) -> tuple[Tensor, ...] | None:
+    """The initial states `[L·D, B, W]` as a tuple; None if there are none.
+
+    Raises:
+        ValueError: number or shape of the states.
+        TypeError: dtype or device of one.
+    """
+    if hx is None:
+        return None
+    names = layer.cell.states
+    given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+    if len(given) != len(names):
+        raise ValueError(f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)}), got {len(given)}")
+    count, found = layer.num_layers * layer.directions, []
+    for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
+        wanted = [count, width] if alone else [count, batch, width]
+        if list(state.shape) != wanted:
+            raise ValueError(f"state {name} must have shape {wanted}, got {list(state.shape)}")
+        check_like(layer, state, f"state {name}")
+        found.append(state.unsqueeze(1) if alone else state)
+    return tuple(state.to(layer.weight_ih_l0.dtype) for state in found)  # type: ignore[arg-type]

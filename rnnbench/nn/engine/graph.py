@@ -1,0 +1,305 @@
+"""The equation of one time step as a graph, recorded by running a cell's `step` on symbols instead of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+class Untranslatable(Exception):
+    """An equation uses something that the graph has no word for; only plain autograd can run it."""
+
+
+class Node:
+    """A value `[B, width]` in the equation of a step. Equal values of one graph are one node.
+
+    `op` is a leaf (`slot`, `state`, `vector`, `raw`, `const`; in a derivative also `grad`, `pulled`), `row_mean`,
+    or an elementwise operation of `OPERATIONS`.
+    """
+
+    __slots__ = ("args", "graph", "index", "op", "width")
+
+    def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], width: str | None) -> None:
+        self.graph, self.op, self.args, self.width, self.index = graph, op, args, width, len(graph.nodes)
+
+    def __repr__(self) -> str:
+        return f"{self.op}({', '.join(map(str, self.args))})"
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes that it is computed from."""
+        return tuple(arg for arg in self.args if isinstance(arg, Node))
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it is worth keeping rather than computing again."""
+        return self.op == "row_mean" or (self.op in OPERATIONS and OPERATIONS[self.op].heavy)
+
+    def __add__(self, other: Any) -> Node:
+        return self.graph.make("add", self, other)
+
+    def __sub__(self, other: Any) -> Node:
+        return self.graph.make("sub", self, other)
+
+    def __mul__(self, other: Any) -> Node:
+        return self.graph.make("mul", self, other)
+
+    def __truediv__(self, other: Any) -> Node:
+        return self.graph.make("div", self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return self.graph.make("sub", other, self)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return self.graph.make("div", other, self)
+
+    def __neg__(self) -> Node:
+        return self.graph.make("neg", self)
+
+    def __gt__(self, other: Any) -> Node:
+        return self.graph.make("gt", self, other)
+
+    def __lt__(self, other: Any) -> Node:
+        return self.graph.make("gt", other, self)
+
+    def __pow__(self, exponent: Any) -> Node:
+        if exponent not in (2, 0.5):
+            raise Untranslatable(f"power {exponent} (2 and 0.5 are known)")
+        return self * self if exponent == 2 else self.graph.make("sqrt", self)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __bool__(self) -> bool:
+        raise Untranslatable("a decision that depends on the values of a tensor")
+
+    def __getattr__(self, name: str) -> Callable[..., Node]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: _call(name, (self, *args), kwargs)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Node:
+        return _call(func.__name__, args, kwargs or {})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An elementwise operation: C expression, torch function, derivative.
+
+    `derivative(node, gradient)` gives the gradient of each argument, or None where there is none.
+    """
+
+    c: str
+    torch: Callable[..., Any]
+    derivative: Callable[[Node, Node], tuple[Node | None, ...]]
+    heavy: bool = False
+
+
+def _divide(y: Node, g: Node) -> tuple[Node, Node]:
+    first = g / y.args[1]
+    return first, -(first * y)
+
+
+def _greatest(y: Node, g: Node) -> tuple[Node, Node]:
+    a, b = y.args  # torch halves the gradient where both are equal
+    share = ((a > b) + (1.0 - (b > a))) * 0.5
+    return g * share, g * (1.0 - share)
+
+
+def _least(y: Node, g: Node) -> tuple[Node, Node]:
+    a, b = y.args
+    share = ((b > a) + (1.0 - (a > b))) * 0.5
+    return g * share, g * (1.0 - share)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "add": Operation("{0}+{1}", torch.add, lambda y, g: (g, g)),
+    "sub": Operation("{0}-{1}", torch.sub, lambda y, g: (g, -g)),
+    "mul": Operation("{0}*{1}", torch.mul, lambda y, g: (g * y.args[1], g * y.args[0])),
+    "div": Operation("{0}/{1}", torch.div, _divide),
+    "neg": Operation("-{0}", torch.neg, lambda y, g: (-g,)),
+    "sigmoid": Operation("vsigmoid({0})", torch.sigmoid, lambda y, g: (g * (y * (1.0 - y)),), True),
+    "tanh": Operation("vtanh({0})", torch.tanh, lambda y, g: (g * (1.0 - y * y),), True),
+    "exp": Operation("vexp({0})", torch.exp, lambda y, g: (g * y,), True),
+    "log": Operation("vlog({0})", torch.log, lambda y, g: (g / y.args[0],), True),
+    "sqrt": Operation("vsqrt({0})", torch.sqrt, lambda y, g: (g * 0.5 / y,), True),
+    "softplus": Operation(
+        "vsoftplus({0})",
+        lambda x: torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())),
+        lambda y, g: (g * y.graph.make("sigmoid", y.args[0]),),
+        True,
+    ),
+    "relu": Operation("vrelu({0})", torch.relu, lambda y, g: (g * (y > 0.0),)),
+    "abs": Operation("vabs({0})", torch.abs, lambda y, g: (g * ((y.args[0] > 0.0) - (y.args[0] < 0.0)),)),
+    "maximum": Operation("vmax({0},{1})", torch.maximum, _greatest),
+    "minimum": Operation("vmin({0},{1})", torch.minimum, _least),
+    "gt": Operation("vgt({0},{1})", lambda a, b: torch.gt(a, b).to(a.dtype), lambda y, g: (None, None)),
+    "where": Operation(
+        "vwhere({0},{1},{2})",
+        lambda c, a, b: torch.where(c != 0, a, b),
+        lambda y, g: (None, y.graph.make("where", y.args[0], g, 0.0), y.graph.make("where", y.args[0], 0.0, g)),
+    ),
+}
+
+# what else of torch is known, by the name of the function or method, in words of the above
+_WORDS: dict[str, Callable[..., Node]] = {
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "true_divide": lambda a, b: a / b,
+    "rsub": lambda a, b: b - a,
+    "max": lambda a, b: a.graph.make("maximum", a, b),
+    "min": lambda a, b: a.graph.make("minimum", a, b),
+    "square": lambda a: a * a,
+    "pow": lambda a, b: a**b,
+    "reciprocal": lambda a: 1.0 / a,
+    "rsqrt": lambda a: 1.0 / a.sqrt(),
+    "logsigmoid": lambda a: -(-a).softplus(),
+    "silu": lambda a: a * a.sigmoid(),
+    "negative": lambda a: -a,
+    "clamp": lambda a, min=None, max=None: _clamp(a, min, max),
+    "clip": lambda a, min=None, max=None: _clamp(a, min, max),
+    "hardtanh": lambda a, min_val=-1.0, max_val=1.0: _clamp(a, min_val, max_val),
+    "hardsigmoid": lambda a: _clamp(a / 6.0 + 0.5, 0.0, 1.0),
+    "lerp": lambda a, b, weight: a + weight * (b - a),
+    "addcmul": lambda a, b, c: a + b * c,
+    "greater": lambda a, b: a > b,
+    "lt": lambda a, b: a < b,
+    "less": lambda a, b: a < b,
+    "detach": lambda a: a.graph.make("detach", a),
+    "log_sigmoid": lambda a: -(-a).softplus(),
+}
+OPERATIONS["detach"] = Operation("{0}", torch.detach, lambda y, g: (None,))
+
+
+def _clamp(a: Node, low: float | None, high: float | None) -> Node:
+    # the derivative is 1 at a bound, as in torch
+    if low is not None:
+        a = a.graph.make("where", a < low, low, a)
+    return a if high is None else a.graph.make("where", a > high, high, a)
+
+
+def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
+    name = name.strip("_")
+    kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("inplace",)}
+    if name == "softplus" and (len(args) > 1 or kwargs):
+        raise Untranslatable("softplus with beta or threshold")
+    graph = next((arg.graph for arg in args if isinstance(arg, Node)), None)
+    if graph is None:
+        raise Untranslatable(f"{name} of keyword arguments only")
+    if name in OPERATIONS and not kwargs:
+        return graph.make(name, *args)
+    if name in _WORDS:
+        try:
+            return _WORDS[name](*map(graph.node, args), **kwargs) if name not in _SCALARS else _WORDS[name](
+                graph.node(args[0]), *args[1:], **kwargs
+            )
+        except TypeError as error:
+            raise Untranslatable(f"{name} with these arguments: {error}") from None
+    raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
+
+
+_SCALARS = {"pow", "clamp", "clip", "hardtanh"}
+
+
+class Graph:
+    """All nodes of one step; makes each value once, with what is constant worked out."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[tuple[Any, ...], Node] = {}
+
+    def leaf(self, op: str, name: Any, width: str | None) -> Node:
+        """A value from outside: `op` says of what kind, `name` which."""
+        return self._intern(op, (name,), width)
+
+    def node(self, value: Any) -> Node:
+        """A number as a node; a node as it is."""
+        if isinstance(value, Node):
+            return value
+        if isinstance(value, torch.Tensor) and value.ndim == 0 and not value.requires_grad:
+            value = value.item()
+        if not isinstance(value, (int, float)):
+            raise Untranslatable(
+                "a tensor that is none of the cell's declared states, gates, vectors or matrices"
+                if isinstance(value, torch.Tensor)
+                else f"a value of type {type(value).__name__}"
+            )
+        return self._intern("const", (float(value),), None)
+
+    def make(self, op: str, *values: Any) -> Node:
+        """The node of an operation."""
+        args = tuple(self.node(value) for value in values)
+        if (simple := _simplify(op, args)) is not None:
+            return simple
+        widths = {arg.width for arg in args if arg.width is not None}
+        if len(widths) > 1:
+            raise Untranslatable(f"{op} of values of different width ({' and '.join(sorted(widths))})")
+        if op in ("add", "mul", "maximum", "minimum"):
+            args = tuple(sorted(args, key=lambda node: (node.op == "const", node.index)))
+        return self._intern(op, args, widths.pop() if widths else None)
+
+    def row_mean(self, value: Any) -> Node:
+        """The mean over a row, in every place of it."""
+        arg = self.node(value)
+        if arg.op in ("const", "row_mean"):
+            return arg
+        return self._intern("row_mean", (arg,), arg.width)
+
+    def sum(self, values: Iterable[Node]) -> Node:
+        """Their sum; 0 of none."""
+        total = self.node(0.0)
+        for value in values:
+            total = self.make("add", total, value)
+        return total
+
+    def _intern(self, op: str, args: tuple[Any, ...], width: str | None) -> Node:
+        key = (op, *(id(arg) if isinstance(arg, Node) else arg for arg in args))
+        if key not in self.nodes:
+            self.nodes[key] = Node(self, op, args, width)
+        return self.nodes[key]
+
+
+def _number(node: Node) -> float | None:
+    return node.args[0] if node.op == "const" else None
+
+
+def _simplify(op: str, args: tuple[Node, ...]) -> Node | None:
+    numbers = [_number(arg) for arg in args]
+    graph = args[0].graph
+    if op in ("add", "sub", "mul", "div", "neg") and None not in numbers:
+        known: list[float] = [number for number in numbers if number is not None]
+        if op != "div" or known[1] != 0:
+            value = {"add": sum, "sub": lambda x: x[0] - x[1], "mul": math.prod, "div": lambda x: x[0] / x[1],
+                     "neg": lambda x: -x[0]}[op](known)  # fmt: skip
+            return graph.node(value)
+    if op == "neg" and args[0].op == "neg":
+        return args[0].args[0]  # type: ignore[no-any-return]
+    if op == "add":
+        for one, other in ((0, 1), (1, 0)):
+            if numbers[one] == 0:
+                return args[other]
+        if args[1].op == "neg":
+            return args[0] - args[1].args[0]
+        if args[0].op == "neg":
+            return args[1] - args[0].args[0]
+    if op == "sub":
+        if numbers[1] == 0:
+            return args[0]
+        if numbers[0] == 0:
+            return -args[1]
+        if args[1].op == "neg":
+            return args[0] + args[1].args[0]
+    if op in ("mul", "div") and numbers[1] == 1:
+        return args[0]
+    if op == "mul":
+        if numbers[0] == 1:
+            return args[1]
+        if 0 in numbers:
+            return graph.node(0.0)
+    return None

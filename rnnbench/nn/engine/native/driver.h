@@ -1,0 +1,262 @@
+// A whole sequence, forwards and backwards. Before this text a generated file defines
+//   STATES, EMITTED, VECTORS, RAWS, MATRICES, PRODUCTS, RANGES, PULLS, LD, LE, LV, LS, MEANS, KEPT_MEANS (widths of the
+//   slots, carried planes, operand planes and kept planes of a row, in units; numbers of row means)
+//   args (what Python passes), frame (the rows of one step), piece (a packed part of a matrix)
+//   describe_forward, describe_backward: which pieces there are; forward_step, backward_step: one step on a frame.
+INLINE long smaller(long a, long b) { return a < b ? a : b; }
+INLINE int thread_id(void) {
+#ifdef _OPENMP
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+#ifdef _OPENMP
+#define PARALLEL _Pragma("omp parallel num_threads(A->threads) if (A->threads > 1)")
+#define BARRIER _Pragma("omp barrier")
+#else
+#define PARALLEL
+#define BARRIER
+#endif
+
+// the first row of a thread: about the same number of row-steps for each
+static long first_row(const args *A, long id) {
+  if (id == 0 || id == A->threads) return id ? A->B : 0;
+  if (!A->packed) return A->B * id / A->threads;
+  long all = 0, low = 0, high = A->B;
+  for (long t = 0; t < A->T; t++) all += A->count[t];
+  while (low < high) {
+    long middle = (low + high) / 2, some = 0;
+    for (long t = 0; t < A->T; t++) some += smaller(A->count[t], middle);
+    if (some * A->threads < all * id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+INLINE long step_at(const args *A, long i) { return A->reverse ? A->T - 1 - i : i; }
+
+INLINE long take(long *used, long units) { // a part of the scratch memory, in units of real, aligned
+  long start = *used;
+  *used += CEIL(units, VL) * VL;
+  return start;
+}
+typedef struct { long bias, zeros, tile, carried, means, pieces, chunk, operands, db, dvec, small, all; } layout;
+static layout lay_out(const args *A, const piece *pieces, long count, int backward) {
+  long H = A->H, P = A->P, used = VL, wide = H > P ? H : P, nt = A->threads;
+  (void)P, (void)wide;
+  layout L;
+  L.bias = take(&used, LD + VL);
+  L.zeros = take(&used, A->B * wide + VL);
+  L.tile = take(&used, A->B * LD + VL);
+  L.carried = take(&used, A->B * LE + VL);
+  L.means = take(&used, A->B * (MEANS + 1));
+  L.pieces = used;
+  for (long k = 0; k < count; k++) take(&used, packed_size(pieces[k].depth, pieces[k].n));
+  if (backward) {
+    long rows = A->chunk > A->B ? A->chunk : A->B;
+    L.chunk = take(&used, rows * LD + VL);
+    L.operands = take(&used, rows * LV + VL);
+    L.db = take(&used, nt * LD + VL);
+    L.dvec = take(&used, nt * (VECTORS + 1) * H + VL);
+    L.small = take(&used, 2 * (A->I + 1) * LD + VL);
+  }
+  L.all = used;
+  return L;
+}
+long scratch_forward(const args *A) {
+  piece pieces[PIECES_FORWARD + 1];
+  describe_forward(A, pieces);
+  return lay_out(A, pieces, A->plain ? 0 : PIECES_FORWARD, 0).all;
+}
+long scratch_backward(const args *A) {
+  piece pieces[PIECES_BACKWARD + 1];
+  describe_backward(A, pieces);
+  return lay_out(A, pieces, PIECES_BACKWARD, 1).all;
+}
+static void place(const layout *L, piece *pieces, long count, real *scratch) {
+  long used = L->pieces;
+  for (long k = 0; k < count; k++) pieces[k].packed = scratch + take(&used, packed_size(pieces[k].depth, pieces[k].n));
+}
+// the rows of a step before and after, for the thread that has rows from b0 on
+static void states_at(const args *A, frame *F, long i, long b0, real *zeros) {
+  long t = step_at(A, i), r = A->offset[t] + b0;
+  for (int k = 0; k < STATES; k++) {
+    long w = state_width(A, k);
+    F->sn[k] = A->next[k] + r * w;
+    if (A->packed) F->sp[k] = A->prev[k] + r * w;
+    else if (i) F->sp[k] = A->next[k] + (A->offset[step_at(A, i - 1)] + b0) * w;
+    else F->sp[k] = A->init[k] ? A->init[k] + b0 * w : zeros;
+  }
+  for (int k = 0; k < RAWS; k++) F->raw[k] = A->raw[k] + (A->raw_steps[k] ? r : b0) * A->raw_width[k];
+}
+static void gather(const args *A, frame *F, long i, long b0) { // packed: rows that go on, and rows that begin
+  if (!A->packed) return;
+  long before = i ? A->count[step_at(A, i - 1)] : 0, on = smaller(before - b0, F->n);
+  if (on < 0) on = 0;
+  for (int k = 0; k < STATES; k++) {
+    long w = state_width(A, k);
+    real *to = (real *)F->sp[k];
+    if (on) memcpy(to, A->next[k] + (A->offset[step_at(A, i - 1)] + b0) * w, on * w * sizeof(real));
+    if (A->init[k]) memcpy(to + on * w, A->init[k] + (b0 + on) * w, (F->n - on) * w * sizeof(real));
+    else memset(to + on * w, 0, (F->n - on) * w * sizeof(real));
+  }
+}
+
+void forward(const args *A) {
+  piece pieces[PIECES_FORWARD + 1];
+  describe_forward(A, pieces);
+  long H = A->H, P = A->P, count = A->plain ? 0 : PIECES_FORWARD;
+  (void)H, (void)P;
+  layout L = lay_out(A, pieces, count, 0);
+  real *scratch = A->scratch, *bias = scratch + L.bias;
+  place(&L, pieces, count, scratch);
+  assemble_bias(A, bias);
+  memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
+  PARALLEL {
+    long id = thread_id(), nt = A->threads;
+    for (long k = 0; k < count; k++) {
+      piece *p = pieces + k;
+      pack_rows(&p->w, p->depth, p->n, p->packed, panels(p->n) * id / nt, panels(p->n) * (id + 1) / nt);
+    }
+    BARRIER
+    long b0 = first_row(A, id), b1 = first_row(A, id + 1);
+    frame F = {.H = H, .P = P, .bias = bias, .training = A->training, .plain = A->plain, .vec = A->vec};
+    F.g = scratch + L.tile + b0 * LD;
+    F.e = scratch + L.carried + b0 * LE;
+    F.mean = scratch + L.means + b0;
+    F.ldm = A->B;
+    for (long i = 0; i < A->T; i++) {
+      long t = step_at(A, i), r = A->offset[t] + b0;
+      F.n = smaller(b1, A->count[t]) - b0;
+      if (F.n <= 0) continue;
+      states_at(A, &F, i, b0, scratch + L.zeros);
+      gather(A, &F, i, b0);
+      F.x = A->x + r * A->I;
+      F.sv = A->saved + r * LS;
+      F.sc = A->means + r * KEPT_MEANS;
+      forward_step(A, &F, pieces);
+    }
+  }
+}
+
+// part of the gradient of the matrices: what `rows` rows of slots at d and of operands at v give; threads share its rows
+static void weigh(const args *A, long id, long rows, const run *u, const real *d, const real *v, long ldv, long depth) {
+  for (; u->width; u++) {
+    long ld = slots_width(A), tall = CEIL(u->width, MR), from = smaller(tall * id / A->threads * MR, u->width);
+    long to = smaller(tall * (id + 1) / A->threads * MR, u->width);
+    if (to <= from || !A->dw[u->matrix]) continue;
+    source s = {d + u->at + from, 1, ld, v, ldv, rows};
+    multiply(to - from, depth, &s, 1, A->dw[u->matrix] + (u->row + from) * depth, depth, 0, KEEP);
+  }
+}
+
+void backward(const args *A) {
+  piece pieces[PIECES_BACKWARD + 1];
+  describe_backward(A, pieces);
+  long H = A->H, P = A->P, I = A->I, nx = input_slots(A), nt = A->threads;
+  (void)P;
+  layout L = lay_out(A, pieces, PIECES_BACKWARD, 1);
+  real *scratch = A->scratch, *D = scratch + L.chunk, *V = scratch + L.operands;
+  real *small_w = scratch + L.small, *small_dw = small_w + CEIL((I + 1) * LD, VL) * VL;
+  int small = I <= 4 && !A->direct; // so few columns leave a vector empty: go along the slots instead
+  place(&L, pieces, PIECES_BACKWARD, scratch);
+  memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
+  memset(scratch + L.db, 0, nt * LD * sizeof(real));
+  memset(scratch + L.dvec, 0, nt * VECTORS * H * sizeof(real));
+  if (small) {
+    memset(small_dw, 0, I * nx * sizeof(real));
+    for (long c = 0; c < nx; c++)
+      for (long i = 0; i < I; i++) small_w[i * nx + c] = weight_row(&pieces[0].w, c)[i];
+  }
+  PARALLEL {
+    long id = thread_id(), base, rows;
+    for (long k = small || A->direct; k < PIECES_BACKWARD; k++) {
+      piece *p = pieces + k;
+      pack_columns(&p->w, p->depth, p->n, p->packed, panels(p->n) * id / nt, panels(p->n) * (id + 1) / nt);
+    }
+    BARRIER
+    long b0 = first_row(A, id), b1 = first_row(A, id + 1);
+    real *db = scratch + L.db + id * LD;
+    frame F = {.H = H, .P = P, .training = 1, .vec = A->vec};
+    F.e = scratch + L.carried + b0 * LE;
+    F.mean = scratch + L.means + b0;
+    F.ldm = A->B;
+    for (int k = 0; k < VECTORS; k++) F.dvec[k] = scratch + L.dvec + (id * VECTORS + k) * H;
+    for (int k = 0; k < STATES; k++) F.ds[k] = A->ds[k] + b0 * state_width(A, k);
+    for (long end = A->T, begin; end > 0; end = begin) {
+      for (begin = end, rows = 0; begin > 0; begin--) {
+        long more = A->count[step_at(A, begin - 1)];
+        if (rows && rows + more > A->chunk) break;
+        rows += more;
+      }
+      base = A->offset[A->reverse ? step_at(A, end - 1) : begin];
+      for (long i = end - 1; i >= begin; i--) {
+        long t = step_at(A, i), r = A->offset[t] + b0;
+        F.n = smaller(b1, A->count[t]) - b0;
+        if (F.n <= 0) continue;
+        states_at(A, &F, i, b0, scratch + L.zeros);
+        F.sv = A->saved + r * LS;
+        F.sc = A->means + r * KEPT_MEANS;
+        F.d = D + (r - base) * LD;
+        F.v = V + (r - base) * LV;
+        for (int k = 0; k < EMITTED; k++) {
+          long w = state_width(A, emitted[k]);
+          F.gy[k] = A->gy[k] ? A->gy[k] + r * w : scratch + L.zeros;
+          F.gs[k] = A->gy[k] ? w : 0;
+        }
+        backward_step(A, &F, pieces);
+        for (long j = 0; j < LD; j += VL) {
+          long some = smaller(LD - j, VL);
+          vec sum = loadn(db + j, some);
+          for (long b = 0; b < F.n; b++) sum += loadn(F.d + b * LD + j, some);
+          storen(db + j, sum, some);
+        }
+      }
+      BARRIER
+      long from = rows * id / nt, to = rows * (id + 1) / nt;
+      const real *x = A->x + base * I;
+      if (A->direct) {
+        for (long r = from; r < to; r++) memcpy(A->dx + (base + r) * I, D + r * LD, nx * sizeof(real));
+      } else if (small) {
+        weight w = {small_w, nx, I, zero_block};
+        if (A->dx) {
+          memset(A->dx + (base + from) * I, 0, (to - from) * I * sizeof(real));
+          dots(to - from, I, &w, D + from * LD, LD, nx, A->dx + (base + from) * I, I);
+        }
+        long v0 = CEIL(nx, VL) * id / nt * VL, v1 = smaller(CEIL(nx, VL) * (id + 1) / nt * VL, nx);
+        source s = {x, 1, I, D + v0, LD, rows};
+        if (v1 > v0) multiply(I, v1 - v0, &s, 1, small_dw + v0, nx, 0, KEEP);
+      } else {
+        source s = {D + from * LD, LD, 1, pieces[0].packed, 0, nx};
+        if (A->dx && to > from) multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
+        run u[MAX_RUNS];
+        runs_of(A, 0, u);
+        weigh(A, id, rows, u, D, x, I, I);
+      }
+      for (int p = 1; p < PRODUCTS; p++) {
+        run u[MAX_RUNS];
+        long w = runs_of(A, p, u), state = operand_state[p], n0 = A->count[step_at(A, 0)];
+        if (state < 0) weigh(A, id, rows, u, D, V + operand_at(A, p), LV, w);
+        else if (operand_after[p]) weigh(A, id, rows, u, D, A->next[state] + base * w, w, w);
+        else if (A->packed) weigh(A, id, rows, u, D, A->prev[state] + base * w, w, w);
+        else {
+          long first = begin ? 0 : n0, low = begin || A->reverse ? 0 : n0; // the very first step came from init
+          const real *before = A->next[state] + (base + low + (A->reverse ? A->B : -A->B)) * w;
+          if (rows > first) weigh(A, id, rows - first, u, D + low * LD, before, w, w);
+          if (first && A->init[state])
+            weigh(A, id, first, u, D + (A->reverse ? rows - first : 0) * LD, A->init[state], w, w);
+        }
+      }
+      BARRIER
+    }
+  }
+  for (long k = 0; k < nt; k++) {
+    for (long j = 0; j < LD; j++) A->db[j] = (k ? A->db[j] : 0) + scratch[L.db + k * LD + j];
+    for (long v = 0; v < VECTORS; v++)
+      for (long j = 0; j < H; j++) A->dvec[v][j] = (k ? A->dvec[v][j] : 0) + scratch[L.dvec + (k * VECTORS + v) * H + j];
+  }
+  if (small && A->dw[0])
+    for (long c = 0; c < nx; c++)
+      for (long i = 0; i < I; i++)
+        A->dw[0][(weight_row(&pieces[0].w, c) - pieces[0].w.w) + i] += small_dw[i * nx + c];
+}

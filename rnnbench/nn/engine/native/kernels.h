@@ -1,0 +1,218 @@
+// Products on register tiles, elementary functions on vectors, and what all generated steps share.
+// A generated file defines REAL_DOUBLE or not, includes this text first, then defines the steps, then the driver.
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+#if defined(__AVX512F__)
+#define BYTES 64
+#define MR 8 /* rows of a register tile */
+#define NR 3 /* vectors of a register tile */
+#elif defined(__AVX2__)
+#define BYTES 32
+#define MR 4
+#define NR 3
+#else
+#define BYTES 16
+#define MR 8
+#define NR 2
+#endif
+#ifdef REAL_DOUBLE
+typedef double real;
+typedef int64_t whole;
+#else
+typedef float real;
+typedef int32_t whole;
+#endif
+#define VL ((long)(BYTES / sizeof(real)))
+typedef real vec __attribute__((vector_size(BYTES)));
+typedef real vecu __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+typedef whole veci __attribute__((vector_size(BYTES)));
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
+
+// ---- loads and stores; the ...n forms touch the first n lanes only
+INLINE vec load(const real *p) { return (vec) * (const vecu *)p; }
+INLINE void store(real *p, vec v) { *(vecu *)p = (vecu)v; }
+INLINE vec fill(real x) { return x - (vec){0}; }
+INLINE vec loadn(const real *p, long n) {
+#if defined(__AVX512F__) && !defined(REAL_DOUBLE)
+  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX512F__)
+  return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+  vec v = {0};
+  memcpy(&v, p, n * sizeof(real));
+  return v;
+#endif
+}
+INLINE void storen(real *p, vec v, long n) {
+#if defined(__AVX512F__) && !defined(REAL_DOUBLE)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined(__AVX512F__)
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#else
+  memcpy(p, &v, n * sizeof(real));
+#endif
+}
+INLINE vec first_lanes(vec v, long n) {
+  for (long l = n; l < VL; l++) v[l] = 0;
+  return v;
+}
+INLINE real total(vec v, long n) {
+  real sum = 0;
+  for (long l = 0; l < n; l++) sum += v[l];
+  return sum;
+}
+
+// ---- elementary functions; a NaN stays one
+INLINE vec pick(veci mask, vec a, vec b) { return (vec)(((veci)a & mask) | ((veci)b & ~mask)); }
+INLINE vec vgt(vec a, vec b) { return pick(a > b, fill(1), fill(0)); }
+INLINE vec vwhere(vec c, vec a, vec b) { return pick(c != fill(0), a, b); }
+INLINE vec vmax(vec a, vec b) { return pick((a > b) | (a != a), a, b); }
+INLINE vec vmin(vec a, vec b) { return pick((a < b) | (a != a), a, b); }
+INLINE vec vrelu(vec x) { return pick(x < fill(0), fill(0), x); }
+INLINE vec vabs(vec x) { return pick(x < fill(0), -x, x); }
+#define LANES(f)             \
+  real t[VL];                \
+  memcpy(t, &x, sizeof t);   \
+  for (long l = 0; l < VL; l++) t[l] = f(t[l]); \
+  memcpy(&x, t, sizeof t);   \
+  return x;
+#ifdef REAL_DOUBLE
+INLINE vec vsqrt(vec x) { LANES(sqrt) }
+INLINE vec vexp(vec x) { LANES(exp) }
+INLINE vec vlog(vec x) { LANES(log) }
+INLINE vec vlog1p(vec x) { LANES(log1p) }
+INLINE vec vtanh(vec x) { LANES(tanh) }
+INLINE vec vsigmoid(vec x) { return 1 / (1 + vexp(-x)); }
+#else
+INLINE vec vsqrt(vec x) { LANES(sqrtf) }
+// e^x within the range where it is finite: 2^n times a polynomial on |x| <= log(2)/2 (coefficients: Cephes, Moshier 1989)
+INLINE vec exp_clamped(vec x) {
+  x = pick(x > fill(88.3762626647949f), fill(88.3762626647949f), x);
+  x = pick(x < fill(-87.3365447504019f), fill(-87.3365447504019f), x);
+  vec r = x * 1.44269504088896341f + 12582912.f, n = r - 12582912.f;
+  vec y = x - n * 0.693359375f + n * 2.12194440e-4f, p = fill(1.9875691500E-4f);
+  p = p * y + 1.3981999507E-3f;
+  p = p * y + 8.3334519073E-3f;
+  p = p * y + 4.1665795894E-2f;
+  p = p * y + 1.6666665459E-1f;
+  p = p * y + 5.0000001201E-1f;
+  p = p * (y * y) + y + 1.f;
+  return p * (vec)(((veci)r - 0x4b400000 + 127) << 23);
+}
+INLINE vec vexp(vec x) {
+  vec y = exp_clamped(x);
+  y = pick(x > fill(88.7228391116729f), fill(INFINITY), y);
+  return pick(x < fill(-87.3365447504019f), fill(0), y);
+}
+INLINE vec vsigmoid(vec x) { return 1.f / (1.f + exp_clamped(-x)); }
+// odd rational function of degree 13/6 on |x| < 7.9 (the minimax fit that Eigen uses)
+INLINE vec vtanh(vec x) {
+  x = pick(x > fill(7.90531110763549805f), fill(7.90531110763549805f), x);
+  x = pick(x < fill(-7.90531110763549805f), fill(-7.90531110763549805f), x);
+  vec s = x * x, p = fill(-2.76076847742355e-16f), q = fill(1.19825839466702e-06f);
+  p = p * s + 2.00018790482477e-13f;
+  p = p * s - 8.60467152213735e-11f;
+  p = p * s + 5.12229709037114e-08f;
+  p = p * s + 1.48572235717979e-05f;
+  p = p * s + 6.37261928875436e-04f;
+  p = p * s + 4.89352455891786e-03f;
+  q = q * s + 1.18534705686654e-04f;
+  q = q * s + 2.26843463243900e-03f;
+  q = q * s + 4.89352518554385e-03f;
+  return p * x / q;
+}
+INLINE vec vlog(vec x) { LANES(logf) }
+INLINE vec vlog1p(vec x) { LANES(log1pf) }
+#endif
+INLINE vec vsoftplus(vec x) { return vrelu(x) + vlog1p(vexp(-vabs(x))); }
+
+// ---- products: C[m, n] (+)= sum over sources of A[m, k] B[k, n]
+typedef struct {
+  const real *a;      // element (m, k) at a[m * row + k * step]
+  long row, step;
+  const real *b;      // row k at b + k * ldb; packed: panels one after the other, see pack
+  long ldb;           // 0: packed
+  long depth;         // number of k
+} source;
+enum { ZERO, KEEP, BIAS };  // what C starts from: nothing, itself, a row
+
+
+// What follows here is written by tiles.py: the register tiles, each accumulator a variable of its own.
+//   tile_R_V(s, sources, at, panel, c, ldc, bias, start, tail): R rows of C from row `at` of A on, V vectors from
+//   vector `panel` on, of which the last has `tail` lanes.
+typedef void (*tile_function)(const source *, long, long, long, real *, long, const real *, int, long);
+TILES
+#define CEIL(a, b) (((a) + (b)-1) / (b))
+INLINE long panels(long n) { return CEIL(CEIL(n, VL), NR); }
+INLINE long panel_start(long n, long p) { return CEIL(n, VL) * p / panels(n); } // in vectors
+INLINE long packed_size(long depth, long n) { return depth * CEIL(n, VL) * VL; }
+
+NOINLINE void multiply(long m, long n, const source *s, long sources, real *c, long ldc, const real *bias, int start) {
+  long count = CEIL(m, MR);
+  for (long p = 0; p < panels(n); p++) {
+    long from = panel_start(n, p), to = panel_start(n, p + 1), left = n - (to - 1) * VL, tail = left < VL ? left : VL;
+    for (long q = 0; q < count; q++) {
+      long first = m * q / count, rows = m * (q + 1) / count - first;
+      tile[rows - 1][to - from - 1](s, sources, first, from, c + first * ldc + from * VL, ldc,
+                                    bias ? bias + from * VL : 0, start, tail);
+    }
+  }
+}
+
+// ---- packing: panels [first, last) of a matrix whose column c, or row k, is row `of(block)` of W [rows, depth]
+typedef struct { const real *w; long ld, width; const int *blocks; } weight;
+INLINE const real *weight_row(const weight *w, long i) { return w->w + (w->blocks[i / w->width] * w->width + i % w->width) * w->ld; }
+// B[k, c] = W[row(c), k]: for W v
+static void pack_rows(const weight *w, long depth, long n, real *out, long first, long last) {
+  for (long p = first; p < last; p++) {
+    long from = panel_start(n, p), wide = (panel_start(n, p + 1) - from) * VL;
+    real *to = out + from * VL * depth;
+    for (long c = 0; c < wide; c++) {
+      const real *row = from * VL + c < n ? weight_row(w, from * VL + c) : 0;
+      for (long k = 0; k < depth; k++) to[k * wide + c] = row ? row[k] : 0;
+    }
+  }
+}
+// B[k, c] = W[row(k), c]: for the transpose of W
+static void pack_columns(const weight *w, long depth, long n, real *out, long first, long last) {
+  for (long p = first; p < last; p++) {
+    long from = panel_start(n, p), wide = (panel_start(n, p + 1) - from) * VL, left = n - from * VL;
+    real *to = out + from * VL * depth;
+    for (long k = 0; k < depth; k++) {
+      long some = left < wide ? left : wide;
+      memcpy(to + k * wide, weight_row(w, k) + from * VL, some * sizeof(real));
+      for (long c = some; c < wide; c++) to[k * wide + c] = 0;
+    }
+  }
+}
+// the dot products of few rows with the rows of W, without packing
+static void dots(long m, long n, const weight *w, const real *a, long row, long depth, real *c, long ldc) {
+  for (long i = 0; i < n; i++) {
+    const real *wr = weight_row(w, i);
+    for (long r = 0; r < m; r++) {
+      const real *ar = a + r * row;
+      vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+      long k = 0;
+      for (; k + 4 * VL <= depth; k += 4 * VL) {
+        s0 += load(ar + k) * load(wr + k);
+        s1 += load(ar + k + VL) * load(wr + k + VL);
+        s2 += load(ar + k + 2 * VL) * load(wr + k + 2 * VL);
+        s3 += load(ar + k + 3 * VL) * load(wr + k + 3 * VL);
+      }
+      for (; k < depth; k += VL) {
+        long some = depth - k < VL ? depth - k : VL;
+        s0 += loadn(ar + k, some) * loadn(wr + k, some);
+      }
+      c[r * ldc + i] += total((s0 + s1) + (s2 + s3), VL);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+"""The reference engine: a cell's step in a loop, with nothing but autograd; what the others are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rnnbench.nn.cell import product
+from rnnbench.nn.engine.sequence import Pass
+
+
+def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Sequences of the emitted states and final states of a pass; any device, any type, any order of derivative."""
+    cell, given = one.cell, one.split(tensors)
+    (weight_ih, weight_hh, *more), (bias_ih, bias_hh) = given.matrices, given.biases
+    names, size = cell.recurrent_gates(), one.hidden_size
+    rows = _blocks(weight_hh, bias_hh, names, size)
+    mask = cell.recurrent_mask
+    now: dict[str, Tensor] = {}
+
+    def recur(value: Tensor, *gates: str) -> Tensor | tuple[Tensor, ...]:
+        value = value if mask is None else value * now[mask]
+        parts = F.linear(value, *_joined([rows[gate] for gate in gates])).split(size, -1)
+        return parts if len(parts) > 1 else parts[0]
+
+    bound = cell.bound(
+        recur=recur,
+        **dict(zip(cell.vectors, given.vectors, strict=True)),
+        **{name: product(weight) for name, weight in zip(cell.matrices, more, strict=True)},  # type: ignore[arg-type]
+    )
+    projected = inputs if one.direct else F.linear(inputs, weight_ih, bias_ih)  # type: ignore[arg-type]
+    states = [
+        inputs.new_zeros(one.batch, width) if state is None else state
+        for state, width in zip(given.states, one.widths, strict=True)
+    ]
+    at_once = [gate for gate in names if gate not in cell.held]
+    steps = projected.split(one.steps.count.tolist()) if one.is_packed else projected.unbind(0)
+    sequences: list[list[Tensor]] = [[] for _ in cell.emitted]
+    order = reversed(range(len(steps))) if one.reverse else range(len(steps))
+    for t in order:
+        n = len(steps[t])
+        now = {name: one.raw_at(raw, t, n) for name, raw in zip(cell.raws, one.raws, strict=True)}
+        vars(bound).update(now)
+        before = [state[:n] for state in states]
+        z = dict(zip(cell.gates, steps[t].split(size, -1), strict=True))
+        h = before[0] if mask is None else before[0] * now[mask]
+        hidden = F.linear(h, *_joined([rows[gate] for gate in at_once])) if at_once else None
+        for k, gate in enumerate(at_once):
+            part = hidden[..., k * size : (k + 1) * size]  # type: ignore[index]
+            if gate in cell.apart:
+                z[f"{gate}_h"] = part
+            else:
+                z[gate] = z[gate] + part
+        after = bound.after([z[name] for name in (*cell.gates, *(f"{g}_h" for g in cell.apart))], before)
+        for k, name in enumerate(cell.emitted):
+            sequences[k].append(after[cell.states.index(name)])
+        # rows that have ended keep their state, rows that have not begun keep their initial one
+        states = [torch.cat([new, old[n:]]) if n < one.batch else new for new, old in zip(after, states, strict=True)]
+    join = torch.cat if one.is_packed else torch.stack
+    return tuple(join(part[::-1] if one.reverse else part) for part in sequences), tuple(states)
+
+
+def _blocks(
+    weight: Tensor | None, bias: Tensor | None, names: Sequence[str], size: int
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    if weight is None or not names:
+        return {}
+    biases = [None] * len(names) if bias is None else bias.split(size)
+    return dict(zip(names, zip(weight.split(size), biases, strict=True), strict=True))  # type: ignore[arg-type]
+
+
+def _joined(rows: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    biases = [bias for _, bias in rows if bias is not None]
+    return torch.cat([weight for weight, _ in rows]), torch.cat(biases) if biases else None

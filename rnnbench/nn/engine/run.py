@@ -1,0 +1,151 @@
+"""Running a pass: which engine, and what autograd and torch.compile see of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from rnnbench.nn.cell import Cell
+from rnnbench.nn.engine import function, native, reference
+from rnnbench.nn.engine.build import NoCompiler
+from rnnbench.nn.engine.graph import Untranslatable
+from rnnbench.nn.engine.program import Program, record
+from rnnbench.nn.engine.sequence import Pass
+
+Engine = Literal["native", "function", "reference"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+
+_programs: dict[Any, Program | str] = {}
+_kernels: dict[Any, native.Kernel | str] = {}
+
+
+def program_of(cell: Cell) -> Program | str:
+    """The cell's recorded step, or why it cannot be recorded."""
+    key = cell.key()
+    if key not in _programs:
+        try:
+            program = record(cell)
+            _ = program.adjoint
+            _programs[key] = program
+        except Untranslatable as error:
+            _programs[key] = f"{type(cell).__name__}.step uses {error}"
+    return _programs[key]
+
+
+def kernel_of(cell: Cell, dtype: torch.dtype, direct: bool = False) -> native.Kernel | str:
+    """The cell's compiled form, made or found in the cache; or why there is none."""
+    key = (cell.key(), dtype, direct)
+    if key not in _kernels:
+        program = program_of(cell)
+        try:
+            _kernels[key] = program if isinstance(program, str) else native.Kernel(program, dtype, direct)
+        except NoCompiler as error:
+            _kernels[key] = str(error)
+    return _kernels[key]
+
+
+def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None, direct: bool = False) -> str:
+    """The engine for a cell, device and type: the one asked for, else the fastest that can run it.
+
+    Raises:
+        ValueError: the engine asked for cannot run it.
+    """
+    reasons = {}
+    for engine in ENGINES if asked is None else (asked,):
+        if engine == "reference":
+            return engine
+        if engine == "native" and device.type != "cpu":
+            why: Any = f"it runs on the CPU, not on {device.type}"
+        elif engine == "native" and dtype not in native.DTYPES:
+            why = f"it computes in float32 and float64, not in {dtype}"
+        else:
+            why = kernel_of(cell, dtype, direct) if engine == "native" else program_of(cell)
+            if not isinstance(why, str):
+                _warn(reasons)
+                return engine
+        if asked is not None:
+            raise ValueError(f"engine {asked!r} cannot run {type(cell).__name__}: {why}")
+        reasons[engine] = why
+    _warn(reasons)
+    return "reference"
+
+
+_warned: set[str] = set()
+
+
+def _warn(reasons: dict[str, str]) -> None:
+    """Say once why a slower engine runs, where a faster one could have been expected."""
+    for engine, why in reasons.items():
+        if not why.startswith("it ") and why not in _warned:
+            _warned.add(why)
+            warnings.warn(f"no {engine} engine, a slower one computes the same numbers: {why}", stacklevel=4)
+
+
+def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
+    """Sequences of the emitted states, and final states, of a pass."""
+    if engine == "reference" or inputs.numel() == 0 or torch._C._are_functorch_transforms_active():
+        return reference.run(one, inputs, tensors)
+    implementation: Any = (
+        kernel_of(one.cell, inputs.dtype, one.direct) if engine == "native" else function.Interpreter(program_of(one.cell))
+    )
+    tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
+    inputs = inputs.contiguous()
+    emitted = len(one.cell.emitted)
+    if not torch.is_grad_enabled() or not any(t is not None and t.requires_grad for t in (inputs, *tensors)):
+        after = implementation.run(one, inputs, tensors, False)[: len(one.widths)]
+        return _outputs(one, after), tuple(map(one.final, after))
+    found = _Sequence.apply(implementation, one, inputs, *tensors)  # type: ignore[no-untyped-call]
+    return found[:emitted], found[emitted:]
+
+
+def _outputs(one: Pass, after: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(after[one.cell.states.index(name)] for name in one.cell.emitted)
+
+
+class _Sequence(torch.autograd.Function):
+    """A pass with its derivative."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, implementation: Any, one: Pass, inputs: Tensor, *tensors: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        results = implementation.run(one, inputs, tensors, True)
+        after = results[: len(one.widths)]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs, *tensors, *results)
+        ctx.implementation, ctx.one, ctx.count = implementation, one, 1 + len(tensors)
+        return (*_outputs(one, after), *(one.final(state).clone() for state in after))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+        inputs, *tensors = ctx.saved_tensors[: ctx.count]
+        needed = ctx.needs_input_grad[2:]
+        if torch.is_grad_enabled():  # a derivative of the derivative is wanted
+            found = _again(ctx.one, inputs, tensors, gradients, needed)
+        else:
+            results = ctx.saved_tensors[ctx.count :]
+            found = ctx.implementation.back(ctx.one, inputs, tensors, results, gradients, needed)
+        return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
+
+
+def _again(
+    one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], gradients: Sequence[Tensor | None], needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """The gradients as something that can be derived again."""
+    sequences, final = reference.run(one, inputs, tensors)
+    pairs = [(o, g) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
+    wanted = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need]
+    found = iter(
+        torch.autograd.grad(
+            [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+        )
+    )
+    return [next(found) if need else None for need in needed]
+
+
+Runner = Callable[[Pass, Tensor, Sequence[Tensor | None]], Result]

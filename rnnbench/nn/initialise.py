@@ -1,0 +1,43 @@
+"""How weights begin: orthogonal or identity recurrent weights, and biases for long dependencies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rnnbench.nn.cell import Cell
+
+
+def initialise(cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recurrent: str, chrono: int | None) -> None:
+    """Set the recurrent weight, gate by gate, and the biases of gates that keep or take in; runs without gradient.
+
+    `orthogonal`: random orthogonal blocks (Saxe, McClelland & Ganguli 2014); `identity`: each block the identity (Le,
+    Jaitly & Hinton 2015). `chrono`: `b ~ log U(1, T − 1)` for gates that keep the state and `−b` for those that take in
+    (Tallec & Ollivier 2018, eq. 16).
+
+    Raises:
+        ValueError: `chrono` for a cell without such gates or without biases.
+    """
+    weight = parameters.get("weight_hh")
+    if recurrent != "torch" and weight is not None:
+        for block in weight.split(hidden_size):
+            (nn.init.orthogonal_ if recurrent == "orthogonal" else nn.init.eye_)(block)
+    if chrono is None:
+        return
+    if not (cell.keeps or cell.takes) or "bias_ih" not in parameters:
+        raise ValueError(f"chrono needs biases of a gate that keeps the state; {type(cell).__name__} has none")
+    bias = torch.log(1 + torch.rand(hidden_size, dtype=parameters["bias_ih"].dtype) * (chrono - 2)).to(
+        parameters["bias_ih"].device
+    )
+    for gates, sign in ((cell.keeps, 1), (cell.takes, -1)):
+        for gate in gates:
+            set_bias(cell, parameters, gate, sign * bias)
+
+
+def set_bias(cell: Cell, parameters: dict[str, Tensor], gate: str, value: Tensor | float) -> None:
+    """Make a gate's biases add up to `value`."""
+    size = parameters["bias_ih"].numel() // len(cell.gates)
+    for name, gates in (("bias_ih", cell.gates), ("bias_hh", cell.recurrent_gates())):
+        if name in parameters and gate in gates:
+            k = gates.index(gate)
+            parameters[name][k * size : (k + 1) * size] = value if name == "bias_ih" else 0.0
