@@ -3,6 +3,7 @@
 `Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature.
 """
 
+from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
 from rnnbench.nn.layer import Recurrent
 from rnnbench.nn.layers import (
@@ -26,7 +27,6 @@ from rnnbench.nn.layers import (
     PeepholeLSTM,
     linear_recurrence,
 )
-from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.padded import run_padded
 from rnnbench.nn.regularise import activation_regularisation
 

@@ -106,14 +106,10 @@ class Cell:
     def regularised(self, zoneout: tuple[float, ...], masked: bool, training: bool) -> Cell:
         """This cell with zoneout (random when training, else its expectation) and a mask on its recurrent products."""
         names = [f"zoneout_{name}" if share and training else share for name, share in zip(self.states, zoneout)]  # noqa: B905
-        raws = {
-            name: width for name, width in zip(names, self.state_widths(), strict=False) if isinstance(name, str)
-        }
+        raws = {name: width for name, width in zip(names, self.state_widths(), strict=False) if isinstance(name, str)}
         if masked:
             raws["recurrent_dropout"] = self.state_widths()[0]
-        return self.bound(
-            raws=raws, zoneout=tuple(names), recurrent_mask="recurrent_dropout" if masked else None
-        )
+        return self.bound(raws=raws, zoneout=tuple(names), recurrent_mask="recurrent_dropout" if masked else None)
 
     def draw(
         self, like: Tensor, batch: int, hidden_size: int, rates: tuple[tuple[float, ...], float]
@@ -148,11 +144,20 @@ class Cell:
 
     def key(self) -> tuple[Any, ...]:
         """What tells this cell's equation from others': its class and its settings."""
-        return (type(self), *((name, repr(value)) for name, value in sorted(vars(self).items())))
+        if "_key" not in vars(self):
+            settings = sorted((name, repr(value)) for name, value in vars(self).items())
+            vars(self)["_key"] = (type(self), *settings)
+        return self._key  # type: ignore[no-any-return]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_key" in vars(self):
+            raise AttributeError(f"a {type(self).__name__} that is in use cannot be changed: make another one")
+        super().__setattr__(name, value)
 
     def bound(self, **values: Any) -> Cell:
         """This cell with tensors, or symbols, in the place of its parameters' names."""
         one = copy.copy(self)
+        vars(one).pop("_key", None)
         vars(one).update(values)
         return one
 
@@ -207,7 +212,7 @@ def check_declaration(cell: Cell | type[Cell]) -> None:
 def row_mean(value: Tensor) -> Tensor:
     """Mean over the units of each row, `[B, H]` → `[B, H]`, the same in every place of a row."""
     if isinstance(value, Node):
-        return value.graph.row_mean(value)  # type: ignore[return-value]
+        return value.graph.row_mean(value)
     return value.mean(-1, keepdim=True).expand_as(value)
 
 
@@ -217,7 +222,7 @@ def layer_norm(*values: Tensor, eps: float = 1e-5) -> tuple[Tensor, ...]:
     Each of `values` is `[B, H]`; mean and variance are over all of them. There is no gain or bias: multiply and add
     your own.
     """
-    mean = sum(map(row_mean, values)) / len(values)  # type: ignore[operator]
+    mean = sum(map(row_mean, values)) / len(values)
     centred = [value - mean for value in values]
     scale = 1 / torch.sqrt(sum(row_mean(one * one) for one in centred) / len(values) + eps)  # type: ignore[arg-type]
     return tuple(one * scale for one in centred)

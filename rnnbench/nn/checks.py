@@ -77,9 +77,7 @@ def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
         raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
 
 
-def check_states(
-    layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tensor
-) -> tuple[Tensor, ...] | None:
+def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tensor) -> tuple[Tensor, ...] | None:
     """The initial states `[L·D, B, W]` as a tuple; None if there are none.
 
     Raises:
@@ -91,7 +89,9 @@ def check_states(
     names = layer.cell.states
     given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     if len(given) != len(names):
-        raise ValueError(f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)}), got {len(given)}")
+        raise ValueError(
+            f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)}), got {len(given)}"
+        )
     count, found = layer.num_layers * layer.directions, []
     for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
         wanted = [count, width] if alone else [count, batch, width]
@@ -99,4 +99,4 @@ def check_states(
             raise ValueError(f"state {name} must have shape {wanted}, got {list(state.shape)}")
         check_like(layer, state, f"state {name}")
         found.append(state.unsqueeze(1) if alone else state)
-    return tuple(state.to(layer.weight_ih_l0.dtype) for state in found)  # type: ignore[arg-type]
+    return tuple(state.to(layer.weight_ih_l0.dtype) for state in found)

@@ -60,13 +60,14 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
     """
     if why := why_not(layer):
         raise ValueError(f"there is no torch.nn layer that computes this: {why}")
-    mode, more = str(layer.cell.torch_mode), {}
+    mode, more = str(layer.cell.torch_mode), dict[str, Any]()
     if mode.startswith("RNN"):
         more["nonlinearity"] = mode[4:].lower()
     if layer.proj_size:
-        more["proj_size"] = layer.proj_size  # type: ignore[assignment]
+        more["proj_size"] = layer.proj_size
     weight: Any = layer.weight_ih_l0
-    result = CLASSES[mode](
+    make: Any = CLASSES[mode]
+    result: nn.RNNBase = make(
         layer.input_size, layer.hidden_size, layer.num_layers, bias=layer.bias, batch_first=layer.batch_first,
         dropout=layer.dropout, bidirectional=layer.bidirectional, device=weight.device, dtype=weight.dtype, **more,
     )  # fmt: skip

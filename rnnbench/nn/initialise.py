@@ -20,7 +20,7 @@ def initialise(cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recu
     """
     weight = parameters.get("weight_hh")
     if recurrent != "torch" and weight is not None:
-        for block in weight.split(hidden_size):
+        for block in torch.split(weight, hidden_size):
             (nn.init.orthogonal_ if recurrent == "orthogonal" else nn.init.eye_)(block)
     if chrono is None:
         return

@@ -8,18 +8,16 @@ from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.checkpoint import checkpoint
 
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import check_inputs, check_settings, check_states
-from rnnbench.nn.engine.opaque import register, run_opaque
-from rnnbench.nn.engine.run import choose, run
-from rnnbench.nn.engine.sequence import Pass
+from rnnbench.nn.engine.opaque import register
+from rnnbench.nn.engine.run import choose
 from rnnbench.nn.initialise import initialise
+from rnnbench.nn.stack import run_stack
 
 States = Tensor | tuple[Tensor, ...]
 
@@ -92,15 +90,20 @@ class Recurrent(nn.Module):
         check_declaration(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
-        self.connections, self.variational_dropout, self.weight_dropout = connections, variational_dropout, weight_dropout
+        self.connections, self.variational_dropout, self.weight_dropout = (
+            connections,
+            variational_dropout,
+            weight_dropout,
+        )
         self.zoneout = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(self.cell.states)
         self.recurrent_init, self.chrono, self.checkpoint_steps = recurrent_init, chrono, checkpoint_steps
         self.engine = engine
         check_settings(self)
         self.proj_size = self.cell.state_sizes(hidden_size)[0] if self.cell.projected else 0
-        self._cells = self._regularised_cells()
+        self.cells = self._regularised_cells()
+        self._chosen: dict[Any, str] = {}
         for layer in range(num_layers):
-            for suffix in self._suffixes(layer):
+            for suffix in self.suffixes(layer):
                 self._add_parameters(layer, suffix, device, dtype)
         self.reset_parameters()
 
@@ -134,7 +137,8 @@ class Recurrent(nn.Module):
         """Features of an output step, D·H (or D·P, if projected)."""
         return self.directions * (self.proj_size or self.hidden_size)
 
-    def _suffixes(self, layer: int) -> list[str]:
+    def suffixes(self, layer: int) -> list[str]:
+        """What a layer's directions are called in the names of parameters."""
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
 
     def _layer_input(self, layer: int) -> int:
@@ -155,7 +159,7 @@ class Recurrent(nn.Module):
                 shapes["bias_hh"] = (hidden * size,)
         widths = {"H": size, "P": width}
         shapes |= {name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()}
-        shapes |= {name: (size,) for name in cell.parameters()}
+        shapes |= dict.fromkeys(cell.parameters(), (size,))
         return shapes | cell.extra_parameters(inputs, size)
 
     def _add_parameters(self, layer: int, suffix: str, device: Any, dtype: Any) -> None:
@@ -169,12 +173,13 @@ class Recurrent(nn.Module):
             for parameter in self.parameters():
                 parameter.uniform_(-bound, bound)
             for layer in range(self.num_layers):
-                for suffix in self._suffixes(layer):
-                    parameters = self._parameters_of(layer, suffix)
+                for suffix in self.suffixes(layer):
+                    parameters = self.parameters_of(layer, suffix)
                     self.cell.reset(parameters, self.hidden_size)
                     initialise(self.cell, parameters, self.hidden_size, self.recurrent_init, self.chrono)
 
-    def _parameters_of(self, layer: int, suffix: str) -> dict[str, Tensor]:
+    def parameters_of(self, layer: int, suffix: str) -> dict[str, Tensor]:
+        """Parameters of one layer and direction, by their names without the suffix."""
         return {name: getattr(self, name + suffix) for name in self._shapes(layer)}
 
     # --- which engine
@@ -187,13 +192,19 @@ class Recurrent(nn.Module):
         cells that torch has, and one autograd function for others; plain autograd for what only it can do.
         """
         weight = cast(Tensor, self.weight_ih_l0)
+        key = self.training, weight.device, weight.dtype, self.engine
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(weight)
+        return self._chosen[key]
+
+    def _choose(self, weight: Tensor) -> str:
         if self.engine == "torch" or (self.engine is None and weight.device.type != "cpu"):
             if why := fused.why_not(self):
                 if self.engine == "torch":
                     raise ValueError(f"engine 'torch' cannot run this {type(self).__name__}: {why}")
             else:
                 return "torch"
-        found = choose(self._cells[self.training][0], weight.device, weight.dtype, self.engine)
+        found = choose(self.cells[self.training][0], weight.device, weight.dtype, self.engine)
         if found != "native" and self.engine is None and weight.device.type == "cpu" and not fused.why_not(self):
             return "torch"
         return found
@@ -208,8 +219,9 @@ class Recurrent(nn.Module):
         return found
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for cell, _ in self._cells.values():
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._chosen = {}  # another machine may choose otherwise
+        for cell, _ in self.cells.values():
             register(cell)
 
     # --- running
@@ -239,7 +251,11 @@ class Recurrent(nn.Module):
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
         if torch.is_autocast_enabled(data.device.type):
             data = data.to(cast(Tensor, self.weight_ih_l0).dtype)
-        output, final = self._run(data, states, packed, batch)
+        engine = self._engine_now()
+        if engine == "torch" and data.numel():
+            output, final = fused.run(self, data, states, packed, batch)
+        else:
+            output, final = run_stack(self, engine, data, states, packed, batch)
         if packed is not None:
             if packed.unsorted_indices is not None:
                 final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
@@ -250,79 +266,10 @@ class Recurrent(nn.Module):
             output = output.transpose(0, 1)
         return output, final if len(final) > 1 else final[0]
 
-    def _run(
-        self, data: Tensor, states: tuple[Tensor, ...] | None, packed: PackedSequence | None, batch: int
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        engine = "opaque" if torch.compiler.is_compiling() and not torch.compiler.is_exporting() else self.backend
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
-            engine = "reference"
-        if engine == "torch" and data.numel():
-            return fused.run(self, data, states, packed, batch)
-        cell, first, final = self._cells[self.training][0], data, []
-        for layer in range(self.num_layers):
-            if layer and self.connections == "skip":
-                data = torch.cat([data, first], -1)
-            data = self._mask_inputs(data, batch, packed)
-            outputs = []
-            for direction, suffix in enumerate(self._suffixes(layer)):
-                k = layer * self.directions + direction
-                begin = None if states is None else tuple(state[k] for state in states)
-                output, end = self._direction(engine, cell, layer, suffix, data, begin, packed, batch)
-                outputs.append(output)
-                final.append(end)
-            result = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
-            data = result + data if layer and self.connections == "residual" else result
-            if self.dropout and layer < self.num_layers - 1:
-                data = F.dropout(data, self.dropout, self.training)
-        return data, tuple(torch.stack(parts) for parts in zip(*final, strict=True))
-
-    def _direction(
-        self, engine: str, cell: Cell, layer: int, suffix: str, data: Tensor, states: tuple[Tensor, ...] | None,
-        packed: PackedSequence | None, batch: int,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:  # fmt: skip
-        parameters = self._parameters_of(layer, suffix)
-        if self.weight_dropout and self.training and "weight_hh" in parameters:
-            parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.weight_dropout)
-        given = cell.operands(parameters)
-        names = ("weight_ih", "weight_hh", *cell.matrices, "bias_ih", "bias_hh", *cell.vectors)
-        weights = [given.get(name) for name in names]
-        reverse = suffix.endswith("reverse")
-        raws = cell.draw(data, batch, self.hidden_size, (self.zoneout, self.variational_dropout))
-
-        def part(
-            inputs: Tensor, before: tuple[Tensor | None, ...], raws: tuple[Tensor, ...]
-        ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-            one = Pass(
-                cell, self.hidden_size, batch, len(inputs), None if packed is None else packed.batch_sizes, reverse,
-                raws=raws,
-            )  # fmt: skip
-            if engine == "opaque":
-                return run_opaque(self._cells[self.training][1], one, inputs, [*before, *weights])
-            return run(engine, one, inputs, [*before, *weights])
-
-        before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
-        every = self.checkpoint_steps
-        if every is None or packed is not None or len(data) <= every:
-            sequences, final = part(data, before, raws)
-        else:
-            pieces, final = [], before  # type: ignore[assignment]
-            starts = range(0, len(data), every)
-            for start in reversed(starts) if reverse else starts:
-                cut = tuple(raw[start : start + every] if raw.ndim == 3 else raw for raw in raws)
-                piece, final = checkpoint(part, data[start : start + every], final, cut, use_reentrant=False)
-                pieces.append(piece)
-            ordered = pieces[::-1] if reverse else pieces
-            sequences = tuple(torch.cat(column) for column in zip(*ordered, strict=True))
-        return cell.readout(sequences, data, parameters), final
-
-    def _mask_inputs(self, data: Tensor, batch: int, packed: PackedSequence | None) -> Tensor:
-        if not (self.training and self.variational_dropout):
-            return data
-        mask = F.dropout(data.new_ones(batch, data.shape[-1]), self.variational_dropout)
-        if packed is None:
-            return data * mask
-        rows = torch.cat([torch.arange(int(n), device=data.device) for n in packed.batch_sizes])
-        return data * mask[rows]
+    def _engine_now(self) -> str:
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+            return "reference"
+        return "opaque" if torch.compiler.is_compiling() else self.backend
 
     # --- torch's own layers
 
@@ -345,12 +292,9 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        for name, default in (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
-                              ("bidirectional", False), ("connections", "plain")):  # fmt: skip
-            if getattr(self, name) != default:
-                parts.append(f"{name}={getattr(self, name)}")
-        return ", ".join(parts)
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        given = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *given])
 
 
 def _common() -> set[str]:

@@ -33,7 +33,7 @@ class Elman(Recurrent):
 
 
 class IRNN(Elman):
-    """Elman network with ReLU, recurrent weights that start as the identity and biases as 0 (Le, Jaitly & Hinton 2015)."""
+    """Elman network with ReLU, recurrent weights that start as the identity (Le, Jaitly & Hinton 2015)."""
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: Literal["tanh", "relu"] = "relu",

@@ -104,7 +104,8 @@ class MUTCell(Cell):
     2. `z = σ(W_z x_t + U_z h_{t-1})`, `r = σ(W_r x_t + U_r h_{t-1})`, `n = tanh(U_n (r ⊙ h_{t-1}) + W_n x_t)`
     3. `z = σ(W_z x_t + U_z tanh(h_{t-1}))`, `r = σ(W_r x_t + U_r h_{t-1})`, `n = tanh(U_n (r ⊙ h_{t-1}) + W_n x_t)`
 
-    The paper has the bare `x_t` in `tanh(x_t)` of 1 and in r of 2, its inputs being as wide as h; here they are projected.
+    The paper has the bare `x_t` in `tanh(x_t)` of 1 and in r of 2, its inputs being as wide as h; here they are
+    projected.
 
     Raises:
         ValueError: `variant` is not 1, 2 or 3.

@@ -1,4 +1,4 @@
-"""Long short-term memory: the cell of torch, peepholes, projections, coupled gates, and the ablations of Greff et al."""
+"""Long short-term memory: the cell of torch, with peepholes, projections, coupled gates and ablations."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ class LSTMCell(Cell):
     ablations: tuple[str, ...] = ()
     proj_size: int = 0
     forget_bias: float | None = None
-
-    keeps = ("f",)
-    takes = ("i",)
 
     def __post_init__(self) -> None:
         self._check()
@@ -170,7 +167,9 @@ class LayerNormLSTMCell(Cell):
         """New hidden state and cell state."""
         inputs, hidden = layer_norm(z.i, z.f, z.g, z.o), layer_norm(z.i_h, z.f_h, z.g_h, z.o_h)
         i, f, g, o = (
-            getattr(self, f"gain_input_{gate}") * x + getattr(self, f"gain_hidden_{gate}") * h + getattr(self, f"shift_{gate}")
+            getattr(self, f"gain_input_{gate}") * x
+            + getattr(self, f"gain_hidden_{gate}") * h
+            + getattr(self, f"shift_{gate}")
             for gate, x, h in zip(self.gates, inputs, hidden, strict=True)
         )
         c = torch.sigmoid(f) * s.c + torch.sigmoid(i) * torch.tanh(g)

@@ -14,7 +14,9 @@ from rnnbench.nn.cell import Cell
 
 @dataclass(eq=False)
 class MultiplicativeLSTMCell(Cell):
-    """Multiplicative LSTM (Krause, Lu, Murray & Renals 2016, eq. 9–15): `m = (W_m x_t + b_m) ⊙ (U_m h_{t-1} + c_m)`, then
+    """Multiplicative LSTM (Krause, Lu, Murray & Renals 2016, eq. 9–15):
+
+    `m = (W_m x_t + b_m) ⊙ (U_m h_{t-1} + c_m)`, and with it
 
     `i, f, o = σ(W x_t + b + U m + c)`, `g = tanh(W x_t + b + U m + c)`, `c_t = f ⊙ c_{t-1} + i ⊙ g`,
     `h_t = o ⊙ tanh(c_t)`.
@@ -66,8 +68,9 @@ class ScalarLSTMCell(Cell):
             return parameters
         weight = parameters["weight_hh"]
         size = weight.shape[1] // self.heads
-        mask = torch.block_diag(*weight.new_ones(self.heads, size, size).unbind(0))
-        return parameters | {"weight_hh": weight * mask.repeat(len(self.gates), 1)}
+        head = torch.arange(weight.shape[1], device=weight.device) // size
+        same = (head.unsqueeze(1) == head).repeat(len(self.gates), 1)
+        return parameters | {"weight_hh": weight * same}
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state, cell state, normaliser and stabiliser."""

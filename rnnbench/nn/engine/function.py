@@ -59,7 +59,7 @@ class Interpreter:
             for state, width in zip(given.states, one.widths, strict=True)
         ]
         parts = {k: _rows(weights[p.matrix], p, one).T for k, p in enumerate(program.products) if k}
-        steps = hoisted.split(one.steps.count.tolist()) if one.is_packed else hoisted.unbind(0)
+        steps = torch.split(hoisted, one.steps.rows.tolist()) if one.is_packed else hoisted.unbind(0)
         kept = [*program.adjoint.saved, *program.adjoint.means]
         record: list[list[Tensor]] = [[] for _ in (*program.states, *kept, *program.states)]
         ready = program.level()
@@ -120,9 +120,9 @@ class Interpreter:
             if raw.shape[:-1] == inputs.shape[:-1]:
                 everything[node] = raw
             elif one.is_packed:
-                everything[node] = torch.cat([raw[:n] for n in one.steps.count.tolist()])
+                everything[node] = torch.cat([raw[:n] for n in one.steps.rows.tolist()])
             else:
-                everything[node] = raw.expand(len(one.steps.count), *raw.shape)
+                everything[node] = raw.expand(len(one.steps.rows), *raw.shape)
         for node in self.still:
             everything[node] = _value(node, everything)
         rows = {node: self._steps(one, everything[node]) for node in self.used if node.op != "vector"}
@@ -135,9 +135,9 @@ class Interpreter:
         matrices = {k: _rows(weights[p.matrix], p, one) for k, p in enumerate(program.products) if k}
         slots: list[list[Tensor]] = [[] for _ in program.slots]
         vectors: dict[str, Tensor] = {}
-        count = len(one.steps.count)
+        count = len(one.steps.rows)
         for t in range(count) if one.reverse else reversed(range(count)):
-            n = int(one.steps.count[t])
+            n = int(one.steps.rows[t])
             values = {node: part[t] for node, part in rows.items()} | fixed
             for k in range(states):
                 q = ds[k][:n]
@@ -152,7 +152,7 @@ class Interpreter:
                 return torch.cat([self._row(adjoint.slots[k], values, n, one, inputs) for k in p.slots], -1)
 
             phase = 0
-            for node in [*todo, None]:
+            for node in [*todo, None]:  # type: ignore[assignment]
                 at = self.level(node) if node is not None else phase + 1
                 if at > phase or node is None:
                     for k in sorted(pull):
@@ -183,7 +183,7 @@ class Interpreter:
         if not one.direct:
             dx = dx @ _rows(weights[first.matrix], first, one)
         biases = [
-            None if b is None else self._bias_gradient(m, planes, b)
+            None if b is None else program.bias_gradient(m, [plane.sum(0) for plane in planes], b)
             for m, b in zip(self.matrices, given.biases, strict=False)
         ]
         return [
@@ -197,7 +197,7 @@ class Interpreter:
         return one.hidden_size if width == "H" else one.widths[0]
 
     def _steps(self, one: Pass, value: Tensor) -> Sequence[Tensor]:
-        return value.split(one.steps.count.tolist()) if one.is_packed else value.unbind(0)
+        return torch.split(value, one.steps.rows.tolist()) if one.is_packed else value.unbind(0)
 
     def _join(self, one: Pass, parts: list[Tensor], backwards: bool = False) -> Tensor:
         ordered = parts[::-1] if one.reverse != backwards else parts
@@ -229,28 +229,30 @@ class Interpreter:
             for p in self.program.products:
                 bias = biases[int(p.matrix == RECURRENT)]
                 if k in p.slots and p.bias and bias is not None and not (one.direct and p.operand is None):
-                    total = total + bias.split(one.hidden_size)[p.blocks[k - p.start]]
+                    total = total + torch.split(bias, one.hidden_size)[p.blocks[k - p.start]]
             parts.append(total)
         return torch.cat(parts)
 
-    def _bias_gradient(self, matrix: str, planes: list[Tensor], bias: Tensor) -> Tensor:
-        blocks: dict[int, Tensor] = {}
-        for p in self.program.products:
-            if p.matrix == matrix and p.bias:
-                for slot, block in zip(p.slots, p.blocks, strict=True):
-                    part = planes[slot].sum(0)
-                    blocks[block] = blocks[block] + part if block in blocks else part
-        return torch.cat([blocks[k] for k in range(len(blocks))]) if blocks else torch.zeros_like(bias)
-
     def _weights(
-        self, one: Pass, inputs: Tensor, weights: dict[str, Tensor | None], planes: list[Tensor], values: dict[Node, Tensor]
+        self,
+        one: Pass,
+        inputs: Tensor,
+        weights: dict[str, Tensor | None],
+        planes: list[Tensor],
+        values: dict[Node, Tensor],
     ) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for p in self.program.products:
             weight = weights[p.matrix]
             if weight is None or (one.direct and p.operand is None):
                 continue
-            operand = inputs if p.operand is None else values[p.operand] if p.operand in values else self._all(p.operand, values)  # noqa: E501
+            operand = (
+                inputs
+                if p.operand is None
+                else values[p.operand]
+                if p.operand in values
+                else self._all(p.operand, values)
+            )
             total = found.setdefault(p.matrix, torch.zeros_like(weight))
             size = planes[p.start].shape[-1]
             for slot, block in zip(p.slots, p.blocks, strict=True):
@@ -274,7 +276,8 @@ def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
 
     if node.op == "row_mean":
         value = get(node.args[0])
-        return value.mean(-1, keepdim=True).expand_as(value)
+        mean: Tensor = value.mean(-1, keepdim=True).expand_as(value)
+        return mean
     function: Callable[..., Any] = OPERATIONS[node.op].torch
     arguments = [get(one) for one in node.args]
     if node.op in ("sub", "div", "gt", "maximum", "minimum") and not isinstance(arguments[0], Tensor):
@@ -291,5 +294,5 @@ def _rows(weight: Tensor | None, product: Product, one: Pass) -> Tensor:
     size = one.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
     if product.blocks == tuple(range(weight.shape[0] // size)):
         return weight
-    blocks = weight.split(size)
+    blocks = torch.split(weight, size)
     return torch.cat([blocks[k] for k in product.blocks])

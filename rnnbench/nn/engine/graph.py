@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from rnnbench.nn.engine.simplify import simplify
 
 
 class Untranslatable(Exception):
@@ -197,8 +198,10 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
         return graph.make(name, *args)
     if name in _WORDS:
         try:
-            return _WORDS[name](*map(graph.node, args), **kwargs) if name not in _SCALARS else _WORDS[name](
-                graph.node(args[0]), *args[1:], **kwargs
+            return (
+                _WORDS[name](*map(graph.node, args), **kwargs)
+                if name not in _SCALARS
+                else _WORDS[name](graph.node(args[0]), *args[1:], **kwargs)
             )
         except TypeError as error:
             raise Untranslatable(f"{name} with these arguments: {error}") from None
@@ -235,7 +238,7 @@ class Graph:
     def make(self, op: str, *values: Any) -> Node:
         """The node of an operation."""
         args = tuple(self.node(value) for value in values)
-        if (simple := _simplify(op, args)) is not None:
+        if (simple := simplify(op, args)) is not None:
             return simple
         widths = {arg.width for arg in args if arg.width is not None}
         if len(widths) > 1:
@@ -263,43 +266,3 @@ class Graph:
         if key not in self.nodes:
             self.nodes[key] = Node(self, op, args, width)
         return self.nodes[key]
-
-
-def _number(node: Node) -> float | None:
-    return node.args[0] if node.op == "const" else None
-
-
-def _simplify(op: str, args: tuple[Node, ...]) -> Node | None:
-    numbers = [_number(arg) for arg in args]
-    graph = args[0].graph
-    if op in ("add", "sub", "mul", "div", "neg") and None not in numbers:
-        known: list[float] = [number for number in numbers if number is not None]
-        if op != "div" or known[1] != 0:
-            value = {"add": sum, "sub": lambda x: x[0] - x[1], "mul": math.prod, "div": lambda x: x[0] / x[1],
-                     "neg": lambda x: -x[0]}[op](known)  # fmt: skip
-            return graph.node(value)
-    if op == "neg" and args[0].op == "neg":
-        return args[0].args[0]  # type: ignore[no-any-return]
-    if op == "add":
-        for one, other in ((0, 1), (1, 0)):
-            if numbers[one] == 0:
-                return args[other]
-        if args[1].op == "neg":
-            return args[0] - args[1].args[0]
-        if args[0].op == "neg":
-            return args[1] - args[0].args[0]
-    if op == "sub":
-        if numbers[1] == 0:
-            return args[0]
-        if numbers[0] == 0:
-            return -args[1]
-        if args[1].op == "neg":
-            return args[0] + args[1].args[0]
-    if op in ("mul", "div") and numbers[1] == 1:
-        return args[0]
-    if op == "mul":
-        if numbers[0] == 1:
-            return args[1]
-        if 0 in numbers:
-            return graph.node(0.0)
-    return None

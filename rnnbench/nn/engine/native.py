@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.engine.build import load
-from rnnbench.nn.engine.emit import FIELDS, Layout, emit
+from rnnbench.nn.engine.declare import FIELDS
+from rnnbench.nn.engine.emit import emit
+from rnnbench.nn.engine.layout import Layout
 from rnnbench.nn.engine.program import Program
 from rnnbench.nn.engine.sequence import Pass
 
@@ -80,10 +82,10 @@ class Kernel:
         """The arguments of a call, but for scratch memory."""
         steps, raws = one.steps, one.raws
         made = self.arguments(
-            T=len(steps.count), B=one.batch, I=inputs.shape[-1], H=one.hidden_size, P=one.widths[0],
+            T=len(steps.rows), B=one.batch, I=inputs.shape[-1], H=one.hidden_size, P=one.widths[0],
             reverse=one.reverse, packed=one.is_packed, chunk=CHUNK, direct=one.direct,
             threads=max(1, min(torch.get_num_threads(), one.batch // 4)),
-            plain=steps.total <= FEW, offset=steps.offset.ctypes.data, count=steps.count.ctypes.data,
+            plain=steps.total <= FEW, offset=steps.offset.ctypes.data, count=steps.rows.ctypes.data,
             x=inputs.data_ptr(),
         )  # fmt: skip
         made.w[:] = _pointers(given.matrices)
@@ -109,7 +111,7 @@ class Kernel:
         (self.backward if back else self.forward)(address)
 
     def run(self, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool) -> list[Tensor]:
-        """All states after all steps; when training also what the derivative needs: kept planes, means, earlier states."""
+        """All states after all steps; when training also what the derivative needs: planes, means, earlier states."""
         shape, rows = inputs.shape[:-1], one.steps.total
         after = [inputs.new_empty(*shape, width) for width in one.widths]
         saved = inputs.new_empty(0)
@@ -156,22 +158,12 @@ class Kernel:
             saved=results[states], means=results[states + 1], next=after, prev=before,
         )  # fmt: skip
         self.go(made, True, inputs.dtype)
-        return [dx, *ds, *dw, *self._bias_gradients(db, given.biases, one), *dvec]
-
-    def _bias_gradients(self, db: Tensor, biases: Sequence[Tensor | None], one: Pass) -> list[Tensor | None]:
-        parts = db.split([one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots])
-        found: list[Tensor | None] = []
-        for matrix, bias in zip(self.layout.matrices, biases, strict=False):
-            if bias is None:
-                found.append(None)
-                continue
-            blocks: dict[int, Tensor] = {}
-            for product in self.program.products:
-                if product.matrix == matrix and product.bias:
-                    for slot, block in zip(product.slots, product.blocks, strict=True):
-                        blocks[block] = blocks[block] + parts[slot] if block in blocks else parts[slot]
-            found.append(torch.cat([blocks[k] for k in range(len(blocks))]) if blocks else torch.zeros_like(bias))
-        return found
+        parts = torch.split(db, [one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots])
+        biases = [
+            None if bias is None else self.program.bias_gradient(matrix, parts, bias)
+            for matrix, bias in zip(self.layout.matrices, given.biases, strict=False)
+        ]
+        return [dx, *ds, *dw, *biases, *dvec]
 
 
 def _pointers(tensors: Sequence[Tensor | None]) -> list[int | None]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from rnnbench.nn.engine.graph import OPERATIONS, Graph, Node, Untranslatable
 
 if TYPE_CHECKING:
@@ -83,6 +86,15 @@ class Program:
             self.products.append(made)
         slots = tuple(self.slot(k) for k in made.slots)
         return slots if len(slots) > 1 else slots[0]
+
+    def bias_gradient(self, matrix: str, slots: Sequence[Tensor], bias: Tensor) -> Tensor:
+        """Gradient of the bias beside a matrix, from that of the slots."""
+        blocks: dict[int, Tensor] = {}
+        for product in self.products:
+            if product.matrix == matrix and product.bias:
+                for slot, block in zip(product.slots, product.blocks, strict=True):
+                    blocks[block] = blocks[block] + slots[slot] if block in blocks else slots[slot]
+        return torch.cat([blocks[k] for k in range(len(blocks))]) if blocks else torch.zeros_like(bias)
 
     @cached_property
     def forward_nodes(self) -> set[Node]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,9 +22,9 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     mask = cell.recurrent_mask
     now: dict[str, Tensor] = {}
 
-    def recur(value: Tensor, *gates: str) -> Tensor | tuple[Tensor, ...]:
+    def recur(value: Tensor, *gates: str) -> Any:
         value = value if mask is None else value * now[mask]
-        parts = F.linear(value, *_joined([rows[gate] for gate in gates])).split(size, -1)
+        parts: Any = torch.split(F.linear(value, *_joined([rows[gate] for gate in gates])), size, -1)
         return parts if len(parts) > 1 else parts[0]
 
     bound = cell.bound(
@@ -37,7 +38,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
         for state, width in zip(given.states, one.widths, strict=True)
     ]
     at_once = [gate for gate in names if gate not in cell.held]
-    steps = projected.split(one.steps.count.tolist()) if one.is_packed else projected.unbind(0)
+    steps = torch.split(projected, one.steps.rows.tolist()) if one.is_packed else projected.unbind(0)
     sequences: list[list[Tensor]] = [[] for _ in cell.emitted]
     order = reversed(range(len(steps))) if one.reverse else range(len(steps))
     for t in order:
@@ -45,7 +46,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
         now = {name: one.raw_at(raw, t, n) for name, raw in zip(cell.raws, one.raws, strict=True)}
         vars(bound).update(now)
         before = [state[:n] for state in states]
-        z = dict(zip(cell.gates, steps[t].split(size, -1), strict=True))
+        z = dict(zip(cell.gates, torch.split(steps[t], size, -1), strict=True))
         h = before[0] if mask is None else before[0] * now[mask]
         hidden = F.linear(h, *_joined([rows[gate] for gate in at_once])) if at_once else None
         for k, gate in enumerate(at_once):
@@ -68,8 +69,8 @@ def _blocks(
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
     if weight is None or not names:
         return {}
-    biases = [None] * len(names) if bias is None else bias.split(size)
-    return dict(zip(names, zip(weight.split(size), biases, strict=True), strict=True))  # type: ignore[arg-type]
+    biases = [None] * len(names) if bias is None else torch.split(bias, size)
+    return dict(zip(names, zip(torch.split(weight, size), biases, strict=True), strict=True))
 
 
 def _joined(rows: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

@@ -22,6 +22,7 @@ Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 _programs: dict[Any, Program | str] = {}
 _kernels: dict[Any, native.Kernel | str] = {}
+_interpreters: dict[Any, function.Interpreter] = {}
 
 
 def program_of(cell: Cell) -> Program | str:
@@ -49,13 +50,23 @@ def kernel_of(cell: Cell, dtype: torch.dtype, direct: bool = False) -> native.Ke
     return _kernels[key]
 
 
+def _implementation(engine: str, cell: Cell, dtype: torch.dtype, direct: bool) -> native.Kernel | function.Interpreter:
+    if engine == "native":
+        found: Any = kernel_of(cell, dtype, direct)
+        return found  # type: ignore[no-any-return]
+    if cell.key() not in _interpreters:
+        program: Any = program_of(cell)
+        _interpreters[cell.key()] = function.Interpreter(program)
+    return _interpreters[cell.key()]
+
+
 def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None, direct: bool = False) -> str:
     """The engine for a cell, device and type: the one asked for, else the fastest that can run it.
 
     Raises:
         ValueError: the engine asked for cannot run it.
     """
-    reasons = {}
+    reasons: dict[str, str] = {}
     for engine in ENGINES if asked is None else (asked,):
         if engine == "reference":
             return engine
@@ -90,9 +101,7 @@ def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
     """Sequences of the emitted states, and final states, of a pass."""
     if engine == "reference" or inputs.numel() == 0 or torch._C._are_functorch_transforms_active():
         return reference.run(one, inputs, tensors)
-    implementation: Any = (
-        kernel_of(one.cell, inputs.dtype, one.direct) if engine == "native" else function.Interpreter(program_of(one.cell))
-    )
+    implementation: Any = _implementation(engine, one.cell, inputs.dtype, one.direct)
     tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
     inputs = inputs.contiguous()
     emitted = len(one.cell.emitted)
@@ -111,7 +120,7 @@ class _Sequence(torch.autograd.Function):
     """A pass with its derivative."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, implementation: Any, one: Pass, inputs: Tensor, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
         results = implementation.run(one, inputs, tensors, True)
@@ -122,7 +131,7 @@ class _Sequence(torch.autograd.Function):
         return (*_outputs(one, after), *(one.final(state).clone() for state in after))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         inputs, *tensors = ctx.saved_tensors[: ctx.count]
         needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # a derivative of the derivative is wanted
@@ -134,16 +143,18 @@ class _Sequence(torch.autograd.Function):
 
 
 def _again(
-    one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], gradients: Sequence[Tensor | None], needed: Sequence[bool]
+    one: Pass,
+    inputs: Tensor,
+    tensors: Sequence[Tensor | None],
+    gradients: Sequence[Tensor | None],
+    needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """The gradients as something that can be derived again."""
     sequences, final = reference.run(one, inputs, tensors)
     pairs = [(o, g) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
-    wanted = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need]
+    wanted = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need and t is not None]
     found = iter(
-        torch.autograd.grad(
-            [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
-        )
+        torch.autograd.grad([o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True)
     )
     return [next(found) if need else None for need in needed]
 

@@ -71,11 +71,14 @@ def make_schedule(outputs: Sequence[Output], level: Callable[[Node], int], there
             return True
         return node.heavy and level(node) < phase
 
+    def needed(one: Pass) -> list[Node]:
+        return sorted(closure(one.targets, lambda node: given(node, one.phase)), key=lambda node: node.index)
+
     for out in outputs:
         at(last if out.last else level(out.node), out.width).outputs.append(out)
     for phase in range(last, -1, -1):
         for one in [one for one in passes.values() if one.phase == phase]:
-            for node in closure(one.targets, lambda node: given(node, phase)):
+            for node in needed(one):
                 if node in there or not node.inputs:
                     continue
                 if node.op == "row_mean" and node not in means:
@@ -85,7 +88,6 @@ def make_schedule(outputs: Sequence[Output], level: Callable[[Node], int], there
                     carried[node] = None
                     at(level(node), node.width or "H").carried.append(node)
     for (phase, _), one in passes.items():
-        inside = closure(one.targets, lambda node: given(node, phase))
-        one.nodes = sorted((n for n in inside if n.inputs and not given(n, phase)), key=lambda node: node.index)
+        one.nodes = [node for node in needed(one) if node.inputs and not given(node, phase)]
     ordered = [passes[key] for key in sorted(passes)]
     return Schedule(ordered, list(carried), list(means))

@@ -17,10 +17,10 @@ Sizes = tuple[int, ...]
 
 
 class Steps(NamedTuple):
-    """The rows of each step: `count[t]` rows from row `offset[t]` on; all `total` rows lie one after the other."""
+    """The rows of each step: `rows[t]` rows from row `offset[t]` on; all `total` rows lie one after the other."""
 
     offset: np.ndarray
-    count: np.ndarray
+    rows: np.ndarray
     total: int
     last: Tensor | None  # packed: the row of each sequence's last step
 
@@ -28,9 +28,7 @@ class Steps(NamedTuple):
 @lru_cache(64)
 def dense(steps: int, batch: int) -> Steps:
     """The same number of rows in each step."""
-    return Steps(
-        np.arange(steps, dtype=np.int64) * batch, np.full(steps, batch, dtype=np.int64), steps * batch, None
-    )
+    return Steps(np.arange(steps, dtype=np.int64) * batch, np.full(steps, batch, dtype=np.int64), steps * batch, None)
 
 
 def packed(batch_sizes: Tensor) -> Steps:

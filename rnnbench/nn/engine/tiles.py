@@ -10,7 +10,7 @@ SHAPES = {"__AVX512F__": (8, 3), "__AVX2__": (4, 3), "": (8, 2)}  # rows and vec
 
 def tiles() -> str:
     """All tiles, for each kind of processor."""
-    parts = []
+    parts: list[str] = []
     for condition, (rows, vectors) in SHAPES.items():
         word = "#if defined" if not parts else "#elif defined"
         parts.append(f"{word}({condition})" if condition else "#else")
@@ -41,8 +41,7 @@ def _tile(rows: int, vectors: int) -> str:
     # byte offsets that an address can hold: once, twice, four and eight times a row, and of three, five, seven rows
     offsets = ["0", "row", "2 * row", "row3", "4 * row", "row5", "2 * row3", "row7"]
     products = " ".join(
-        f"x = fill(*(const real *)(a + {offsets[r]})); "
-        + " ".join(f"c{r}{v} += x * w{v};" for v in range(vectors))
+        f"x = fill(*(const real *)(a + {offsets[r]})); " + " ".join(f"c{r}{v} += x * w{v};" for v in range(vectors))
         for r in range(rows)
     )
     return f"""
