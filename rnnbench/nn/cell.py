@@ -97,6 +97,12 @@ class Cell:
     def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
         """Set initial values that differ from torch's U(−1/√H, 1/√H); runs without gradient."""
 
+    @property
+    def reworks(self) -> bool:
+        """Whether weights go through `operands` or states through `readout`."""
+        own = type(self)
+        return own.operands is not Cell.operands or own.readout is not Cell.readout
+
     def parameters(self) -> tuple[str, ...]:
         """Which of `vectors` are parameters; others are made by `operands`."""
         return self.vectors

@@ -1,11 +1,34 @@
-"""How weights begin: orthogonal or identity recurrent weights, and biases for long dependencies."""
+"""Which parameters a layer has, and how they begin."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from rnnbench.nn.cell import Cell
+
+if TYPE_CHECKING:
+    from rnnbench.nn.layer import Recurrent
+
+
+def shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of layer `k` of a stack, in one direction."""
+    cell, size = layer.cell, layer.hidden_size
+    width, gates, hidden = cell.state_sizes(size)[0], len(cell.gates), len(cell.recurrent_gates())
+    inputs = layer.input_size if k == 0 else layer.output_size + layer.input_size * (layer.connections == "skip")
+    found: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, inputs)}
+    if hidden:
+        found["weight_hh"] = (hidden * size, width)
+    if layer.bias:
+        found["bias_ih"] = (gates * size,)
+        if hidden:
+            found["bias_hh"] = (hidden * size,)
+    widths = {"H": size, "P": width}
+    found |= {name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()}
+    found |= dict.fromkeys(cell.parameters(), (size,))
+    return found | cell.extra_parameters(inputs, size)
 
 
 def initialise(cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recurrent: str, chrono: int | None) -> None:

@@ -16,8 +16,9 @@ from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import check_inputs, check_settings, check_states
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
-from rnnbench.nn.initialise import initialise
+from rnnbench.nn.initialise import initialise, shapes
 from rnnbench.nn.stack import run_stack
+from rnnbench.nn.step import Stepper, run_step
 
 States = Tensor | tuple[Tensor, ...]
 
@@ -102,9 +103,12 @@ class Recurrent(nn.Module):
         self.proj_size = self.cell.state_sizes(hidden_size)[0] if self.cell.projected else 0
         self.cells = self._regularised_cells()
         self._chosen: dict[Any, str] = {}
+        self.steppers: dict[Any, Stepper] = {}
+        self.names = [tuple(shapes(self, layer)) for layer in range(num_layers)]
         for layer in range(num_layers):
             for suffix in self.suffixes(layer):
-                self._add_parameters(layer, suffix, device, dtype)
+                for name, shape in shapes(self, layer).items():
+                    setattr(self, name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     # --- making
@@ -141,31 +145,6 @@ class Recurrent(nn.Module):
         """What a layer's directions are called in the names of parameters."""
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
 
-    def _layer_input(self, layer: int) -> int:
-        if layer == 0:
-            return self.input_size
-        return self.output_size + (self.input_size if self.connections == "skip" else 0)
-
-    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        cell, size = self.cell, self.hidden_size
-        width, gates, hidden = cell.state_sizes(size)[0], len(cell.gates), len(cell.recurrent_gates())
-        inputs = self._layer_input(layer)
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, inputs)}
-        if hidden:
-            shapes["weight_hh"] = (hidden * size, width)
-        if self.bias:
-            shapes["bias_ih"] = (gates * size,)
-            if hidden:
-                shapes["bias_hh"] = (hidden * size,)
-        widths = {"H": size, "P": width}
-        shapes |= {name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()}
-        shapes |= dict.fromkeys(cell.parameters(), (size,))
-        return shapes | cell.extra_parameters(inputs, size)
-
-    def _add_parameters(self, layer: int, suffix: str, device: Any, dtype: Any) -> None:
-        for name, shape in self._shapes(layer).items():
-            setattr(self, name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-
     def reset_parameters(self) -> None:
         """Draw all weights from U(−1/√H, 1/√H), as torch does; then what the cell and the options say."""
         bound = 1 / math.sqrt(self.hidden_size)
@@ -180,7 +159,7 @@ class Recurrent(nn.Module):
 
     def parameters_of(self, layer: int, suffix: str) -> dict[str, Tensor]:
         """Parameters of one layer and direction, by their names without the suffix."""
-        return {name: getattr(self, name + suffix) for name in self._shapes(layer)}
+        return {name: getattr(self, name + suffix) for name in self.names[layer]}
 
     # --- which engine
 
@@ -218,9 +197,12 @@ class Recurrent(nn.Module):
             found[training] = cell, register(cell)
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_chosen": {}, "steppers": {}}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._chosen = {}  # another machine may choose otherwise
+        self._chosen, self.steppers = {}, {}  # another machine may choose otherwise
         for cell, _ in self.cells.values():
             register(cell)
 
@@ -265,6 +247,16 @@ class Recurrent(nn.Module):
         elif self.batch_first:
             output = output.transpose(0, 1)
         return output, final if len(final) > 1 else final[0]
+
+    def step(self, input: Tensor, hx: States | None = None) -> tuple[Tensor, States]:
+        """One step, as `torch.nn.LSTMCell` of a whole stack: input `[B, I]`, output `[B, H]`, states `[L, B, W]`.
+
+        What generation and streaming call again and again; without a gradient all but the arithmetic is prepared.
+
+        Raises:
+            ValueError: the layer is bidirectional; a shape that does not fit.
+        """
+        return run_step(self, input, hx)
 
     def _engine_now(self) -> str:
         if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]

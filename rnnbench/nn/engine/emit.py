@@ -8,7 +8,6 @@ from importlib.resources import files
 from rnnbench.nn.engine.declare import declarations
 from rnnbench.nn.engine.layout import Layout, place_of, ranges, size
 from rnnbench.nn.engine.passes import passes
-from rnnbench.nn.engine.program import Program
 from rnnbench.nn.engine.tiles import tiles
 
 
@@ -17,9 +16,8 @@ def _text(name: str) -> str:
     return (files("rnnbench.nn.engine") / "native" / name).read_text()
 
 
-def emit(program: Program, double: bool, direct: bool = False) -> str:
+def emit(lay: Layout, double: bool) -> str:
     """C source of a program."""
-    lay = Layout(program, direct)
     parts = [
         "#define REAL_DOUBLE" if double else "",
         _text("kernels.h").replace("\nTILES\n", f"\n{tiles()}\n"),

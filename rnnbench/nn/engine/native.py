@@ -44,8 +44,8 @@ class Kernel:
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
-        library = load(emit(self.program, self.dtype == torch.float64, self.direct))
         self.layout = Layout(self.program, self.direct)
+        library = load(emit(self.layout, self.dtype == torch.float64))
         self.forward, self.backward = library.forward, library.backward
         self.scratch = library.scratch_forward, library.scratch_backward
         for function in (self.forward, self.backward, *self.scratch):
@@ -100,15 +100,22 @@ class Kernel:
             if isinstance(value, (list, tuple)):
                 if value:
                     getattr(made, name)[:] = _pointers(value)
-            else:
+            elif value is not None:
                 setattr(made, name, value.data_ptr() if isinstance(value, Tensor) else value)
         return made
 
     def go(self, made: Any, back: bool, dtype: torch.dtype) -> None:
         """Run a call."""
-        address = ctypes.addressof(made)
-        made.scratch = _scratch(self.scratch[back](address), dtype).data_ptr()
-        (self.backward if back else self.forward)(address)
+        made.scratch = _scratch(self.units(made, back), dtype).data_ptr()
+        (self.backward if back else self.forward)(self.address(made))
+
+    def address(self, made: Any) -> int:
+        """Where the arguments of a call lie."""
+        return ctypes.addressof(made)
+
+    def units(self, made: Any, back: bool) -> int:
+        """How many numbers of working memory a call needs."""
+        return int(self.scratch[back](ctypes.addressof(made)))
 
     def run(self, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool) -> list[Tensor]:
         """All states after all steps; when training also what the derivative needs: planes, means, earlier states."""

@@ -5,9 +5,12 @@ They are spelled out, each accumulator a variable of its own, since compilers ke
 
 from __future__ import annotations
 
+from functools import cache
+
 SHAPES = {"__AVX512F__": (8, 3), "__AVX2__": (4, 3), "": (8, 2)}  # rows and vectors of the largest tile
 
 
+@cache
 def tiles() -> str:
     """All tiles, for each kind of processor."""
     parts: list[str] = []
