@@ -32,13 +32,18 @@ def _canonical(content: Any) -> Any:
 def code_digest(module: str) -> str:
     """Digest of a module's source without comments, docstrings and blank lines; `absent` if there is no such file.
 
+    `package.*` stands for all of a package: its modules, and its C text as it is.
     The module is found without importing it or its parents, so that a board can be drawn without torch.
     """
-    path = source_file(module)
+    path = source_file(module.removesuffix(".*"))
     if path is None:
         return "absent"
+    whole = module.endswith(".*")
+    paths = sorted(one for end in ("*.py", "*.h") for one in path.parent.rglob(end)) if whole else [path]
     try:
-        return hashlib.sha256(_essence(path.read_text("utf-8")).encode()).hexdigest()[:16]
+        texts = [one.read_text("utf-8") for one in paths]
+        parts = [_essence(text) if one.suffix == ".py" else text for one, text in zip(paths, texts, strict=True)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     except (OSError, ValueError, SyntaxError, tokenize.TokenError):
         return "unreadable"
 

@@ -174,6 +174,12 @@ def test_comments_and_docstrings_do_not_change_code_but_code_does(
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "__init__.py").write_text("")
     assert code_digest("one") == code_digest("two") != code_digest("three")
     assert code_digest("nowhere.at.all") == "absent"
+    before = code_digest("whole.*")
+    (tmp_path / "whole" / "inner.h").write_text("int x;")
+    code_digest.cache_clear()
+    assert code_digest("whole.*") not in (before, "absent")
     assert source_file("rnnbench.nn") == Path(source_file("rnnbench") or "").parent / "nn" / "__init__.py"

@@ -59,6 +59,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
     data.prepare_data()
     seed_everything(spec.seed, verbose=False)
     model = make_model(spec, **data.facts())
+    backend = backend_of(model)  # compiles what has to be compiled, before the clock starts
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
     trainer = make_trainer(job, [reporter, best])
     trainer.fit(model, data)
@@ -93,7 +94,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
             epochs=epochs,
             peak_memory_bytes=peak_memory(device),
         ),
-        backend=backend_of(model),
+        backend=backend,
         data_fingerprint=about["fingerprint"],
         code=code_of(spec, model, data),
         environment=environment(device),
@@ -116,8 +117,11 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
 
 
 def backend_of(model: LightningModule) -> str:
-    """What computes the recurrence: the module's own word, else torch's layer under it, else its class."""
+    """What computes the recurrence: its own word or its layer's, else torch's layer under it."""
     if own := getattr(model, "backend", None):
         return str(own)
-    bases = type(getattr(model, "layer", model)).__mro__
+    layer = getattr(model, "layer", model)
+    if own := getattr(layer, "backend", None):
+        return str(own)
+    bases = type(layer).__mro__
     return next((f"torch.nn.{base.__name__}" for base in bases if base.__module__ == "torch.nn.modules.rnn"), "other")

@@ -20,7 +20,11 @@ TRAINING_CODE = (
     "rnnbench.harness.cell",
     "rnnbench.harness.reporter",
     "rnnbench.harness.trainer",
+    "rnnbench.nn.engine.*",
+    "rnnbench.nn.fused",
+    "rnnbench.nn.initialise",
     "rnnbench.nn.padded",
+    "rnnbench.nn.stack",
 )
 """Modules that shape every result of ours without defining a class of the run."""
 
@@ -63,6 +67,7 @@ def code_of(spec: RunSpec, model: LightningModule, data: LightningDataModule) ->
     Code of torch, Lightning and other installed libraries counts by version, not by content.
     """
     tops = {"rnnbench", *(part.class_path.partition(".")[0] for part in (spec.architecture, spec.task.data))}
-    classes = [base for thing in (*model.modules(), data) for base in type(thing).__mro__]
+    cells = [module.cell for module in model.modules() if hasattr(module, "cell")]  # equations are no modules
+    classes = [base for thing in (*model.modules(), *cells, data) for base in type(thing).__mro__]
     modules = {base.__module__ for base in classes if base.__module__.partition(".")[0] in tops}
     return {module: code_digest(module) for module in sorted(modules.union(TRAINING_CODE))}

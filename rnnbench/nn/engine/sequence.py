@@ -68,10 +68,8 @@ class Pass:
         """Where the rows of each step lie."""
         return dense(self.length, self.batch) if self.batch_sizes is None else packed(self.batch_sizes)
 
-    @cached_property
-    def widths(self) -> Sizes:
-        """Width of each state."""
-        return self.cell.state_sizes(self.hidden_size)
+    def __post_init__(self) -> None:
+        self.widths = self.cell.state_sizes(self.hidden_size)  # of each state
 
     def raw_at(self, raw: Tensor, t: int, n: int) -> Tensor:
         """What `raw` is for the `n` rows of step `t`."""
