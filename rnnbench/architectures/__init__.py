@@ -1,8 +1,38 @@
 """Architectures: LightningModules that train a recurrent stack on any objective."""
 
-from rnnbench.architectures.elman import Elman
-from rnnbench.architectures.gru import GRU
-from rnnbench.architectures.lstm import LSTM
+from rnnbench.architectures.any_cell import AnyCell
+from rnnbench.architectures.elman import IRNN, Elman
+from rnnbench.architectures.gru import GRU, JANET, MGU, MUT, UGRNN
+from rnnbench.architectures.linear import LRU, QRNN, SRU, MinGRU, MinLSTM
+from rnnbench.architectures.lstm import (
+    LSTM,
+    SLSTM,
+    CoupledLSTM,
+    LayerNormLSTM,
+    MultiplicativeLSTM,
+    PeepholeLSTM,
+)
 from rnnbench.architectures.module import SequenceModule
 
-__all__ = ["GRU", "LSTM", "Elman", "SequenceModule"]
+__all__ = [
+    "GRU",
+    "IRNN",
+    "JANET",
+    "LRU",
+    "LSTM",
+    "MGU",
+    "MUT",
+    "QRNN",
+    "SLSTM",
+    "SRU",
+    "UGRNN",
+    "AnyCell",
+    "CoupledLSTM",
+    "Elman",
+    "LayerNormLSTM",
+    "MinGRU",
+    "MinLSTM",
+    "MultiplicativeLSTM",
+    "PeepholeLSTM",
+    "SequenceModule",
+]

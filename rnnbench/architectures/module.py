@@ -1,18 +1,18 @@
 """The one LightningModule: input, recurrent stack, objective. Every architecture is a subclass that names its layer."""
 
-import inspect
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
+from rnnbench.architectures.options import Option, as_arguments, options_of
+from rnnbench.architectures.penalties import activation_penalty
 from rnnbench.architectures.steps import ObjectiveSteps
+from rnnbench.batch import Batch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
-from rnnbench.nn import run_padded
+from rnnbench.nn import Recurrent, run_padded
 from rnnbench.objectives import find_objective
-
-Option = bool | int | float | str
 
 
 class HasFacts(Protocol):
@@ -42,7 +42,9 @@ class SequenceModule(ObjectiveSteps):
         bidirectional: read in both directions; refused by causal objectives.
         dropout: probability, on the output of every recurrent layer while training.
         embedding_size: width of the token embedding.
-        layer_options: options of the layer itself, see each architecture.
+        layer_options: options of the layer itself, see each architecture, and of every layer: `bias`, `connections`,
+            `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `chrono`, `engine`,
+            `checkpoint_steps`, see `rnnbench.nn.Recurrent`. A list stands for a tuple.
         optimizer: `adam`, `adamw`, `sgd` or `rmsprop`, fused where torch has it.
         learning_rate: step size (the peak, with a schedule).
         weight_decay: L2 penalty (`adamw`: decoupled).
@@ -51,6 +53,9 @@ class SequenceModule(ObjectiveSteps):
         warmup_steps: optimiser steps of linear warm-up.
         clip_norm: largest total norm of the gradient (Pascanu, Mikolov & Bengio 2013).
         clip_value: largest absolute value of each component of the gradient, applied before `clip_norm`.
+        activation_penalty: α of activation regularisation (Merity, McCann & Socher 2017): `α mean(h²)` of the top
+            layer's states after dropout is added to what is minimised, not to the logged loss.
+        temporal_penalty: β of its temporal form, `β mean((h_{t+1} − h_t)²)`, of the states before dropout.
 
     Raises:
         RnnbenchError: unknown objective or layer option.
@@ -58,7 +63,8 @@ class SequenceModule(ObjectiveSteps):
         ValueError: a value out of its range.
     """
 
-    layer_class: ClassVar[type[nn.RNNBase]]
+    layer_class: ClassVar[type[Recurrent]]
+    layer: Recurrent
 
     def __init__(
         self,
@@ -80,11 +86,14 @@ class SequenceModule(ObjectiveSteps):
         warmup_steps: int = 0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        activation_penalty: float = 0.0,
+        temporal_penalty: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self._check_settings()
         self.built = False
+        self._trained_by: str | None = None
         facts = (input_size, output_size, objective)
         if any(fact is not None for fact in facts):
             if None in facts:
@@ -117,23 +126,61 @@ class SequenceModule(ObjectiveSteps):
             raise Infeasible(f"objective {p.objective!r} is causal: a bidirectional stack would read the answer")
         tokens = p.input_kind == "tokens"
         self.embedding = nn.Embedding(p.input_size, p.embedding_size, padding_idx=0) if tokens else nn.Identity()
-        self.layer = self.layer_class(
+        self.layer = self.make_layer(
             p.embedding_size if tokens else p.input_size,
-            p.hidden_size,
-            p.num_layers,
+            num_layers=p.num_layers,
             batch_first=True,
             dropout=p.dropout if p.num_layers > 1 else 0.0,
             bidirectional=p.bidirectional,
-            **(p.layer_options or {}),
         )
         self.dropout = nn.Dropout(p.dropout)
-        self.set_objective(objective(self.layer.proj_size or p.hidden_size, 1 + p.bidirectional, p.output_size))
+        directions = self.layer.directions
+        self.set_objective(objective(self.layer.output_size // directions, directions, p.output_size))
         self.built = True
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, O]` or `[B, T, O]` for inputs `[B, T, C]` or token ids `[B, T]` of true `lengths` `[B]`."""
         hidden = run_padded(self.layer, self.embedding(inputs), lengths)
         return self.objective(self.dropout(hidden), lengths)  # type: ignore[no-any-return]
+
+    def training_outputs(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Predictions for a batch, and the penalty on its hidden states if one was asked for."""
+        alpha, beta = self.hparams["activation_penalty"], self.hparams["temporal_penalty"]
+        if not (alpha or beta):
+            return super().training_outputs(batch)
+        inputs, _, lengths = batch
+        hidden = run_padded(self.layer, self.embedding(inputs), lengths)
+        dropped = self.dropout(hidden)
+        return self.objective(dropped, lengths), activation_penalty(hidden, dropped, lengths, alpha, beta)
+
+    # --- the layer
+
+    def known_options(self) -> set[str]:
+        """Names that `layer_options` can have."""
+        return options_of(self.layer_class)
+
+    def make_layer(self, input_size: int, **arguments: Any) -> Recurrent:
+        """The recurrent stack."""
+        make: Any = self.layer_class
+        options = as_arguments(self.hparams["layer_options"])
+        return make(input_size, self.hparams["hidden_size"], **arguments, **options)  # type: ignore[no-any-return]
+
+    def on_train_start(self) -> None:
+        """Note what computes the recurrence: after training Lightning takes the module back to the CPU."""
+        self._trained_by = self.layer.backend
+
+    @property
+    def backend(self) -> str | None:
+        """The engine that trained this module, `native`, `function`, `reference` or `torch`.
+
+        Before any training the one that would run it where it is; None if there is no layer yet, or none can.
+        """
+        if self._trained_by or not self.built:
+            return self._trained_by
+        try:
+            return self.layer.backend
+        except ValueError:  # an engine was asked for that cannot run here
+            return None
 
     def _check_settings(self) -> None:
         p: Any = self.hparams
@@ -143,21 +190,17 @@ class SequenceModule(ObjectiveSteps):
         for name in ("learning_rate", "clip_norm", "clip_value"):
             if p[name] is not None and not p[name] > 0:
                 raise ValueError(f"{name} must be greater than 0, got {p[name]}")
-        for name in ("weight_decay", "warmup_steps"):
+        for name in ("weight_decay", "warmup_steps", "activation_penalty", "temporal_penalty"):
             if p[name] < 0:
                 raise ValueError(f"{name} must be at least 0, got {p[name]}")
         for name in ("dropout", "momentum"):
             if not 0 <= p[name] < 1:
                 raise ValueError(f"{name} must be at least 0 and less than 1, got {p[name]}")
-        options = set(inspect.signature(self.layer_class).parameters) - _SET_BY_THE_MODULE
+        options = self.known_options()
         for name in p.layer_options or {}:
             if name not in options:
                 raise unknown(f"layer option of {type(self).__name__}", name, options)
-        layer: Any = self.layer_class
         with torch.device("meta"):  # the layer knows best which values it takes
-            layer(1, p.hidden_size, **(p.layer_options or {}))
-
-
-_SET_BY_THE_MODULE = {
-    "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype",
-}  # fmt: skip
+            layer = self.make_layer(1)
+        if layer.engine == "torch":
+            _ = layer.backend  # refuses what torch has no layer for

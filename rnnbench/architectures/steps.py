@@ -43,14 +43,20 @@ class ObjectiveSteps(LightningModule):
         self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss of a batch; over several processes, of all their shares of it together."""
-        summed, count = self._loss(self(batch[0], batch[2]), batch)
+        """The mean loss of a batch, and penalties; over several processes, of all their shares of it together."""
+        predictions, penalty = self.training_outputs(batch)
+        summed, count = self._loss(predictions, batch)
         for total, term in zip(self.train_loss, (summed.detach(), count), strict=True):
             total += term
         world = dist.get_world_size() if dist.is_initialized() else 1
         if world > 1:  # gradients are averaged over processes: weigh each share by its number of terms
             dist.all_reduce(count)
-        return summed * world / count.clamp(min=1)
+        loss = summed * world / count.clamp(min=1)
+        return loss if penalty is None else loss + penalty
+
+    def training_outputs(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Predictions for a batch, and what is to be added to their mean loss, if anything."""
+        return self(batch[0], batch[2]), None
 
     def on_fit_start(self) -> None:
         """Begin to add up the training loss."""

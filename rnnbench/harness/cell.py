@@ -59,7 +59,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
     data.prepare_data()
     seed_everything(spec.seed, verbose=False)
     model = make_model(spec, **data.facts())
-    backend = backend_of(model)  # compiles what has to be compiled, before the clock starts
+    backend_of(model)  # compiles what has to be compiled, before the clock starts
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
     trainer = make_trainer(job, [reporter, best])
     trainer.fit(model, data)
@@ -94,7 +94,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
             epochs=epochs,
             peak_memory_bytes=peak_memory(device),
         ),
-        backend=backend,
+        backend=backend_of(model),
         data_fingerprint=about["fingerprint"],
         code=code_of(spec, model, data),
         environment=environment(device),

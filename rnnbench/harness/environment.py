@@ -66,8 +66,9 @@ def code_of(spec: RunSpec, model: LightningModule, data: LightningDataModule) ->
 
     Code of torch, Lightning and other installed libraries counts by version, not by content.
     """
-    tops = {"rnnbench", *(part.class_path.partition(".")[0] for part in (spec.architecture, spec.task.data))}
     cells = [module.cell for module in model.modules() if hasattr(module, "cell")]  # equations are no modules
+    paths = [spec.architecture.class_path, spec.task.data.class_path, *(type(cell).__module__ for cell in cells)]
+    tops = {"rnnbench", *(path.partition(".")[0] for path in paths)}
     classes = [base for thing in (*model.modules(), *cells, data) for base in type(thing).__mro__]
     modules = {base.__module__ for base in classes if base.__module__.partition(".")[0] in tops}
     return {module: code_digest(module) for module in sorted(modules.union(TRAINING_CODE))}

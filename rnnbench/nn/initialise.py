@@ -47,8 +47,10 @@ def initialise(cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recu
             (nn.init.orthogonal_ if recurrent == "orthogonal" else nn.init.eye_)(block)
     if chrono is None:
         return
-    if not (cell.keeps or cell.takes) or "bias_ih" not in parameters:
-        raise ValueError(f"chrono needs biases of a gate that keeps the state; {type(cell).__name__} has none")
+    if not (cell.keeps or cell.takes):
+        raise ValueError(f"chrono needs a gate that keeps the state; {type(cell).__name__} has none")
+    if "bias_ih" not in parameters:
+        raise ValueError("chrono sets biases, but the layer has none: leave chrono out or set bias=True")
     bias = torch.log(1 + torch.rand(hidden_size, dtype=parameters["bias_ih"].dtype) * (chrono - 2)).to(
         parameters["bias_ih"].device
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, cast
@@ -96,7 +97,7 @@ class Recurrent(nn.Module):
             variational_dropout,
             weight_dropout,
         )
-        self.zoneout = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(self.cell.states)
+        self.zoneout = tuple(zoneout) if isinstance(zoneout, (tuple, list)) else (zoneout,) * len(self.cell.states)
         self.recurrent_init, self.chrono, self.checkpoint_steps = recurrent_init, chrono, checkpoint_steps
         self.engine = engine
         check_settings(self)
@@ -119,6 +120,8 @@ class Recurrent(nn.Module):
             if cell is None:
                 raise TypeError(f"{type(self).__name__} needs a cell: {type(self).__name__}(…, cell=MyCell())")
             make = lambda: cell  # noqa: E731
+        elif cell is not None:
+            raise TypeError(f"{type(self).__name__} has a cell of its own: give yours to Recurrent(…, cell=…)")
         known = sorted(self.cell_options())
         for name in options:
             if name not in known:
@@ -128,8 +131,7 @@ class Recurrent(nn.Module):
     @classmethod
     def cell_options(cls) -> set[str]:
         """Keywords that go to the cell."""
-        fields = getattr(cls.cell_class, "__dataclass_fields__", {})
-        return {name for name, field in fields.items() if field.init}
+        return set() if cls.cell_class is None else set(inspect.signature(cls.cell_class).parameters)
 
     @property
     def directions(self) -> int:
@@ -290,8 +292,6 @@ class Recurrent(nn.Module):
 
 
 def _common() -> set[str]:
-    import inspect
-
     return {
         name for name, p in inspect.signature(Recurrent.__init__).parameters.items()
         if name != "self" and p.kind is not p.VAR_KEYWORD

@@ -25,6 +25,7 @@ def suits(layer: Recurrent) -> bool:
         and not (layer.training and (layer.dropout or layer.weight_dropout))
         and not cell.raws
         and not cell.reworks
+        and all(parameter.is_contiguous() for parameter in layer.parameters())
     )
 
 

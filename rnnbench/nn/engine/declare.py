@@ -61,7 +61,7 @@ def declarations(lay: Layout) -> str:
         "typedef struct {" + " ".join(f"{kind} {name}{_bound(count)};" for name, kind, count in FIELDS) + "} args;"
     )
     lines.append(
-        "typedef struct { long n, H, P, training, plain, ldm; const real *x, *bias; real *g, *e, *mean, *sv, *sc, *d,"
+        "typedef struct { long n, H, P, training, plain, ldm, ldd; const real *x, *bias; real *g, *e, *mean, *sv, *sc, *d,"
         " *v; const real *sp[STATES]; real *sn[STATES], *ds[STATES]; const real *gy[EMITTED]; long gs[EMITTED];"
         " const real *raw[RAWS ? RAWS : 1]; const real *const *vec; real *dvec[VECTORS ? VECTORS : 1]; } frame;"
     )
@@ -88,6 +88,11 @@ def declarations(lay: Layout) -> str:
         state.append(-1 if node is None else lay.after[node] if node in lay.after else node.args[0] if node.op == "state" else -1)  # fmt: skip  # noqa: E501
     lines.append(f"static const int operand_state[] = {{{', '.join(map(str, state))}}};")
     lines.append(f"static const int operand_after[] = {{{', '.join(map(str, behind))}}};")
+    columns = " ".join(f"if (p == {k}) return {p.columns};" for k, p in enumerate(program.products))
+    lines.append(
+        f"INLINE long operand_width(const args *A, int p) {{ long H = A->H, P = A->P, I = A->I; (void)H, (void)P, (void)I; "
+        f"{columns} return 0; }}"
+    )
     cases = " ".join(
         f"if (p == {k}) return {size(program.products[j].columns for j in lay.again[:i])};"
         for i, k in enumerate(lay.again)
@@ -141,11 +146,11 @@ def _runs(lay: Layout) -> str:
             f"u[{i}] = (run){{{matrix}, {block}*{width}, {size(lay.program.slots[:slot])}, {length}*{width}}};"
             for i, (block, slot, length) in enumerate(runs)
         )
-        cases.append(f"if (p == {number}) {{ {text} u[{len(runs)}].width = 0; return {product.columns}; }}")
+        cases.append(f"if (p == {number}) {{ {text} u[{len(runs)}].width = 0; }}")
     return (
-        "static long runs_of(const args *A, int p, run *u) { long H = A->H, P = A->P, I = A->I; (void)P, (void)I; "
+        "static void runs_of(const args *A, int p, run *u) { long H = A->H, P = A->P, I = A->I; (void)P, (void)I; "
         + " ".join(cases)
-        + " return 0; }"
+        + " }"
     )
 
 

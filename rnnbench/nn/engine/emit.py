@@ -56,7 +56,7 @@ def _forward_step(lay: Layout) -> str:
                 else:
                     place = (f"F->e + {place_of(lay, plan, program.products.index(product))}", "LE")
                 entries.append((*place, f"q[{first + i}].packed", product.columns, first + i))
-            text = ", ".join(f"{{{a}, {row}, 1, {b}, 0, {depth}}}" for a, row, b, depth, _ in entries)
+            text = ", ".join(f"{{{a}, {row}, 1, {b}, 0, {depth}, {depth}}}" for a, row, b, depth, _ in entries)
             few = " ".join(
                 f"dots(F->n, {columns}, &q[{n}].w, {a}, {row}, {depth}, F->g + {at}, LD);"
                 for a, row, _, depth, n in entries
@@ -94,7 +94,7 @@ def _backward_step(lay: Layout) -> str:
             into = f"F->ds[{operand.args[0]}]" if state else f"F->e + {place_of(lay, plan, k)}"
             row, begin = (product.columns, "KEEP") if state else ("LE", "ZERO")
             text = (
-                f"{{ source s = {{F->d + {at}, LD, 1, q[{k}].packed, 0, {depth}}}; "
+                f"{{ source s = {{F->d + {at}, F->ldd, 1, q[{k}].packed, 0, {depth}, {depth}}}; "
                 f"multiply(F->n, {product.columns}, &s, 1, {into}, {row}, 0, {begin}); }}"
             )
             (last if state else lines).append(text)

@@ -20,7 +20,7 @@ from rnnbench.nn.engine.program import Program
 from rnnbench.nn.engine.sequence import Pass
 
 DTYPES = (torch.float32, torch.float64)
-CHUNK = 512  # rows of gate gradients that wait for their product, so that they are still in the cache
+CHUNK = 256  # rows of gate gradients that wait for their product, so that they are still in the cache
 FEW = 4  # rows for which packing the weights costs more than it gains
 
 _local = threading.local()

@@ -120,7 +120,7 @@ class _Pass:
         if out.array == "operand":
             return self.store(f"F->e + b*LE + {place_of(self.lay, self.plan, k)} + j", value, n)
         if out.array == "d":
-            return self.store(f"F->d + b*LD + {size(program.slots[:k])} + j", value, n)
+            return self.store(f"F->d + b*F->ldd + {size(program.slots[:k])} + j", value, n)
         if out.array == "ds":
             return self.store(f"F->ds[{k}] + b*{out.width} + j", value, n)
         if out.array == "v":

@@ -132,13 +132,13 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        inputs, *tensors = ctx.saved_tensors[: ctx.count]
+        saved = ctx.saved_tensors  # once: checkpointing computes them again at each look
+        inputs, *tensors = saved[: ctx.count]
         needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # a derivative of the derivative is wanted
             found = _again(ctx.one, inputs, tensors, gradients, needed)
         else:
-            results = ctx.saved_tensors[ctx.count :]
-            found = ctx.implementation.back(ctx.one, inputs, tensors, results, gradients, needed)
+            found = ctx.implementation.back(ctx.one, inputs, tensors, saved[ctx.count :], gradients, needed)
         return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
 
 

@@ -43,6 +43,7 @@ def _tile(rows: int, vectors: int) -> str:
     weights = " ".join(f"vec w{v} = {load(f'b + {v} * VL', v)};" for v in range(vectors))
     # byte offsets that an address can hold: once, twice, four and eight times a row, and of three, five, seven rows
     offsets = ["0", "row", "2 * row", "row3", "4 * row", "row5", "2 * row3", "row7"]
+    prefetch = " ".join(f"__builtin_prefetch(b + AHEAD * ldb + {v} * VL);" for v in range(vectors))
     products = " ".join(
         f"x = fill(*(const real *)(a + {offsets[r]})); " + " ".join(f"c{r}{v} += x * w{v};" for v in range(vectors))
         for r in range(rows)
@@ -58,9 +59,10 @@ NOINLINE void tile_{rows}_{vectors}(const source *s, long sources, long at, long
     const char *a = (const char *)(s->a + at * s->row);
     long row = s->row * sizeof(real), step = s->step * sizeof(real), row3 = 3 * row, row5 = 5 * row, row7 = 7 * row;
     long ldb = s->ldb ? s->ldb : {vectors} * VL;
-    const real *b = s->b + (s->ldb ? panel * VL : panel * VL * s->depth);
+    const real *b = s->b + (s->ldb ? panel * VL : panel * VL * s->whole);
     (void)row3, (void)row5, (void)row7;
     for (long k = s->depth; k--; a += step, b += ldb) {{
+      {prefetch}
       vec x; {weights}
       {products}
     }}

@@ -35,12 +35,14 @@ static long first_row(const args *A, long id) {
 }
 INLINE long step_at(const args *A, long i) { return A->reverse ? A->T - 1 - i : i; }
 
+// rows of the gate gradients: not a power of two apart, or all would fall into the same few lines of the cache
+INLINE long d_stride(const args *A) { return CEIL(slots_width(A), VL) * VL + VL; }
 INLINE long take(long *used, long units) { // a part of the scratch memory, in units of real, aligned
   long start = *used;
   *used += CEIL(units, VL) * VL;
   return start;
 }
-typedef struct { long bias, zeros, tile, carried, means, pieces, chunk, operands, db, dvec, small, all; } layout;
+typedef struct { long bias, zeros, tile, carried, means, pieces, chunk, operands, db, dvec, small, turned[PRODUCTS], all; } layout;
 static layout lay_out(const args *A, const piece *pieces, long count, int backward) {
   long H = A->H, P = A->P, used = VL, wide = H > P ? H : P, nt = A->threads;
   (void)P, (void)wide;
@@ -54,10 +56,11 @@ static layout lay_out(const args *A, const piece *pieces, long count, int backwa
   for (long k = 0; k < count; k++) take(&used, packed_size(pieces[k].depth, pieces[k].n));
   if (backward) {
     long rows = A->chunk > A->B ? A->chunk : A->B;
-    L.chunk = take(&used, rows * LD + VL);
+    L.chunk = take(&used, rows * d_stride(A) + VL);
     L.operands = take(&used, rows * LV + VL);
     L.db = take(&used, nt * LD + VL);
     L.dvec = take(&used, nt * (VECTORS + 1) * H + VL);
+    for (int p = 0; p < PRODUCTS; p++) L.turned[p] = take(&used, packed_size(rows, operand_width(A, p)));
     L.small = take(&used, 2 * (A->I + 1) * LD + VL);
   }
   L.all = used;
@@ -139,14 +142,43 @@ void forward(const args *A) {
   }
 }
 
-// part of the gradient of the matrices: what `rows` rows of slots at d and of operands at v give; threads share its rows
-static void weigh(const args *A, long id, long rows, const run *u, const real *d, const real *v, long ldv, long depth) {
-  for (; u->width; u++) {
-    long ld = slots_width(A), tall = CEIL(u->width, MR), from = smaller(tall * id / A->threads * MR, u->width);
-    long to = smaller(tall * (id + 1) / A->threads * MR, u->width);
-    if (to <= from || !A->dw[u->matrix]) continue;
-    source s = {d + u->at + from, 1, ld, v, ldv, rows};
-    multiply(to - from, depth, &s, 1, A->dw[u->matrix] + (u->row + from) * depth, depth, 0, KEEP);
+// row r of the operand of product p in a chunk that begins at row `base`
+INLINE const real *operand_row(const args *A, int p, long base, long r, const real *V, const real *zeros) {
+  long g = base + r, w = operand_width(A, p), H = A->H, P = A->P;
+  int k = operand_state[p];
+  (void)H, (void)P;
+  if (p == 0) return A->x + g * w;
+  if (k < 0) return V + r * LV + operand_at(A, p);
+  if (operand_after[p]) return A->next[k] + g * w;
+  if (A->packed) return A->prev[k] + g * w;
+  long first = A->reverse ? g - (A->T - 1) * A->B : g; // not negative, and below B: the step that came from init
+  if (first >= 0 && first < A->B) return A->init[k] ? A->init[k] + first * w : zeros;
+  return A->next[k] + (g + (A->reverse ? A->B : -A->B)) * w;
+}
+static void pack_operand(const args *A, int p, long base, long rows, const real *V, const real *zeros, real *out, long id) {
+  long w = operand_width(A, p), count = panels(w);
+  for (long q = count * id / A->threads; q < count * (id + 1) / A->threads; q++) {
+    long from = panel_start(w, q) * VL, wide = panel_start(w, q + 1) * VL - from, some = smaller(w - from, wide);
+    real *to = out + from * rows;
+    for (long r = 0; r < rows; r++, to += wide) {
+      const real *row = operand_row(A, p, base, r, V, zeros) + from;
+      long c = 0;
+      for (; c + VL <= some; c += VL) store(to + c, load(row + c));
+      if (c < wide) store(to + c, loadn(row + c, some - c));
+    }
+  }
+}
+// part of the gradient of a matrix: what `rows` rows of slots at d and of packed operands give; threads share its rows
+static void weigh(const args *A, long id, int p, long rows, const real *d, const real *packed) {
+  run u[MAX_RUNS];
+  runs_of(A, p, u);
+  long ld = d_stride(A), w = operand_width(A, p);
+  for (const run *one = u; one->width; one++) {
+    long tall = CEIL(one->width, MR), from = smaller(tall * id / A->threads * MR, one->width);
+    long to = smaller(tall * (id + 1) / A->threads * MR, one->width);
+    if (to <= from || !A->dw[one->matrix]) continue;
+    source s = {d + one->at + from, 1, ld, packed, 0, rows, rows};
+    multiply(to - from, w, &s, 1, A->dw[one->matrix] + (one->row + from) * w, w, 0, KEEP);
   }
 }
 
@@ -177,7 +209,7 @@ void backward(const args *A) {
     BARRIER
     long b0 = first_row(A, id), b1 = first_row(A, id + 1);
     real *db = scratch + L.db + id * LD;
-    frame F = {.H = H, .P = P, .training = 1, .vec = A->vec};
+    frame F = {.H = H, .P = P, .training = 1, .ldd = d_stride(A), .vec = A->vec};
     F.e = scratch + L.carried + b0 * LE;
     F.mean = scratch + L.means + b0;
     F.ldm = A->B;
@@ -197,7 +229,7 @@ void backward(const args *A) {
         states_at(A, &F, i, b0, scratch + L.zeros);
         F.sv = A->saved + r * LS;
         F.sc = A->means + r * KEPT_MEANS;
-        F.d = D + (r - base) * LD;
+        F.d = D + (r - base) * F.ldd;
         F.v = V + (r - base) * LV;
         for (int k = 0; k < EMITTED; k++) {
           long w = state_width(A, emitted[k]);
@@ -208,7 +240,7 @@ void backward(const args *A) {
         for (long j = 0; j < LD; j += VL) {
           long some = smaller(LD - j, VL);
           vec sum = loadn(db + j, some);
-          for (long b = 0; b < F.n; b++) sum += loadn(F.d + b * LD + j, some);
+          for (long b = 0; b < F.n; b++) sum += loadn(F.d + b * F.ldd + j, some);
           storen(db + j, sum, some);
         }
       }
@@ -216,37 +248,24 @@ void backward(const args *A) {
       long from = rows * id / nt, to = rows * (id + 1) / nt;
       const real *x = A->x + base * I;
       if (A->direct) {
-        for (long r = from; r < to; r++) memcpy(A->dx + (base + r) * I, D + r * LD, nx * sizeof(real));
+        for (long r = from; r < to; r++) memcpy(A->dx + (base + r) * I, D + r * F.ldd, nx * sizeof(real));
       } else if (small) {
         weight w = {small_w, nx, I, zero_block};
         if (A->dx) {
           memset(A->dx + (base + from) * I, 0, (to - from) * I * sizeof(real));
-          dots(to - from, I, &w, D + from * LD, LD, nx, A->dx + (base + from) * I, I);
+          dots(to - from, I, &w, D + from * F.ldd, F.ldd, nx, A->dx + (base + from) * I, I);
         }
         long v0 = CEIL(nx, VL) * id / nt * VL, v1 = smaller(CEIL(nx, VL) * (id + 1) / nt * VL, nx);
-        source s = {x, 1, I, D + v0, LD, rows};
+        source s = {x, 1, I, D + v0, F.ldd, rows, rows};
         if (v1 > v0) multiply(I, v1 - v0, &s, 1, small_dw + v0, nx, 0, KEEP);
       } else {
-        source s = {D + from * LD, LD, 1, pieces[0].packed, 0, nx};
+        source s = {D + from * F.ldd, F.ldd, 1, pieces[0].packed, 0, nx, nx};
         if (A->dx && to > from) multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
-        run u[MAX_RUNS];
-        runs_of(A, 0, u);
-        weigh(A, id, rows, u, D, x, I, I);
       }
-      for (int p = 1; p < PRODUCTS; p++) {
-        run u[MAX_RUNS];
-        long w = runs_of(A, p, u), state = operand_state[p], n0 = A->count[step_at(A, 0)];
-        if (state < 0) weigh(A, id, rows, u, D, V + operand_at(A, p), LV, w);
-        else if (operand_after[p]) weigh(A, id, rows, u, D, A->next[state] + base * w, w, w);
-        else if (A->packed) weigh(A, id, rows, u, D, A->prev[state] + base * w, w, w);
-        else {
-          long first = begin ? 0 : n0, low = begin || A->reverse ? 0 : n0; // the very first step came from init
-          const real *before = A->next[state] + (base + low + (A->reverse ? A->B : -A->B)) * w;
-          if (rows > first) weigh(A, id, rows - first, u, D + low * LD, before, w, w);
-          if (first && A->init[state])
-            weigh(A, id, first, u, D + (A->reverse ? rows - first : 0) * LD, A->init[state], w, w);
-        }
-      }
+      for (int p = small || A->direct; p < PRODUCTS; p++)
+        pack_operand(A, p, base, rows, V, scratch + L.zeros, scratch + L.turned[p], id);
+      BARRIER
+      for (int p = small || A->direct; p < PRODUCTS; p++) weigh(A, id, p, rows, D, scratch + L.turned[p]);
       BARRIER
     }
   }

@@ -142,7 +142,11 @@ typedef struct {
   const real *b;      // row k at b + k * ldb; packed: panels one after the other, see pack
   long ldb;           // 0: packed
   long depth;         // number of k
+  long whole;         // depth of the matrix B that this is a part of
 } source;
+#ifndef AHEAD
+#define AHEAD 40 // rows of B that are fetched ahead
+#endif
 enum { ZERO, KEEP, BIAS };  // what C starts from: nothing, itself, a row
 
 
@@ -156,8 +160,28 @@ INLINE long panels(long n) { return CEIL(CEIL(n, VL), NR); }
 INLINE long panel_start(long n, long p) { return CEIL(n, VL) * p / panels(n); } // in vectors
 INLINE long packed_size(long depth, long n) { return depth * CEIL(n, VL) * VL; }
 
+#ifndef DEEP
+#define DEEP 768 // so deep that the rows of a tile of A still fit into the first cache
+#endif
 NOINLINE void multiply(long m, long n, const source *s, long sources, real *c, long ldc, const real *bias, int start) {
   long count = CEIL(m, MR);
+  if (sources == 1 && !s->ldb && s->depth > DEEP) { // a part of the depth after the other
+    long parts = CEIL(s->depth, DEEP);
+    for (long i = 0; i < parts; i++) {
+      long k0 = s->depth * i / parts, k1 = s->depth * (i + 1) / parts;
+      source part = {s->a + k0 * s->step, s->row, s->step, 0, 0, k1 - k0, s->whole};
+      for (long p = 0; p < panels(n); p++) {
+        long from = panel_start(n, p), to = panel_start(n, p + 1), left = n - (to - 1) * VL;
+        part.b = s->b + k0 * (to - from) * VL;
+        for (long q = 0; q < count; q++) {
+          long first = m * q / count, rows = m * (q + 1) / count - first;
+          tile[rows - 1][to - from - 1](&part, 1, first, from, c + first * ldc + from * VL, ldc,
+                                        bias ? bias + from * VL : 0, i ? KEEP : start, left < VL ? left : VL);
+        }
+      }
+    }
+    return;
+  }
   for (long p = 0; p < panels(n); p++) {
     long from = panel_start(n, p), to = panel_start(n, p + 1), left = n - (to - 1) * VL, tail = left < VL ? left : VL;
     for (long q = 0; q < count; q++) {

@@ -1,0 +1,153 @@
+"""Layers inside what torch transforms: compiled, exported, mapped, distributed."""
+
+import socket
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from rnnbench import nn
+from tests.nn_layers import close, draw, flat, gradients, make
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::torch.jit.TracerWarning"
+)
+
+
+class Model(torch.nn.Module):
+    """A layer between two others."""
+
+    def __init__(self, case: str, **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Linear(3, 4, dtype=torch.float64)
+        self.layer = make(case, 4, 6, batch_first=True, **options)
+        self.last = torch.nn.Linear(self.layer.output_size, 2, dtype=torch.float64)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        output, states = self.layer(torch.relu(self.first(inputs)))
+        result: Tensor = self.last(output)
+        return result, states[0] if isinstance(states, tuple) else states
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru-before", "layer-norm", "lru"])
+@pytest.mark.parametrize("engine", [None, "reference"])
+def test_a_compiled_model_is_the_model(case: str, engine: Any) -> None:
+    torch.compiler.reset()
+    model = Model(case, num_layers=2, bidirectional=True, engine=engine)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    inputs = draw(2, 5, 3).requires_grad_()
+    found = []
+    for one in (compiled, model):
+        result = one(inputs)
+        found.append([*result, *gradients(model, result, inputs)])
+    close(found[0], found[1])
+    with torch.no_grad():
+        close(compiled(inputs), model(inputs))
+
+
+def test_a_compiled_model_draws_its_masks() -> None:
+    torch.compiler.reset()
+    model = Model("lstm", variational_dropout=0.3, zoneout=0.1)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    inputs = draw(2, 5, 3)
+    result = compiled(inputs)
+    assert not torch.equal(result[0], compiled(inputs)[0])
+    result[0].sum().backward()
+    close(torch.compile(model.eval(), fullgraph=True, backend="aot_eager")(inputs), model.eval()(inputs))
+
+
+@pytest.mark.parametrize("engine", ["function", "torch"])
+def test_a_compiled_model_keeps_to_its_engine(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.compiler.reset()
+    model = Model("lstm", engine=engine)
+    compiled, inputs = torch.compile(model, backend="aot_eager"), draw(2, 5, 3)
+    close(compiled(inputs), model(inputs))
+
+
+def test_an_exported_model_is_the_model() -> None:
+    model, inputs = Model("lstm", num_layers=2, bidirectional=True).eval(), draw(2, 5, 3)
+    exported = torch.export.export(model, (inputs,))
+    close(exported.module()(inputs), model(inputs))
+
+
+def test_an_onnx_model_is_the_model(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model, inputs = Model("gru").eval(), draw(2, 5, 3)
+    torch.onnx.export(model, (inputs,), str(tmp_path / "model.onnx"))
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
+    (name,) = [one.name for one in session.get_inputs()]
+    close([torch.from_numpy(session.run(None, {name: inputs.numpy()})[0])], [model(inputs)[0].detach()])
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru-before", "layer-norm"])
+def test_transforms_of_functions_go_through(case: str) -> None:
+    layer, inputs = make(case, 3, 4), draw(6, 5, 2, 3)
+    close([torch.func.vmap(lambda one: layer(one)[0])(inputs)], [torch.stack([layer(one)[0] for one in inputs])])
+
+    def loss(parameters: dict[str, Tensor], data: Tensor) -> Tensor:
+        output: Tensor = torch.func.functional_call(layer, parameters, (data,))[0]
+        return output.square().sum()
+
+    own = {name: value.detach() for name, value in layer.named_parameters()}
+    got = torch.func.grad(loss)(own, inputs[0])
+    want = torch.autograd.grad(layer(inputs[0])[0].square().sum(), list(layer.parameters()))
+    close([got[name] for name in own], want)
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(own, inputs)
+    close([each[name][0] for name in own], want)
+    tangent = draw(5, 2, 3, seed=9)
+    forward: Tensor = torch.func.jvp(lambda one: layer(one)[0], (inputs[0],), (tangent,))[1]
+    jacobian = torch.func.jacrev(lambda one: layer(one)[0])(inputs[0])
+    close([forward], [torch.einsum("abcxyz,xyz->abc", jacobian, tangent)])
+
+
+def test_packed_sequences_may_be_compiled_around() -> None:
+    torch.compiler.reset()
+    layer, inputs = make("lstm", 3, 6, bidirectional=True), draw(5, 3, 3).requires_grad_()
+
+    def run(data: Tensor) -> Any:
+        return layer(pack_padded_sequence(data, torch.tensor([5, 3, 2])))
+
+    result, other = torch.compile(run, backend="aot_eager")(inputs), run(inputs)
+    close(flat(result), flat(other))
+    close(gradients(layer, result, inputs), gradients(layer, other, inputs))
+
+
+def _worker(rank: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = DistributedDataParallel(Model("lstm", num_layers=2, bidirectional=True))
+        model(draw(4, 5, 3)[2 * rank : 2 * rank + 2])[0].square().mean().backward()
+    torch.save([one.grad for one in model.parameters()], Path(folder, str(rank)))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
+    model = Model("lstm", num_layers=2, bidirectional=True)
+    model(draw(4, 5, 3))[0].square().mean().backward()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    spawn(_worker, (port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    want = [one.grad for one in model.parameters()]
+    for rank in range(2):
+        close(torch.load(tmp_path / str(rank)), want)
+
+
+def test_a_model_that_is_scripted_by_tracing_is_the_model() -> None:
+    model, inputs = Model("gru").eval(), draw(2, 5, 3)
+    traced = torch.jit.trace(model, (inputs,), check_trace=False)  # type: ignore[no-untyped-call]
+    close(traced(inputs), model(inputs))
+
+
+def test_a_layer_is_what_its_arguments_say() -> None:
+    assert repr(nn.LSTM(3, 4, num_layers=2, bidirectional=True)) == "LSTM(3, 4, num_layers=2, bidirectional=True)"

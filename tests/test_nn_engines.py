@@ -1,0 +1,240 @@
+"""Which engine runs what, and what happens where the compiler, the type or the operation is missing."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from rnnbench import nn
+from rnnbench.files import CACHE_VARIABLE
+from rnnbench.nn import Cell, Recurrent
+from rnnbench.nn.engine import build
+from rnnbench.nn.engine import run as running
+from tests.nn_layers import ENGINES, close, draw, flat, gradients, make, scrambled
+
+
+class Leaky(Cell):
+    """A gate between the old state and the new one, and a second state that counts."""
+
+    states = ("h", "count")
+    outputs = ("h",)
+    gates = ("k", "n")
+    apart = ("n",)
+    vectors = ("gain",)
+    matrices = {"weight_m": ("H", "H")}
+
+    def step(self, z: Any, s: Any) -> Any:
+        k = torch.sigmoid(z.k)
+        new = torch.tanh(z.n + torch.nn.functional.silu(z.n_h) * self.gain + self.weight_m(s.h * k))
+        new = torch.where(s.count > 2, new, new.clamp(-0.8, 0.8))
+        return torch.lerp(new, s.h, k), s.count + (new**2).sqrt()
+
+
+class Summing(Cell):
+    """Uses an operation that is not elementwise."""
+
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(torch.cumsum(z.n, -1))
+
+
+class Bending(Cell):
+    """Uses an elementwise operation that has no translation."""
+
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.erf(z.n) + s.h * 0.5
+
+
+class Deciding(Cell):
+    """Lets values decide what is computed."""
+
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n) if s.h.sum() > 0 else torch.sigmoid(z.n)
+
+
+def custom(cell: Cell, **options: Any) -> Recurrent:
+    return scrambled(Recurrent(3, 6, cell=cell, dtype=torch.float64, **options))
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing was chosen, compiled or warned of before; the cache is empty."""
+    for name in ("_programs", "_kernels"):
+        monkeypatch.setattr(running, name, {})
+    monkeypatch.setattr(running, "_warned", set())
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    build._compiler.cache_clear()
+    return tmp_path
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 2, 1]])
+def test_a_cell_of_ones_own_runs_everywhere(lengths: list[int] | None) -> None:
+    layer = custom(Leaky(), num_layers=2, bidirectional=True)
+    assert layer.backend == "native"
+    assert {name for name, _ in layer.named_parameters() if name.endswith("_l0")} == {
+        "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "gain_l0", "weight_m_l0",
+    }  # fmt: skip
+    inputs, results = draw(4, 3, 3).requires_grad_(), []
+    for engine in ENGINES:
+        layer.engine = engine  # type: ignore[assignment]
+        assert layer.backend == engine
+        result = layer(inputs if lengths is None else pack_padded_sequence(inputs, torch.tensor(lengths)))
+        results.append([*flat(result), *gradients(layer, result, inputs)])
+    close(results[0], results[2])
+    close(results[1], results[2])
+
+
+@pytest.mark.parametrize(("cell", "word"), [(Summing, "cumsum"), (Bending, "erf"), (Deciding, "a decision")])
+def test_what_cannot_be_translated_runs_slowly_and_says_so_once(cell: Any, word: str, forgetful: Path) -> None:
+    layer, inputs = custom(cell()), draw(4, 2, 3).requires_grad_()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert layer.backend == "reference"
+        result = layer(inputs)
+        custom(cell())(inputs)
+    assert len(heard) == 1
+    assert f"{cell.__name__}.step uses {word}" in str(heard[0].message)
+    want = flat(custom(cell(), engine="reference")(inputs))
+    close(flat(result), want)
+    result[0].sum().backward()
+    with pytest.raises(ValueError, match=f"engine 'native' cannot run {cell.__name__}: .*{word}"):
+        custom(cell(), engine="native")(inputs)
+    with pytest.raises(ValueError, match=f"engine 'function' cannot run {cell.__name__}: .*{word}"):
+        custom(cell(), engine="function")(inputs)
+
+
+@pytest.mark.parametrize(("case", "left"), [("lstm", "torch"), ("mgu", "function")])
+def test_without_a_compiler_the_next_engine_computes_the_same(
+    case: str, left: str, forgetful: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(build.COMPILER_VARIABLE, "/nonexistent/cc")
+    layer, inputs = make(case, 3, 6), draw(4, 2, 3)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert layer.backend == left
+        got = flat(layer(inputs))
+        assert make(case, 4, 6).backend == left
+    assert len(heard) == 1
+    assert "there is no C compiler (/nonexistent/cc)" in str(heard[0].message)
+    close(got, flat(make(case, 3, 6, engine="reference")(inputs)))
+    with pytest.raises(ValueError, match=r"engine 'native' cannot run .*no C compiler"):
+        make(case, 3, 6, engine="native")(inputs)
+    build._compiler.cache_clear()
+
+
+def test_a_compiler_that_fails_is_no_compiler(forgetful: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(build.COMPILER_VARIABLE, "false")
+    with pytest.warns(UserWarning, match="false failed"):
+        assert make("ugrnn", 3, 6).backend == "function"
+    build._compiler.cache_clear()
+
+
+def test_a_file_that_others_may_write_is_not_run(forgetful: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make("elman", 3, 6).backend == "native"
+    (made,) = (forgetful / "kernels").glob("*.so")
+    assert made.stat().st_mode & 0o077 == 0
+    assert made.parent.stat().st_mode & 0o077 == 0
+    made.chmod(0o660)
+    monkeypatch.setattr(running, "_kernels", {})
+    with pytest.warns(UserWarning, match="belongs to another user, or others may write to it"):
+        assert make("elman", 3, 6).backend == "torch"
+
+
+def test_a_broken_file_in_the_cache_is_no_kernel(forgetful: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make("elman", 3, 6).backend == "native"
+    (made,) = (forgetful / "kernels").glob("*.so")
+    made.unlink()
+    made.write_bytes(b"not a library")
+    made.chmod(0o600)
+    monkeypatch.setattr(running, "_kernels", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        layer = make("elman", 3, 6)
+        inputs = draw(4, 2, 3)
+        close(flat(layer(inputs)), flat(make("elman", 3, 6, engine="reference")(inputs)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("case", ["lstm", "gru-before"])
+def test_half_precision_runs_without_the_compiler(case: str, dtype: torch.dtype) -> None:
+    layer, inputs = make(case, 3, 6, dtype=dtype, engine="function"), draw(4, 2, 3, dtype=dtype)
+    want = flat(make(case, 3, 6)(inputs.double()))
+    for engine in ("function", "reference"):
+        layer.engine = engine
+        output = layer(inputs)[0]
+        assert output.dtype == dtype
+        torch.testing.assert_close(output.double(), want[0], rtol=0, atol=0.03)
+        output.float().sum().backward()
+    chosen = make(case, 3, 6, dtype=dtype)
+    assert chosen.backend == ("torch" if case == "lstm" else "function")
+    torch.testing.assert_close(chosen(inputs)[0].double(), want[0], rtol=0, atol=0.03)
+
+
+def test_autocast_keeps_the_layers_precision() -> None:
+    layer, linear = make("lstm", 3, 6, dtype=torch.float32), torch.nn.Linear(3, 3)
+    inputs = draw(4, 2, 3, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        data: Tensor = linear(inputs)
+        assert data.dtype == torch.bfloat16
+        output, states = layer(data, tuple(torch.zeros(1, 2, 6, dtype=torch.bfloat16) for _ in range(2)))
+        torch.autograd.backward([output.sum()])
+    assert output.dtype == states[0].dtype == torch.float32
+    close([output], [layer(data.float())[0]], torch.float32)
+    assert linear.weight.grad is not None
+
+
+ONE_OF_MANY = """
+import torch
+from tests.nn_layers import draw, make
+layer = make("elman", 3, 6)
+assert layer.backend == "native"
+print(float(layer(draw(4, 2, 3))[0].detach().sum()))
+"""
+
+
+def test_processes_that_start_at_once_share_one_kernel(tmp_path: Path) -> None:
+    environment = {**os.environ, CACHE_VARIABLE: str(tmp_path), "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[1]
+    started = [
+        subprocess.Popen([sys.executable, "-c", ONE_OF_MANY], env=environment, cwd=root, stdout=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    want = float(make("elman", 3, 6, engine="reference")(draw(4, 2, 3))[0].detach().sum())
+    for process in started:
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        assert float(out) == pytest.approx(want, abs=1e-12)
+    left = sorted(one.suffix for one in (tmp_path / "kernels").iterdir())
+    assert left in ([".lock", ".so"], [".so"])
+
+
+def test_threads_may_share_a_layer() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    layer = nn.LSTM(3, 20, num_layers=2, dtype=torch.float64)
+    inputs = [draw(30, 4, 3, seed=seed) for seed in range(16)]
+    want = [layer(one)[0] for one in inputs]
+
+    def steps(data: Tensor) -> Tensor:
+        with torch.no_grad():
+            states, found = None, []
+            for one in data:
+                output, states = layer.step(one, states)
+                found.append(output)
+            return torch.stack(found)
+
+    with ThreadPoolExecutor(8) as pool:
+        close(list(pool.map(lambda one: layer(one)[0], inputs)), want)
+        close(list(pool.map(steps, inputs)), want)

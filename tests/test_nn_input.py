@@ -1,0 +1,178 @@
+"""Bad input is refused with a sentence: what was received, what is allowed."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnbench import nn
+from rnnbench.nn import Cell, Recurrent
+
+DOUBLE = torch.float64
+CALLS: list[tuple[Any, type[Exception], str]] = [
+    (lambda one: one(torch.randn(2, 3, 4)), ValueError, r"5 features \(input_size\), got shape \[2, 3, 4\]"),
+    (lambda one: one(torch.randn(5)), ValueError, r"\[T, B, I\] or, without a batch, \[T, I\]; got shape \[5\]"),
+    (lambda one: one(torch.randn(2, 3, 4, 5)), ValueError, r"got shape \[2, 3, 4, 5\]"),
+    (lambda one: one([[1.0]]), TypeError, "a tensor or a PackedSequence, got list"),
+    (lambda one: one(torch.randn(2, 3, 5, dtype=DOUBLE)), TypeError, "input is torch.float64, the layer torch.float32"),
+    (lambda one: one(torch.ones(2, 3, 5, dtype=torch.long)), TypeError, "input is torch.int64"),
+    (lambda one: one(torch.randn(0, 3, 5)), ValueError, r"at least one step, got shape \[0, 3, 5\]"),
+    (lambda one: one(torch.randn(0, 5)), ValueError, r"at least one step, got shape \[0, 5\]"),
+    (lambda one: one(torch.randn(2, 3, 5), torch.zeros(2, 3, 6)), ValueError, r"hx must be 2 states \(h, c\), got 1"),
+    (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(2, 3, 6),) * 3), ValueError, r"\(h, c\), got 3"),
+    (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(2, 3, 6), torch.zeros(2, 4, 6))), ValueError,
+     r"state c must have shape \[2, 3, 6\], got \[2, 4, 6\]"),
+    (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(3, 6), torch.zeros(3, 6))), ValueError,
+     r"state h must have shape \[2, 3, 6\], got \[3, 6\]"),
+    (lambda one: one(torch.randn(2, 5), (torch.zeros(2, 1, 6), torch.zeros(2, 1, 6))), ValueError,
+     r"state h must have shape \[2, 6\], got \[2, 1, 6\]"),
+    (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(2, 3, 6), torch.zeros(2, 3, 6, dtype=DOUBLE))), TypeError,
+     "state c is torch.float64, the layer torch.float32"),
+    (lambda one: one(torch.randn(2, 3, 5).to("meta")), TypeError, "input is on meta, the layer on cpu"),
+    (lambda one: one.step(torch.randn(2, 3, 5)), ValueError, r"input of a step must be \[B, I\], got .*\[2, 3, 5\]"),
+    (lambda one: one.step(torch.randn(3, 4)), ValueError, r"5 features \(input_size\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "words"), CALLS)
+@pytest.mark.parametrize("gradient", [True, False])
+def test_a_call_that_does_not_fit(call: Any, error: type[Exception], words: str, gradient: bool) -> None:
+    layer = nn.LSTM(5, 6, num_layers=2)
+    with pytest.raises(error, match=words), torch.set_grad_enabled(gradient):
+        call(layer)
+
+
+def test_a_single_state_may_not_be_of_another_size() -> None:
+    layer = nn.GRU(5, 6, batch_first=True)
+    with pytest.raises(ValueError, match=r"state h must have shape \[1, 2, 6\], got \[1, 3, 6\]"):
+        layer(torch.randn(2, 3, 5), torch.zeros(1, 3, 6))
+    with pytest.raises(ValueError, match=r"hx must be 1 state \(h\), got 2"):
+        layer(torch.randn(2, 3, 5), (torch.zeros(1, 2, 6),) * 2)
+    with pytest.raises(ValueError, match=r"\[B, T, I\]"):
+        layer(torch.randn(5))
+    with pytest.raises(ValueError, match="at least one step"):
+        layer(torch.randn(2, 0, 5))
+
+
+def test_a_bidirectional_layer_has_no_step() -> None:
+    with pytest.raises(ValueError, match="a bidirectional layer has no step"):
+        nn.GRU(3, 4, bidirectional=True).step(torch.randn(2, 3))
+
+
+SETTINGS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+    (nn.LSTM, {"dropout": 1.5}, ValueError, r"dropout must be a probability \(0 to 1\), got 1.5"),
+    (nn.LSTM, {"dropout": -0.1}, ValueError, "dropout must be .*got -0.1"),
+    (nn.LSTM, {"variational_dropout": 1.0}, ValueError, "variational_dropout must be .*got 1.0"),
+    (nn.LSTM, {"weight_dropout": 2}, ValueError, "weight_dropout must be .*got 2"),
+    (nn.LSTM, {"zoneout": 1.0}, ValueError, "zoneout must be a probability less than 1.*h, c.*got"),
+    (nn.LSTM, {"zoneout": (0.1,)}, ValueError, "one for each of the states h, c"),
+    (nn.GRU, {"hidden_size": 0}, ValueError, "hidden_size must be at least 1, got 0"),
+    (nn.GRU, {"input_size": -1}, ValueError, "input_size must be at least 1, got -1"),
+    (nn.GRU, {"num_layers": 0}, ValueError, "num_layers must be at least 1, got 0"),
+    (nn.GRU, {"hidden_size": 2.5}, TypeError, "hidden_size must be a whole number, got 2.5"),
+    (nn.GRU, {"num_layers": True}, TypeError, "num_layers must be a whole number, got True"),
+    (nn.GRU, {"chrono": 1}, ValueError, "chrono must be at least 2, got 1"),
+    (nn.GRU, {"checkpoint_steps": 0}, ValueError, "checkpoint_steps must be at least 1, got 0"),
+    (nn.GRU, {"connections": "dense"}, ValueError, "connections must be one of plain, residual, skip, got 'dense'"),
+    (nn.GRU, {"recurrent_init": "ones"}, ValueError, "recurrent_init must be one of .*got 'ones'"),
+    (nn.GRU, {"engine": "cuda"}, ValueError, "engine must be one of .*native.*got 'cuda'"),
+    (nn.GRU, {"reset_gates": "before"}, TypeError, "unknown keyword of GRU 'reset_gates'; did you mean 'reset_gate'"),
+    (nn.LSTM, {"droput": 0.1}, TypeError, "unknown keyword of LSTM 'droput'; did you mean 'dropout'"),
+    (nn.PeepholeLSTM, {"peephole": "round"}, ValueError, "peephole must be diagonal, full or None, got 'round'"),
+    (nn.PeepholeLSTM, {"output_peek": "old"}, ValueError, "output_peek must be new or previous, got 'old'"),
+    (nn.LSTM, {"ablations": ("CIFG", "NFG")}, ValueError, "ablations CIFG and NFG contradict each other"),
+    (nn.CoupledLSTM, {"ablations": ("NIG",)}, ValueError, "ablations CIFG and NIG contradict each other"),
+    (nn.LSTM, {"ablations": ("NOGG",)}, ValueError, "unknown ablation 'NOGG'; did you mean 'NOG'"),
+    (nn.LSTM, {"proj_size": 6}, ValueError, "proj_size must be smaller than hidden_size 6, got 6"),
+    (nn.LSTM, {"proj_size": -1}, ValueError, "proj_size must be at least 0, got -1"),
+    (nn.LSTM, {"forget_bias": 1.0, "ablations": ("NFG",)}, ValueError, "there is no forget gate"),
+    (nn.LSTM, {"forget_bias": 1.0, "bias": False}, ValueError, "the layer has no bias"),
+    (nn.Elman, {"nonlinearity": "sin"}, ValueError, "nonlinearity must be tanh or relu, got 'sin'"),
+    (nn.Elman, {"chrono": 100}, ValueError, "chrono needs biases of a gate that keeps the state; ElmanCell has none"),
+    (nn.GRU, {"chrono": 100, "bias": False}, ValueError, "chrono needs biases"),
+    (nn.GRU, {"reset_gate": "during"}, ValueError, "reset_gate must be after or before, got 'during'"),
+    (nn.MUT, {"variant": 4}, ValueError, "variant must be 1, 2 or 3, got 4"),
+    (nn.SLSTM, {"heads": 4}, ValueError, "heads must divide hidden_size 6, got 4"),
+    (nn.LRU, {"r_min": 0.9, "r_max": 0.5}, ValueError, "r_min and r_max must fulfil .*got 0.9 and 0.5"),
+    (Recurrent, {}, TypeError, r"Recurrent needs a cell: Recurrent\(…, cell=MyCell\(\)\)"),
+]
+
+
+@pytest.mark.parametrize(("cls", "options", "error", "words"), SETTINGS)
+def test_a_setting_that_is_not_allowed(cls: Any, options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        cls(**{"input_size": 5, "hidden_size": 6, **options})
+
+
+@pytest.mark.parametrize("engine", ["torch", "native", "function"])
+def test_an_engine_that_cannot_run_a_layer_is_refused(engine: Any) -> None:
+    layer = nn.MGU(3, 4, engine=engine).to(torch.bfloat16)
+    if engine == "function":
+        assert layer.backend == "function"
+        return
+    words = "torch has no fused MGUCell" if engine == "torch" else "it computes in float32 and float64, not in torch.b"
+    with pytest.raises(ValueError, match=f"engine '{engine}' cannot run .*{words}"):
+        layer(torch.randn(2, 3, 3, dtype=torch.bfloat16))
+
+
+DECLARATIONS: list[tuple[dict[str, Any], str]] = [
+    ({"gates": ("n",), "apart": ("m",)}, "apart names 'm'; it can name: n"),
+    ({"gates": ("n",), "held": ("m",)}, "held names 'm'; it can name: n"),
+    ({"gates": ("n", "k"), "recurrent": ("k",), "held": ("n",)}, "held names 'n'; it can name: k"),
+    ({"gates": ("n",), "recurrent": ("m",)}, "recurrent names 'm'"),
+    ({"gates": ("n",), "outputs": ("y",)}, "outputs names 'y'; its states are: h"),
+    ({"gates": ("n", "n")}, "gate n is declared twice"),
+    ({"gates": ("n",), "states": ("h", "h")}, "state h is declared twice"),
+    ({"gates": ("n",), "vectors": ("p", "p")}, "parameter p is declared twice"),
+    ({"gates": ("n",), "vectors": ("a b",)}, "'a b' is no name"),
+]
+
+
+@pytest.mark.parametrize(("names", "words"), DECLARATIONS)
+def test_names_of_a_cell_that_do_not_fit(names: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=f"Odd.*{words}"):
+        type("Odd", (Cell,), {"step": lambda self, z, s: torch.tanh(z.n), **names})
+
+
+class TooMany(Cell):
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n), s.h
+
+
+class Stepless(Cell):
+    gates = ("n",)
+
+
+class Greedy(Cell):
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n + self.recur(s.h, "n"))
+
+
+@pytest.mark.parametrize("engine", [None, "native", "function", "reference"])
+def test_a_step_that_does_not_fit_its_cell(engine: Any) -> None:
+    inputs = torch.randn(2, 3, 4)
+    with pytest.raises(ValueError, match=r"TooMany.step returned 2 states, it has 1: h"):
+        Recurrent(4, 5, cell=TooMany(), engine=engine)(inputs)
+    with pytest.raises(TypeError, match="Stepless does not say what a step is"):
+        Recurrent(4, 5, cell=Stepless(), engine=engine)(inputs)
+    with pytest.raises(ValueError, match="recur names 'n'; Greedy holds: none"):
+        Recurrent(4, 5, cell=Greedy(), engine=engine)(inputs)
+
+
+def test_a_cell_in_use_cannot_be_changed() -> None:
+    layer = nn.GRU(3, 4)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        layer.cell.reset_gate = "before"
+
+
+def test_sequences_of_a_linear_recurrence_have_one_shape() -> None:
+    with pytest.raises(ValueError, match=r"one shape \[T, B, H\].*got \[2, 3, 4\], \[2, 3, 5\]"):
+        nn.linear_recurrence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5))
+    with pytest.raises(ValueError, match=r"h0 \[B, H\]; got .*\[4, 3\]"):
+        nn.linear_recurrence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(4, 3))
+    with pytest.raises(TypeError, match=r"float64.*float32|float32.*float64"):
+        nn.linear_recurrence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(3, 4, dtype=DOUBLE))
