@@ -89,7 +89,7 @@ class Record(Strict):
     cost: Cost | None = None
     backend: str = ""
     data_fingerprint: str = ""
-    code: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*$")], str] = {}
+    code: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*(\.\*)?$")], str] = {}
     environment: Environment | None = None
 
     @model_validator(mode="after")

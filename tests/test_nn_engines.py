@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,20 +222,36 @@ def test_processes_that_start_at_once_share_one_kernel(tmp_path: Path) -> None:
 
 
 def test_threads_may_share_a_layer() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     layer = nn.LSTM(3, 20, num_layers=2, dtype=torch.float64)
     inputs = [draw(30, 4, 3, seed=seed) for seed in range(16)]
     want = [layer(one)[0] for one in inputs]
-
-    def steps(data: Tensor) -> Tensor:
-        with torch.no_grad():
-            states, found = None, []
-            for one in data:
-                output, states = layer.step(one, states)
-                found.append(output)
-            return torch.stack(found)
-
     with ThreadPoolExecutor(8) as pool:
         close(list(pool.map(lambda one: layer(one)[0], inputs)), want)
-        close(list(pool.map(steps, inputs)), want)
+
+
+MANY_STEPS = """
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from rnnbench import nn
+from tests.nn_layers import close, draw
+layer = nn.LSTM(3, 20, num_layers=2, dtype=torch.float64)
+inputs = [draw(30, 4, 3, seed=seed) for seed in range(16)]
+def steps(data):
+    with torch.no_grad():
+        states, found = None, []
+        for one in data:
+            output, states = layer.step(one, states)
+            found.append(output)
+        return torch.stack(found)
+want = [layer(one)[0] for one in inputs]
+with ThreadPoolExecutor(8) as pool:
+    close(list(pool.map(steps, inputs)), want)
+"""
+
+
+def test_threads_may_take_steps_of_one_layer() -> None:
+    """In a process of its own, which memory that is shared by mistake may end."""
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_STEPS], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

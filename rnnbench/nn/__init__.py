@@ -5,6 +5,7 @@
 
 from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
+from rnnbench.nn.engine.scan import linear_recurrence
 from rnnbench.nn.layer import Recurrent
 from rnnbench.nn.layers import (
     GRU,
@@ -25,7 +26,6 @@ from rnnbench.nn.layers import (
     MinLSTM,
     MultiplicativeLSTM,
     PeepholeLSTM,
-    linear_recurrence,
 )
 from rnnbench.nn.padded import run_padded
 from rnnbench.nn.regularise import activation_regularisation

@@ -186,6 +186,15 @@ class Cell:
         shares = [getattr(self, share) if isinstance(share, str) else share for share in self.zoneout]
         return tuple(new + share * (old - new) for new, old, share in zip(result, s, shares, strict=True))
 
+    def check_held(self, gate: str) -> None:
+        """Check a gate that `recur` is asked for.
+
+        Raises:
+            ValueError: its recurrent product is not held back.
+        """
+        if gate not in self.held:
+            raise ValueError(f"recur names {gate!r}; {type(self).__name__} holds: {', '.join(self.held) or 'no gate'}")
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_declaration(cls)

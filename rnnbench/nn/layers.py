@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from rnnbench.nn.cells import elman, gru, linear, lstm, modern
-from rnnbench.nn.engine.run import choose, run
-from rnnbench.nn.engine.sequence import Pass
 from rnnbench.nn.layer import Recurrent
 
 Device = torch.device | str | None
@@ -171,24 +168,3 @@ class QRNN(Recurrent):
     """Quasi-recurrent network (Bradbury et al. 2017); equation in `QRNNCell`."""
 
     cell_class = linear.QRNNCell
-
-
-_SCAN = linear.LinearCell()
-
-
-def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None, engine: str | None = None) -> Tensor:
-    """All states of `h_t = a_t ⊙ h_{t-1} + b_t`.
-
-    `a` and `b` are `[T, B, H]`, `h0` is `[B, H]` (zeros if None); the result is `[T, B, H]`. One pass over memory, in
-    compiled C on a CPU.
-
-    Raises:
-        ValueError: shapes that differ.
-    """
-    if a.shape != b.shape or a.ndim != 3 or (h0 is not None and h0.shape != a.shape[1:]):
-        given = f"{list(a.shape)}, {list(b.shape)}" + (f", {list(h0.shape)}" if h0 is not None else "")
-        raise ValueError(f"a and b must have one shape [T, B, H], and h0 [B, H]; got {given}")
-    one = Pass(_SCAN, a.shape[-1], a.shape[1], len(a), direct=True)
-    chosen = choose(_SCAN, a.device, a.dtype, engine, direct=True)
-    sequences, _ = run(chosen, one, torch.cat([a, b], -1), [h0, None, None, None, None])
-    return sequences[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -110,7 +111,7 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
 
 def _stepper(layer: Recurrent, batch: int) -> Stepper | None:
     """The prepared step for a batch size, if one can be prepared."""
-    key = batch, layer.training, layer.engine
+    key = batch, layer.training, layer.engine, threading.get_ident()  # a call's arguments are one thread's
     found = layer.steppers.get(key)
     if found is None or not found.valid(layer):
         if not batch or not suits(layer):

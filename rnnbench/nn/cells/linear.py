@@ -14,18 +14,6 @@ from rnnbench.nn.cell import Cell
 
 
 @dataclass(eq=False)
-class LinearCell(Cell):
-    """`h_t = a_t ⊙ h_{t-1} + b_t`."""
-
-    gates = ("a", "b")
-    recurrent = ()
-
-    def step(self, z: Any, s: Any) -> Any:
-        """New hidden state."""
-        return z.a * s.h + z.b
-
-
-@dataclass(eq=False)
 class MinGRUCell(Cell):
     """minGRU (Feng et al. 2024, section 3.1.3): `z = σ(W_z x_t + b_z)`, `n = W_n x_t + b_n`,
     `h_t = (1 − z) ⊙ h_{t-1} + z ⊙ n`.
@@ -58,8 +46,8 @@ class MinLSTMCell(Cell):
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
-        f, i = torch.sigmoid(z.f), torch.sigmoid(z.i)
-        return s.h + i / (f + i) * (z.n - s.h)
+        take = torch.sigmoid(F.softplus(-z.f) - F.softplus(-z.i))  # i / (f + i), also where both are very small
+        return s.h + take * (z.n - s.h)
 
 
 @dataclass(eq=False)

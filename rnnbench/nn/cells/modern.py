@@ -42,7 +42,7 @@ class ScalarLSTMCell(Cell):
 
     `i' = W_i x_t + U_i h_{t-1} + b`, likewise f', g', o'; `m_t = max(log σ(f') + m_{t-1}, i')`,
     `i = exp(i' − m_t)`, `f = exp(log σ(f') + m_{t-1} − m_t)`, `c_t = f ⊙ c_{t-1} + i ⊙ tanh(g')`,
-    `n_t = f ⊙ n_{t-1} + i`, `h_t = σ(o') ⊙ c_t / n_t`.
+    `n_t = f ⊙ n_{t-1} + i`, `h_t = σ(o') ⊙ c_t / n_t`; `m_t = i'` as long as n is 0, as in the authors' code.
 
     `heads`: units of one head see each other only (a block-diagonal U). Initial states: zeros.
 
@@ -74,7 +74,7 @@ class ScalarLSTMCell(Cell):
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state, cell state, normaliser and stabiliser."""
-        kept = F.logsigmoid(z.f) + s.m
+        kept = torch.where(s.n > 0, F.logsigmoid(z.f) + s.m, z.i)  # nothing is there to be kept at first
         m = torch.maximum(kept, z.i)
         i, f = torch.exp(z.i - m), torch.exp(kept - m)
         c = f * s.c + i * torch.tanh(z.g)

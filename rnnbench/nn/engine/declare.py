@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rnnbench.nn.engine.layout import Layout, ranges, size
-from rnnbench.nn.engine.program import INPUT, RECURRENT, Product
+from rnnbench.nn.engine.program import RECURRENT, Product
 
 # what Python passes, in this order: name, C type, number (a name is a constant of the program)
 FIELDS = (
     *((name, "long", None) for name in ("T", "B", "I", "H", "P")),
-    *((name, "long", None) for name in ("reverse", "packed", "training", "threads", "chunk", "plain", "direct")),
+    *((name, "long", None) for name in ("reverse", "packed", "training", "threads", "chunk", "plain")),
     *((name, "const long *", None) for name in ("offset", "count")),
     ("x", "const real *", None),
     ("dx", "real *", None),
@@ -61,8 +61,8 @@ def declarations(lay: Layout) -> str:
         "typedef struct {" + " ".join(f"{kind} {name}{_bound(count)};" for name, kind, count in FIELDS) + "} args;"
     )
     lines.append(
-        "typedef struct { long n, H, P, training, plain, ldm, ldd; const real *x, *bias; real *g, *e, *mean, *sv, *sc, *d,"
-        " *v; const real *sp[STATES]; real *sn[STATES], *ds[STATES]; const real *gy[EMITTED]; long gs[EMITTED];"
+        "typedef struct { long n, H, P, training, plain, ldm, ldd; const real *x, *bias; real *g, *e, *mean, *sv, *sc,"
+        " *d, *v; const real *sp[STATES]; real *sn[STATES], *ds[STATES]; const real *gy[EMITTED]; long gs[EMITTED];"
         " const real *raw[RAWS ? RAWS : 1]; const real *const *vec; real *dvec[VECTORS ? VECTORS : 1]; } frame;"
     )
     lines.append("typedef struct { weight w; long depth, n; real *packed; } piece;")
@@ -90,8 +90,8 @@ def declarations(lay: Layout) -> str:
     lines.append(f"static const int operand_after[] = {{{', '.join(map(str, behind))}}};")
     columns = " ".join(f"if (p == {k}) return {p.columns};" for k, p in enumerate(program.products))
     lines.append(
-        f"INLINE long operand_width(const args *A, int p) {{ long H = A->H, P = A->P, I = A->I; (void)H, (void)P, (void)I; "
-        f"{columns} return 0; }}"
+        f"INLINE long operand_width(const args *A, int p) {{ long H = A->H, P = A->P, I = A->I; (void)H, (void)P; "
+        f"(void)I; {columns} return 0; }}"
     )
     cases = " ".join(
         f"if (p == {k}) return {size(program.products[j].columns for j in lay.again[:i])};"
@@ -118,7 +118,7 @@ def _bias(lay: Layout) -> str:
         terms = [
             f"bias_at(A->b[{int(p.matrix == RECURRENT)}], {p.blocks[k - p.start]}*{width}+j)"
             for p in lay.program.products
-            if k in p.slots and p.bias and not (lay.direct and p.matrix == INPUT)
+            if k in p.slots and p.bias
         ]
         lines.append(f"for (long j = 0; j < {width}; j++) bias[{at}+j] = {' + '.join(terms) or '0'};")
     return (

@@ -16,11 +16,16 @@ def _text(name: str) -> str:
     return (files("rnnbench.nn.engine") / "native" / name).read_text()
 
 
+def shared_text(double: bool, *more: str) -> str:
+    """The C text below every kernel, and further files."""
+    kernels = _text("kernels.h").replace("\nTILES\n", f"\n{tiles()}\n")
+    return "\n".join(["#define REAL_DOUBLE" if double else "", kernels, *map(_text, more)])
+
+
 def emit(lay: Layout, double: bool) -> str:
     """C source of a program."""
     parts = [
-        "#define REAL_DOUBLE" if double else "",
-        _text("kernels.h").replace("\nTILES\n", f"\n{tiles()}\n"),
+        shared_text(double),
         declarations(lay),
         passes(lay, lay.forward, "forward"),
         passes(lay, lay.backward, "backward"),
@@ -38,15 +43,11 @@ def _forward_step(lay: Layout) -> str:
     for start, stop, sources in ranges(lay):
         numbered.append((start, stop, sources, number))
         number += len(sources)
-    if lay.direct:
-        width = size(program.slots[: program.products[0].stop])
-        lines.append(f"for (long b = 0; b < F->n; b++) memcpy(F->g + b*LD, F->x + b*A->I, {width} * sizeof(real));")
     for phase in range(max(plan.phases, 1 + max(lay.slot_level))):
         for start, stop, sources, first in numbered:
             if lay.slot_level[start] != phase or not sources:
                 continue
             columns, at = size(program.slots[start:stop]), size(program.slots[:start])
-            begin = "KEEP" if lay.direct and start < program.products[0].stop else "BIAS"
             entries = []
             for i, product in enumerate(sources):
                 if product.operand is None:
@@ -62,14 +63,11 @@ def _forward_step(lay: Layout) -> str:
                 for a, row, _, depth, n in entries
             )
             fill = (
-                ""
-                if begin == "KEEP"
-                else f"for (long b = 0; b < F->n; b++) "
-                f"memcpy(F->g + b*LD + {at}, F->bias + {at}, {columns} * sizeof(real));"
+                f"for (long b = 0; b < F->n; b++) memcpy(F->g + b*LD + {at}, F->bias + {at}, {columns} * sizeof(real));"
             )
             lines.append(
                 f"if (F->plain) {{ {fill} {few} }} else {{ source s[] = {{{text}}}; "
-                f"multiply(F->n, {columns}, s, {len(entries)}, F->g + {at}, LD, F->bias + {at}, {begin}); }}"
+                f"multiply(F->n, {columns}, s, {len(entries)}, F->g + {at}, LD, F->bias + {at}, BIAS); }}"
             )
         lines += [f"forward_{one.phase}_{one.width}(F);" for one in plan.of_phase(phase)]
     return (

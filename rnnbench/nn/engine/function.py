@@ -50,7 +50,7 @@ class Interpreter:
         weights = dict(zip(self.matrices, given.matrices, strict=True))
         bias = self._bias(one, given.biases, inputs)
         first = program.products[0]
-        hoisted = inputs if one.direct else inputs @ _rows(weights[first.matrix], first, one).T
+        hoisted = inputs @ _rows(weights[first.matrix], first, one).T
         starts = [0]
         for width in program.slots:
             starts.append(starts[-1] + self._width(one, width))
@@ -180,8 +180,7 @@ class Interpreter:
         found = self._weights(one, inputs, weights, planes, everything)
         first = program.products[0]
         dx = torch.cat([planes[k] for k in first.slots], -1)
-        if not one.direct:
-            dx = dx @ _rows(weights[first.matrix], first, one)
+        dx = dx @ _rows(weights[first.matrix], first, one)
         biases = [
             None if b is None else program.bias_gradient(m, [plane.sum(0) for plane in planes], b)
             for m, b in zip(self.matrices, given.biases, strict=False)
@@ -228,7 +227,7 @@ class Interpreter:
             total = like.new_zeros(self._width(one, width))
             for p in self.program.products:
                 bias = biases[int(p.matrix == RECURRENT)]
-                if k in p.slots and p.bias and bias is not None and not (one.direct and p.operand is None):
+                if k in p.slots and p.bias and bias is not None:
                     total = total + torch.split(bias, one.hidden_size)[p.blocks[k - p.start]]
             parts.append(total)
         return torch.cat(parts)
@@ -244,7 +243,7 @@ class Interpreter:
         found: dict[str, Tensor] = {}
         for p in self.program.products:
             weight = weights[p.matrix]
-            if weight is None or (one.direct and p.operand is None):
+            if weight is None:
                 continue
             operand = (
                 inputs

@@ -18,8 +18,8 @@ def size(widths: Iterable[str]) -> str:
 class Layout:
     """Where everything of a program lies: counts, planes, matrices."""
 
-    def __init__(self, program: Program, direct: bool) -> None:
-        self.program, self.direct, cell = program, direct, program.cell
+    def __init__(self, program: Program) -> None:
+        self.program, cell = program, program.cell
         self.matrices = [INPUT, RECURRENT, *cell.matrices]
         self.operands = [k for k, p in enumerate(program.products) if p.operand is not None and p.operand.op != "state"]
         adjoint = program.adjoint
@@ -66,7 +66,7 @@ def ranges(lay: Layout) -> list[tuple[int, int, list[Product]]]:
     """Runs of slots that sum the same products, `start … stop`."""
     found: list[tuple[int, int, list[Product]]] = []
     for k in range(len(lay.program.slots)):
-        sources = [p for p in lay.program.products if k in p.slots and not (lay.direct and p.matrix == INPUT)]
+        sources = [p for p in lay.program.products if k in p.slots]
         if found and found[-1][2] == sources and found[-1][1] == k:
             found[-1] = (found[-1][0], k + 1, sources)
         else:

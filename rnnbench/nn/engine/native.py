@@ -20,7 +20,7 @@ from rnnbench.nn.engine.program import Program
 from rnnbench.nn.engine.sequence import Pass
 
 DTYPES = (torch.float32, torch.float64)
-CHUNK = 256  # rows of gate gradients that wait for their product, so that they are still in the cache
+CHUNK = 2**20  # bytes of gate gradients that wait for their product, so that they are still in the cache
 FEW = 4  # rows for which packing the weights costs more than it gains
 
 _local = threading.local()
@@ -40,11 +40,10 @@ class Kernel:
 
     program: Program
     dtype: torch.dtype
-    direct: bool
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
-        self.layout = Layout(self.program, self.direct)
+        self.layout = Layout(self.program)
         library = load(emit(self.layout, self.dtype == torch.float64))
         self.forward, self.backward = library.forward, library.backward
         self.scratch = library.scratch_forward, library.scratch_backward
@@ -78,12 +77,17 @@ class Kernel:
         widths = self.layout.kept_widths
         return widths.count("H"), widths.count("P")
 
+    def chunk(self, one: Pass) -> int:
+        """How many rows of gate gradients wait for their product."""
+        row = sum(one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots)
+        return max(256, min(512, CHUNK // (row * self.dtype.itemsize)))
+
     def call(self, one: Pass, inputs: Tensor, given: Any, **more: Any) -> Any:
         """The arguments of a call, but for scratch memory."""
         steps, raws = one.steps, one.raws
         made = self.arguments(
             T=len(steps.rows), B=one.batch, I=inputs.shape[-1], H=one.hidden_size, P=one.widths[0],
-            reverse=one.reverse, packed=one.is_packed, chunk=CHUNK, direct=one.direct,
+            reverse=one.reverse, packed=one.is_packed, chunk=self.chunk(one),
             threads=max(1, min(torch.get_num_threads(), one.batch // 4)),
             plain=steps.total <= FEW, offset=steps.offset.ctypes.data, count=steps.rows.ctypes.data,
             x=inputs.data_ptr(),
@@ -152,7 +156,7 @@ class Kernel:
             for g, width in zip(gradients[emitted:], one.widths, strict=True)
         ]
         wanted = one.split(needed[1:])  # type: ignore[arg-type]
-        dx = torch.empty_like(inputs) if needed[0] or one.direct else None
+        dx = torch.empty_like(inputs) if needed[0] else None
         dw = [
             torch.zeros_like(w) if w is not None and need else None
             for w, need in zip(given.matrices, wanted.matrices, strict=True)

@@ -141,8 +141,7 @@ def record(cell: Cell) -> Program:
 
     def recur(value: Node, *gates: str) -> Any:
         for gate in gates:
-            if gate not in cell.held:
-                raise ValueError(f"recur names {gate!r}; {type(cell).__name__} holds: {', '.join(cell.held) or 'none'}")
+            cell.check_held(gate)
         return program.multiply(RECURRENT, masked(value), [names.index(g) for g in gates], "H", width, True)
 
     def by(name: str, rows: str, columns: str) -> Callable[[Node], Any]:

@@ -23,6 +23,8 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     now: dict[str, Tensor] = {}
 
     def recur(value: Tensor, *gates: str) -> Any:
+        for gate in gates:
+            cell.check_held(gate)
         value = value if mask is None else value * now[mask]
         parts: Any = torch.split(F.linear(value, *_joined([rows[gate] for gate in gates])), size, -1)
         return parts if len(parts) > 1 else parts[0]
@@ -32,7 +34,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
         **dict(zip(cell.vectors, given.vectors, strict=True)),
         **{name: product(weight) for name, weight in zip(cell.matrices, more, strict=True)},  # type: ignore[arg-type]
     )
-    projected = inputs if one.direct else F.linear(inputs, weight_ih, bias_ih)  # type: ignore[arg-type]
+    projected = F.linear(inputs, weight_ih, bias_ih)  # type: ignore[arg-type]
     states = [
         inputs.new_zeros(one.batch, width) if state is None else state
         for state, width in zip(given.states, one.widths, strict=True)

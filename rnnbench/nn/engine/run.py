@@ -38,21 +38,21 @@ def program_of(cell: Cell) -> Program | str:
     return _programs[key]
 
 
-def kernel_of(cell: Cell, dtype: torch.dtype, direct: bool = False) -> native.Kernel | str:
+def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
     """The cell's compiled form, made or found in the cache; or why there is none."""
-    key = (cell.key(), dtype, direct)
+    key = (cell.key(), dtype)
     if key not in _kernels:
         program = program_of(cell)
         try:
-            _kernels[key] = program if isinstance(program, str) else native.Kernel(program, dtype, direct)
+            _kernels[key] = program if isinstance(program, str) else native.Kernel(program, dtype)
         except NoCompiler as error:
             _kernels[key] = str(error)
     return _kernels[key]
 
 
-def _implementation(engine: str, cell: Cell, dtype: torch.dtype, direct: bool) -> native.Kernel | function.Interpreter:
+def _implementation(engine: str, cell: Cell, dtype: torch.dtype) -> native.Kernel | function.Interpreter:
     if engine == "native":
-        found: Any = kernel_of(cell, dtype, direct)
+        found: Any = kernel_of(cell, dtype)
         return found  # type: ignore[no-any-return]
     if cell.key() not in _interpreters:
         program: Any = program_of(cell)
@@ -60,7 +60,7 @@ def _implementation(engine: str, cell: Cell, dtype: torch.dtype, direct: bool) -
     return _interpreters[cell.key()]
 
 
-def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None, direct: bool = False) -> str:
+def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
     """The engine for a cell, device and type: the one asked for, else the fastest that can run it.
 
     Raises:
@@ -69,13 +69,13 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | No
     reasons: dict[str, str] = {}
     for engine in ENGINES if asked is None else (asked,):
         if engine == "reference":
-            return engine
+            break
         if engine == "native" and device.type != "cpu":
             why: Any = f"it runs on the CPU, not on {device.type}"
         elif engine == "native" and dtype not in native.DTYPES:
             why = f"it computes in float32 and float64, not in {dtype}"
         else:
-            why = kernel_of(cell, dtype, direct) if engine == "native" else program_of(cell)
+            why = kernel_of(cell, dtype) if engine == "native" else program_of(cell)
             if not isinstance(why, str):
                 _warn(reasons)
                 return engine
@@ -101,7 +101,7 @@ def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
     """Sequences of the emitted states, and final states, of a pass."""
     if engine == "reference" or inputs.numel() == 0 or torch._C._are_functorch_transforms_active():
         return reference.run(one, inputs, tensors)
-    implementation: Any = _implementation(engine, one.cell, inputs.dtype, one.direct)
+    implementation: Any = _implementation(engine, one.cell, inputs.dtype)
     tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
     inputs = inputs.contiguous()
     emitted = len(one.cell.emitted)

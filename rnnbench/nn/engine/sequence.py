@@ -55,7 +55,6 @@ class Pass:
     length: int
     batch_sizes: Tensor | None = None
     reverse: bool = False
-    direct: bool = False  # the inputs are the gates' pre-activations: there is no weight_ih
     raws: tuple[Tensor, ...] = ()
 
     @property

@@ -190,7 +190,7 @@ void backward(const args *A) {
   layout L = lay_out(A, pieces, PIECES_BACKWARD, 1);
   real *scratch = A->scratch, *D = scratch + L.chunk, *V = scratch + L.operands;
   real *small_w = scratch + L.small, *small_dw = small_w + CEIL((I + 1) * LD, VL) * VL;
-  int small = I <= 4 && !A->direct; // so few columns leave a vector empty: go along the slots instead
+  int small = I <= 4; // so few columns leave a vector empty: go along the slots instead
   place(&L, pieces, PIECES_BACKWARD, scratch);
   memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
   memset(scratch + L.db, 0, nt * LD * sizeof(real));
@@ -202,7 +202,7 @@ void backward(const args *A) {
   }
   PARALLEL {
     long id = thread_id(), base, rows;
-    for (long k = small || A->direct; k < PIECES_BACKWARD; k++) {
+    for (long k = small; k < PIECES_BACKWARD; k++) {
       piece *p = pieces + k;
       pack_columns(&p->w, p->depth, p->n, p->packed, panels(p->n) * id / nt, panels(p->n) * (id + 1) / nt);
     }
@@ -247,9 +247,7 @@ void backward(const args *A) {
       BARRIER
       long from = rows * id / nt, to = rows * (id + 1) / nt;
       const real *x = A->x + base * I;
-      if (A->direct) {
-        for (long r = from; r < to; r++) memcpy(A->dx + (base + r) * I, D + r * F.ldd, nx * sizeof(real));
-      } else if (small) {
+      if (small) {
         weight w = {small_w, nx, I, zero_block};
         if (A->dx) {
           memset(A->dx + (base + from) * I, 0, (to - from) * I * sizeof(real));
@@ -262,10 +260,10 @@ void backward(const args *A) {
         source s = {D + from * F.ldd, F.ldd, 1, pieces[0].packed, 0, nx, nx};
         if (A->dx && to > from) multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
       }
-      for (int p = small || A->direct; p < PRODUCTS; p++)
+      for (int p = small; p < PRODUCTS; p++)
         pack_operand(A, p, base, rows, V, scratch + L.zeros, scratch + L.turned[p], id);
       BARRIER
-      for (int p = small || A->direct; p < PRODUCTS; p++) weigh(A, id, p, rows, D, scratch + L.turned[p]);
+      for (int p = small; p < PRODUCTS; p++) weigh(A, id, p, rows, D, scratch + L.turned[p]);
       BARRIER
     }
   }
