@@ -7,7 +7,7 @@ BIN := .venv/bin
 quickstart: .venv/installed
 	$(BIN)/rnnbench run quickstart
 
-test: .venv/installed lint
+test: .venv/peers lint
 	$(BIN)/pytest
 
 lint: .venv/installed
@@ -15,11 +15,17 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: .venv/installed
+bench: .venv/bench
 	$(BIN)/python -m benchmarks.harness
+	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# what only the tests need, and what only the benchmarks need
+.venv/peers .venv/bench: .venv/%: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,$*]'
 	touch $@

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnbench import nn
 from rnnbench.nn import Cell, Recurrent
@@ -54,6 +55,12 @@ def test_a_single_state_may_not_be_of_another_size() -> None:
         layer(torch.randn(2, 0, 5))
 
 
+def test_checkpoints_are_for_padded_sequences() -> None:
+    packed = pack_padded_sequence(torch.randn(4, 2, 3), torch.tensor([4, 1]))
+    with pytest.raises(ValueError, match="checkpoint_steps needs padded sequences, got a PackedSequence"):
+        nn.GRU(3, 4, checkpoint_steps=2)(packed)
+
+
 def test_a_bidirectional_layer_has_no_step() -> None:
     with pytest.raises(ValueError, match="a bidirectional layer has no step"):
         nn.GRU(3, 4, bidirectional=True).step(torch.randn(2, 3))
@@ -88,8 +95,8 @@ SETTINGS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (nn.LSTM, {"forget_bias": 1.0, "ablations": ("NFG",)}, ValueError, "there is no forget gate"),
     (nn.LSTM, {"forget_bias": 1.0, "bias": False}, ValueError, "the layer has no bias"),
     (nn.Elman, {"nonlinearity": "sin"}, ValueError, "nonlinearity must be tanh or relu, got 'sin'"),
-    (nn.Elman, {"chrono": 100}, ValueError, "chrono needs biases of a gate that keeps the state; ElmanCell has none"),
-    (nn.GRU, {"chrono": 100, "bias": False}, ValueError, "chrono needs biases"),
+    (nn.Elman, {"chrono": 100}, ValueError, "chrono needs a gate that keeps the state; ElmanCell has none"),
+    (nn.GRU, {"chrono": 100, "bias": False}, ValueError, "chrono sets biases, but the layer has none"),
     (nn.GRU, {"reset_gate": "during"}, ValueError, "reset_gate must be after or before, got 'during'"),
     (nn.MUT, {"variant": 4}, ValueError, "variant must be 1, 2 or 3, got 4"),
     (nn.SLSTM, {"heads": 4}, ValueError, "heads must divide hidden_size 6, got 4"),

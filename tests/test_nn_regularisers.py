@@ -118,9 +118,10 @@ def test_engines_draw_the_same_and_agree_on_gradients(options: dict[str, Any], l
     close(results[0], results[2])
     close(results[1], results[2])
     torch.manual_seed(5)
-    layer.checkpoint_steps = 2
-    result = layer(inputs if lengths is None else pack_padded_sequence(inputs, torch.tensor(lengths)))
-    close([*flat(result), *gradients(layer, result, inputs)], results[2])
+    if lengths is None:
+        layer.checkpoint_steps = 2
+        result = layer(inputs)
+        close([*flat(result), *gradients(layer, result, inputs)], results[2])
 
 
 def test_weight_dropout_drops_single_weights_once_a_call() -> None:
