@@ -166,7 +166,7 @@ def test_a_step_that_does_not_fit_its_cell(engine: Any) -> None:
         Recurrent(4, 5, cell=TooMany(), engine=engine)(inputs)
     with pytest.raises(TypeError, match="Stepless does not say what a step is"):
         Recurrent(4, 5, cell=Stepless(), engine=engine)(inputs)
-    with pytest.raises(ValueError, match="recur names 'n'; Greedy holds: none"):
+    with pytest.raises(ValueError, match="recur names 'n'; Greedy holds: no gate"):
         Recurrent(4, 5, cell=Greedy(), engine=engine)(inputs)
 
 
