@@ -15,6 +15,8 @@ from tests.nn_layers import CASES, as_hx, as_tuple, close, draw, draw_states, fl
 
 KINDS = ("elman", "elman-relu", "lstm", "lstm-proj", "gru")
 ENGINES = (None, "function")
+SHAPES = [(1, False, False, True), (1, True, True, False), (2, False, True, True), (2, True, False, False),
+          (2, True, True, True)]  # fmt: skip
 DTYPES = (torch.float32, torch.float64)
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 
@@ -41,7 +43,7 @@ def compare(layer: nn.Recurrent, inputs: Any, states: tuple[Tensor, ...] | None,
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", KINDS)
 def test_results_and_gradients_are_torchs(case: str, dtype: torch.dtype, engine: Any) -> None:
-    for layers, both, first, bias in product((1, 2), (False, True), (False, True), (False, True)):
+    for layers, both, first, bias in SHAPES:
         layer = make(
             case, 3, 50, dtype=dtype, num_layers=layers, bidirectional=both, batch_first=first, bias=bias, engine=engine
         )

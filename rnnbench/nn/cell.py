@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -148,22 +149,22 @@ class Cell:
         """Gates with rows in the recurrent weight, in their order there."""
         return self.gates if self.recurrent is None else self.recurrent
 
-    def key(self) -> tuple[Any, ...]:
-        """What tells this cell's equation from others': its class and its settings."""
-        if "_key" not in vars(self):
-            settings = sorted((name, repr(value)) for name, value in vars(self).items())
-            vars(self)["_key"] = (type(self), *settings)
-        return self._key  # type: ignore[no-any-return]
+    def made(self) -> dict[Any, Any]:
+        """What engines have made of this cell. From the first time on it cannot be changed."""
+        found: dict[Any, Any] = vars(self).setdefault("_made", {})
+        return found
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_key" in vars(self):
+        if "_made" in vars(self):
             raise AttributeError(f"a {type(self).__name__} that is in use cannot be changed: make another one")
         super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_made"}
 
     def bound(self, **values: Any) -> Cell:
         """This cell with tensors, or symbols, in the place of its parameters' names."""
         one = copy.copy(self)
-        vars(one).pop("_key", None)
         vars(one).update(values)
         return one
 
@@ -209,11 +210,15 @@ def check_declaration(cell: Cell | type[Cell]) -> None:
     who = cell.__name__ if isinstance(cell, type) else type(cell).__name__
     names = (*cell.states, *cell.vectors, *cell.matrices, *cell.raws)
     for name in (*names, *cell.gates):
-        if not name.isidentifier():
+        if not name.isidentifier() or iskeyword(name):
             raise ValueError(f"{who}: {name!r} is no name")
     for kind, declared in (("state", cell.states), ("gate", cell.gates), ("parameter", names[len(cell.states) :])):
         if twice := {name for name in declared if declared.count(name) > 1}:
             raise ValueError(f"{who}: {kind} {', '.join(sorted(twice))} is declared twice")
+    if not isinstance(cell, type) and type(cell).step is Cell.step:
+        raise TypeError(f"{who} does not say what a step is: define step(self, z, s)")
+    if not isinstance(cell, type) and not cell.gates:
+        raise ValueError(f"{who} declares no gates: it would not see its input")
     for kind in ("recurrent", "apart", "held"):
         allowed = cell.gates if kind == "recurrent" or cell.recurrent is None else cell.recurrent
         for name in getattr(cell, kind) or ():

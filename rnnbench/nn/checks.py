@@ -56,8 +56,6 @@ def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> 
     """
     if not isinstance(data, Tensor):
         raise TypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
-    if packed is not None and layer.checkpoint_steps is not None:
-        raise ValueError("checkpoint_steps needs padded sequences, got a PackedSequence")
     order = "[B, T, I]" if layer.batch_first else "[T, B, I]"
     if packed is None and data.ndim not in (2, 3):
         raise ValueError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")

@@ -53,7 +53,7 @@ class Recurrent(nn.Module):
         chrono: longest dependency expected, in steps, for biases drawn after Tallec & Ollivier 2018.
         engine: `native`, `function`, `reference` or `torch`; None chooses, see `backend`.
         checkpoint_steps: keep states only every so many steps and compute the rest again in the backward pass: memory
-            for one more forward pass. Sequences that are not packed.
+            for one more forward pass. Packed sequences are run whole.
 
     Keywords of the cell are taken as well.
 
@@ -196,6 +196,7 @@ class Recurrent(nn.Module):
         for training in (True, False):
             zoneout, masked = self.zoneout if any(self.zoneout) else (), training and self.variational_dropout > 0
             cell = self.cell.regularised(zoneout, masked, training) if zoneout or masked else self.cell
+            cell.made()  # from here on it cannot be changed
             found[training] = cell, register(cell)
         return found
 
@@ -205,8 +206,7 @@ class Recurrent(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._chosen, self.steppers = {}, {}  # another machine may choose otherwise
-        for cell, _ in self.cells.values():
-            register(cell)
+        self.cells = self._regularised_cells()
 
     # --- running
 

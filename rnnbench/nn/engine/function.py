@@ -83,9 +83,9 @@ class Interpreter:
                     values[node] = tile[:, starts[node.args[0]] : starts[node.args[0] + 1]]
                 else:
                     values[node] = _value(node, values)
-            after = [values[node] for node in program.after]
+            after = [values[node].expand(n, -1) for node in program.after]
             for k, value in enumerate([*after, *(values[node] for node in kept)]):
-                record[k].append(value)
+                record[k].append(value.expand(n, -1))
             for k, value in enumerate(before):
                 record[len(after) + len(kept) + k].append(value)
             current = [
@@ -125,8 +125,8 @@ class Interpreter:
                 everything[node] = raw.expand(len(one.steps.rows), *raw.shape)
         for node in self.still:
             everything[node] = _value(node, everything)
-        rows = {node: self._steps(one, everything[node]) for node in self.used if node.op != "vector"}
-        fixed = {node: everything[node] for node in self.used if node.op == "vector"}
+        rows = {node: self._steps(one, everything[node]) for node in self.used if everything[node].ndim > 1}
+        fixed = {node: everything[node] for node in self.used if everything[node].ndim == 1}  # of vectors alone
         sequences = [None if g is None else self._steps(one, g) for g in gradients[:emitted]]
         ds = [
             inputs.new_zeros(one.batch, width) if g is None else g.clone()
@@ -252,6 +252,7 @@ class Interpreter:
                 if p.operand in values
                 else self._all(p.operand, values)
             )
+            operand = operand.expand(*inputs.shape[:-1], -1)
             total = found.setdefault(p.matrix, torch.zeros_like(weight))
             size = planes[p.start].shape[-1]
             for slot, block in zip(p.slots, p.blocks, strict=True):
@@ -279,7 +280,7 @@ def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
         return mean
     function: Callable[..., Any] = OPERATIONS[node.op].torch
     arguments = [get(one) for one in node.args]
-    if node.op in ("sub", "div", "gt", "maximum", "minimum") and not isinstance(arguments[0], Tensor):
+    if node.op in ("sub", "div", "gt", "ge", "maximum", "minimum") and not isinstance(arguments[0], Tensor):
         arguments[0] = torch.as_tensor(arguments[0], dtype=arguments[1].dtype, device=arguments[1].device)
     if node.op in ("maximum", "minimum") and not isinstance(arguments[1], Tensor):
         arguments[1] = torch.as_tensor(arguments[1], dtype=arguments[0].dtype, device=arguments[0].device)

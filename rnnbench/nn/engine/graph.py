@@ -41,10 +41,26 @@ class Node:
         return self.op == "row_mean" or (self.op in OPERATIONS and OPERATIONS[self.op].heavy)
 
     def __add__(self, other: Any) -> Node:
-        return self.graph.make("add", self, other)
+        return self.graph.make("add", *_numbers(self, other))
 
     def __sub__(self, other: Any) -> Node:
-        return self.graph.make("sub", self, other)
+        return self.graph.make("sub", *_numbers(self, other))
+
+    def __eq__(self, other: object) -> bool:
+        if self.graph.recording:
+            raise Untranslatable("a comparison with == or !=")
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __abs__(self) -> Node:
+        return self.graph.make("abs", self)
+
+    def __iadd__(self, other: Any) -> Node:
+        raise Untranslatable("an operation in place")
+
+    __isub__ = __imul__ = __itruediv__ = __iadd__
 
     def __mul__(self, other: Any) -> Node:
         return self.graph.make("mul", self, other)
@@ -67,6 +83,12 @@ class Node:
     def __lt__(self, other: Any) -> Node:
         return self.graph.make("gt", other, self)
 
+    def __ge__(self, other: Any) -> Node:
+        return self.graph.make("ge", self, other)
+
+    def __le__(self, other: Any) -> Node:
+        return self.graph.make("ge", other, self)
+
     def __pow__(self, exponent: Any) -> Node:
         if exponent not in (2, 0.5):
             raise Untranslatable(f"power {exponent} (2 and 0.5 are known)")
@@ -80,6 +102,8 @@ class Node:
     def __getattr__(self, name: str) -> Callable[..., Node]:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name not in OPERATIONS and name not in _WORDS:
+            raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
         return lambda *args, **kwargs: _call(name, (self, *args), kwargs)
 
     @classmethod
@@ -137,10 +161,12 @@ OPERATIONS: dict[str, Operation] = {
         True,
     ),
     "relu": Operation("vrelu({0})", torch.relu, lambda y, g: (g * (y > 0.0),)),
-    "abs": Operation("vabs({0})", torch.abs, lambda y, g: (g * ((y.args[0] > 0.0) - (y.args[0] < 0.0)),)),
+    "abs": Operation("vabs({0})", torch.abs, lambda y, g: (g * y.graph.make("sub", y.args[0] > 0.0, y.args[0] < 0.0),)),
     "maximum": Operation("vmax({0},{1})", torch.maximum, _greatest),
     "minimum": Operation("vmin({0},{1})", torch.minimum, _least),
     "gt": Operation("vgt({0},{1})", lambda a, b: torch.gt(a, b).to(a.dtype), lambda y, g: (None, None)),
+    "detach": Operation("{0}", torch.detach, lambda y, g: (None,)),
+    "ge": Operation("vge({0},{1})", lambda a, b: torch.ge(a, b).to(a.dtype), lambda y, g: (None, None)),
     "where": Operation(
         "vwhere({0},{1},{2})",
         lambda c, a, b: torch.where(c != 0, a, b),
@@ -150,9 +176,6 @@ OPERATIONS: dict[str, Operation] = {
 
 # what else of torch is known, by the name of the function or method, in words of the above
 _WORDS: dict[str, Callable[..., Node]] = {
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
     "true_divide": lambda a, b: a / b,
     "rsub": lambda a, b: b - a,
     "max": lambda a, b: a.graph.make("maximum", a, b),
@@ -163,20 +186,25 @@ _WORDS: dict[str, Callable[..., Node]] = {
     "rsqrt": lambda a: 1.0 / a.sqrt(),
     "logsigmoid": lambda a: -(-a).softplus(),
     "silu": lambda a: a * a.sigmoid(),
-    "negative": lambda a: -a,
     "clamp": lambda a, min=None, max=None: _clamp(a, min, max),
     "clip": lambda a, min=None, max=None: _clamp(a, min, max),
     "hardtanh": lambda a, min_val=-1.0, max_val=1.0: _clamp(a, min_val, max_val),
     "hardsigmoid": lambda a: _clamp(a / 6.0 + 0.5, 0.0, 1.0),
     "lerp": lambda a, b, weight: a + weight * (b - a),
     "addcmul": lambda a, b, c: a + b * c,
-    "greater": lambda a, b: a > b,
     "lt": lambda a, b: a < b,
-    "less": lambda a, b: a < b,
     "detach": lambda a: a.graph.make("detach", a),
-    "log_sigmoid": lambda a: -(-a).softplus(),
 }
-OPERATIONS["detach"] = Operation("{0}", torch.detach, lambda y, g: (None,))
+
+
+_TRUTHS = ("gt", "ge")
+
+
+def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
+    """Both as they are, unless they are truth values: torch adds those to a truth value, not to a number."""
+    if isinstance(a, Node) and isinstance(b, Node) and a.op in _TRUTHS and b.op in _TRUTHS:
+        raise Untranslatable("arithmetic of two comparisons")
+    return a, b
 
 
 def _clamp(a: Node, low: float | None, high: float | None) -> Node:
@@ -187,6 +215,8 @@ def _clamp(a: Node, low: float | None, high: float | None) -> Node:
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
+    if name.endswith("_") and not name.endswith("__"):
+        raise Untranslatable(f"{name}, an operation in place")
     name = name.strip("_")
     kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("inplace",)}
     if name == "softplus" and (len(args) > 1 or kwargs):
@@ -194,6 +224,8 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
     graph = next((arg.graph for arg in args if isinstance(arg, Node)), None)
     if graph is None:
         raise Untranslatable(f"{name} of keyword arguments only")
+    if name in ("add", "sub"):
+        args = _numbers(*args)
     if name in OPERATIONS and not kwargs:
         return graph.make(name, *args)
     if name in _WORDS:
@@ -216,6 +248,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: dict[tuple[Any, ...], Node] = {}
+        self.recording = False
 
     def leaf(self, op: str, name: Any, width: str | None) -> Node:
         """A value from outside: `op` says of what kind, `name` which."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -14,12 +16,13 @@ from rnnbench.nn.engine.native import Kernel
 from rnnbench.nn.engine.run import choose, kernel_of
 from rnnbench.nn.engine.sequence import Pass
 
-_cells: dict[str, Cell] = {}
+_cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
+_numbers = count()
 
 
 def register(cell: Cell) -> str:
-    """A name by which the operation finds the cell."""
-    name = f"{type(cell).__module__}.{type(cell).__qualname__}{cell.key()[1:]}"
+    """A name of its own by which the operation finds the cell, as long as somebody holds it."""
+    name = f"{type(cell).__qualname__}-{next(_numbers)}"
     _cells[name] = cell
     return name
 

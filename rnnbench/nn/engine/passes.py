@@ -46,7 +46,7 @@ class _Pass:
 
         def value(node: Node) -> str:
             if node.op == "const":
-                return f"fill((real){node.args[0]!r})".replace("inf", "INFINITY")
+                return f"fill((real){node.args[0]!r})".replace("inf", "INFINITY").replace("nan", "NAN")
             if node not in names:
                 names[node] = f"t{len(names)}"
                 lines.append(f"vec {names[node]} = {self.given(node, load)};")

@@ -78,7 +78,7 @@ class Program:
         if operand.width != columns:
             raise Untranslatable(f"a product of {matrix} ({columns} columns) with a value of width {operand.width}")
         made = Product(matrix, operand, columns, len(self.slots), tuple(blocks), bias)
-        same = [p for p in self.products if (p.matrix, p.operand, p.blocks) == (matrix, operand, made.blocks)]
+        same = [p for p in self.products if p.operand is operand and (p.matrix, p.blocks) == (matrix, made.blocks)]
         if same:
             made = same[0]
         else:
@@ -94,7 +94,10 @@ class Program:
             if product.matrix == matrix and product.bias:
                 for slot, block in zip(product.slots, product.blocks, strict=True):
                     blocks[block] = blocks[block] + slots[slot] if block in blocks else slots[slot]
-        return torch.cat([blocks[k] for k in range(len(blocks))]) if blocks else torch.zeros_like(bias)
+        if not blocks:
+            return torch.zeros_like(bias)
+        unused = torch.zeros_like(next(iter(blocks.values())))
+        return torch.cat([blocks.get(k, unused) for k in range(len(bias) // len(unused))])
 
     @cached_property
     def forward_nodes(self) -> set[Node]:
@@ -155,7 +158,14 @@ def record(cell: Cell) -> Program:
     )
     slots = [program.slot(inputs.index(g)) for g in cell.gates]
     slots += [program.slot(len(first) + hidden.index(g)) for g in cell.apart]
-    after = bound.after(slots, [program.state(k) for k in range(len(cell.states))])
+    states = [program.state(k) for k in range(len(cell.states))]
+    program.graph.recording = True
+    try:
+        after = bound.after(slots, states)
+    except (TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise Untranslatable(f"something that only tensors can do ({error})") from None
+    finally:
+        program.graph.recording = False
     program.after = tuple(
         _of_width(program.graph.node(node), width, name)
         for node, width, name in zip(after, program.states, cell.states, strict=True)

@@ -57,7 +57,8 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
                 z[f"{gate}_h"] = part
             else:
                 z[gate] = z[gate] + part
-        after = bound.after([z[name] for name in (*cell.gates, *(f"{g}_h" for g in cell.apart))], before)
+        result = bound.after([z[name] for name in (*cell.gates, *(f"{g}_h" for g in cell.apart))], before)
+        after = [new.expand_as(old) for new, old in zip(result, before, strict=True)]
         for k, name in enumerate(cell.emitted):
             sequences[k].append(after[cell.states.index(name)])
         # rows that have ended keep their state, rows that have not begun keep their initial one

@@ -20,44 +20,40 @@ Engine = Literal["native", "function", "reference"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
-_programs: dict[Any, Program | str] = {}
-_kernels: dict[Any, native.Kernel | str] = {}
-_interpreters: dict[Any, function.Interpreter] = {}
-
 
 def program_of(cell: Cell) -> Program | str:
     """The cell's recorded step, or why it cannot be recorded."""
-    key = cell.key()
-    if key not in _programs:
+    made = cell.made()
+    if "program" not in made:
         try:
             program = record(cell)
             _ = program.adjoint
-            _programs[key] = program
+            made["program"] = program
         except Untranslatable as error:
-            _programs[key] = f"{type(cell).__name__}.step uses {error}"
-    return _programs[key]
+            made["program"] = f"{type(cell).__name__}.step uses {error}"
+    return made["program"]  # type: ignore[no-any-return]
 
 
 def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
     """The cell's compiled form, made or found in the cache; or why there is none."""
-    key = (cell.key(), dtype)
-    if key not in _kernels:
+    made = cell.made()
+    if dtype not in made:
         program = program_of(cell)
         try:
-            _kernels[key] = program if isinstance(program, str) else native.Kernel(program, dtype)
+            made[dtype] = program if isinstance(program, str) else native.Kernel(program, dtype)
         except NoCompiler as error:
-            _kernels[key] = str(error)
-    return _kernels[key]
+            made[dtype] = str(error)
+    return made[dtype]  # type: ignore[no-any-return]
 
 
-def _implementation(engine: str, cell: Cell, dtype: torch.dtype) -> native.Kernel | function.Interpreter:
+def _implementation(engine: str, cell: Cell, dtype: torch.dtype) -> Any:
     if engine == "native":
-        found: Any = kernel_of(cell, dtype)
-        return found  # type: ignore[no-any-return]
-    if cell.key() not in _interpreters:
+        return kernel_of(cell, dtype)
+    made = cell.made()
+    if "interpreter" not in made:
         program: Any = program_of(cell)
-        _interpreters[cell.key()] = function.Interpreter(program)
-    return _interpreters[cell.key()]
+        made["interpreter"] = function.Interpreter(program)
+    return made["interpreter"]
 
 
 def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
@@ -101,7 +97,7 @@ def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
     """Sequences of the emitted states, and final states, of a pass."""
     if engine == "reference" or inputs.numel() == 0 or torch._C._are_functorch_transforms_active():
         return reference.run(one, inputs, tensors)
-    implementation: Any = _implementation(engine, one.cell, inputs.dtype)
+    implementation = _implementation(engine, one.cell, inputs.dtype)
     tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
     inputs = inputs.contiguous()
     emitted = len(one.cell.emitted)

@@ -42,9 +42,6 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
             return args[0] + args[1].inputs[0]
     if op in ("mul", "div") and numbers[1] == 1:
         return args[0]
-    if op == "mul":
-        if numbers[0] == 1:
-            return args[1]
-        if 0 in numbers:
-            return graph.node(0.0)
+    if op == "mul" and numbers[0] == 1:
+        return args[1]
     return None

@@ -74,6 +74,7 @@ INLINE real total(vec v, long n) {
 // ---- elementary functions; a NaN stays one
 INLINE vec pick(veci mask, vec a, vec b) { return (vec)(((veci)a & mask) | ((veci)b & ~mask)); }
 INLINE vec vgt(vec a, vec b) { return pick(a > b, fill(1), fill(0)); }
+INLINE vec vge(vec a, vec b) { return pick(a >= b, fill(1), fill(0)); }
 INLINE vec vwhere(vec c, vec a, vec b) { return pick(c != fill(0), a, b); }
 INLINE vec vmax(vec a, vec b) { return pick((a > b) | (a != a), a, b); }
 INLINE vec vmin(vec a, vec b) { return pick((a < b) | (a != a), a, b); }
