@@ -72,6 +72,7 @@ def custom(cell: Cell, **options: Any) -> Recurrent:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing was chosen, compiled or warned of before; the cache is empty."""
+    monkeypatch.setattr(running, "_same", {})
     monkeypatch.setattr(running, "_warned", set())
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     build._compiler.cache_clear()
@@ -146,6 +147,7 @@ def test_a_file_that_others_may_write_is_not_run(forgetful: Path, monkeypatch: p
     assert made.stat().st_mode & 0o077 == 0
     assert made.parent.stat().st_mode & 0o077 == 0
     made.chmod(0o660)
+    monkeypatch.setattr(running, "_same", {})
     with pytest.warns(UserWarning, match="belongs to another user, or others may write to it"):
         assert make("elman", 3, 6).backend == "torch"
 
@@ -156,6 +158,7 @@ def test_a_broken_file_in_the_cache_is_no_kernel(forgetful: Path, monkeypatch: p
     made.unlink()
     made.write_bytes(b"not a library")
     made.chmod(0o600)
+    monkeypatch.setattr(running, "_same", {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         layer = make("elman", 3, 6)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnbench import nn
 from rnnbench.nn import Cell, Recurrent
@@ -53,12 +52,6 @@ def test_a_single_state_may_not_be_of_another_size() -> None:
         layer(torch.randn(5))
     with pytest.raises(ValueError, match="at least one step"):
         layer(torch.randn(2, 0, 5))
-
-
-def test_checkpoints_are_for_padded_sequences() -> None:
-    packed = pack_padded_sequence(torch.randn(4, 2, 3), torch.tensor([4, 1]))
-    with pytest.raises(ValueError, match="checkpoint_steps needs padded sequences, got a PackedSequence"):
-        nn.GRU(3, 4, checkpoint_steps=2)(packed)
 
 
 def test_a_bidirectional_layer_has_no_step() -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.engine.graph import OPERATIONS, Node
-from rnnbench.nn.engine.program import RECURRENT, Product, Program, closure
+from rnnbench.nn.engine.levels import closure
+from rnnbench.nn.engine.program import RECURRENT, Product, Program
 from rnnbench.nn.engine.sequence import Pass
 
 

@@ -174,10 +174,8 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }
 
-# what else of torch is known, by the name of the function or method, in words of the above
+# what else of torch is known, by name, in words of the above
 _WORDS: dict[str, Callable[..., Node]] = {
-    "true_divide": lambda a, b: a / b,
-    "rsub": lambda a, b: b - a,
     "max": lambda a, b: a.graph.make("maximum", a, b),
     "min": lambda a, b: a.graph.make("minimum", a, b),
     "square": lambda a: a * a,
@@ -185,6 +183,7 @@ _WORDS: dict[str, Callable[..., Node]] = {
     "reciprocal": lambda a: 1.0 / a,
     "rsqrt": lambda a: 1.0 / a.sqrt(),
     "logsigmoid": lambda a: -(-a).softplus(),
+    "log_sigmoid": lambda a: -(-a).softplus(),
     "silu": lambda a: a * a.sigmoid(),
     "clamp": lambda a, min=None, max=None: _clamp(a, min, max),
     "clip": lambda a, min=None, max=None: _clamp(a, min, max),

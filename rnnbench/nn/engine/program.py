@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.engine.graph import OPERATIONS, Graph, Node, Untranslatable
+from rnnbench.nn.engine.levels import closure, leveller
 
 if TYPE_CHECKING:
     from rnnbench.nn.cell import Cell
@@ -52,6 +53,19 @@ class Program:
     slots: list[str] = field(default_factory=list)  # width of each: "H" or "P"
     products: list[Product] = field(default_factory=list)
     after: tuple[Node, ...] = ()
+    made: dict[Any, Any] = field(default_factory=dict)  # what engines have made of it
+
+    def signature(self) -> tuple[Any, ...]:
+        """Equal for programs that compute the same in the same order."""
+
+        def name(value: Any) -> str:
+            return f"#{value.index}" if isinstance(value, Node) else repr(value)
+
+        cell = self.cell
+        nodes = tuple((n.op, *map(name, n.args), n.width) for n in self.graph.nodes.values())
+        products = tuple((p.matrix, name(p.operand), p.columns, p.start, p.blocks, p.bias) for p in self.products)
+        names = (*cell.matrices, None, *cell.vectors, None, *cell.raws.items(), None, *cell.emitted)
+        return nodes, products, tuple(self.slots), tuple(map(name, self.after)), self.states, names, cell.states
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -61,7 +75,7 @@ class Program:
     @property
     def emitted(self) -> tuple[int, ...]:
         """Indices of the states whose sequences are put out."""
-        return tuple(self.cell.states.index(name) for name in self.cell.emitted)
+        return tuple(map(self.cell.states.index, self.cell.emitted))
 
     def state(self, k: int) -> Node:
         """The state `k` before the step."""
@@ -261,32 +275,3 @@ class Adjoint:
 
         level = leveller(leaf, there)
         return level
-
-
-def closure(roots: Sequence[Node], stop: Callable[[Node], bool] = lambda node: False) -> set[Node]:
-    """`roots` and everything that they are computed from, short of what `stop` says is there."""
-    seen, todo = set[Node](), list(roots)
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            if not stop(node):
-                todo += node.inputs
-    return seen
-
-
-def leveller(leaf: Callable[[Node], int], there: set[Node] | None = None) -> Callable[[Node], int]:
-    """A function that says in which phase a node can be computed; `leaf` says it of leaves, what is `there` is in 0."""
-    known: dict[Node, int] = {}
-
-    def level(node: Node) -> int:
-        if node not in known:
-            if there is not None and node in there:
-                known[node] = 0
-            elif not node.inputs:
-                known[node] = leaf(node)
-            else:
-                known[node] = max(map(level, node.inputs)) + (node.op == "row_mean")
-        return known[node]
-
-    return level

@@ -21,14 +21,16 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
+_same: dict[Any, Program] = {}
+
+
 def program_of(cell: Cell) -> Program | str:
     """The cell's recorded step, or why it cannot be recorded."""
     made = cell.made()
     if "program" not in made:
         try:
             program = record(cell)
-            _ = program.adjoint
-            made["program"] = program
+            made["program"] = _same.setdefault(program.signature(), program)
         except Untranslatable as error:
             made["program"] = f"{type(cell).__name__}.step uses {error}"
     return made["program"]  # type: ignore[no-any-return]
@@ -36,24 +38,24 @@ def program_of(cell: Cell) -> Program | str:
 
 def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
     """The cell's compiled form, made or found in the cache; or why there is none."""
-    made = cell.made()
-    if dtype not in made:
-        program = program_of(cell)
+    program = program_of(cell)
+    if isinstance(program, str):
+        return program
+    if dtype not in program.made:
         try:
-            made[dtype] = program if isinstance(program, str) else native.Kernel(program, dtype)
+            program.made[dtype] = native.Kernel(program, dtype)
         except NoCompiler as error:
-            made[dtype] = str(error)
-    return made[dtype]  # type: ignore[no-any-return]
+            program.made[dtype] = str(error)
+    return program.made[dtype]  # type: ignore[no-any-return]
 
 
 def _implementation(engine: str, cell: Cell, dtype: torch.dtype) -> Any:
     if engine == "native":
         return kernel_of(cell, dtype)
-    made = cell.made()
-    if "interpreter" not in made:
-        program: Any = program_of(cell)
-        made["interpreter"] = function.Interpreter(program)
-    return made["interpreter"]
+    program: Any = program_of(cell)
+    if "interpreter" not in program.made:
+        program.made["interpreter"] = function.Interpreter(program)
+    return program.made["interpreter"]
 
 
 def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rnnbench.nn.engine.graph import Node
-from rnnbench.nn.engine.program import closure
+from rnnbench.nn.engine.levels import closure
 
 
 @dataclass(frozen=True)
