@@ -41,7 +41,7 @@ def test_a_grid_gives_a_whole_record_a_cell_and_the_second_time_starts_nothing(
     assert record.best_step in {3, 6}
     assert record.validation["mse"] == min(point.score for point in record.curve)
     assert record.parameters == 3 * 4 * (2 + 4 + 2) + 5
-    assert record.backend == "torch.nn.GRU"
+    assert record.backend == "native"
     assert record.baseline == "always 1"
     assert record.cost is not None
     assert (record.cost.steps, record.environment and record.environment.threads) == (6, 1)
