@@ -45,9 +45,8 @@ def test_a_grid_gives_a_whole_record_a_cell_and_the_second_time_starts_nothing(
     assert record.baseline == "always 1"
     assert record.cost is not None
     assert (record.cost.steps, record.environment and record.environment.threads) == (6, 1)
-    assert set(TRAINING_CODE) | {"rnnbench.nn.gru", "rnnbench.architectures.gru", "rnnbench.data.synthetic"} <= set(
-        record.code
-    )
+    layer = {"rnnbench.nn.layer", "rnnbench.nn.layers", "rnnbench.nn.cells.gru", "rnnbench.architectures.gru"}
+    assert {*TRAINING_CODE, *layer, "rnnbench.data.synthetic"} <= set(record.code)
     assert record.changed_code() == []
     assert watcher.count("finished") == 2
     again = Silent()
