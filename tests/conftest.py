@@ -1,27 +1,22 @@
 """Shared by all tests: a cache of their own, twins of the real archives, small grids, strange data and models."""
 
-import io
 import os
-import tarfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from rnnbench.card import TaskCard
-from rnnbench.data import MovieSentiment, Source, WeatherNYC
-from rnnbench.data.text import INNER, OUTER
-from rnnbench.data.weather import CHANNELS, MEMBER
+from rnnbench.data import Source
 from rnnbench.files import CACHE_VARIABLE
 from rnnbench.harness.grid import Folders
 from rnnbench.harness.job import Progress
 from rnnbench.record import Record
 from rnnbench.resources import catalogue, roots
 from rnnbench.spec import GridSpec, RunSpec
+from tests.twins import TWINS
 
 USERS_CACHE = os.environ.get(CACHE_VARIABLE)
 TASKS, ARCHITECTURES, GRIDS = (list(catalogue(kind)) for kind in ("task", "architecture", "grid"))
@@ -49,59 +44,17 @@ def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(CACHE_VARIABLE)
     else:
         monkeypatch.setenv(CACHE_VARIABLE, USERS_CACHE)
-    missing = [one for cls in (WeatherNYC, MovieSentiment) for one in cls.sources if not one.path.exists()]
+    missing = [one for cls in TWINS for one in cls.sources if not one.path.exists()]
     if missing and not os.environ.get("CI"):
         pytest.skip(f"{missing[0].file} is not in the cache; CI fetches it")
-
-
-def _twin(member: str, content: bytes, name: str) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        info = tarfile.TarInfo(member)
-        info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def weather_csv(hours: int = 1000) -> str:
-    """Three stations of a made-up year, with missing values, a missing hour and the impossible wind."""
-    random = np.random.default_rng(0)
-    lines = ["origin,year," + ",".join(CHANNELS) + ",time_hour"]
-    for origin in ("EWR", "JFK", "LGA"):
-        values = random.normal(size=(hours, len(CHANNELS))).cumsum(axis=0)
-        for hour in range(hours):
-            if hour == 50:
-                continue
-            cells = [f"{value:.4f}" for value in values[hour]]
-            if hour % 7 == 0:
-                cells[5] = "NA"
-            if origin == "EWR" and hour == 60:
-                cells[3] = "1048.36"
-            time = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
-            lines.append(f"{origin},2013,{','.join(cells)},{time:%Y-%m-%dT%H:%M:%SZ}")
-    return "\n".join(lines) + "\n"
-
-
-def review_lines(count: int = 400) -> str:
-    """Reviews whose words tell their rating; the first stands twice."""
-    random = np.random.default_rng(0)
-    lines = []
-    for number in range(count):
-        rating = float(random.uniform(-4, 4))
-        word = ("dreadful", "poor", "plain", "good", "splendid")[int(np.digitize(rating, (-2.4, -0.8, 0.8, 2.4)))]
-        extra = " ".join(f"w{index}" for index in random.integers(0, 300, random.integers(0, 12)))
-        lines.append(f"{number}\t{rating}\tA {word} film, number{number} {extra}".rstrip())
-    lines.append(lines[0].replace("0\t", "999\t", 1))
-    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Archives of the real schemas with made-up content, in a cache of this test."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    reviews = _twin(OUTER, _twin(INNER, review_lines().encode(), "reviews"), "outer")
-    for cls, content in ((WeatherNYC, _twin(MEMBER, weather_csv().encode(), "weather")), (MovieSentiment, reviews)):
-        old = cls.sources[0]
+    for cls, make in TWINS.items():
+        old, content = cls.sources[0], make()
         source = Source(old.package, old.version, old.file, sha256(content).hexdigest(), old.licence)
         monkeypatch.setattr(cls, "sources", (source,))
         source.path.write_bytes(content)

@@ -12,7 +12,19 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnbench.data import Adding, CopyMemory, MovieSentiment, SequenceDataModule, WeatherNYC
+from rnnbench.data import (
+    Adding,
+    CopyMemory,
+    FolkABC,
+    JapaneseVowels,
+    MNIST5k,
+    MovieSentiment,
+    Parity,
+    PortugueseTags,
+    SelectiveCopy,
+    SequenceDataModule,
+    WeatherNYC,
+)
 from rnnbench.data import batches as batches_module
 from rnnbench.data.batches import GlobalBatches, SequenceStore
 from rnnbench.data.weather import read_stations
@@ -22,6 +34,12 @@ ALL: list[Any] = [
     lambda **more: CopyMemory(5, 128, 16, **more),
     lambda **more: WeatherNYC(20, 8, 10, 16, **more),
     lambda **more: MovieSentiment(40, 8, 16, **more),
+    lambda **more: SelectiveCopy(8, 128, 16, symbols=3, **more),
+    lambda **more: Parity(5, 128, 16, **more),
+    lambda **more: MNIST5k("rows", 16, **more),
+    lambda **more: JapaneseVowels(16, **more),
+    lambda **more: PortugueseTags(40, 16, **more),
+    lambda **more: FolkABC(200, 16, **more),
 ]
 
 
@@ -282,6 +300,11 @@ def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPa
         (lambda: MovieSentiment(vocabulary_size=2), "vocabulary_size"),
         (lambda: MovieSentiment(max_length=0), "max_length"),
         (lambda: Adding(batch_size=0), "batch_size"),
+        (lambda: SelectiveCopy(length=5, symbols=6), "symbols must be at least 1 and at most length=5, got 6"),
+        (lambda: Parity(length=0), "length"),
+        (lambda: MNIST5k("columns"), "order must be 'rows', 'pixels' or 'permuted', got 'columns'"),  # type: ignore[arg-type]
+        (lambda: PortugueseTags(vocabulary_size=2), "vocabulary_size"),
+        (lambda: FolkABC(max_length=0), "max_length"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_before_any_work(make: Any, told: str) -> None:

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.objectives import Classification, Forecast, Regression, Tagging, find_objective
+from rnnbench.objectives import (
+    CharacterModel,
+    Classification,
+    Forecast,
+    LanguageModel,
+    OrdinalClassification,
+    Regression,
+    Tagging,
+    find_objective,
+)
 
 NAN = float("nan")
 
@@ -35,9 +44,11 @@ def test_steps_beyond_a_length_and_unknown_targets_cost_and_score_nothing() -> N
     by_hand = -torch.stack([predictions.log_softmax(-1)[pair] for pair in pairs]).sum()
     assert count == 4
     assert torch.allclose(summed, by_hand)
-    logits, classes = objective.scored(predictions, known)
-    assert logits.shape == (4, 3)
-    assert classes.tolist() == [0, 1, 1, 0]
+    metrics = objective.metrics()
+    metrics.update(*objective.scored(predictions, known))
+    right = [int(predictions[i, j].argmax() == k) for i, j, k in pairs]
+    assert metrics.compute()["accuracy"] == sum(right) / 4
+    assert metrics.compute()["exact_match"] == (all(right[:2]) + all(right[2:])) / 2
 
 
 def test_a_missing_channel_of_a_forecast_costs_nothing_and_leaves_no_nan_in_the_gradient() -> None:
@@ -69,12 +80,40 @@ def test_errors_of_values_are_those_of_the_definition() -> None:
     assert math.isclose(scores["rmse"], math.sqrt(5.0), rel_tol=1e-6)
 
 
-def test_only_a_forecast_is_causal() -> None:
-    assert [cls.causal for cls in (Classification, Tagging, Regression, Forecast)] == [False, False, False, True]
+def test_what_asks_for_the_next_step_is_causal() -> None:
+    assert all(cls.causal for cls in (Forecast, LanguageModel, CharacterModel))
+    assert not any(cls.causal for cls in (Classification, OrdinalClassification, Tagging, Regression))
+
+
+def test_perplexity_and_bits_follow_from_the_mean_cross_entropy() -> None:
+    scores = CharacterModel(2, 1, 4).derived(torch.tensor(math.log(8)))
+    assert math.isclose(scores["cross_entropy"], math.log(8), rel_tol=1e-6)
+    assert math.isclose(scores["perplexity"], 8, rel_tol=1e-6)
+    assert math.isclose(scores["bits_per_character"], 3, rel_tol=1e-6)
+
+
+def test_a_card_can_rank_by_every_score() -> None:
+    assert set(CharacterModel(2, 1, 4).score_names()) == {
+        "cross_entropy", "perplexity", "bits_per_character", "accuracy",
+    }  # fmt: skip
+    assert set(Tagging(2, 1, 4).score_names()) == {"cross_entropy", "accuracy", "macro_f1", "exact_match"}
+    assert set(Forecast(2, 1, 4).score_names()) == {"mse", "mae", "rmse"}
+
+
+def test_kappa_counts_a_miss_by_the_square_of_its_distance() -> None:
+    objective = OrdinalClassification(2, 1, 3)
+    metrics = objective.metrics()
+    truth, answers = [0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 2, 0]
+    logits = torch.nn.functional.one_hot(torch.tensor(answers), 3).float()
+    metrics.update(*objective.scored(logits, torch.tensor(truth)))
+    seen = sum((a - b) ** 2 for a, b in zip(truth, answers, strict=True))
+    expected = sum((a - b) ** 2 for a in truth for b in answers) / 6
+    assert math.isclose(metrics.compute()["quadratic_kappa"], 1 - seen / expected, rel_tol=1e-6)
 
 
 def test_an_objective_is_found_by_name_or_import_path() -> None:
     assert find_objective("tagging") is Tagging
+    assert find_objective("language_model") is LanguageModel
     assert find_objective("rnnbench.objectives.Forecast") is Forecast
 
 

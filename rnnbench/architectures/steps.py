@@ -21,8 +21,8 @@ Stage = Literal["val", "test"]
 class ObjectiveSteps(LightningModule):
     """What any module trained on an `Objective` does; subclasses build `objective` and say how to predict.
 
-    Logs `train/loss` (mean since it was last logged), and for `val` and `test` the loss, the same under the objective's
-    own name for it, and the objective's metrics. Nothing is logged per step: a log call costs more than a small step.
+    Logs `train/loss` (mean since it was last logged), and for `val` and `test` the loss, what the objective derives
+    from it, and the objective's metrics. Nothing is logged per step: a log call costs more than a small step.
     """
 
     objective: Objective
@@ -131,8 +131,8 @@ class ObjectiveSteps(LightningModule):
 
     def _log_scores(self, stage: Stage) -> None:
         loss, metrics = cast(MeanMetric, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
-        scores: dict[str, Any] = {"loss": loss.compute(), **metrics.compute()}
-        scores[self.objective.loss_name] = scores["loss"]
+        mean: Any = loss.compute()
+        scores: dict[str, Any] = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
         # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
         self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
         loss.reset()

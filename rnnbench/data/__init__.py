@@ -1,9 +1,27 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
+from rnnbench.data.images import MNIST5k
 from rnnbench.data.module import SequenceDataModule, Splits
+from rnnbench.data.music import FolkABC
+from rnnbench.data.series import JapaneseVowels
 from rnnbench.data.sources import Source
-from rnnbench.data.synthetic import Adding, CopyMemory
+from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
+from rnnbench.data.tags import PortugueseTags
 from rnnbench.data.text import MovieSentiment
 from rnnbench.data.weather import WeatherNYC
 
-__all__ = ["Adding", "CopyMemory", "MovieSentiment", "SequenceDataModule", "Source", "Splits", "WeatherNYC"]
+__all__ = [
+    "Adding",
+    "CopyMemory",
+    "FolkABC",
+    "JapaneseVowels",
+    "MNIST5k",
+    "MovieSentiment",
+    "Parity",
+    "PortugueseTags",
+    "SelectiveCopy",
+    "SequenceDataModule",
+    "Source",
+    "Splits",
+    "WeatherNYC",
+]

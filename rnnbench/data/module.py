@@ -29,6 +29,8 @@ EVALUATION_BATCHES = 4
 """A batch that needs no gradient is this many times as large; no score depends on it."""
 NOT_DATA = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
+SHARED_CODE = ("rnnbench.data.parts", "rnnbench.data.tokens")
+"""Modules that shape what is prepared without defining a class of it."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,13 @@ class SequenceDataModule(LightningDataModule, ABC):
     def folder(self) -> Path:
         """Where the prepared data lies."""
         cls = type(self)
-        modules = [base.__module__ for base in cls.__mro__ if issubclass(base, SequenceDataModule)]
+        own = [base.__module__ for base in cls.__mro__ if issubclass(base, SequenceDataModule)]
         key = digest(
             {
                 "class": f"{cls.__module__}.{cls.__qualname__}",
                 "arguments": {name: value for name, value in self.hparams.items() if _is_data(name)},
                 "sources": [asdict(source) for source in self.sources],
-                "code": [code_digest(module) for module in modules],
+                "code": [code_digest(module) for module in (*own, *SHARED_CODE)],
             }
         )
         return cache_folder("prepared") / f"{cls.__name__}-{key}"

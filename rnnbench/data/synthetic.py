@@ -111,3 +111,80 @@ class CopyMemory(Generated):
         targets = np.zeros_like(inputs)
         inputs[:, :10], inputs[:, self.length + 9], targets[:, -10:] = symbols, 9, symbols
         return inputs, targets
+
+
+class SelectiveCopy(Generated):
+    """The selective copying problem (Jing et al. 2019, §4.1, "denoising"; named so by Gu & Dao 2024, §3.1).
+
+    Inputs `[B, T + K]`, tokens: K symbols out of eight (1–8) at random steps among T, blanks (0) between them, then K
+    delimiters (9). Targets `[B, T + K]`, classes 0–7: the K symbols in order at the last K steps, −100 (not asked)
+    before. Unlike in `CopyMemory` the symbols stand at other steps in each sequence: a fixed delay does not solve it.
+
+    Args:
+        length: T, steps among which the symbols stand, at least `symbols`.
+        train_size: see `Generated`.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+        symbols: K, at least 1.
+
+    Raises:
+        ValueError: an argument is too small.
+    """
+
+    objective = "tagging"
+    input_kind = "tokens"
+    per_step = True
+    unknown = -100
+    shortest = 1
+
+    def __init__(
+        self,
+        length: int = 64,
+        train_size: int = 20_000,
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+        symbols: int = 8,
+    ) -> None:
+        if not 1 <= symbols <= length:
+            raise ValueError(f"symbols must be at least 1 and at most length={length}, got {symbols}")
+        super().__init__(length, train_size, batch_size, data_seed, shuffle_seed)
+        self.symbols = symbols
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        scores = {"accuracy": 1 / 8, "cross_entropy": math.log(8), "exact_match": 8.0**-self.symbols}
+        return Splits(self.tables(), 10, 8, baseline="guessing", baseline_scores=scores)
+
+    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
+        symbols = random.integers(1, 9, (size, self.symbols), dtype=np.int64)
+        places = np.sort(random.permuted(np.tile(np.arange(self.length), (size, 1)), axis=1)[:, : self.symbols], axis=1)
+        inputs = np.zeros((size, self.length + self.symbols), dtype=np.int64)
+        targets = np.full_like(inputs, int(self.unknown))
+        inputs[np.arange(size)[:, None], places], inputs[:, self.length :] = symbols, 9
+        targets[:, self.length :] = symbols - 1
+        return inputs, targets
+
+
+class Parity(Generated):
+    """Running parity of random bits: the simplest state that every step changes (Delétang et al. 2023, "parity check").
+
+    Inputs `[B, T]`, tokens: 1 for a zero bit, 2 for a one. Targets `[B, T]`: whether the number of ones so far is odd.
+    Any constant answer is right half the time, and so is any that does not know every earlier bit.
+
+    Arguments as in `Generated`; `length` is T, at least 1.
+    """
+
+    objective = "tagging"
+    input_kind = "tokens"
+    per_step = True
+    unknown = -100
+    shortest = 1
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        scores = {"accuracy": 0.5, "cross_entropy": math.log(2), "exact_match": 2.0**-self.length}
+        return Splits(self.tables(), 3, 2, baseline="guessing", baseline_scores=scores)
+
+    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
+        bits = random.integers(0, 2, (size, self.length), dtype=np.int64)
+        return bits + 1, bits.cumsum(axis=1) % 2

@@ -2,22 +2,17 @@
 
 import io
 import tarfile
-from functools import cached_property
 from pathlib import Path
 
 import datasets
 import numpy as np
 from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.normalizers import Lowercase
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.trainers import WordLevelTrainer
 
-from rnnbench.data.module import SequenceDataModule, Split, Splits
+from rnnbench.data.module import Splits
+from rnnbench.data.parts import majority_scores, random_parts
 from rnnbench.data.sources import Source
+from rnnbench.data.tokens import UNKNOWN_ID, TokenDataModule, word_tokenizer
 
-PADDING, UNKNOWN = "<pad>", "<unk>"
-UNKNOWN_ID = 1
 CLASSES = ("very negative", "negative", "neutral", "positive", "very positive")
 CUTS = (-2.4, -0.8, 0.8, 2.4)
 """Five equal parts of the ratings' range, −4 to 4."""
@@ -25,7 +20,7 @@ OUTER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 INNER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
-class MovieSentiment(SequenceDataModule):
+class MovieSentiment(TokenDataModule):
     """Sentiment of film reviews' sentences in five classes (ratings of Hutto & Gilbert 2014, text of Rotten Tomatoes).
 
     Inputs `[B, T]`: ids of lower-cased words and punctuation marks, the most frequent of the training part; 0 is
@@ -40,8 +35,7 @@ class MovieSentiment(SequenceDataModule):
         shuffle_seed: see `SequenceDataModule`.
     """
 
-    objective = "classification"
-    input_kind = "tokens"
+    objective = "ordinal_classification"
     sources = (
         Source(
             "vaderSentiment",
@@ -67,28 +61,17 @@ class MovieSentiment(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.vocabulary_size, self.max_length = vocabulary_size, max_length
 
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Words to ids and back."""
-        self.prepare_data()
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-
     def make(self, folder: Path) -> Splits:  # noqa: D102
         texts, ratings = read_reviews(self.sources[0].fetch())
         labels = np.digitize(ratings, CUTS)
-        order = np.random.default_rng(self.data_seed).permutation(len(texts))
-        first, second = round(len(order) * 0.70), round(len(order) * 0.85)
-        rows: dict[Split, np.ndarray] = {
-            "train": order[:first], "validation": order[first:second], "test": order[second:],
-        }  # fmt: skip
-        tokenizer = count_words([texts[row] for row in rows["train"]], self.vocabulary_size, self.max_length)
+        rows = random_parts(len(texts), self.data_seed)
+        tokenizer = word_tokenizer([texts[row] for row in rows["train"]], self.vocabulary_size, self.max_length)
         tokenizer.save(str(folder / "tokenizer.json"))
         tables = {
             split: self._table(tokenizer, [texts[row] for row in some], labels[some]) for split, some in rows.items()
         }
-        majority = np.bincount(labels[rows["train"]], minlength=len(CLASSES)).argmax()
-        right = float((labels[rows["test"]] == majority).mean())
-        scores = {"accuracy": right, "macro_f1": 2 * right / (1 + right) / len(CLASSES)}
+        scores = majority_scores(labels[rows["train"]], labels[rows["test"]], len(CLASSES))
+        scores["quadratic_kappa"] = 0.0
         return Splits(tables, tokenizer.get_vocab_size(), len(CLASSES), "majority class", scores)
 
     def _table(self, tokenizer: Tokenizer, texts: list[str], labels: np.ndarray) -> datasets.Dataset:
@@ -115,15 +98,3 @@ def read_reviews(archive: Path) -> tuple[list[str], np.ndarray]:
         _, rating, text = line.split("\t")
         ratings.setdefault(text.strip(), float(rating))
     return list(ratings), np.array(list(ratings.values()))
-
-
-def count_words(texts: list[str], vocabulary_size: int, max_length: int) -> Tokenizer:
-    """A tokenizer that knows the most frequent words of `texts`."""
-    tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN))
-    tokenizer.normalizer = Lowercase()
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.train_from_iterator(
-        texts, WordLevelTrainer(vocab_size=vocabulary_size, special_tokens=[PADDING, UNKNOWN], show_progress=False)
-    )
-    tokenizer.enable_truncation(max_length)
-    return tokenizer

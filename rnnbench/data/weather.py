@@ -1,6 +1,5 @@
 """Hourly weather."""
 
-import math
 import tarfile
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
+from rnnbench.data.parts import moments
 from rnnbench.data.sources import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
@@ -68,7 +68,8 @@ class WeatherNYC(SequenceDataModule):
     def make(self, folder: Path) -> Splits:  # noqa: D102
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
-        mean, deviation = moments(pd.concat(parts["train"]))
+        train = pd.concat(parts["train"]).to_numpy()
+        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in moments(train))
         pairs = {split: [self._windows((part - mean) / deviation, split) for part in parts[split]] for split in SPLITS}
         inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
         errors = (inputs - targets)[~np.isnan(targets)]  # persistence: the next hour is as this one
@@ -106,16 +107,6 @@ def read_stations(archive: Path) -> list[pd.DataFrame]:
     hours = pd.date_range(table["time_hour"].min(), table["time_hour"].max(), freq="h")
     stations = table.groupby("origin", sort=True)
     return [station.set_index("time_hour")[list(CHANNELS)].reindex(hours) for _, station in stations]
-
-
-def moments(hours: pd.DataFrame) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    """Mean and standard deviation of each channel, exactly rounded, so that every machine prepares the same data."""
-    mean, deviation = {}, {}
-    for name in CHANNELS:
-        values = hours[name].dropna().tolist()
-        mean[name] = math.fsum(values) / len(values)
-        deviation[name] = math.sqrt(math.fsum((value - mean[name]) ** 2 for value in values) / len(values))
-    return pd.Series(mean), pd.Series(deviation)
 
 
 def _part(station: pd.DataFrame, split: Split) -> pd.DataFrame:

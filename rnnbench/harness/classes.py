@@ -117,10 +117,9 @@ def _check_task(spec: RunSpec) -> None:
         raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
     if data.objective != spec.task.objective:
         raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
-    objective = find_objective(spec.task.objective)(state_size=1, directions=1, output_size=2)
-    metrics = [objective.loss_name, *map(str, objective.metrics().keys())]
-    if spec.task.metric not in metrics:
-        raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, metrics, where)
+    names = find_objective(spec.task.objective)(state_size=1, directions=1, output_size=2).score_names()
+    if spec.task.metric not in names:
+        raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)
     if not getattr(data, "prepared", True):
         writable_folder(cache_folder(), CACHE)
         for source in data.sources:

@@ -17,6 +17,8 @@ from rnnbench.spec import RunSpec
 TRAINING_CODE = (
     "rnnbench.architectures.optimisation",
     "rnnbench.data.batches",
+    "rnnbench.data.parts",
+    "rnnbench.data.tokens",
     "rnnbench.harness.cell",
     "rnnbench.harness.reporter",
     "rnnbench.harness.trainer",

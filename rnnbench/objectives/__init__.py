@@ -1,7 +1,18 @@
 """Objectives: what a task asks of a sequence model. Head, loss and metrics for one kind of question."""
 
 from rnnbench.objectives.base import Objective, find_objective
-from rnnbench.objectives.classification import Classification, Tagging
+from rnnbench.objectives.classification import Classification, OrdinalClassification, Tagging
+from rnnbench.objectives.language import CharacterModel, LanguageModel
 from rnnbench.objectives.regression import Forecast, Regression
 
-__all__ = ["Classification", "Forecast", "Objective", "Regression", "Tagging", "find_objective"]
+__all__ = [
+    "CharacterModel",
+    "Classification",
+    "Forecast",
+    "LanguageModel",
+    "Objective",
+    "OrdinalClassification",
+    "Regression",
+    "Tagging",
+    "find_objective",
+]

@@ -1,5 +1,6 @@
 """The contract of an objective."""
 
+import re
 from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import ClassVar, TypeGuard
@@ -69,16 +70,24 @@ class Objective(nn.Module, ABC):
     def metrics(self) -> MetricCollection:
         """Fresh metrics, updated with scored pairs."""
 
+    def derived(self, loss: Tensor) -> dict[str, Tensor]:
+        """Scores that follow from the mean loss over a whole part: itself, under the field's name for it."""
+        return {self.loss_name: loss}
+
+    def score_names(self) -> list[str]:
+        """Names of all scores: what a card can rank by."""
+        return [*self.derived(torch.zeros(())), *map(str, self.metrics().keys())]
+
 
 def find_objective(name: str) -> type[Objective]:
-    """The objective of that name (`classification`), or of that import path (`package.module.Class`).
+    """The objective of that name (`language_model` for `LanguageModel`), or of that import path (`package.module.Class`).
 
     Raises:
         RnnbenchError: there is none.
     """
     from rnnbench import objectives
 
-    own = {cls.__name__.lower(): cls for cls in vars(objectives).values() if _is_objective(cls)}
+    own = {_words(cls.__name__): cls for cls in vars(objectives).values() if _is_objective(cls)}
     if name in own:
         return own[name]
     module, _, attribute = name.rpartition(".")
@@ -91,6 +100,10 @@ def find_objective(name: str) -> type[Objective]:
     if not _is_objective(found):
         raise RnnbenchError(f"objective {name!r} is not a subclass of rnnbench.objectives.Objective")
     return found
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _is_objective(thing: object) -> TypeGuard[type[Objective]]:

@@ -5,7 +5,12 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassCohenKappa,
+    MulticlassExactMatch,
+    MulticlassF1Score,
+)
 
 from rnnbench.objectives.base import Objective
 
@@ -40,7 +45,41 @@ class Classification(Objective):
         )
 
 
+class OrdinalClassification(Classification):
+    """One class for the whole sequence, classes in an order: targets as in `Classification`.
+
+    Loss: cross-entropy in nats. Metrics: accuracy, macro-F1, and Cohen's kappa with quadratic weights (Cohen 1968),
+    which counts a miss by the square of its distance: 1 is perfect, 0 is what answers drawn at random would reach.
+    """
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy, macro-F1 and quadratic-weighted kappa."""
+        metrics = super().metrics()
+        kappa = MulticlassCohenKappa(self.output_size, weights="quadratic", validate_args=False)
+        metrics.add_metrics({"quadratic_kappa": kappa})
+        return metrics
+
+
 class Tagging(Classification):
-    """One class for each step, the whole sequence known: targets `[B, T]` (int64), −100 where none is asked for."""
+    """One class for each step, the whole sequence known: targets `[B, T]` (int64), −100 where none is asked for.
+
+    Loss: cross-entropy in nats. Metrics, in [0, 1]: accuracy and macro-F1 over steps, and exact match, the share of
+    sequences whose every step is right.
+    """
 
     per_step: ClassVar[bool] = True
+
+    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B, O, T]` and classes `[B, T]`: the metrics leave out what is not known."""
+        return predictions.transpose(1, 2), targets
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy, macro-F1 and exact match."""
+        classes, left_out = self.output_size, int(self.unknown)
+        return MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(classes, average="micro", ignore_index=left_out, validate_args=False),
+                "macro_f1": MulticlassF1Score(classes, average="macro", ignore_index=left_out, validate_args=False),
+                "exact_match": MulticlassExactMatch(classes, ignore_index=left_out, validate_args=False),
+            }
+        )

@@ -1,0 +1,61 @@
+"""Parts for training, validation and test: cutting them, their moments, and what the simplest answer scores."""
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnbench.data.module import SPLITS, Split
+
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+Parts = dict[Split, Indices]
+CUTS = (0.70, 0.85)
+"""Where the first part ends and the second, as shares."""
+
+
+def random_parts(size: int, seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+    """`size` items, shuffled and cut."""
+    return _cut(np.random.default_rng(seed).permutation(size), cuts)
+
+
+def stratified_parts(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+    """Every class shuffled and cut by itself, so that all parts have the same shares of classes."""
+    random = np.random.default_rng(seed)
+    each = [_cut(random.permutation(np.flatnonzero(labels == label)), cuts) for label in np.unique(labels)]
+    return {split: np.concatenate([parts[split] for parts in each]) for split in SPLITS}
+
+
+def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+    """Groups shuffled and cut at the given shares of items; the items of a group stay together."""
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    some = list(members.values())
+    order = np.random.default_rng(seed).permutation(len(some))
+    ends = np.cumsum([len(some[place]) for place in order])
+    first, second = (int(np.searchsorted(ends, cut * len(groups))) for cut in cuts)
+    pieces = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
+    return {split: np.array([item for place in pieces[split] for item in some[place]], int) for split in SPLITS}
+
+
+def _cut(order: Indices, cuts: tuple[float, float]) -> Parts:
+    first, second = (round(len(order) * cut) for cut in cuts)
+    return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
+
+
+def majority_scores(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], classes: int) -> dict[str, float]:
+    """What always answering the most frequent class of `train` scores on `test`."""
+    majority = np.bincount(train, minlength=classes).argmax()
+    right = float((test == majority).mean())
+    return {"accuracy": right, "macro_f1": 2 * right / (1 + right) / classes}
+
+
+def moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Mean and standard deviation of each column without NaN, exactly rounded: every machine prepares the same data."""
+    mean, deviation = [], []
+    for column in values.T:
+        known = column[~np.isnan(column)].tolist()
+        mean.append(math.fsum(known) / len(known))
+        deviation.append(math.sqrt(math.fsum((value - mean[-1]) ** 2 for value in known) / len(known)))
+    return np.array(mean), np.array(deviation)

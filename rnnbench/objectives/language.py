@@ -1,0 +1,36 @@
+"""The next token at each step."""
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from rnnbench.objectives.classification import Tagging
+
+
+class LanguageModel(Tagging):
+    """The next token at each step: targets `[B, T]` (int64), −100 beyond the end. Causal.
+
+    Loss: cross-entropy in nats a token. Metrics: accuracy over tokens; perplexity, `exp` of the mean cross-entropy over
+    all tokens of the part (never of a batch).
+    """
+
+    causal: ClassVar[bool] = True
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy: a macro-F1 over a vocabulary, or a text predicted without any mistake, says nothing."""
+        metrics = super().metrics()
+        return MetricCollection({"accuracy": metrics["accuracy"]})
+
+    def derived(self, loss: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy, and perplexity from it."""
+        return {**super().derived(loss), "perplexity": loss.exp()}
+
+
+class CharacterModel(LanguageModel):
+    """A `LanguageModel` whose tokens are characters; what ranks is usually `bits_per_character`, cross-entropy / ln 2."""
+
+    def derived(self, loss: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy, perplexity, and bits per character."""
+        return {**super().derived(loss), "bits_per_character": loss / math.log(2)}
