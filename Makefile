@@ -17,6 +17,7 @@ lint: .venv/installed
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.harness
+	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png
 
 .venv/installed: pyproject.toml constraints.txt

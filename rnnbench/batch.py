@@ -15,3 +15,18 @@ class Batch(NamedTuple):
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None = None
+
+
+class StreamBatch(NamedTuple):
+    """Pieces of streams, one a row, all of one length: `inputs` and `targets` as in `Batch`, `lengths` is None.
+
+    `continues` says whether each row goes on where the same row of the batch before ended, or begins.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: None
+    continues: bool
+
+
+AnyBatch = Batch | StreamBatch

@@ -23,6 +23,7 @@ from rnnbench.data import (
     PortugueseTags,
     SelectiveCopy,
     SequenceDataModule,
+    Shakespeare,
     WeatherNYC,
 )
 from rnnbench.data import batches as batches_module
@@ -305,6 +306,9 @@ def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPa
         (lambda: MNIST5k("columns"), "order must be 'rows', 'pixels' or 'permuted', got 'columns'"),  # type: ignore[arg-type]
         (lambda: PortugueseTags(vocabulary_size=2), "vocabulary_size"),
         (lambda: FolkABC(max_length=0), "max_length"),
+        (lambda: Shakespeare("line"), "level must be 'character' or 'word', got 'line'"),  # type: ignore[arg-type]
+        (lambda: Shakespeare(vocabulary_size=4), "vocabulary_size"),
+        (lambda: Shakespeare(bptt=0), "bptt"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_before_any_work(make: Any, told: str) -> None:

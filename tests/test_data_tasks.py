@@ -1,6 +1,7 @@
 """Data of single tasks: what is asked, and that no part of the answer leaks from one split into another."""
 
 import math
+import re
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy
+from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy, Shakespeare
+from rnnbench.data import batches as batches_module
+from rnnbench.data.batches import StreamStore
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import read_tunes
@@ -221,3 +224,51 @@ def test_a_tune_longer_than_the_limit_is_left_out() -> None:
     kept = sorted(len(row["text"]) for split in SPLITS for row in FolkABC(limit, 16).table(split))
     assert kept == [length for length in lengths if length <= limit]
     assert all(one <= other for one, other in pairwise(kept))
+
+
+# --- streams
+
+
+def test_pieces_of_a_stream_put_together_are_the_stream_and_ask_for_every_token_once() -> None:
+    store = StreamStore(torch.arange(1, 30), rows=3, steps=4, unknown=-100)
+    pieces = [store[k] for k in range(len(store))]
+    assert [piece.continues for piece in pieces] == [False, True, True]
+    inputs, targets = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("inputs", "targets"))
+    assert inputs.shape == (3, 10)
+    known = targets.flatten()[targets.flatten() >= 0]
+    assert known.tolist() == list(range(2, 30))
+    assert torch.equal(inputs.flatten()[:28], torch.arange(1, 29))
+    assert (targets.flatten()[28:] == -100).all()
+
+
+def test_processes_share_the_rows_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StreamStore(torch.arange(41), rows=4, steps=5, unknown=-100)
+    both = store[1]
+    for rank in range(2):
+        monkeypatch.setattr(batches_module, "_process", lambda rank=rank: (rank, 2))
+        assert torch.equal(store[1].inputs, both.inputs[rank::2])
+        assert torch.equal(store[1].targets, both.targets[rank::2])
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_play_is_in_one_part() -> None:
+    data = Shakespeare("character", 40, 7, 4)
+    data.setup()
+    text = {split: "".join(map(data.tokenizer.id_to_token, data.stream(split).tolist())) for split in SPLITS}
+    plays = {split: set(re.findall(r"# Play (\d+)\n", text[split])) for split in SPLITS}
+    assert [len(plays[split]) for split in SPLITS] == [14, 3, 3]
+    assert not any(plays[one] & plays[other] for one, other in PAIRS)
+    assert "*" not in text["train"]
+
+
+@pytest.mark.usefixtures("twins")
+def test_words_are_lower_cased_lines_end_and_rare_words_are_unknown() -> None:
+    data = Shakespeare("word", 14, 7, 4)
+    data.setup()
+    tokens = [data.tokenizer.id_to_token(one) for one in data.stream("train").tolist()]
+    assert tokens.count("<s>") == 14
+    assert tokens.count("</s>") == 14 * 121  # a title, a direction, sixty speakers and as many lines; the last is open
+    assert {"thou", "king", "fool"} <= set(tokens)
+    assert "<unk>" in tokens
+    assert not {"King", "<", "/", "**"} & set(tokens)
+    assert data.facts()["objective"] == "language_model"

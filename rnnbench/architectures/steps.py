@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, MetricCollection
 
 from rnnbench.architectures.optimisation import make_optimizer, make_schedule
-from rnnbench.batch import Batch
+from rnnbench.batch import AnyBatch
 from rnnbench.objectives import Objective
 
-Stage = Literal["val", "test"]
+Stage = Literal["train", "val", "test"]
 
 
 class ObjectiveSteps(LightningModule):
@@ -42,7 +42,7 @@ class ObjectiveSteps(LightningModule):
         self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
         self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """The mean loss of a batch, and penalties; over several processes, of all their shares of it together."""
         predictions, penalty = self.training_outputs(batch)
         summed, count = self._loss(predictions, batch)
@@ -54,19 +54,23 @@ class ObjectiveSteps(LightningModule):
         loss = summed * world / count.clamp(min=1)
         return loss if penalty is None else loss + penalty
 
-    def training_outputs(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def training_outputs(self, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
         """Predictions for a batch, and what is to be added to their mean loss, if anything."""
-        return self(batch[0], batch[2]), None
+        return self.outputs("train", batch), None
+
+    def outputs(self, stage: Stage, batch: AnyBatch) -> Tensor:
+        """Predictions for a batch."""
+        return self(batch[0], batch[2])  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:
         """Begin to add up the training loss."""
         self.train_loss = (torch.zeros((), device=self.device), torch.zeros((), device=self.device))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: AnyBatch, batch_idx: int) -> None:
         """Accumulate loss and metrics on the validation part."""
         self._evaluate("val", batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: AnyBatch, batch_idx: int) -> None:
         """Accumulate loss and metrics on the test part."""
         self._evaluate("test", batch)
 
@@ -111,12 +115,12 @@ class ObjectiveSteps(LightningModule):
             nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
         super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _loss(self, predictions: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _loss(self, predictions: Tensor, batch: AnyBatch) -> tuple[Tensor, Tensor]:
         summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
         return summed, count.to(summed.dtype)
 
-    def _evaluate(self, stage: Stage, batch: Batch) -> None:
-        predictions = self(batch[0], batch[2])
+    def _evaluate(self, stage: Stage, batch: AnyBatch) -> None:
+        predictions = self.outputs(stage, batch)
         summed, count = self._loss(predictions, batch)
         cast(MeanMetric, self.losses[stage]).update(summed / count.clamp(min=1), count)
         targets = self.objective.known_targets(batch[1], batch[2])

@@ -1,6 +1,7 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.images import MNIST5k
+from rnnbench.data.language import LanguageStream, Shakespeare
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.series import JapaneseVowels
@@ -15,12 +16,14 @@ __all__ = [
     "CopyMemory",
     "FolkABC",
     "JapaneseVowels",
+    "LanguageStream",
     "MNIST5k",
     "MovieSentiment",
     "Parity",
     "PortugueseTags",
     "SelectiveCopy",
     "SequenceDataModule",
+    "Shakespeare",
     "Source",
     "Splits",
     "WeatherNYC",

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
-from rnnbench.batch import Batch
+from rnnbench.batch import Batch, StreamBatch
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -103,6 +103,53 @@ class GlobalBatches(DistributedSampler[list[int]]):
 
     def _cut(self, order: Indices) -> list[Indices]:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+
+class StreamStore(Dataset[StreamBatch]):
+    """One long sequence cut into rows of equal length that are read side by side: `store[k]` is the k-th piece of each.
+
+    Args:
+        stream: `[N]`, token ids.
+        rows: B, over all processes; fewer if there are not two tokens for each.
+        steps: T of a piece; the last may be shorter.
+        unknown: target beyond the end of the stream.
+    """
+
+    def __init__(self, stream: Tensor, rows: int, steps: int, unknown: int) -> None:
+        rows = max(1, min(rows, len(stream) // 2))
+        columns = -(-(len(stream) - 1) // rows)  # each token but the first is a target once
+        padded = stream.new_full((rows * columns + 1,), unknown)
+        padded[: len(stream)] = stream
+        self.inputs = padded[:-1].reshape(rows, columns).clamp(min=0)
+        self.targets = padded[1:].reshape(rows, columns)
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return -(-self.inputs.shape[1] // self.steps)
+
+    def __getitem__(self, piece: int) -> StreamBatch:
+        rank, world = _process()
+        steps = slice(piece * self.steps, (piece + 1) * self.steps)
+        return StreamBatch(self.inputs[rank::world, steps], self.targets[rank::world, steps], None, piece > 0)
+
+
+class StreamPieces(DistributedSampler[int]):
+    """The pieces of a stream in order, all of them on every process, which takes its share of the rows.
+
+    (A `DistributedSampler` in name, so that Lightning leaves it alone.)
+    """
+
+    def __init__(self, store: StreamStore) -> None:
+        self.pieces = len(store)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.pieces))
+
+    def __len__(self) -> int:
+        return self.pieces
+
+    def set_epoch(self, epoch: int) -> None:
+        """A stream has one order."""
 
 
 def _process() -> tuple[int, int]:

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from rnnbench.data.module import Split, SequenceDataModule, Splits
+from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.parts import majority_scores, stratified_parts
 from rnnbench.data.sources import Source
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from rnnbench.batch import Batch
+from rnnbench.batch import AnyBatch
 from rnnbench.data.batches import GlobalBatches, SequenceStore
 from rnnbench.data.sources import Source
 from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
@@ -184,28 +184,28 @@ class SequenceDataModule(LightningDataModule, ABC):
         starts = torch.from_numpy(offsets.astype(np.int64))
         return SequenceStore(values, starts, answers, self.per_step, self.unknown)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[AnyBatch]:
         """Training batches in an order drawn from `shuffle_seed` and the epoch."""
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[AnyBatch]:
         """Validation batches, in order."""
         return self._loader("validation")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[AnyBatch]:
         """Test batches, in order."""
         return self._loader("test")
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[AnyBatch]:
         """Test batches, in order."""
         return self._loader("test")
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: AnyBatch, device: torch.device, dataloader_idx: int) -> AnyBatch:
         """Move the tensors of a batch, without Lightning's search through whatever a batch might be."""
-        inputs, targets, lengths = (part if part is None else part.to(device, non_blocking=True) for part in batch)
-        return Batch(inputs, targets, lengths)  # type: ignore[arg-type]
+        moved = (part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
+        return type(batch)(*moved)  # type: ignore[arg-type]
 
-    def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[Batch]:
+    def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         store = self.stores[split]
         size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
         batches = GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed)

@@ -3,7 +3,6 @@
 import math
 import re
 import zipfile
-from collections import Counter
 from pathlib import Path
 
 import datasets
@@ -11,7 +10,7 @@ import datasets
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.sources import Source
-from rnnbench.data.tokens import TokenDataModule, character_tokenizer
+from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
 
 BOOKS = re.compile(r"music21/corpus/(airdsAirs|oneills1850|ryansMammoth|miscFolk)/.*\.abc")
 FIELD = re.compile(r"([A-Za-z]):(.*)")
@@ -50,9 +49,7 @@ class FolkABC(TokenDataModule):
         ),
     )
 
-    def __init__(
-        self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
-    ) -> None:
+    def __init__(self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")
         super().__init__(batch_size, data_seed, shuffle_seed)
@@ -101,7 +98,8 @@ def read_tunes(archive: Path) -> dict[str, str]:
 def _tune(piece: str) -> tuple[str, str]:
     """Text of a tune, empty if it has no notes, and its title, in small letters and digits alone."""
     fields: dict[str, str] = {}
-    title, notes = "", []
+    notes: list[str] = []
+    title = ""
     for line in piece.splitlines()[1:]:
         line = line.partition("%")[0].strip()
         if match := FIELD.match(line):
@@ -122,11 +120,3 @@ def _decoded(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-def unigram_nats(train: list[list[int]], test: list[list[int]], size: int) -> float:
-    """Cross-entropy a token of `test` under the frequencies in `train`, one added to each; the first is given."""
-    counts = Counter(token for one in train for token in one[1:])
-    total = counts.total() + size
-    tokens = Counter(token for one in test for token in one[1:])
-    return -math.fsum(n * math.log((counts[token] + 1) / total) for token, n in tokens.items()) / tokens.total()

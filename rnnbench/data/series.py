@@ -6,7 +6,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from rnnbench.data.module import Split, SequenceDataModule, Splits
+from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.parts import majority_scores, moments, stratified_parts
 from rnnbench.data.sources import Source
 
@@ -17,9 +17,9 @@ SPEAKERS, CHANNELS = 9, 12
 class JapaneseVowels(SequenceDataModule):
     """Who speaks? Nine men say /ae/: twelve cepstral coefficients of a linear prediction a frame (Kudo et al. 1999).
 
-    Inputs `[B, T, 12]`, 7 to 29 frames, standardised by mean and standard deviation of the training part. Targets `[B]`:
-    the speaker. The archive's own test part; of each speaker's 30 training utterances six, drawn from `data_seed`,
-    validate.
+    Inputs `[B, T, 12]`, 7 to 29 frames, standardised by mean and standard deviation of the training part. Targets
+    `[B]`: the speaker. The archive's own test part; of each speaker's 30 training utterances six, drawn from
+    `data_seed`, validate.
 
     Args:
         batch_size: see `SequenceDataModule`.

@@ -32,8 +32,8 @@ class Sentence(NamedTuple):
 class PortugueseTags(TokenDataModule):
     """Parts of speech of Brazilian newspaper sentences: the Porttinari corpus (Pardo et al. 2021), 17 universal tags.
 
-    Inputs `[B, T]`: ids of words and punctuation marks as they are written, the most frequent of the training part; 0 is
-    `<pad>`, 1 is `<unk>`. Targets `[B, T]`: index of the tag in `TAGS`. 70 : 15 : 15 by document, drawn from
+    Inputs `[B, T]`: ids of words and punctuation marks as they are written, the most frequent of the training part; 0
+    is `<pad>`, 1 is `<unk>`. Targets `[B, T]`: index of the tag in `TAGS`. 70 : 15 : 15 by document, drawn from
     `data_seed`: sentences of one article are in one part.
 
     Args:

@@ -1,5 +1,7 @@
 """Tokens: words or characters to ids and back, counted on the training part alone."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -41,6 +43,17 @@ def token_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     return _counted(texts, vocabulary_size, WhitespaceSplit(), [PADDING, UNKNOWN])
 
 
+def line_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """The most frequent words and punctuation marks of `texts`, lower-cased; an encoded text begins with `<s>`.
+
+    `</s>` stands in the texts themselves, at the end of each line.
+    """
+    specials = [PADDING, UNKNOWN, START, END]
+    tokenizer = _counted(texts, vocabulary_size, Whitespace(), specials, lowercase=True)
+    tokenizer.post_processor = TemplateProcessing(single=f"{START} $A", special_tokens=[(START, specials.index(START))])
+    return tokenizer
+
+
 def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """Every character of `texts`; an encoded text stands between `<s>` and `</s>`."""
     specials = [PADDING, UNKNOWN, START, END]
@@ -61,3 +74,11 @@ def _counted(
         texts, WordLevelTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
     )
     return tokenizer
+
+
+def unigram_nats(train: list[list[int]], test: list[list[int]], size: int) -> float:
+    """Cross-entropy a token of `test` under the frequencies in `train`, one added to each; the first is given."""
+    counts = Counter(token for one in train for token in one[1:])
+    total = counts.total() + size
+    tokens = Counter(token for one in test for token in one[1:])
+    return -math.fsum(n * math.log((counts[token] + 1) / total) for token, n in tokens.items()) / tokens.total()

@@ -80,7 +80,7 @@ class Objective(nn.Module, ABC):
 
 
 def find_objective(name: str) -> type[Objective]:
-    """The objective of that name (`language_model` for `LanguageModel`), or of that import path (`package.module.Class`).
+    """The objective of that name (`language_model` for `LanguageModel`), or of that import path (`package.Class`).
 
     Raises:
         RnnbenchError: there is none.

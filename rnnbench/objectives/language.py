@@ -29,7 +29,7 @@ class LanguageModel(Tagging):
 
 
 class CharacterModel(LanguageModel):
-    """A `LanguageModel` whose tokens are characters; what ranks is usually `bits_per_character`, cross-entropy / ln 2."""
+    """A `LanguageModel` whose tokens are characters: also `bits_per_character`, cross-entropy / ln 2."""
 
     def derived(self, loss: Tensor) -> dict[str, Tensor]:
         """Cross-entropy, perplexity, and bits per character."""
