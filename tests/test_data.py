@@ -14,12 +14,14 @@ import torch
 
 from rnnbench.data import (
     Adding,
+    BachChorales,
     CopyMemory,
     FolkABC,
     JapaneseVowels,
     MNIST5k,
     MovieSentiment,
     Parity,
+    PianoRoll,
     PortugueseTags,
     SelectiveCopy,
     SequenceDataModule,
@@ -40,6 +42,7 @@ ALL: list[Any] = [
     lambda **more: JapaneseVowels(16, **more),
     lambda **more: PortugueseTags(40, 16, **more),
     lambda **more: FolkABC(200, 16, **more),
+    lambda **more: BachChorales(16, **more),
 ]
 
 
@@ -305,6 +308,7 @@ def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPa
         (lambda: MNIST5k("columns"), "order must be 'rows', 'pixels' or 'permuted', got 'columns'"),  # type: ignore[arg-type]
         (lambda: PortugueseTags(vocabulary_size=2), "vocabulary_size"),
         (lambda: FolkABC(max_length=0), "max_length"),
+        (lambda: PianoRoll("jsb.npz"), "path must end in one of .pickle, .pkl, .mat, got .jsb.npz"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_before_any_work(make: Any, told: str) -> None:

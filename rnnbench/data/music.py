@@ -13,6 +13,13 @@ from rnnbench.data.parts import grouped_parts
 from rnnbench.data.sources import Source
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer
 
+MUSIC21 = Source(
+    "music21",
+    "10.5.1",
+    "music21-10.5.1-py3-none-any.whl",
+    "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
+    "BSD-3-Clause; music traditional or in the public domain",
+)
 BOOKS = re.compile(r"music21/corpus/(airdsAirs|oneills1850|ryansMammoth|miscFolk)/.*\.abc")
 FIELD = re.compile(r"([A-Za-z]):(.*)")
 KEPT = "MLK"
@@ -40,19 +47,9 @@ class FolkABC(TokenDataModule):
     objective = "character_model"
     per_step = True
     unknown = -100
-    sources = (
-        Source(
-            "music21",
-            "10.5.1",
-            "music21-10.5.1-py3-none-any.whl",
-            "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
-            "BSD-3-Clause; tunes traditional",
-        ),
-    )
+    sources = (MUSIC21,)
 
-    def __init__(
-        self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
-    ) -> None:
+    def __init__(self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")
         super().__init__(batch_size, data_seed, shuffle_seed)
@@ -101,7 +98,8 @@ def read_tunes(archive: Path) -> dict[str, str]:
 def _tune(piece: str) -> tuple[str, str]:
     """Text of a tune, empty if it has no notes, and its title, in small letters and digits alone."""
     fields: dict[str, str] = {}
-    title, notes = "", []
+    notes: list[str] = []
+    title = ""
     for line in piece.splitlines()[1:]:
         line = line.partition("%")[0].strip()
         if match := FIELD.match(line):
