@@ -14,12 +14,14 @@ import torch
 
 from rnnbench.data import (
     Adding,
+    BachChorales,
     CopyMemory,
     FolkABC,
     JapaneseVowels,
     MNIST5k,
     MovieSentiment,
     Parity,
+    PianoRoll,
     PortugueseTags,
     SelectiveCopy,
     SequenceDataModule,
@@ -41,6 +43,7 @@ ALL: list[Any] = [
     lambda **more: JapaneseVowels(16, **more),
     lambda **more: PortugueseTags(40, 16, **more),
     lambda **more: FolkABC(200, 16, **more),
+    lambda **more: BachChorales(16, **more),
 ]
 
 
@@ -309,6 +312,7 @@ def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPa
         (lambda: Shakespeare("line"), "level must be 'character' or 'word', got 'line'"),  # type: ignore[arg-type]
         (lambda: Shakespeare(vocabulary_size=4), "vocabulary_size"),
         (lambda: Shakespeare(bptt=0), "bptt"),
+        (lambda: PianoRoll("jsb.npz"), "path must end in one of .pickle, .pkl, .mat, got .jsb.npz"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_before_any_work(make: Any, told: str) -> None:

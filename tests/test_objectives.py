@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from rnnbench.objectives import (
     Classification,
     Forecast,
     LanguageModel,
+    MultiLabelFrames,
     OrdinalClassification,
     Regression,
     Tagging,
@@ -81,7 +83,7 @@ def test_errors_of_values_are_those_of_the_definition() -> None:
 
 
 def test_what_asks_for_the_next_step_is_causal() -> None:
-    assert all(cls.causal for cls in (Forecast, LanguageModel, CharacterModel))
+    assert all(cls.causal for cls in (Forecast, LanguageModel, CharacterModel, MultiLabelFrames))
     assert not any(cls.causal for cls in (Classification, OrdinalClassification, Tagging, Regression))
 
 
@@ -111,9 +113,42 @@ def test_kappa_counts_a_miss_by_the_square_of_its_distance() -> None:
     assert math.isclose(metrics.compute()["quadratic_kappa"], 1 - seen / expected, rel_tol=1e-6)
 
 
+def test_the_loss_is_summed_over_keys_and_counted_in_frames() -> None:
+    objective = MultiLabelFrames(2, 1, 3)
+    logits = torch.tensor([[[0.0, 1.0, -2.0], [3.0, 0.5, 0.0], [9.0, 9.0, 9.0]]], requires_grad=True)
+    targets = torch.tensor([[[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [NAN, NAN, NAN]]])
+    summed, count = objective.loss(logits, targets)
+    chances = 1 / (1 + np.exp(-logits.detach().numpy()[0, :2].astype(np.float64)))
+    by_hand = -np.log(np.where(targets[0, :2].numpy() == 1, chances, 1 - chances)).sum()
+    assert count == 2
+    assert math.isclose(summed.item(), by_hand, rel_tol=1e-6)
+    summed.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert not logits.grad[0, 2].any()
+    assert np.allclose(logits.grad[0, :2], chances - targets[0, :2].numpy(), atol=1e-6)
+
+
+def test_steps_beyond_a_length_are_no_frames() -> None:
+    objective = MultiLabelFrames(2, 1, 3)
+    known = objective.known_targets(torch.ones(2, 4, 3), torch.tensor([1, 3]))
+    assert objective.loss(torch.zeros(2, 4, 3), known)[1] == 4
+    assert objective.scored(torch.zeros(2, 4, 3), known)[0].shape == (4, 3)
+
+
+def test_frame_accuracy_is_accumulated_over_all_frames_of_the_part() -> None:
+    objective = MultiLabelFrames(2, 1, 4)
+    metrics = objective.metrics()
+    # logits between 0 and 1 are not taken for probabilities
+    metrics.update(*objective.scored(torch.tensor([[[0.2, 0.3, -1.0, -1.0]]]), torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])))
+    later = torch.tensor([[[5.0, -5.0, -5.0, -5.0], [-1.0, -1.0, -1.0, -1.0]]])
+    metrics.update(*objective.scored(later, torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])))
+    assert math.isclose(metrics.compute()["frame_accuracy"], 2 / 4, rel_tol=1e-6)  # 2 hits, 1 false, 1 missed
+
+
 def test_an_objective_is_found_by_name_or_import_path() -> None:
     assert find_objective("tagging") is Tagging
     assert find_objective("language_model") is LanguageModel
+    assert find_objective("multi_label_frames") is MultiLabelFrames
     assert find_objective("rnnbench.objectives.Forecast") is Forecast
 
 

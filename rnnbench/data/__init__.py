@@ -4,6 +4,7 @@ from rnnbench.data.images import MNIST5k
 from rnnbench.data.language import LanguageStream, Shakespeare
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
+from rnnbench.data.pianoroll import BachChorales, PianoRoll
 from rnnbench.data.series import JapaneseVowels
 from rnnbench.data.sources import Source
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
@@ -13,6 +14,7 @@ from rnnbench.data.weather import WeatherNYC
 
 __all__ = [
     "Adding",
+    "BachChorales",
     "CopyMemory",
     "FolkABC",
     "JapaneseVowels",
@@ -20,6 +22,7 @@ __all__ = [
     "MNIST5k",
     "MovieSentiment",
     "Parity",
+    "PianoRoll",
     "PortugueseTags",
     "SelectiveCopy",
     "SequenceDataModule",

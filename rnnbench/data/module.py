@@ -30,7 +30,7 @@ EVALUATION_BATCHES = 4
 NOT_DATA = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
 SHARED_CODE = ("rnnbench.data.parts", "rnnbench.data.tokens")
-"""Modules that shape what is prepared without defining a class of it."""
+"""Readers that many classes use."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ class Splits:
 class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
+    `sources` are archives that can be fetched; `given` names the argument with the path of a file that only the user
+    has, if there is one; `readers` are modules that shape what is prepared without defining a class of it.
+
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
     sources and the code; `setup` maps them into memory. Batches are `rnnbench.batch.Batch`.
 
@@ -72,6 +75,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     per_step: ClassVar[bool] = False
     unknown: ClassVar[float] = 0.0
     sources: ClassVar[tuple[Source, ...]] = ()
+    given: ClassVar[str] = ""
+    readers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         super().__init__()
@@ -99,6 +104,10 @@ class SequenceDataModule(LightningDataModule, ABC):
             self._about = json.loads((self.folder / "about.json").read_text("utf-8"))
         return self._about
 
+    def identity(self) -> dict[str, Any]:
+        """The arguments that make the data what it is. Of a file of the user that is its content, not its path."""
+        return {name: value for name, value in self.hparams.items() if _is_data(name)}
+
     @property
     def folder(self) -> Path:
         """Where the prepared data lies."""
@@ -107,9 +116,9 @@ class SequenceDataModule(LightningDataModule, ABC):
         key = digest(
             {
                 "class": f"{cls.__module__}.{cls.__qualname__}",
-                "arguments": {name: value for name, value in self.hparams.items() if _is_data(name)},
+                "arguments": self.identity(),
                 "sources": [asdict(source) for source in self.sources],
-                "code": [code_digest(module) for module in (*own, *SHARED_CODE)],
+                "code": [code_digest(module) for module in (*own, *self.readers, *SHARED_CODE)],
             }
         )
         return cache_folder("prepared") / f"{cls.__name__}-{key}"

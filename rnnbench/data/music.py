@@ -12,6 +12,13 @@ from rnnbench.data.parts import grouped_parts
 from rnnbench.data.sources import Source
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
 
+MUSIC21 = Source(
+    "music21",
+    "10.5.1",
+    "music21-10.5.1-py3-none-any.whl",
+    "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
+    "BSD-3-Clause; music traditional or in the public domain",
+)
 BOOKS = re.compile(r"music21/corpus/(airdsAirs|oneills1850|ryansMammoth|miscFolk)/.*\.abc")
 FIELD = re.compile(r"([A-Za-z]):(.*)")
 KEPT = "MLK"
@@ -39,15 +46,7 @@ class FolkABC(TokenDataModule):
     objective = "character_model"
     per_step = True
     unknown = -100
-    sources = (
-        Source(
-            "music21",
-            "10.5.1",
-            "music21-10.5.1-py3-none-any.whl",
-            "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1",
-            "BSD-3-Clause; tunes traditional",
-        ),
-    )
+    sources = (MUSIC21,)
 
     def __init__(self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if max_length < 1:

@@ -64,13 +64,14 @@ def peak_memory(device: torch.device) -> int:
 
 
 def code_of(spec: RunSpec, model: LightningModule, data: LightningDataModule) -> dict[str, str]:
-    """Digest of the source of each module that shaped a run: of all classes in the model and of the data's class.
+    """Digest of the source of each module that shaped a run: of all classes in the model, of the data and its readers.
 
     Code of torch, Lightning and other installed libraries counts by version, not by content.
     """
     cells = [module.cell for module in model.modules() if hasattr(module, "cell")]  # equations are no modules
     paths = [spec.architecture.class_path, spec.task.data.class_path, *(type(cell).__module__ for cell in cells)]
     tops = {"rnnbench", *(path.partition(".")[0] for path in paths)}
+    readers = {*getattr(data, "readers", ()), *TRAINING_CODE}
     classes = [base for thing in (*model.modules(), *cells, data) for base in type(thing).__mro__]
     modules = {base.__module__ for base in classes if base.__module__.partition(".")[0] in tops}
-    return {module: code_digest(module) for module in sorted(modules.union(TRAINING_CODE))}
+    return {module: code_digest(module) for module in sorted(modules | readers)}

@@ -2,6 +2,7 @@
 
 from rnnbench.objectives.base import Objective, find_objective
 from rnnbench.objectives.classification import Classification, OrdinalClassification, Tagging
+from rnnbench.objectives.frames import MultiLabelFrames
 from rnnbench.objectives.language import CharacterModel, LanguageModel
 from rnnbench.objectives.regression import Forecast, Regression
 
@@ -10,6 +11,7 @@ __all__ = [
     "Classification",
     "Forecast",
     "LanguageModel",
+    "MultiLabelFrames",
     "Objective",
     "OrdinalClassification",
     "Regression",

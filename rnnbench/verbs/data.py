@@ -24,20 +24,23 @@ def data_list() -> None:
     """Each task's sources, and whether they are in the cache."""
     table = Table("task", "archive", "licence", "in the cache", box=box.SIMPLE)
     for name in catalogue("task"):
-        sources = _module(name).sources
-        for source in sources:
+        module = _module(name)
+        for source in module.sources:
             table.add_row(name, f"{source.package}=={source.version} ({source.file})", source.licence,
                           "yes" if source.path.exists() else "no")  # fmt: skip
-        if not sources:
-            table.add_row(name, "generated", "", "")
+        if not module.sources:
+            table.add_row(name, f"a file of yours ({module.given})" if module.given else "generated", "", "")
     Console().print(table)
 
 
 def data_fetch(tasks: list[str]) -> int:
-    """Fetch and prepare; 2 if any cannot be had, after trying all."""
+    """Fetch and prepare; 2 if any cannot be had, after trying all. Without names: all but those that await a file."""
     modules = {name: _module(name) for name in tasks or catalogue("task")}
     problems = 0
     for name, module in modules.items():
+        if not tasks and module.given and getattr(module, module.given) is None:
+            print(f"{name}: a file of yours, left out ({module.given} is not set)")
+            continue
         try:
             module.prepare_data()
         except DataUnavailable as error:

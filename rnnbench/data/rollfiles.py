@@ -1,0 +1,120 @@
+"""Piano rolls in files of the user, in two layouts of the sets of Boulanger-Lewandowski et al. 2012."""
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rnnbench.data.module import SPLITS, Split
+from rnnbench.errors import RnnbenchError
+
+LOWEST, KEYS = 21, 88
+"""MIDI number of a piano's lowest key, and how many it has."""
+MATLAB = {"train": "traindata", "validation": "validdata", "test": "testdata"}
+PICKLE = {"train": "train", "validation": "valid", "test": "test"}
+"""What a file calls its parts."""
+
+Roll = np.ndarray[Any, np.dtype[np.float32]]
+"""`[T, 88]`, 1 where a key sounds."""
+
+
+def read_rolls(content: bytes, path: str) -> dict[Split, list[Roll]]:
+    """The sequences of each part of a file's content; the end of its name says its layout.
+
+    Raises:
+        RnnbenchError: wrong layout, a part without sequences, a sequence without a next frame, a note out of range.
+    """
+    load, names, read = _layout(path)
+    loaded = load(content, path)
+    rolls: dict[Split, list[Roll]] = {}
+    for split in SPLITS:
+        rows = _rows(loaded, names[split], path)
+        rolls[split] = [read(row, f"{path}: {names[split]}, sequence {number}") for number, row in enumerate(rows, 1)]
+    return rolls
+
+
+def key_of(midi: object, where: str) -> int:
+    """The key of a MIDI number, 0 to 87.
+
+    Raises:
+        RnnbenchError: it is no whole number from 21 to 108.
+    """
+    if isinstance(midi, int | float) and type(midi) is not bool and midi in range(LOWEST, LOWEST + KEYS):
+        return int(midi) - LOWEST
+    raise RnnbenchError(f"{where}: a note must be a MIDI number from {LOWEST} to {LOWEST + KEYS - 1}, got {midi!r}")
+
+
+def _layout(path: str) -> tuple[Callable[[bytes, str], Any], dict[str, str], Callable[[Any, str], Roll]]:
+    return (_load_mat, MATLAB, _from_matrix) if Path(path).suffix == ".mat" else (_load_pickle, PICKLE, _from_lists)
+
+
+class _Plain(pickle.Unpickler):
+    """Containers and numbers are made without calling anything: a pickle that asks for more could run any code."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, but only lists, tuples, dicts and numbers are read")
+
+
+def _load_pickle(content: bytes, path: str) -> Any:
+    try:
+        return _Plain(io.BytesIO(content)).load()
+    except Exception as error:  # a damaged pickle may raise anything
+        raise RnnbenchError(f"{path} cannot be read as a pickle: {error}") from error
+
+
+def _load_mat(content: bytes, path: str) -> Any:
+    from scipy.io import loadmat  # only who has such a file waits for it
+
+    try:
+        return loadmat(io.BytesIO(content))  # type: ignore[arg-type]  # scipy takes an open file too
+    except Exception as error:  # so may a damaged MATLAB file
+        raise RnnbenchError(f"{path} cannot be read as a MATLAB file: {error}") from error
+
+
+def _rows(loaded: Any, name: str, path: str) -> list[Any]:
+    """The sequences of a part, as they are."""
+    if not isinstance(loaded, dict) or name not in loaded:
+        found = sorted(map(str, loaded)) if isinstance(loaded, dict) else type(loaded).__name__
+        raise RnnbenchError(f"{path} has no {name!r} (found: {found})")
+    rows = loaded[name]
+    if isinstance(rows, np.ndarray) and rows.dtype == object:
+        rows = list(rows.ravel())
+    if not isinstance(rows, list | tuple) or not rows:
+        raise RnnbenchError(f"{path}: {name} must be sequences, at least one, got {_told(rows)}")
+    return list(rows)
+
+
+def _from_lists(frames: Any, where: str) -> Roll:
+    if not isinstance(frames, list | tuple):
+        raise RnnbenchError(f"{where} must be a list of frames, got {_told(frames)}")
+    roll = np.zeros((_enough(len(frames), where), KEYS), np.float32)
+    for step, notes in enumerate(frames):
+        if not isinstance(notes, list | tuple):
+            raise RnnbenchError(f"{where}, frame {step + 1} must be a list of MIDI numbers, got {_told(notes)}")
+        for note in notes:
+            roll[step, key_of(note, f"{where}, frame {step + 1}")] = 1
+    return roll
+
+
+def _from_matrix(frames: Any, where: str) -> Roll:
+    if not isinstance(frames, np.ndarray) or frames.dtype.kind not in "buif" or frames.shape[1:] != (KEYS,):
+        raise RnnbenchError(f"{where} must be a matrix [T, {KEYS}] of numbers, got {_told(frames)}")
+    _enough(len(frames), where)
+    if not np.isin(frames, (0, 1)).all():
+        raise RnnbenchError(f"{where} must be 0 or 1 everywhere, got {frames[~np.isin(frames, (0, 1))][0]}")
+    return frames.astype(np.float32)
+
+
+def _enough(length: int, where: str) -> int:
+    if length < 2:
+        raise RnnbenchError(f"{where} must have at least 2 frames, one to read and one to predict, got {length}")
+    return length
+
+
+def _told(thing: Any) -> str:
+    shape = f" {list(thing.shape)} of {thing.dtype}" if isinstance(thing, np.ndarray) else ""
+    empty = "an empty " if isinstance(thing, list | tuple) and not thing else ""
+    return f"{empty}{type(thing).__name__}{shape}"
