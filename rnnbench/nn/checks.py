@@ -1,4 +1,4 @@
-"""Bad input of a recurrent layer: what is wrong, what was received, what is allowed."""
+"""Bad input of a layer: what is wrong, what was received, what is allowed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,9 @@ def check_settings(layer: Recurrent) -> None:
     """
     for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps"):
         value = getattr(layer, name)
-        least = 2 if name == "chrono" else 1
         if value is None and name in ("chrono", "checkpoint_steps"):
             continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
         value = getattr(layer, name)
         if not 0 <= value <= 1 or (name != "dropout" and value == 1):
@@ -45,6 +41,43 @@ def check_settings(layer: Recurrent) -> None:
         if getattr(layer, name) not in allowed:
             words = ", ".join(str(one) for one in allowed)
             raise ValueError(f"{name} must be one of {words}, got {getattr(layer, name)!r}")
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Check a size.
+
+    Raises:
+        ValueError: it is less than `least`.
+        TypeError: it is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_padded(input_size: int, data: Any, lengths: Tensor | None) -> None:
+    """Check a padded batch.
+
+    Raises:
+        ValueError: rank, feature size, no step at all, or lengths that do not fit.
+        TypeError: no tensor.
+    """
+    if not isinstance(data, Tensor):
+        raise TypeError(f"input must be a tensor, got {type(data).__name__}")
+    if data.ndim != 3:
+        raise ValueError(f"input must be [B, T, I], got shape {list(data.shape)}")
+    batch, steps, features = data.shape
+    if features != input_size:
+        raise ValueError(f"input must have {input_size} features (input_size), got shape {list(data.shape)}")
+    if steps == 0:
+        raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+    if lengths is None:
+        return
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths must have shape [{batch}], one for each sequence, got {list(lengths.shape)}")
+    if not bool(((lengths >= 1) & (lengths <= steps)).all()):
+        raise ValueError(f"lengths must be 1 to {steps}, the steps of the input, got {lengths.tolist()}")
 
 
 def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> None:
