@@ -1,6 +1,7 @@
-"""Architectures: LightningModules that train a recurrent stack on any objective."""
+"""Architectures: LightningModules that train a recurrent stack, or a baseline without recurrence, on any objective."""
 
 from rnnbench.architectures.any_cell import AnyCell
+from rnnbench.architectures.convolution import CNN, TCN, WindowMLP
 from rnnbench.architectures.elman import IRNN, Elman
 from rnnbench.architectures.gru import GRU, JANET, MGU, MUT, UGRNN
 from rnnbench.architectures.linear import LRU, QRNN, SRU, MinGRU, MinLSTM
@@ -15,6 +16,7 @@ from rnnbench.architectures.lstm import (
 from rnnbench.architectures.module import SequenceModule
 
 __all__ = [
+    "CNN",
     "GRU",
     "IRNN",
     "JANET",
@@ -25,6 +27,7 @@ __all__ = [
     "QRNN",
     "SLSTM",
     "SRU",
+    "TCN",
     "UGRNN",
     "AnyCell",
     "CoupledLSTM",
@@ -35,4 +38,5 @@ __all__ = [
     "MultiplicativeLSTM",
     "PeepholeLSTM",
     "SequenceModule",
+    "WindowMLP",
 ]

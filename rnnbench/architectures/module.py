@@ -1,4 +1,4 @@
-"""The one LightningModule: input, recurrent stack, objective. Every architecture is a subclass that names its layer."""
+"""The one LightningModule: input, sequence layer, objective. Every architecture is a subclass that names its layer."""
 
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -11,9 +11,9 @@ from rnnbench.architectures.penalties import activation_penalty
 from rnnbench.architectures.steps import ObjectiveSteps, Stage
 from rnnbench.batch import AnyBatch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
-from rnnbench.nn import Recurrent, run_padded
+from rnnbench.nn import run_padded
 from rnnbench.nn.layer import States
-from rnnbench.objectives import find_objective
+from rnnbench.objectives import Objective, find_objective
 
 
 class HasFacts(Protocol):
@@ -24,8 +24,30 @@ class HasFacts(Protocol):
         ...
 
 
+class SequenceLayer(Protocol):
+    """What a `SequenceModule` asks of its layer beside running it; every `Recurrent` has it."""
+
+    @property
+    def directions(self) -> int:
+        """2 if the last half of an output is that of a stack that reads backwards, else 1: D."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Features of an output step, D·H."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """What computes it where its parameters are."""
+        ...
+
+
 class SequenceModule(ObjectiveSteps):
-    """A recurrent stack trained on one objective.
+    """A sequence layer, most often a recurrent stack, trained on one objective.
+
+    A subclass names its layer: a `Recurrent`; or a module with `SequenceLayer`'s properties, and then says in
+    `make_layer`, `hidden_states` and `causal` how it is made, run and where it looks.
 
     Called with inputs `[B, T, C]` (features) or `[B, T]` (token ids) and true lengths `[B]` or None, it gives the
     objective's predictions: `[B, O]` for a sequence, `[B, T, O]` per step. Batches are `(inputs, targets, lengths)`.
@@ -42,10 +64,10 @@ class SequenceModule(ObjectiveSteps):
         hidden_size: units of each layer in each direction, H.
         num_layers: depth of the stack.
         bidirectional: read in both directions; refused by causal objectives.
-        dropout: probability, on the output of every recurrent layer while training.
+        dropout: probability, on the output of every layer while training.
         embedding_size: width of the token embedding.
-        layer_options: options of the layer itself, see each architecture, and of every layer: `bias`, `connections`,
-            `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `chrono`, `engine`,
+        layer_options: options of the layer itself, see each architecture, and of every recurrent layer: `bias`,
+            `connections`, `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `chrono`, `engine`,
             `checkpoint_steps`, see `rnnbench.nn.Recurrent`. A list stands for a tuple.
         optimizer: `adam`, `adamw`, `sgd` or `rmsprop`, fused where torch has it.
         learning_rate: step size (the peak, with a schedule).
@@ -61,12 +83,16 @@ class SequenceModule(ObjectiveSteps):
 
     Raises:
         RnnbenchError: unknown objective or layer option.
-        Infeasible: bidirectional on a causal objective.
+        Infeasible: bidirectional, or looking ahead in another way, on a causal objective.
         ValueError: a value out of its range.
     """
 
-    layer_class: ClassVar[type[Recurrent]]
-    layer: Recurrent
+    layer_class: ClassVar[type[nn.Module]]
+    least_layers: ClassVar[int] = 1
+    stateful: ClassVar[bool] = True
+    """The smallest `num_layers`."""
+    layer: Any
+    """A `SequenceLayer`, of the type that the subclass names."""
 
     def __init__(
         self,
@@ -125,8 +151,9 @@ class SequenceModule(ObjectiveSteps):
     def _build(self) -> None:
         p: Any = self.hparams
         objective = find_objective(p.objective)
-        if objective.causal and p.bidirectional:
-            raise Infeasible(f"objective {p.objective!r} is causal: a bidirectional stack would read the answer")
+        if objective.causal and not self.causal:
+            who = "bidirectional stack" if p.bidirectional else type(self).__name__
+            raise Infeasible(f"objective {p.objective!r} is causal: a {who} would read the answer")
         tokens = p.input_kind == "tokens"
         self.embedding = nn.Embedding(p.input_size, p.embedding_size, padding_idx=0) if tokens else nn.Identity()
         self.layer = self.make_layer(
@@ -136,15 +163,18 @@ class SequenceModule(ObjectiveSteps):
             dropout=p.dropout if p.num_layers > 1 else 0.0,
             bidirectional=p.bidirectional,
         )
-        self.dropout = nn.Dropout(p.dropout)
-        directions = self.layer.directions
-        self.set_objective(objective(self.layer.output_size // directions, directions, p.output_size))
+        self.dropout: nn.Module = nn.Dropout(p.dropout)
+        self.set_objective(self.make_objective(objective))
         self.built = True
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, O]` or `[B, T, O]` for inputs `[B, T, C]` or token ids `[B, T]` of true `lengths` `[B]`."""
-        hidden = run_padded(self.layer, self.embedding(inputs), lengths)
+        hidden = self.hidden_states(inputs, lengths)
         return self.objective(self.dropout(hidden), lengths)  # type: ignore[no-any-return]
+
+    def hidden_states(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """What the layer makes of every step, `[B, T, D·H]`, zero beyond each sequence's length."""
+        return run_padded(self.layer, self.embedding(inputs), lengths)
 
     def training_outputs(self, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
         """Predictions for a batch, and the penalty on its hidden states if one was asked for."""
@@ -162,12 +192,12 @@ class SequenceModule(ObjectiveSteps):
         """Hidden states of the top layer, `[B, T, D·H]`.
 
         Rows that are pieces of streams (`StreamBatch`) begin with the states in which the same rows of the stage's
-        last batch ended; gradients end where a batch begins (truncated back-propagation through time).
+        last batch ended; gradients end where a batch begins (truncated back-propagation through time). A layer without
+        states sees no further back than its batch.
         """
-        inputs, lengths = self.embedding(batch[0]), batch[2]
-        if len(batch) == 3:
-            return run_padded(self.layer, inputs, lengths)
-        hidden, final = self.layer(inputs, self._carried.get(stage) if batch[3] else None)
+        if len(batch) == 3 or not self.stateful:
+            return self.hidden_states(batch[0], batch[2])
+        hidden, final = self.layer(self.embedding(batch[0]), self._carried.get(stage) if batch[3] else None)
         self._carried[stage] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
         return hidden  # type: ignore[no-any-return]
 
@@ -177,34 +207,45 @@ class SequenceModule(ObjectiveSteps):
         """Names that `layer_options` can have."""
         return options_of(self.layer_class)
 
-    def make_layer(self, input_size: int, **arguments: Any) -> Recurrent:
-        """The recurrent stack."""
+    @property
+    def causal(self) -> bool:
+        """Whether no output step depends on a later input."""
+        return not self.hparams["bidirectional"]
+
+    def make_objective(self, objective: type[Objective]) -> Objective:
+        """Head, loss and metrics for what the layer gives."""
+        layer: SequenceLayer = self.layer
+        return objective(layer.output_size // layer.directions, layer.directions, self.hparams["output_size"])
+
+    def make_layer(self, input_size: int, **arguments: Any) -> SequenceLayer:
+        """The layer, or stack of them."""
         make: Any = self.layer_class
         options = as_arguments(self.hparams["layer_options"])
         return make(input_size, self.hparams["hidden_size"], **arguments, **options)  # type: ignore[no-any-return]
 
     def on_train_start(self) -> None:
-        """Note what computes the recurrence: after training Lightning takes the module back to the CPU."""
+        """Note what computes the layer: after training Lightning takes the module back to the CPU."""
         self._trained_by = self.layer.backend
 
     @property
     def backend(self) -> str | None:
-        """The engine that trained this module, `native`, `function`, `reference` or `torch`.
+        """The engine that trained this module: `native`, `function`, `reference` or `torch`.
 
         Before any training the one that would run it where it is; None if there is no layer yet, or none can.
         """
         if self._trained_by or not self.built:
             return self._trained_by
+        layer: SequenceLayer = self.layer
         try:
-            return self.layer.backend
+            return layer.backend
         except ValueError:  # an engine was asked for that cannot run here
             return None
 
     def _check_settings(self) -> None:
         p: Any = self.hparams
-        for name in ("hidden_size", "num_layers", "embedding_size"):
-            if p[name] < 1:
-                raise ValueError(f"{name} must be at least 1, got {p[name]}")
+        for name, least in (("hidden_size", 1), ("num_layers", self.least_layers), ("embedding_size", 1)):
+            if p[name] < least:
+                raise ValueError(f"{name} must be at least {least}, got {p[name]}")
         for name in ("learning_rate", "clip_norm", "clip_value"):
             if p[name] is not None and not p[name] > 0:
                 raise ValueError(f"{name} must be greater than 0, got {p[name]}")
@@ -220,5 +261,5 @@ class SequenceModule(ObjectiveSteps):
                 raise unknown(f"layer option of {type(self).__name__}", name, options)
         with torch.device("meta"):  # the layer knows best which values it takes
             layer = self.make_layer(1)
-        if layer.engine == "torch":
+        if getattr(layer, "engine", None) == "torch":
             _ = layer.backend  # refuses what torch has no layer for

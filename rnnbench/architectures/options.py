@@ -1,8 +1,10 @@
-"""Options of a recurrent layer as YAML gives them: which names there are, and what lists stand for."""
+"""Options of a layer as YAML gives them: which names there are, and what lists stand for."""
 
 import inspect
 from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from rnnbench.nn import Recurrent
 
@@ -13,18 +15,20 @@ SET_BY_THE_MODULE = {
 }  # fmt: skip
 
 
-def options_of(layer: type[Recurrent]) -> set[str]:
-    """Names of a layer's options: arguments of its constructor, of those it passes keywords on to, and of its cell.
+def options_of(layer: type[nn.Module]) -> set[str]:
+    """Names of a layer's options: arguments of its constructor, of those it passes keywords on to, and of its cell,
+    if it is recurrent.
 
     Arguments that the module sets itself are none.
     """
-    names, passed_on = set[str](), True
-    for cls in layer.__mro__[: layer.__mro__.index(Recurrent) + 1]:
+    names, passed_on, classes = set[str](), True, layer.__mro__
+    for cls in classes[: classes.index(Recurrent) + 1 if Recurrent in classes else classes.index(nn.Module)]:
         if passed_on and "__init__" in vars(cls):
             found = keywords(cls)
             names |= {name for name, kind in found.items() if kind != inspect.Parameter.VAR_KEYWORD}
             passed_on = inspect.Parameter.VAR_KEYWORD in found.values()
-    return (names | (layer.cell_options() if passed_on else set())) - SET_BY_THE_MODULE
+    of_cell = layer.cell_options() if passed_on and issubclass(layer, Recurrent) else set()
+    return (names | of_cell) - SET_BY_THE_MODULE
 
 
 def keywords(cls: type) -> dict[str, Any]:

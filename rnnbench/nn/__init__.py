@@ -1,10 +1,12 @@
 """Recurrent layers on one engine: write a cell's equation, get a layer with torch's constructor, call and states.
 
-`Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature.
+`Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature. `WindowMLP`,
+`CNN` and `TCN` are not recurrent: the baselines.
 """
 
 from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
+from rnnbench.nn.convolution import CNN, TCN, WindowMLP
 from rnnbench.nn.engine.scan import linear_recurrence
 from rnnbench.nn.layer import Recurrent
 from rnnbench.nn.layers import (
@@ -27,10 +29,11 @@ from rnnbench.nn.layers import (
     MultiplicativeLSTM,
     PeepholeLSTM,
 )
-from rnnbench.nn.padded import run_padded
+from rnnbench.nn.padded import mean_over_steps, run_padded
 from rnnbench.nn.regularise import activation_regularisation
 
 __all__ = [
+    "CNN",
     "GRU",
     "IRNN",
     "JANET",
@@ -41,6 +44,7 @@ __all__ = [
     "QRNN",
     "SLSTM",
     "SRU",
+    "TCN",
     "UGRNN",
     "Cell",
     "CoupledLSTM",
@@ -51,10 +55,12 @@ __all__ = [
     "MultiplicativeLSTM",
     "PeepholeLSTM",
     "Recurrent",
+    "WindowMLP",
     "activation_regularisation",
     "keep_freed_memory",
     "layer_norm",
     "linear_recurrence",
+    "mean_over_steps",
     "row_mean",
     "run_padded",
 ]

@@ -1,9 +1,10 @@
-"""Bad input of a recurrent layer: what is wrong, what was received, what is allowed."""
+"""Bad input of a layer: what is wrong, what was received, what is allowed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,13 +22,9 @@ def check_settings(layer: Recurrent) -> None:
     """
     for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps"):
         value = getattr(layer, name)
-        least = 2 if name == "chrono" else 1
         if value is None and name in ("chrono", "checkpoint_steps"):
             continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
         value = getattr(layer, name)
         if not 0 <= value <= 1 or (name != "dropout" and value == 1):
@@ -47,6 +44,43 @@ def check_settings(layer: Recurrent) -> None:
             raise ValueError(f"{name} must be one of {words}, got {getattr(layer, name)!r}")
 
 
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Check a size.
+
+    Raises:
+        ValueError: it is less than `least`.
+        TypeError: it is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_padded(input_size: int, data: Any, lengths: Tensor | None) -> None:
+    """Check a padded batch.
+
+    Raises:
+        ValueError: rank, feature size, no step at all, or lengths that do not fit.
+        TypeError: no tensor.
+    """
+    if not isinstance(data, Tensor):
+        raise TypeError(f"input must be a tensor, got {type(data).__name__}")
+    if data.ndim != 3:
+        raise ValueError(f"input must be [B, T, I], got shape {list(data.shape)}")
+    batch, steps, features = data.shape
+    if features != input_size:
+        raise ValueError(f"input must have {input_size} features (input_size), got shape {list(data.shape)}")
+    if steps == 0:
+        raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+    if lengths is None:
+        return
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths must have shape [{batch}], one for each sequence, got {list(lengths.shape)}")
+    if not bool(((lengths >= 1) & (lengths <= steps)).all()):
+        raise ValueError(f"lengths must be 1 to {steps}, the steps of the input, got {lengths.tolist()}")
+
+
 def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> None:
     """Check the input of a call.
 
@@ -63,17 +97,40 @@ def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> 
         raise ValueError(f"input must have {layer.input_size} features (input_size), got shape {list(data.shape)}")
     if packed is None and data.shape[1 if layer.batch_first and data.ndim == 3 else 0] == 0:
         raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+    if packed is not None and not torch.compiler.is_compiling():
+        check_packed(packed)
     check_like(layer, data, "input")
+
+
+def check_packed(packed: PackedSequence) -> None:
+    """Check that a `PackedSequence`, which anybody can put together, is one.
+
+    Raises:
+        ValueError: its batch sizes and its data do not fit together.
+    """
+    sizes, rows = packed.batch_sizes, len(packed.data)
+    if sizes.ndim != 1 or sizes.dtype != torch.int64 or sizes.device.type != "cpu":
+        raise ValueError(
+            f"batch_sizes must be [T], int64 on the CPU, got {sizes.dtype} {list(sizes.shape)} on {sizes.device}"
+        )
+    found = sizes.tolist()
+    if not found or min(found) < 1 or found != sorted(found, reverse=True):
+        raise ValueError(f"batch_sizes must be at least 1 and never grow, got {found[:20]}")
+    if sum(found) != rows:
+        raise ValueError(f"batch_sizes add up to {sum(found)}, but data has {rows} rows")
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on for a device; torch knows no autocast for some."""
+    return device.type in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device.type)
 
 
 def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
     """Check dtype and device against the parameters."""
-    import torch
-
     weight: Any = layer.weight_ih_l0
     if data.device != weight.device:
         raise TypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
-    if data.dtype != weight.dtype and not torch.is_autocast_enabled(data.device.type):
+    if data.dtype != weight.dtype and not autocasts(data.device):
         raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
 
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
 from rnnbench.nn.cell import Cell, check_declaration
-from rnnbench.nn.checks import check_inputs, check_settings, check_states
+from rnnbench.nn.checks import autocasts, check_inputs, check_settings, check_states
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
 from rnnbench.nn.initialise import initialise, shapes
@@ -233,7 +233,7 @@ class Recurrent(nn.Module):
         states = check_states(self, hx, batch, alone, data)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
-        if torch.is_autocast_enabled(data.device.type):
+        if autocasts(data.device):
             data = data.to(cast(Tensor, self.weight_ih_l0).dtype)
         engine = self._engine_now()
         if engine == "torch" and data.numel():

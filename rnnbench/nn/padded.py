@@ -1,4 +1,4 @@
-"""Running a layer over sequences of different lengths, padded at the end."""
+"""Sequences of different lengths, padded at the end: running a recurrent layer over them, and their mean."""
 
 from typing import Any
 
@@ -30,3 +30,15 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     beyond = (torch.arange(length, device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
     # Zeroed on the way in as well: NaN in the padding would come back through the weights' gradient.
     return one(inputs.masked_fill(beyond, 0.0))[0].masked_fill(beyond, 0.0)  # type: ignore[no-any-return]
+
+
+def mean_over_steps(hidden: Tensor, lengths: Tensor | None) -> Tensor:
+    """The mean over the true steps of each sequence, `[B, H]`, of `hidden` `[B, T, H]`.
+
+    `lengths` is `[B]` (each 1 to T), or None where nothing is padded. What stands in the padding has no influence.
+    """
+    if lengths is None:
+        return hidden.mean(1)
+    counts = lengths.to(hidden.device).unsqueeze(1)
+    beyond = torch.arange(hidden.shape[1], device=hidden.device) >= counts
+    return hidden.masked_fill(beyond.unsqueeze(-1), 0.0).sum(1) / counts

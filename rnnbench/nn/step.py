@@ -6,11 +6,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rnnbench.nn.checks import check_inputs, check_states
+from rnnbench.nn.checks import autocasts, check_inputs, check_states
 from rnnbench.nn.engine.native import Kernel
-from rnnbench.nn.engine.run import kernel_of
+from rnnbench.nn.engine.run import kernel_of, plain
 from rnnbench.nn.engine.sequence import Pass
 
 if TYPE_CHECKING:
@@ -26,8 +26,13 @@ def suits(layer: Recurrent) -> bool:
         and not (layer.training and (layer.dropout or layer.weight_dropout))
         and not cell.raws
         and not cell.reworks
-        and all(parameter.is_contiguous() for parameter in layer.parameters())
+        and all(isinstance(one, nn.Parameter) and one.is_contiguous() for one in _weights(layer))
     )
+
+
+def _weights(layer: Recurrent) -> list[Tensor]:
+    """What the layer computes with: no parameters, if they are made of others (pruned, normalised, low rank)."""
+    return [one for k in range(layer.num_layers) for one in layer.parameters_of(k, f"_l{k}").values()]
 
 
 class Stepper:
@@ -38,7 +43,7 @@ class Stepper:
         kernel: Any = kernel_of(cell, weight.dtype)
         assert isinstance(kernel, Kernel)
         self.kernel, self.widths = kernel, cell.state_sizes(layer.hidden_size)
-        self.parameters = list(layer._parameters.values())
+        self.names, self.parameters = list(layer._parameters), list(layer._parameters.values())
         self.pointers = [parameter.data_ptr() for parameter in layer.parameters()]
         self.input_shape, self.dtype = torch.Size([batch, layer.input_size]), weight.dtype
         self.shapes = [torch.Size([layer.num_layers, batch, width]) for width in self.widths]
@@ -61,8 +66,11 @@ class Stepper:
 
     def valid(self, layer: Recurrent) -> bool:
         """Whether the layer's parameters are still where they were."""
-        now = layer._parameters.values()
-        return all(new is old and old.data_ptr() == at for new, old, at in zip(now, self.parameters, self.pointers))  # type: ignore[union-attr]  # noqa: B905
+        now: Any = layer._parameters.values()
+        return list(layer._parameters) == self.names and all(
+            new is old and old.data_ptr() == at
+            for new, old, at in zip(now, self.parameters, self.pointers)  # noqa: B905
+        )
 
     def fits(self, inputs: Tensor, states: Any) -> bool:
         """Whether nothing is left to be checked."""
@@ -95,7 +103,9 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
     if input.ndim != 2:
         raise ValueError(f"input of a step must be [B, I], got shape {list(input.shape)}")
     batch = input.shape[0]
-    stepper = None if torch.is_grad_enabled() else _stepper(layer, batch)
+    if autocasts(input.device):
+        input = input.to(_weights(layer)[0].dtype)
+    stepper = None if torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
     if stepper is None:
         output, final = layer(input.unsqueeze(1 if layer.batch_first else 0), hx)
         return output.squeeze(1 if layer.batch_first else 0), final

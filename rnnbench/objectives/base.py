@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import import_module
 from typing import ClassVar, TypeGuard
 
@@ -13,11 +14,12 @@ from rnnbench.errors import RnnbenchError, unknown
 
 
 class Objective(nn.Module, ABC):
-    """Head, loss and metrics over the hidden states of a recurrent stack.
+    """Head, loss and metrics over the hidden states of a sequence model.
 
-    `causal` says that step t may only use inputs up to t, so that a bidirectional stack would read the answer;
+    `causal` says that step t may only use inputs up to t, so that a model that looks ahead would read the answer;
     `per_step` that there is one prediction for each step instead of one for the sequence; `unknown` is the target of
-    what is not scored; `loss_name` is the field's name of the loss as it is logged.
+    what is not scored; `loss_name` is the field's name of the loss as it is logged. `pool` makes one state of all those
+    of a sequence, as `rnnbench.nn.mean_over_steps` does; None takes the last of each direction.
 
     Args:
         state_size: features of one direction's hidden state, H.
@@ -29,16 +31,22 @@ class Objective(nn.Module, ABC):
     per_step: ClassVar[bool] = False
     unknown: ClassVar[float]
     loss_name: ClassVar[str]
+    pool: Callable[[Tensor, Tensor | None], Tensor] | None
 
     def __init__(self, state_size: int, directions: int, output_size: int) -> None:
         super().__init__()
+        self.pool = None  # an attribute, so that an objective of one's own need not pass it on
         self.state_size, self.directions, self.output_size = state_size, directions, output_size
         self.head = nn.Linear(state_size * directions, output_size)
 
     def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, T, O]` (per step) or `[B, O]` from hidden states `[B, T, D·H]`."""
-        states = hidden if self.per_step else self.last_state(hidden, lengths)
+        states = hidden if self.per_step else self.summary(hidden, lengths)
         return self.head(states)  # type: ignore[no-any-return]
+
+    def summary(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
+        """One state for the sequence, `[B, D·H]`: pooled, or the last."""
+        return self.last_state(hidden, lengths) if self.pool is None else self.pool(hidden, lengths)
 
     def last_state(self, hidden: Tensor, lengths: Tensor | None) -> Tensor:
         """The last state of each direction, `[B, D·H]`: forwards at the true last step, backwards at the first."""

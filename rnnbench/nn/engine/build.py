@@ -34,7 +34,7 @@ def _compiler() -> tuple[list[str], str]:
     """The compiler's command and what tells it from another one."""
     asked = os.environ.get(COMPILER_VARIABLE)
     for name in [asked] if asked else ["cc", "gcc", "clang"]:
-        words = shlex.split(name)
+        words = _words(COMPILER_VARIABLE, name)
         if words and (path := shutil.which(words[0])):
             about = Path(path).resolve().stat()
             return [path, *words[1:]], f"{Path(path).resolve()} {about.st_size} {about.st_mtime_ns} {words[1:]}"
@@ -63,18 +63,42 @@ def load(source: str) -> ctypes.CDLL:
         raise NoCompiler(str(error)) from None
     _check_private(folder)
     command, identity = _compiler()
-    flags = [*FLAGS, *(shlex.split(os.environ.get(FLAGS_VARIABLE, "")))]
+    flags = [*FLAGS, *_words(FLAGS_VARIABLE, os.environ.get(FLAGS_VARIABLE, ""))]
     key = sha256("\0".join([source, identity, _processor(), platform.platform(), *flags]).encode()).hexdigest()[:32]
     path = folder / f"{key}.so"
-    if not path.exists():
+    if not _whole(path):
         with FileLock(folder / f"{key}.lock"):
-            if not path.exists():
+            if not _whole(path):
                 _compile(source, command, flags, path)
     _check_private(path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise NoCompiler(f"{path} cannot be loaded: {error}") from None
+
+
+def _words(variable: str, text: str) -> list[str]:
+    """A command line as its words.
+
+    Raises:
+        NoCompiler: a quotation is never closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise NoCompiler(f"{variable}={text!r} cannot be read: {error}") from None
+
+
+def _whole(path: Path) -> bool:
+    """Whether a library is there as it was written: loading what a full disk left of one kills the process."""
+    try:
+        return sha256(path.read_bytes()).hexdigest() == _sum(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _sum(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def _check_private(path: Path) -> None:
@@ -103,6 +127,9 @@ def _compile(source: str, command: list[str], flags: list[str], path: Path) -> N
             done = subprocess.run([*command, *flags, *attempt], capture_output=True, text=True, check=False)
             if done.returncode == 0 and _loads(result):
                 result.chmod(0o600)
+                total = Path(made, "cell.sha256")
+                total.write_text(sha256(result.read_bytes()).hexdigest())
+                total.replace(_sum(path))
                 result.replace(path)
                 return
         raise NoCompiler(f"{command[0]} failed: {done.stderr.strip()[:500] or 'its library cannot be loaded'}")

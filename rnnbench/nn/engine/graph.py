@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -242,6 +243,21 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
 _SCALARS = {"pow", "clamp", "clip", "hardtanh"}
 
 
+def _check_derived() -> None:
+    """Check that torch would derive what is being recorded by its own rules.
+
+    Raises:
+        Untranslatable: gradients are off, or an `autograd.Function` brings a derivative of its own.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == torch.autograd.function.__file__:
+            raise Untranslatable("a torch.autograd.Function")
+        frame = frame.f_back  # type: ignore[assignment]
+    if not torch.is_grad_enabled():
+        raise Untranslatable("torch.no_grad")
+
+
 class Graph:
     """All nodes of one step; makes each value once, with what is constant worked out."""
 
@@ -257,8 +273,6 @@ class Graph:
         """A number as a node; a node as it is."""
         if isinstance(value, Node):
             return value
-        if isinstance(value, torch.Tensor) and value.ndim == 0 and not value.requires_grad:
-            value = value.item()
         if not isinstance(value, (int, float)):
             raise Untranslatable(
                 "a tensor that is none of the cell's declared states, gates, vectors or matrices"
@@ -269,6 +283,8 @@ class Graph:
 
     def make(self, op: str, *values: Any) -> Node:
         """The node of an operation."""
+        if self.recording:
+            _check_derived()
         args = tuple(self.node(value) for value in values)
         if (simple := simplify(op, args)) is not None:
             return simple

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
@@ -57,6 +58,15 @@ def _all_states(one: Pass) -> Pass:
     return Pass(cell, one.hidden_size, one.batch, one.length, one.batch_sizes, one.reverse, raws=one.raws)
 
 
+def _derivable() -> AbstractContextManager[Any]:
+    """Inside an operation torch has taken autograd out of the way: put it back."""
+    left_out = torch._C._dispatch_tls_local_exclude_set()
+    for key in ("AutogradFunctionality", "AutogradOther", "ADInplaceOrView"):
+        left_out = left_out.remove(getattr(torch._C.DispatchKey, key))
+    taken = torch._C._dispatch_tls_local_include_set()
+    return torch._C._ForceDispatchKeyGuard(taken, left_out)
+
+
 @torch.library.custom_op("rnnbench::sequence", mutates_args=())
 def _forward(
     name: str, inputs: Tensor, given: list[Tensor], raws: list[Tensor], batch_sizes: Tensor | None, mask: str,
@@ -102,7 +112,7 @@ def _backward(
     if kernel is None or not inputs.numel():
         leaves = [t.detach().requires_grad_() for t in (inputs, *(t for t in tensors if t is not None))]
         rest = iter(leaves[1:])
-        with torch.enable_grad():
+        with torch.enable_grad(), _derivable():
             sequences, final = reference.run(
                 _all_states(one), leaves[0], [None if t is None else next(rest) for t in tensors]
             )

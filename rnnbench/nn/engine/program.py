@@ -175,7 +175,8 @@ def record(cell: Cell) -> Program:
     states = [program.state(k) for k in range(len(cell.states))]
     program.graph.recording = True
     try:
-        after = bound.after(slots, states)
+        with torch.enable_grad():  # whatever the call is under: the recording is kept
+            after = bound.after(slots, states)
     except (TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise Untranslatable(f"something that only tensors can do ({error})") from None
     finally:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.engine import function, native, reference
@@ -97,17 +98,28 @@ def _warn(reasons: dict[str, str]) -> None:
 
 def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states, and final states, of a pass."""
-    if engine == "reference" or inputs.numel() == 0 or torch._C._are_functorch_transforms_active():
+    if engine == "reference" or inputs.numel() == 0 or not plain(inputs, *tensors):
         return reference.run(one, inputs, tensors)
     implementation = _implementation(engine, one.cell, inputs.dtype)
-    tensors = [None if tensor is None else tensor.contiguous() for tensor in tensors]
-    inputs = inputs.contiguous()
+    tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
+    inputs = inputs.contiguous().resolve_neg()
     emitted = len(one.cell.emitted)
     if not torch.is_grad_enabled() or not any(t is not None and t.requires_grad for t in (inputs, *tensors)):
         after = implementation.run(one, inputs, tensors, False)[: len(one.widths)]
         return _outputs(one, after), tuple(map(one.final, after))
     found = _Sequence.apply(implementation, one, inputs, *tensors)  # type: ignore[no-untyped-call]
     return found[:emitted], found[emitted:]
+
+
+def plain(*tensors: Tensor | None) -> bool:
+    """Whether all are tensors with numbers in memory, and nobody but autograd, backwards, looks at what is done."""
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return False
+    return all(t is None or (type(t) in (Tensor, nn.Parameter) and not _is_many(t)) for t in tensors)
+
+
+_is_many = torch._C._functorch.is_legacy_batchedtensor
+"""Whether a tensor stands for many, as gradients do under `is_grads_batched`."""
 
 
 def _outputs(one: Pass, after: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -133,8 +145,9 @@ class _Sequence(torch.autograd.Function):
         saved = ctx.saved_tensors  # once: checkpointing computes them again at each look
         inputs, *tensors = saved[: ctx.count]
         needed = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled():  # a derivative of the derivative is wanted
-            found = _again(ctx.one, inputs, tensors, gradients, needed)
+        if torch.is_grad_enabled() or not plain(*gradients):  # a derivative of the derivative, or many at once
+            with torch.enable_grad():
+                found = _again(ctx.one, inputs, tensors, gradients, needed)
         else:
             found = ctx.implementation.back(ctx.one, inputs, tensors, saved[ctx.count :], gradients, needed)
         return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))

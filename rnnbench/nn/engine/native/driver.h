@@ -11,6 +11,13 @@ INLINE int thread_id(void) {
   return 0;
 #endif
 }
+INLINE long team_size(void) {
+#ifdef _OPENMP
+  return omp_get_num_threads();
+#else
+  return 1;
+#endif
+}
 #ifdef _OPENMP
 #define PARALLEL _Pragma("omp parallel num_threads(A->threads) if (A->threads > 1)")
 #define BARRIER _Pragma("omp barrier")
@@ -18,6 +25,8 @@ INLINE int thread_id(void) {
 #define PARALLEL
 #define BARRIER
 #endif
+// in a parallel region: the arguments with the number of threads that were granted, which may be fewer than asked for
+#define TEAM args team = *A; team.threads = team_size(); const args *A = &team;
 
 // the first row of a thread: about the same number of row-steps for each
 static long first_row(const args *A, long id) {
@@ -116,6 +125,7 @@ void forward(const args *A) {
   assemble_bias(A, bias);
   memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
   PARALLEL {
+    TEAM
     long id = thread_id(), nt = A->threads;
     for (long k = 0; k < count; k++) {
       piece *p = pieces + k;
@@ -201,7 +211,8 @@ void backward(const args *A) {
       for (long i = 0; i < I; i++) small_w[i * nx + c] = weight_row(&pieces[0].w, c)[i];
   }
   PARALLEL {
-    long id = thread_id(), base, rows;
+    TEAM
+    long id = thread_id(), nt = A->threads, base, rows;
     for (long k = small; k < PIECES_BACKWARD; k++) {
       piece *p = pieces + k;
       pack_columns(&p->w, p->depth, p->n, p->packed, panels(p->n) * id / nt, panels(p->n) * (id + 1) / nt);

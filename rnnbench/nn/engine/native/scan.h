@@ -6,7 +6,7 @@ typedef struct {
 } args;
 #ifdef _OPENMP
 #define PARALLEL _Pragma("omp parallel num_threads(A->threads) if (A->threads > 1)")
-#define SHARE long id = omp_get_thread_num(), nt = A->threads;
+#define SHARE long id = omp_get_thread_num(), nt = omp_get_num_threads();
 #else
 #define PARALLEL
 #define SHARE long id = 0, nt = 1;

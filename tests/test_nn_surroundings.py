@@ -1,0 +1,246 @@
+"""What stands around a layer: modes, wrappers, threads, files. It never crashes, and is never silently wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.nn.utils import parametrizations, prune
+from torch.nn.utils.rnn import PackedSequence
+
+from rnnbench.nn import GRU, LSTM, Cell, Recurrent
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_python(code: str, **variables: str) -> str:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        (torch.tensor([3, 3]), "add up to 6, but data has 5 rows"),
+        (torch.tensor([2, 3]), "never grow"),
+        (torch.tensor([5, 0]), "at least 1"),
+        (torch.tensor([], dtype=torch.int64), "at least 1"),
+        (torch.tensor([[3, 2]]), "must be \\[T\\]"),
+        (torch.tensor([3, 2], dtype=torch.int32), "int64"),
+    ],
+)
+def test_a_packed_sequence_that_is_none_is_refused(sizes: Tensor, told: str) -> None:
+    packed = PackedSequence(torch.randn(5, 3), sizes)
+    with pytest.raises(ValueError, match=told):
+        LSTM(3, 4)(packed)
+
+
+THREADS = """
+import torch
+from rnnbench.nn import LSTM, linear_recurrence
+torch.manual_seed(0)
+torch.set_num_threads(3)
+one, other = LSTM(8, 16), LSTM(8, 16, engine="reference")
+other.load_state_dict(one.state_dict())
+x = torch.randn(5, 32, 8, requires_grad=True)
+for layer in (one, other):
+    layer(x)[0].square().sum().backward()
+assert one.backend == "native"
+assert torch.allclose(one(x)[0], other(x)[0], atol=1e-5)
+for p, q in zip(one.parameters(), other.parameters()):
+    assert torch.allclose(p.grad, q.grad, atol=1e-4), (p.grad - q.grad).abs().max()
+a, b = torch.rand(7, 4, 3000), torch.randn(7, 4, 3000)
+h, seen = torch.zeros(4, 3000), linear_recurrence(a, b)
+for t in range(7):
+    h = a[t] * h + b[t]
+    assert torch.allclose(seen[t], h, atol=1e-5)
+"""
+
+
+@pytest.mark.parametrize("limit", ["1", "2", "64"])
+def test_fewer_threads_than_asked_for_compute_all_the_same(limit: str) -> None:
+    run_python(THREADS, OMP_THREAD_LIMIT=limit)
+
+
+def test_a_fake_tensor_has_a_shape_and_no_memory() -> None:
+    with FakeTensorMode(), torch.no_grad():
+        layer = LSTM(4, 6)
+        assert layer(torch.randn(3, 2, 4))[0].shape == (3, 2, 6)
+        assert layer.step(torch.randn(2, 4))[0].shape == (2, 6)
+    assert LSTM(4, 6, device="meta")(torch.randn(3, 2, 4, device="meta"))[0].shape == (3, 2, 6)
+
+
+def test_a_step_under_autocast_is_that_of_a_sequence() -> None:
+    layer, x = LSTM(8, 16), torch.randn(3, 8).bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.step(x)[0], layer(x[None])[0][0])
+
+
+def pruned(layer: Any, name: str) -> None:
+    prune.l1_unstructured(layer, name, 0.5)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "bias_hh_l0"])
+@pytest.mark.parametrize("wrap", [parametrizations.weight_norm, pruned])
+def test_a_step_sees_weights_that_are_made_of_others(name: str, wrap: Any) -> None:
+    layer, x, states = LSTM(8, 16), torch.randn(3, 8), (torch.randn(1, 3, 16), torch.randn(1, 3, 16))
+    with torch.no_grad():
+        layer.step(x, states)
+        wrap(layer, name)
+        for _ in range(2):
+            assert torch.allclose(layer.step(x, states)[0], layer(x[None], states)[0][0])
+            for parameter in layer.parameters():
+                parameter.mul_(1.5)
+
+
+class Straight(torch.autograd.Function):
+    """A derivative of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.tanh()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return gradient
+
+
+class Own(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return Straight.apply(z.n)  # type: ignore[no-untyped-call]
+
+
+class Stopped(Cell):
+    states, gates = ("h",), ("n", "k")
+
+    def step(self, z: Any, s: Any) -> Any:
+        with torch.no_grad():
+            k = torch.sigmoid(z.k)
+        return torch.tanh(z.n) * k + s.h * 0.5
+
+
+class Warm(Cell):
+    states, gates = ("h",), ("n",)
+
+    def __init__(self) -> None:
+        self.temperature = torch.tensor(1.0)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n * self.temperature)
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"), [(Own, "autograd.Function"), (Stopped, "no_grad"), (Warm, "a tensor that is")]
+)
+def test_what_a_recording_would_freeze_or_derive_otherwise_is_left_to_autograd(cell: type[Cell], why: str) -> None:
+    layer = Recurrent(4, 6, cell=cell())
+    with pytest.warns(UserWarning, match=why):
+        assert layer.backend == "reference"
+
+
+def test_a_recording_made_without_gradients_is_the_same() -> None:
+    class Plain(Cell):
+        states, gates = ("h",), ("n",)
+
+        def step(self, z: Any, s: Any) -> Any:
+            return torch.tanh(z.n) * 0.75
+
+    with torch.no_grad():
+        assert Recurrent(4, 6, cell=Plain()).backend == "native"
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated")
+def test_tangents_go_through_frozen_layers() -> None:
+    ad: Any = forward_ad
+    layer = LSTM(4, 6).double().requires_grad_(False)
+    x, v = torch.randn(2, 3, 2, 4, dtype=torch.float64)
+    with ad.dual_level():
+        tangent = ad.unpack_dual(layer(ad.make_dual(x, v))[0]).tangent
+    assert tangent is not None
+    assert torch.allclose(tangent, (layer(x + 1e-6 * v)[0] - layer(x - 1e-6 * v)[0]) / 2e-6, atol=1e-7)
+
+
+def test_negated_views_are_negative() -> None:
+    layer, x = GRU(4, 6), torch.randn(3, 2, 4)
+    assert torch.equal(layer(torch._neg_view(x))[0], layer(-x)[0])
+
+
+def test_many_gradients_at_once_are_each_by_itself() -> None:
+    layer, x = LSTM(4, 6).double(), torch.randn(3, 2, 4, dtype=torch.float64, requires_grad=True)
+    y = layer(x)[0]
+    many = torch.randn(5, *y.shape, dtype=torch.float64)
+    (found,) = torch.autograd.grad(y, x, many, is_grads_batched=True, retain_graph=True)
+    for one, gradient in zip(found, many, strict=True):
+        assert torch.allclose(one, torch.autograd.grad(y, x, gradient, retain_graph=True)[0])
+
+
+def test_a_step_may_be_mapped() -> None:
+    layer, x = LSTM(4, 6), torch.randn(5, 2, 4)
+    with torch.no_grad():
+        found = torch.func.vmap(lambda one: layer.step(one)[0])(x)
+        assert torch.allclose(found, torch.stack([layer.step(one)[0] for one in x]), atol=1e-6)
+
+
+class Soft(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.softmax(z.n, -1)
+
+
+@pytest.mark.filterwarnings("ignore:no .* engine")
+@pytest.mark.parametrize("make", [lambda: Recurrent(4, 6, cell=Soft()), lambda: LSTM(4, 6, dtype=torch.bfloat16)])
+def test_what_is_not_native_trains_compiled(make: Any) -> None:
+    layer: Any = make()
+    x = torch.randn(3, 2, 4, dtype=layer.weight_ih_l0.dtype, requires_grad=True)
+    found = []
+    for call in (torch.compile(layer, backend="aot_eager"), layer):
+        call(x)[0].float().square().sum().backward()
+        found.append([x.grad, *(parameter.grad for parameter in layer.parameters())])
+        x.grad = None
+        layer.zero_grad()
+    for compiled, eager in zip(*found, strict=True):
+        assert torch.allclose(compiled, eager, atol=0.05 if x.dtype is torch.bfloat16 else 1e-6)
+
+
+USE = """
+import torch
+from rnnbench.nn import GRU
+layer = GRU(3, 5)
+layer(torch.randn(4, 2, 3))
+print(layer.backend)
+"""
+
+
+@pytest.mark.parametrize("left", [0, 100, 4096, 9000])
+def test_a_kernel_that_is_only_half_there_is_made_again(left: int, tmp_path: Path) -> None:
+    variables = {"RNNBENCH_CACHE": str(tmp_path)}
+    assert run_python(USE, **variables).strip() == "native"
+    (kernel,) = (tmp_path / "kernels").glob("*.so")
+    whole = kernel.read_bytes()
+    kernel.write_bytes(whole[:left])
+    assert run_python(USE, **variables).strip() == "native"
+    assert len(kernel.read_bytes()) > left
+
+
+def test_a_compiler_that_cannot_be_read_is_no_compiler(tmp_path: Path) -> None:
+    said = run_python(f"import warnings; warnings.simplefilter('ignore'){USE}", CC="'gcc", RNNBENCH_CACHE=str(tmp_path))
+    assert said.strip() in ("torch", "function")
+
+
+def test_weights_of_a_frozen_layer_need_no_gradient() -> None:
+    layer = nn.Sequential(LSTM(3, 4)).requires_grad_(False)
+    x = torch.randn(2, 1, 3, requires_grad=True)
+    layer(x)[0].sum().backward()
+    assert x.grad is not None
+    assert all(parameter.grad is None for parameter in layer.parameters())
