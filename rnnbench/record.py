@@ -1,6 +1,7 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -127,10 +128,14 @@ class RecordStore:
         self.folder = leaderboard / "records"
 
     def read(self) -> tuple[dict[str, Record], list[str]]:
-        """All records by id, and a sentence for each file that is none."""
+        """All records by id, and a sentence for each file that is none.
+
+        Raises:
+            RnnbenchError: a folder cannot be read: what lies in it is not missing.
+        """
         records: dict[str, Record] = {}
         problems: list[str] = []
-        for path in sorted(self.folder.rglob("*.json")):
+        for path in self._files():
             try:
                 record = self.read_one(path)
             except RnnbenchError as error:
@@ -138,6 +143,14 @@ class RecordStore:
                 continue
             records[record.id] = record
         return records, problems
+
+    def _files(self) -> list[Path]:
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}")
+
+        walk = os.walk(self.folder, onerror=refuse)
+        return sorted(Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".json"))
 
     def read_one(self, path: Path) -> Record:
         """One record.

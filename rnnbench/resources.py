@@ -1,11 +1,12 @@
 """Finding cards and configs by name: in this package, beside it in a checkout, and in plug-ins."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import RnnbenchError, UnknownName, unknown
 from rnnbench.fingerprint import source_file
 
 PLUGINS = "rnnbench.plugins"
@@ -59,6 +60,8 @@ def find(kind: str, name: str, where: str = "") -> Path:
     if path.suffix in YAML and _is_file(path):
         return path
     known = catalogue(kind)
+    if name not in known and (Path(name).suffix in YAML or os.sep in name):
+        raise UnknownName(f"{where + ': ' if where else ''}there is no file {str(path)!r} for a {kind}")
     if name not in known:
         raise unknown(kind, name, known, where)
     return known[name]

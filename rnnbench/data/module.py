@@ -125,8 +125,12 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     @property
     def prepared(self) -> bool:
-        """Whether the data lies in the cache, ready to be mapped."""
-        return (self.folder / "about.json").exists()
+        """Whether the data lies in the cache, as it was written, ready to be mapped."""
+        try:
+            files = json.loads((self.folder / "about.json").read_text("utf-8"))["files"]
+            return all((self.folder / name).stat().st_size == size for name, size in files.items())
+        except (OSError, ValueError, KeyError):
+            return False
 
     def prepare_data(self) -> None:
         """Make the data unless it is in the cache. Safe when several processes do so at once; never leaves a part.
@@ -138,7 +142,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         if self.prepared:
             return
         with writing(self.folder, CACHE), FileLock(cache_folder("locks") / f"{self.folder.name}.lock"):
-            if not self.folder.exists():
+            if not self.prepared:
+                shutil.rmtree(self.folder, ignore_errors=True)  # a part of it was lost: a full disk, a cleaned cache
                 self._make_whole()
 
     def _make_whole(self) -> None:
@@ -158,6 +163,8 @@ class SequenceDataModule(LightningDataModule, ABC):
                         for part in _column(splits.tables[split], column):
                             content.update(part.tobytes())
             about["fingerprint"] = content.hexdigest()[:16]
+            made = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+            about["files"] = {str(path.relative_to(temporary)): path.stat().st_size for path in made}
             (temporary / "about.json").write_text(json.dumps(about), "utf-8")
             temporary.replace(self.folder)
         finally:

@@ -60,7 +60,8 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {error}"
+    said = str(error).partition("\n")[0]  # torch adds its own stack
+    return said if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {said}"
 
 
 def _hints(cls: type) -> dict[str, Any]:

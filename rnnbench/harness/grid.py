@@ -77,8 +77,15 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
             some cell is wrong. Nothing has been started then.
     """
     from rnnbench.harness.executors import make_executor
+    from rnnbench.harness.trainer import check_loggers
 
+    executor = make_executor(grid)
+    executor.check([cell.spec for cell in todo])
+    check_loggers(grid.loggers)
     folders.check()
+    store = RecordStore(folders.leaderboard)
+    for place in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
+        writable_folder(store.folder.joinpath(*place), "the leaderboard (--leaderboard)")
     working = writable_folder(folders.of(grid.name), "working state (--runs)")
     lock = FileLock(working / "lock", timeout=1)  # whoever only looks holds it for a moment
     try:
@@ -90,10 +97,8 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
     with lock:
         folders.note(grid)
         running = RunningFile(working / "running.json")
-        executor = make_executor(grid)
-        executor.check([cell.spec for cell in todo])
         jobs = [Job(cell.spec, grid.name, working / cell.spec.id, tuple(grid.loggers)) for cell in todo]
-        store, ended = RecordStore(folders.leaderboard), Counter[str]()
+        ended = Counter[str]()
         everyone = Everyone(watcher, running)
         with closing(executor.run(jobs, everyone)) as records:
             for record in records:

@@ -1,5 +1,7 @@
 """The Trainer of a run: nothing printed, nothing logged per step, the budget of the spec."""
 
+import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -101,6 +103,20 @@ def make_logger(name: str, job: Job) -> Logger:
         return TensorBoardLogger(folder, name="tensorboard", version="")
     except ModuleNotFoundError as error:
         raise RnnbenchError("logger 'tensorboard' needs tensorboard: pip install 'rnnbench[tensorboard]'") from error
+
+
+def check_loggers(names: Sequence[str]) -> None:
+    """Check that the loggers of a grid can log.
+
+    Raises:
+        RnnbenchError: W&B would ask for a login in the middle of a run.
+    """
+    if "wandb" not in names or os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
+        return
+    import wandb
+
+    if not wandb.login(prompt=False):
+        raise RnnbenchError("logger 'wandb' is not logged in: use `wandb login`, or set WANDB_MODE=offline")
 
 
 def close_loggers(loggers: list[Logger]) -> None:

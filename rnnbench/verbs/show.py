@@ -65,6 +65,8 @@ def _running(folders: Folders, grid: str) -> dict[str, tuple[str, str, str, int,
     try:
         with FileLock(lock, timeout=0):
             return {}
+    except PermissionError:  # somebody else's folder: only its owner can hold the lock, and we cannot ask
+        return {}
     except Timeout:
         return read_json(noted)  # type: ignore[no-any-return]
 

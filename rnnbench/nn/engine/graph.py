@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from rnnbench.nn.engine.recordable import Untranslatable, check_derived
 from rnnbench.nn.engine.simplify import simplify
-
-
-class Untranslatable(Exception):
-    """An equation uses something that the graph has no word for; only plain autograd can run it."""
 
 
 class Node:
@@ -243,21 +239,6 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
 _SCALARS = {"pow", "clamp", "clip", "hardtanh"}
 
 
-def _check_derived() -> None:
-    """Check that torch would derive what is being recorded by its own rules.
-
-    Raises:
-        Untranslatable: gradients are off, or an `autograd.Function` brings a derivative of its own.
-    """
-    frame = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == torch.autograd.function.__file__:
-            raise Untranslatable("a torch.autograd.Function")
-        frame = frame.f_back  # type: ignore[assignment]
-    if not torch.is_grad_enabled():
-        raise Untranslatable("torch.no_grad")
-
-
 class Graph:
     """All nodes of one step; makes each value once, with what is constant worked out."""
 
@@ -284,7 +265,7 @@ class Graph:
     def make(self, op: str, *values: Any) -> Node:
         """The node of an operation."""
         if self.recording:
-            _check_derived()
+            check_derived()
         args = tuple(self.node(value) for value in values)
         if (simple := simplify(op, args)) is not None:
             return simple

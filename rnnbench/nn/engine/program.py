@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rnnbench.nn.engine.graph import OPERATIONS, Graph, Node, Untranslatable
+from rnnbench.nn.engine.graph import OPERATIONS, Graph, Node
 from rnnbench.nn.engine.levels import closure, leveller
+from rnnbench.nn.engine.recordable import Untranslatable
 
 if TYPE_CHECKING:
     from rnnbench.nn.cell import Cell

@@ -13,8 +13,8 @@ from torch.autograd import forward_ad
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.engine import function, native, reference
 from rnnbench.nn.engine.build import NoCompiler
-from rnnbench.nn.engine.graph import Untranslatable
 from rnnbench.nn.engine.program import Program, record
+from rnnbench.nn.engine.recordable import Untranslatable
 from rnnbench.nn.engine.sequence import Pass
 
 Engine = Literal["native", "function", "reference"]

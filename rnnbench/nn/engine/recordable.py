@@ -1,0 +1,27 @@
+"""What can be recorded of a cell's step: nothing that torch would compute or derive by other rules than the graph."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+import torch
+
+
+class Untranslatable(Exception):
+    """An equation uses something that the graph has no word for; only plain autograd can run it."""
+
+
+def check_derived() -> None:
+    """Check that torch would derive by its own rules what the running step computes.
+
+    Raises:
+        Untranslatable: gradients are off, or an `autograd.Function` brings a derivative of its own.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") != "rnnbench.nn.cell":  # what called the step
+        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == torch.autograd.function.__file__:
+            raise Untranslatable("a torch.autograd.Function")
+        frame = frame.f_back
+    if not torch.is_grad_enabled():
+        raise Untranslatable("torch.no_grad")
