@@ -280,9 +280,9 @@ class Spy(torch.nn.Module):
         self.layer, self.bidirectional, self.packed = layer, layer.bidirectional, False
         self.checkpoint_steps = getattr(layer, "checkpoint_steps", None)
 
-    def forward(self, inputs: Any) -> Any:
+    def forward(self, inputs: Any, states: Any = None) -> Any:
         self.packed = not isinstance(inputs, torch.Tensor)
-        return self.layer(inputs)
+        return self.layer(inputs, states)
 
 
 @pytest.mark.parametrize("both", [False, True])

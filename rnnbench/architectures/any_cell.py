@@ -9,6 +9,7 @@ from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, keywords, options_of
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.nn import Cell, Recurrent
+from rnnbench.nn.attention import AttentionName
 
 
 class AnyCell(SequenceModule):
@@ -50,11 +51,15 @@ class AnyCell(SequenceModule):
         clip_value: float | None = None,
         activation_penalty: float = 0.0,
         temporal_penalty: float = 0.0,
+        objective_options: dict[str, Any] | None = None,
+        attention: AttentionName = "none",
+        teacher_forcing: float = 1.0,
     ) -> None:
         super().__init__(
             input_size, output_size, objective, input_kind, hidden_size, num_layers, bidirectional, dropout,
             embedding_size, layer_options, optimizer, learning_rate, weight_decay, momentum, schedule, warmup_steps,
             clip_norm, clip_value, activation_penalty, temporal_penalty,
+            objective_options, attention, teacher_forcing,
         )  # fmt: skip
 
     def known_options(self) -> set[str]:

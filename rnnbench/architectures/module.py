@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, options_of
 from rnnbench.architectures.penalties import activation_penalty
+from rnnbench.architectures.settings import check_decoding, check_settings
 from rnnbench.architectures.steps import ObjectiveSteps, Stage
 from rnnbench.batch import AnyBatch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
-from rnnbench.nn import run_padded
+from rnnbench.nn import run_padded, run_padded_to_states
+from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.layer import States
 from rnnbench.objectives import Objective, find_objective
 
@@ -20,7 +22,7 @@ class HasFacts(Protocol):
     """Anything that states its sizes: `input_kind`, `input_size`, `output_size`, `objective`."""
 
     def facts(self) -> dict[str, Any]:
-        """The four facts, as keyword arguments of a `SequenceModule`."""
+        """The facts, as keyword arguments of a `SequenceModule`; `objective_options` too, if the objective has any."""
         ...
 
 
@@ -80,6 +82,10 @@ class SequenceModule(ObjectiveSteps):
         activation_penalty: α of activation regularisation (Merity, McCann & Socher 2017): `α mean(h²)` of the top
             layer's states after dropout is added to what is minimised, not to the logged loss.
         temporal_penalty: β of its temporal form, `β mean((h_{t+1} − h_t)²)`, of the states before dropout.
+        objective_options: what the objective has to know beside the sizes, by its keywords; a fact of the data too.
+        attention: of a decoder over the encoder's states: `none`, `bahdanau` or `luong`, see `rnnbench.nn.Decoder`.
+        teacher_forcing: probability that a step which could read a prediction of the model itself, in a decoder or a
+            forecast, reads the true value instead while training.
 
     Raises:
         RnnbenchError: unknown objective or layer option.
@@ -89,8 +95,9 @@ class SequenceModule(ObjectiveSteps):
 
     layer_class: ClassVar[type[nn.Module]]
     least_layers: ClassVar[int] = 1
-    stateful: ClassVar[bool] = True
     """The smallest `num_layers`."""
+    stateful: ClassVar[bool] = True
+    """Whether the layer gives the states in which it ended, and can begin in them."""
     layer: Any
     """A `SequenceLayer`, of the type that the subclass names."""
 
@@ -116,6 +123,9 @@ class SequenceModule(ObjectiveSteps):
         clip_value: float | None = None,
         activation_penalty: float = 0.0,
         temporal_penalty: float = 0.0,
+        objective_options: dict[str, Any] | None = None,
+        attention: AttentionName = "none",
+        teacher_forcing: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -154,21 +164,21 @@ class SequenceModule(ObjectiveSteps):
         if objective.causal and not self.causal:
             who = "bidirectional stack" if p.bidirectional else type(self).__name__
             raise Infeasible(f"objective {p.objective!r} is causal: a {who} would read the answer")
+        check_decoding(objective, p, type(self).__name__, self.stateful)
         tokens = p.input_kind == "tokens"
         self.embedding = nn.Embedding(p.input_size, p.embedding_size, padding_idx=0) if tokens else nn.Identity()
-        self.layer = self.make_layer(
-            p.embedding_size if tokens else p.input_size,
-            num_layers=p.num_layers,
-            batch_first=True,
-            dropout=p.dropout if p.num_layers > 1 else 0.0,
-            bidirectional=p.bidirectional,
-        )
+        self.layer = self._make_stack(p.embedding_size if tokens else p.input_size, p.bidirectional)
         self.dropout: nn.Module = nn.Dropout(p.dropout)
         self.set_objective(self.make_objective(objective))
         self.built = True
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Predictions `[B, O]` or `[B, T, O]` for inputs `[B, T, C]` or token ids `[B, T]` of true `lengths` `[B]`."""
+        """Predictions `[B, O]` or `[B, T, O]` for inputs `[B, T, C]` or token ids `[B, T]` of true `lengths` `[B]`.
+
+        Of an objective that unrolls, whatever its `unroll` gives without targets.
+        """
+        if self.objective.unrolls:
+            return self.objective.unroll(self.read, inputs, lengths, None, 1.0)  # type: ignore[no-any-return]
         hidden = self.hidden_states(inputs, lengths)
         return self.objective(self.dropout(hidden), lengths)  # type: ignore[no-any-return]
 
@@ -176,17 +186,37 @@ class SequenceModule(ObjectiveSteps):
         """What the layer makes of every step, `[B, T, D·H]`, zero beyond each sequence's length."""
         return run_padded(self.layer, self.embedding(inputs), lengths)
 
-    def training_outputs(self, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
+    def read(self, inputs: Tensor, lengths: Tensor | None = None, state: Any = None) -> tuple[Tensor, Any]:
+        """Hidden states of the top layer after dropout, `[B, T, D·H]`, and the state in which each sequence ends.
+
+        `state` is one that `read` gave, None at the start: reading on from it is as reading both inputs in one go, for
+        stacks that read forwards. A layer without states reads all it was given since the start again; its rows are
+        then of one length.
+        """
+        embedded = self.embedding(inputs)
+        if self.stateful:
+            hidden, state = run_padded_to_states(self.layer, embedded, lengths, state)
+        else:
+            state = inputs if state is None else torch.cat([state, inputs], 1)
+            hidden = self.hidden_states(state, lengths)[:, -inputs.shape[1] :]
+        return self.dropout(hidden), state
+
+    def training_outputs(self, batch: AnyBatch) -> tuple[Any, Tensor | None]:
         """Predictions for a batch, and the penalty on its hidden states if one was asked for."""
+        if self.objective.unrolls:
+            return self.outputs("train", batch), None
         alpha, beta = self.hparams["activation_penalty"], self.hparams["temporal_penalty"]
         hidden, lengths = self.hidden("train", batch), batch[2]
         dropped = self.dropout(hidden)
         penalty = activation_penalty(hidden, dropped, lengths, alpha, beta) if alpha or beta else None
         return self.objective(dropped, lengths), penalty
 
-    def outputs(self, stage: Stage, batch: AnyBatch) -> Tensor:
-        """Predictions for a batch; see `hidden`."""
-        return self.objective(self.dropout(self.hidden(stage, batch)), batch[2])  # type: ignore[no-any-return]
+    def outputs(self, stage: Stage, batch: AnyBatch) -> Any:
+        """Predictions for a batch, as the objective takes them; see `hidden`."""
+        if self.objective.unrolls:
+            forcing = self.hparams["teacher_forcing"]
+            return self.objective.unroll(self.read, batch[0], batch[2], batch[1], forcing)
+        return self.objective(self.dropout(self.hidden(stage, batch)), batch[2])
 
     def hidden(self, stage: Stage, batch: AnyBatch) -> Tensor:
         """Hidden states of the top layer, `[B, T, D·H]`.
@@ -214,8 +244,24 @@ class SequenceModule(ObjectiveSteps):
 
     def make_objective(self, objective: type[Objective]) -> Objective:
         """Head, loss and metrics for what the layer gives."""
+        p: Any = self.hparams
         layer: SequenceLayer = self.layer
-        return objective(layer.output_size // layer.directions, layer.directions, self.hparams["output_size"])
+        options = dict(p.objective_options or {})
+        if objective.decodes:
+            options["make_layer"] = lambda size: self._make_stack(size, bidirectional=False)
+            options |= {"embedding_size": p.embedding_size, "attention": p.attention, "dropout": p.dropout}
+        try:
+            return objective(layer.output_size // layer.directions, layer.directions, p.output_size, **options)
+        except TypeError as error:
+            raise RnnbenchError(
+                f"objective {p.objective!r} was not given what it needs of the data: {error}"
+            ) from error
+
+    def _make_stack(self, input_size: int, bidirectional: bool) -> SequenceLayer:
+        p: Any = self.hparams
+        dropout = p.dropout if p.num_layers > 1 else 0.0
+        shape = {"num_layers": p.num_layers, "bidirectional": bidirectional, "dropout": dropout}
+        return self.make_layer(input_size, batch_first=True, **shape)
 
     def make_layer(self, input_size: int, **arguments: Any) -> SequenceLayer:
         """The layer, or stack of them."""
@@ -243,18 +289,7 @@ class SequenceModule(ObjectiveSteps):
 
     def _check_settings(self) -> None:
         p: Any = self.hparams
-        for name, least in (("hidden_size", 1), ("num_layers", self.least_layers), ("embedding_size", 1)):
-            if p[name] < least:
-                raise ValueError(f"{name} must be at least {least}, got {p[name]}")
-        for name in ("learning_rate", "clip_norm", "clip_value"):
-            if p[name] is not None and not p[name] > 0:
-                raise ValueError(f"{name} must be greater than 0, got {p[name]}")
-        for name in ("weight_decay", "warmup_steps", "activation_penalty", "temporal_penalty"):
-            if p[name] < 0:
-                raise ValueError(f"{name} must be at least 0, got {p[name]}")
-        for name in ("dropout", "momentum"):
-            if not 0 <= p[name] < 1:
-                raise ValueError(f"{name} must be at least 0 and less than 1, got {p[name]}")
+        check_settings(p, self.least_layers)
         options = self.known_options()
         for name in p.layer_options or {}:
             if name not in options:

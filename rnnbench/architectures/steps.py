@@ -54,13 +54,13 @@ class ObjectiveSteps(LightningModule):
         loss = summed * world / count.clamp(min=1)
         return loss if penalty is None else loss + penalty
 
-    def training_outputs(self, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
+    def training_outputs(self, batch: AnyBatch) -> tuple[Any, Tensor | None]:
         """Predictions for a batch, and what is to be added to their mean loss, if anything."""
         return self.outputs("train", batch), None
 
-    def outputs(self, stage: Stage, batch: AnyBatch) -> Tensor:
-        """Predictions for a batch."""
-        return self(batch[0], batch[2])  # type: ignore[no-any-return]
+    def outputs(self, stage: Stage, batch: AnyBatch) -> Any:
+        """Predictions for a batch, as the objective takes them."""
+        return self(batch[0], batch[2])
 
     def on_fit_start(self) -> None:
         """Begin to add up the training loss."""
@@ -115,7 +115,7 @@ class ObjectiveSteps(LightningModule):
             nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
         super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _loss(self, predictions: Tensor, batch: AnyBatch) -> tuple[Tensor, Tensor]:
+    def _loss(self, predictions: Any, batch: AnyBatch) -> tuple[Tensor, Tensor]:
         summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
         return summed, count.to(summed.dtype)
 
@@ -124,7 +124,7 @@ class ObjectiveSteps(LightningModule):
         summed, count = self._loss(predictions, batch)
         cast(MeanMetric, self.losses[stage]).update(summed / count.clamp(min=1), count)
         targets = self.objective.known_targets(batch[1], batch[2])
-        cast(MetricCollection, self.metrics[stage]).update(*self.objective.scored(predictions, targets))
+        self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
 
     def _log_train_loss(self) -> None:
         summed, count = (float(total) for total in self.train_loss)

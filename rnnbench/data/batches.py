@@ -25,11 +25,21 @@ class SequenceStore(Dataset[Batch]):
         targets: `[n, …]`, one a sequence, or `[N, …]`, one a step, as `per_step` says.
         per_step: whether there is a target for each step.
         unknown: target of a padded step.
+        target_starts: `[n + 1]`, where each sequence's targets start, and the end, if they are sequences of lengths of
+            their own: they are padded with `unknown`.
     """
 
-    def __init__(self, inputs: Tensor, offsets: Tensor, targets: Tensor, per_step: bool, unknown: float) -> None:
+    def __init__(
+        self,
+        inputs: Tensor,
+        offsets: Tensor,
+        targets: Tensor,
+        per_step: bool,
+        unknown: float,
+        target_starts: Tensor | None = None,
+    ) -> None:
         self.inputs, self.offsets, self.targets = inputs, offsets, targets
-        self.per_step, self.unknown = per_step, unknown
+        self.per_step, self.unknown, self.target_starts = per_step, unknown, target_starts
         self.lengths = offsets.diff()
         self.even = len(self) > 0 and bool((self.lengths == self.lengths[0]).all())
         if self.even:
@@ -41,20 +51,25 @@ class SequenceStore(Dataset[Batch]):
 
     def __getitem__(self, indices: Sequence[int]) -> Batch:
         rows = torch.as_tensor(indices)
+        targets = self._targets(rows)
         if self.even:
-            return Batch(self.inputs[rows], self.targets[rows])
-        lengths = self.lengths[rows]
-        step = torch.arange(int(lengths.max()))
-        places = self.offsets[rows].unsqueeze(1) + step
-        beyond = step >= lengths.unsqueeze(1)
-        inputs = _padded(self.inputs, places, beyond, 0)
-        targets = _padded(self.targets, places, beyond, self.unknown) if self.per_step else self.targets[rows]
-        return Batch(inputs, targets, lengths)
+            return Batch(self.inputs[rows], targets)
+        return Batch(_padded(self.inputs, self.offsets, rows, 0), targets, self.lengths[rows])
+
+    def _targets(self, rows: Tensor) -> Tensor:
+        if self.target_starts is not None:
+            return _padded(self.targets, self.target_starts, rows, self.unknown)
+        if self.per_step and not self.even:
+            return _padded(self.targets, self.offsets, rows, self.unknown)
+        return self.targets[rows]
 
 
-def _padded(values: Tensor, places: Tensor, beyond: Tensor, padding: float) -> Tensor:
+def _padded(values: Tensor, starts: Tensor, rows: Tensor, padding: float) -> Tensor:
+    """Sequences `rows` of all those that lie one after the other in `values`, `[B, T, …]`, padded at the end."""
+    first, end = starts[rows].unsqueeze(1), starts[rows + 1].unsqueeze(1)
+    places = first + torch.arange(int((end - first).max()))
     taken = values[places.clamp(max=len(values) - 1)]
-    return taken.masked_fill(beyond.reshape(*beyond.shape, *[1] * (taken.dim() - 2)), padding)
+    return taken.masked_fill((places >= end).reshape(*places.shape, *[1] * (taken.dim() - 2)), padding)
 
 
 class GlobalBatches(DistributedSampler[list[int]]):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -46,6 +46,7 @@ class Splits:
         output_size: classes or channels to predict.
         baseline: name of the simple reference for this data.
         baseline_scores: its test scores by metric.
+        objective_options: what the objective has to know of the data, as JSON has it: a vocabulary, a scale.
     """
 
     tables: dict[Split, datasets.Dataset]
@@ -53,6 +54,7 @@ class Splits:
     output_size: int
     baseline: str
     baseline_scores: dict[str, float] = field(default_factory=dict)
+    objective_options: dict[str, Any] = field(default_factory=dict)
 
 
 class SequenceDataModule(LightningDataModule, ABC):
@@ -73,6 +75,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     objective: ClassVar[str]
     input_kind: ClassVar[Literal["features", "tokens"]] = "features"
     per_step: ClassVar[bool] = False
+    unaligned: ClassVar[bool] = False
+    """Whether targets are sequences whose lengths are not those of the inputs."""
     unknown: ClassVar[float] = 0.0
     sources: ClassVar[tuple[Source, ...]] = ()
     given: ClassVar[str] = ""
@@ -92,9 +96,12 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Make the splits; `folder` keeps whatever else belongs to them (a vocabulary)."""
 
     def facts(self) -> dict[str, Any]:
-        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective`. Prepares the data."""
+        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective`, `objective_options`.
+
+        Prepares the data.
+        """
         about = self.about()
-        sizes = {name: about[name] for name in ("input_size", "output_size")}
+        sizes = {name: about[name] for name in ("input_size", "output_size", "objective_options")}
         return {**sizes, "objective": self.objective, "input_kind": self.input_kind}
 
     def about(self) -> dict[str, Any]:
@@ -152,9 +159,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
         try:
             splits = self.make(temporary)
-            about: dict[str, Any] = {
-                name: getattr(splits, name) for name in ("input_size", "output_size", "baseline", "baseline_scores")
-            }
+            about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
             content = hashlib.sha256()
             with _NoProgressBars():
                 for split in SPLITS:
@@ -188,7 +193,7 @@ class SequenceDataModule(LightningDataModule, ABC):
     def _store(self, split: Split) -> SequenceStore:
         table = self.table(split)
         inputs, offsets = _column(table, "inputs")
-        targets, *_ = _column(table, "targets")
+        targets, *target_offsets = _column(table, "targets")
         values, answers = torch.from_numpy(inputs.copy()), torch.from_numpy(targets.copy())
         if self.input_kind == "tokens":
             values = values.long()
@@ -198,7 +203,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         if answers.is_floating_point():
             answers = answers.reshape(-1, int(self.about()["output_size"]))
         starts = torch.from_numpy(offsets.astype(np.int64))
-        return SequenceStore(values, starts, answers, self.per_step, self.unknown)
+        target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.unaligned else None
+        return SequenceStore(values, starts, answers, self.per_step, self.unknown, target_starts)
 
     def train_dataloader(self) -> DataLoader[AnyBatch]:
         """Training batches in an order drawn from `shuffle_seed` and the epoch."""

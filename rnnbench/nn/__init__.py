@@ -1,12 +1,14 @@
 """Recurrent layers on one engine: write a cell's equation, get a layer with torch's constructor, call and states.
 
 `Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature. `WindowMLP`,
-`CNN` and `TCN` are not recurrent: the baselines.
+`CNN` and `TCN` are not recurrent: the baselines. `Decoder` makes the second half of an encoder–decoder of any layer.
 """
 
 from rnnbench.memory import keep_freed_memory
+from rnnbench.nn.attention import BahdanauAttention, LuongAttention
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
 from rnnbench.nn.convolution import CNN, TCN, WindowMLP
+from rnnbench.nn.decoder import Decoder, Encoded
 from rnnbench.nn.engine.scan import linear_recurrence
 from rnnbench.nn.layer import Recurrent
 from rnnbench.nn.layers import (
@@ -29,7 +31,7 @@ from rnnbench.nn.layers import (
     MultiplicativeLSTM,
     PeepholeLSTM,
 )
-from rnnbench.nn.padded import mean_over_steps, run_padded
+from rnnbench.nn.padded import mean_over_steps, run_padded, run_padded_to_states
 from rnnbench.nn.regularise import activation_regularisation
 
 __all__ = [
@@ -46,10 +48,14 @@ __all__ = [
     "SRU",
     "TCN",
     "UGRNN",
+    "BahdanauAttention",
     "Cell",
     "CoupledLSTM",
+    "Decoder",
     "Elman",
+    "Encoded",
     "LayerNormLSTM",
+    "LuongAttention",
     "MinGRU",
     "MinLSTM",
     "MultiplicativeLSTM",
@@ -63,4 +69,5 @@ __all__ = [
     "mean_over_steps",
     "row_mean",
     "run_padded",
+    "run_padded_to_states",
 ]

@@ -18,18 +18,28 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     forwards alone and thus sees the padding after a sequence has ended.
     """
     one: Any = layer
-    length = inputs.shape[1]
-    if lengths is None:
-        return one(inputs)[0]  # type: ignore[no-any-return]
-    known = lengths.cpu()
-    if bool((known == length).all()):
-        return one(inputs)[0]  # type: ignore[no-any-return]
-    if one.bidirectional or not getattr(one, "checkpoint_steps", None):
-        packed = pack_padded_sequence(inputs, known, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(one(packed)[0], batch_first=True, total_length=length)[0]
-    beyond = (torch.arange(length, device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
+    if lengths is None or one.bidirectional or not getattr(one, "checkpoint_steps", None):
+        return run_padded_to_states(layer, inputs, lengths)[0]
+    beyond = (torch.arange(inputs.shape[1], device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
     # Zeroed on the way in as well: NaN in the padding would come back through the weights' gradient.
     return one(inputs.masked_fill(beyond, 0.0))[0].masked_fill(beyond, 0.0)  # type: ignore[no-any-return]
+
+
+def run_padded_to_states(
+    layer: nn.Module, inputs: Tensor, lengths: Tensor | None, states: Any = None
+) -> tuple[Tensor, Any]:
+    """As `run_padded`, and the layer's states after the true last step of each sequence, as the layer gives them.
+
+    Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
+    """
+    one: Any = layer
+    length = inputs.shape[1]
+    known = None if lengths is None else lengths.cpu()
+    if known is None or bool((known == length).all()):
+        return one(inputs, states)  # type: ignore[no-any-return]
+    packed = pack_padded_sequence(inputs, known, batch_first=True, enforce_sorted=False)
+    hidden, final = one(packed, states)
+    return pad_packed_sequence(hidden, batch_first=True, total_length=length)[0], final
 
 
 def mean_over_steps(hidden: Tensor, lengths: Tensor | None) -> Tensor:

@@ -5,8 +5,10 @@ from rnnbench.objectives.classification import Classification, OrdinalClassifica
 from rnnbench.objectives.frames import MultiLabelFrames
 from rnnbench.objectives.language import CharacterModel, LanguageModel
 from rnnbench.objectives.regression import Forecast, Regression
+from rnnbench.objectives.sequences import Captioning, SequenceToSequence
 
 __all__ = [
+    "Captioning",
     "CharacterModel",
     "Classification",
     "Forecast",
@@ -15,6 +17,7 @@ __all__ = [
     "Objective",
     "OrdinalClassification",
     "Regression",
+    "SequenceToSequence",
     "Tagging",
     "find_objective",
 ]

@@ -4,13 +4,21 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
-from typing import ClassVar, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from rnnbench.errors import RnnbenchError, unknown
+
+
+class Reader(Protocol):
+    """A sequence model as an objective that runs it sees it."""
+
+    def __call__(self, inputs: Tensor, lengths: Tensor | None = None, state: Any = None) -> tuple[Tensor, Any]:
+        """Hidden states `[B, T, D·H]` of inputs read from `state` on, and the state in which each sequence ends."""
+        ...
 
 
 class Objective(nn.Module, ABC):
@@ -25,10 +33,18 @@ class Objective(nn.Module, ABC):
         state_size: features of one direction's hidden state, H.
         directions: 1, or 2 for a bidirectional stack.
         output_size: classes or channels to predict.
+
+    What else an objective has to know of the data are keywords of its own, `objective_options` of a `SequenceModule`.
+
+    An objective whose predictions are inputs again `unrolls`: it runs the model itself, in `unroll`. One that `decodes`
+    as well is given `make_layer`, `embedding_size`, `attention` and `dropout`, to make a decoder of the same
+    architecture.
     """
 
     causal: ClassVar[bool] = False
     per_step: ClassVar[bool] = False
+    unrolls: ClassVar[bool] = False
+    decodes: ClassVar[bool] = False
     unknown: ClassVar[float]
     loss_name: ClassVar[str]
     pool: Callable[[Tensor, Tensor | None], Tensor] | None
@@ -37,7 +53,8 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.pool = None  # an attribute, so that an objective of one's own need not pass it on
         self.state_size, self.directions, self.output_size = state_size, directions, output_size
-        self.head = nn.Linear(state_size * directions, output_size)
+        if not self.decodes:
+            self.head = nn.Linear(state_size * directions, output_size)
 
     def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, T, O]` (per step) or `[B, O]` from hidden states `[B, T, D·H]`."""
@@ -66,13 +83,28 @@ class Objective(nn.Module, ABC):
         beyond = torch.arange(targets.shape[1], device=targets.device) >= lengths.unsqueeze(1)
         return targets.masked_fill(beyond.reshape(*beyond.shape, *[1] * (targets.dim() - 2)), self.unknown)
 
+    def unroll(
+        self, read: Reader, inputs: Tensor, lengths: Tensor | None, targets: Tensor | None, teacher_forcing: float
+    ) -> Any:
+        """Predictions of an objective that runs the model itself, of whatever form its `loss` and `update` take.
+
+        `targets` are None where nothing but the predictions is asked for. While training, a step reads the true value
+        before it with probability `teacher_forcing`, and what was predicted there otherwise (scheduled sampling, Bengio
+        et al. 2015).
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not unroll")
+
     @abstractmethod
-    def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss summed over all known targets, and their number: so a mean is right over any split of a batch."""
 
     @abstractmethod
-    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def scored(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Pairs `[N, O]`, `[N]` (classes) or `[N]`, `[N]` (values) of all known targets, for the metrics."""
+
+    def update(self, metrics: MetricCollection, predictions: Any, targets: Tensor) -> None:
+        """Take a batch into the metrics."""
+        metrics.update(*self.scored(predictions, targets))
 
     @abstractmethod
     def metrics(self) -> MetricCollection:

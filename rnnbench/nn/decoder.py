@@ -1,0 +1,136 @@
+"""The second half of an encoder–decoder: tokens out of the states in which an encoder ended."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rnnbench.errors import unknown
+from rnnbench.nn.attention import Attention, AttentionName, BahdanauAttention, LuongAttention
+from rnnbench.nn.layer import States
+
+ATTENTIONS: dict[str, type[Attention] | None] = {
+    "none": None,
+    "bahdanau": BahdanauAttention,
+    "luong": LuongAttention,
+}
+
+
+class Encoded(NamedTuple):
+    """What an encoder made of its inputs.
+
+    `hidden` is `[B, T, D·H]`, `lengths` `[B]` or None where nothing is padded, `final` the states of a stack that reads
+    forwards, `[L, B, W]` each.
+    """
+
+    hidden: Tensor
+    lengths: Tensor | None
+    final: States
+
+
+def states_of_directions(final: States) -> States:
+    """The states of a bidirectional stack, `[2·L, B, W]` each, as those of one that reads forwards: their mean."""
+    if isinstance(final, Tensor):
+        return (final[0::2] + final[1::2]) / 2
+    return tuple((state[0::2] + state[1::2]) / 2 for state in final)
+
+
+class Decoder(nn.Module):
+    """A recurrent stack that says one token after the other, each given those before it.
+
+    The stack begins in the encoder's final states s (Sutskever, Vinyals & Le 2014); with y the embedded tokens:
+
+        none      h_u, s_u = stack(y_{u−1}, s_{u−1})             logits_u = W h_u + b
+        luong     h_u as above; c_u over the query h_u           logits_u = W tanh(V [c_u, h_u]) + b  (2015, eq. 5, 6)
+        bahdanau  c_u over the query h_{u−1}                     logits_u = W h_u + b  (2015, eq. 4–6, without maxout)
+                  h_u, s_u = stack([y_{u−1}, c_u], s_{u−1})
+
+    Before the first step h is the top layer's first state. With `none` and `luong` all steps are one call of the stack
+    where the tokens are known.
+
+    Args:
+        make_layer: makes the stack for a number of input features: `batch_first`, called with inputs `[B, U, I]` and
+            states, giving outputs `[B, U, H]` and states; with `output_size`.
+        vocabulary_size: tokens, V.
+        embedding_size: features of an embedded token, E.
+        memory_size: features of the encoder's hidden states, D·H.
+        attention: `none`, `bahdanau` or `luong`.
+        dropout: probability, on the embedded tokens and on what the logits are made from, while training.
+
+    Raises:
+        RnnbenchError: an unknown attention.
+    """
+
+    def __init__(
+        self,
+        make_layer: Callable[[int], Any],
+        vocabulary_size: int,
+        embedding_size: int,
+        memory_size: int,
+        attention: AttentionName = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if attention not in ATTENTIONS:
+            raise unknown("attention", attention, ATTENTIONS)
+        self.kind = attention
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size, padding_idx=0)
+        self.layer = make_layer(embedding_size + (memory_size if attention == "bahdanau" else 0))
+        size = int(self.layer.output_size)
+        make_attention = ATTENTIONS[attention]
+        self.attention = None if make_attention is None else make_attention(size, memory_size)
+        self.combine = nn.Linear(memory_size + size, size) if attention == "luong" else None
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(size, vocabulary_size)
+
+    def begin(self, encoded: Encoded) -> tuple[States, Tensor]:
+        """The state before the first step: those of the stack, and its last output `[B, 1, H]`."""
+        first = encoded.final if isinstance(encoded.final, Tensor) else encoded.final[0]
+        return encoded.final, first[-1].unsqueeze(1)
+
+    def forward(
+        self, tokens: Tensor, state: tuple[States, Tensor], encoded: Encoded
+    ) -> tuple[Tensor, tuple[States, Tensor]]:
+        """Logits `[B, U, V]` of the token after each of `tokens` `[B, U]`, and the state after the last."""
+        states, output = state
+        embedded = self.dropout(self.embedding(tokens))
+        if self.kind == "bahdanau" and self.attention is not None:
+            outputs = []
+            for step in embedded.split(1, 1):
+                context, _ = self.attention(output, encoded.hidden, encoded.lengths)
+                output, states = self.layer(torch.cat([step, context], -1), states)
+                outputs.append(output)
+            hidden = torch.cat(outputs, 1)
+        else:
+            hidden, states = self.layer(embedded, states)
+            output = hidden[:, -1:]
+            if self.attention is not None and self.combine is not None:
+                context, _ = self.attention(hidden, encoded.hidden, encoded.lengths)
+                hidden = torch.tanh(self.combine(torch.cat([context, hidden], -1)))
+        return self.head(self.dropout(hidden)), (states, output)
+
+    @torch.no_grad()
+    def greedy(self, encoded: Encoded, start: int, end: int, max_length: int, never: tuple[int, ...] = ()) -> Tensor:
+        """The likeliest token at each step, `[B, U]`, U ≤ `max_length`: up to `end`, then `end` again.
+
+        Args:
+            encoded: what the encoder made of its inputs.
+            start: the token before the first.
+            end: the token that ends a sequence.
+            max_length: steps after which a sequence ends without `end`.
+            never: tokens that are not emitted.
+        """
+        state = self.begin(encoded)
+        token = encoded.hidden.new_full((len(encoded.hidden), 1), start, dtype=torch.int64)
+        done = torch.zeros_like(token, dtype=torch.bool)
+        emitted = []
+        for _ in range(max_length):
+            logits, state = self(token, state, encoded)
+            logits[..., list(never)] = -torch.inf
+            token = logits.argmax(-1).masked_fill(done, end)
+            emitted.append(token)
+            done = done | (token == end)
+            if bool(done.all()):
+                break
+        return torch.cat(emitted, 1)
