@@ -18,6 +18,8 @@ from rnnbench.files import CACHE_VARIABLE
 from rnnbench.nn import Cell, Recurrent
 from rnnbench.nn.engine import build
 from rnnbench.nn.engine import run as running
+from rnnbench.nn.engine.graph import Graph
+from rnnbench.nn.engine.layout import Layout
 from tests.nn_layers import ENGINES, close, draw, flat, gradients, make, scrambled
 
 
@@ -254,3 +256,24 @@ def test_threads_may_take_steps_of_one_layer() -> None:
         [sys.executable, "-c", MANY_STEPS], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_means_of_one_row_are_summed_together_and_once() -> None:
+    layout = Layout(running.program_of(nn.LayerNormLSTM(4, 4).cells[True][0]))  # type: ignore[arg-type]
+    # forwards: mean and variance of two rows of gates, then of the cell state
+    assert [len(one.means) for one in layout.forward.passes] == [2, 2, 1, 1, 0]
+    assert len(layout.backward.passes) == 3
+    assert all(not node.uniform for node in layout.program.adjoint.saved)  # no plane for what a number says
+
+
+def test_a_mean_of_a_sum_takes_out_what_is_the_same_in_all_of_a_row() -> None:
+    graph = Graph()
+    x, y = (graph.leaf("slot", k, "H") for k in range(2))
+    mean = graph.row_mean(x)
+    assert graph.row_mean(mean) is mean
+    assert graph.row_mean(x * 2.0) is 2.0 * mean
+    assert graph.row_mean(-x) is -mean
+    assert graph.row_mean(x / y) is not graph.row_mean(y / x)
+    assert graph.row_mean(x - mean) is mean - mean
+    assert graph.row_mean(x * y - mean * y) is graph.row_mean(x * y) - mean * graph.row_mean(y)
+    assert mean + graph.row_mean(y) is graph.row_mean(x + y)

@@ -7,7 +7,8 @@ from importlib.resources import files
 
 from rnnbench.nn.engine.declare import declarations
 from rnnbench.nn.engine.layout import Layout, place_of, ranges, size
-from rnnbench.nn.engine.passes import passes
+from rnnbench.nn.engine.passes import rows
+from rnnbench.nn.engine.schedule import Pass, Schedule
 from rnnbench.nn.engine.tiles import tiles
 
 
@@ -27,8 +28,6 @@ def emit(lay: Layout, double: bool) -> str:
     parts = [
         shared_text(double),
         declarations(lay),
-        passes(lay, lay.forward, "forward"),
-        passes(lay, lay.backward, "backward"),
         _forward_step(lay),
         _backward_step(lay),
         _text("driver.h"),
@@ -36,9 +35,43 @@ def emit(lay: Layout, double: bool) -> str:
     return "\n".join(parts)
 
 
+class _Step:
+    """The C function of a step as it grows: products, and between them passes over the rows."""
+
+    def __init__(self, lay: Layout, plan: Schedule, name: str) -> None:
+        self.lay, self.plan, self.name = lay, plan, name
+        self.functions: list[str] = []
+        self.lines: list[str] = []
+        self.waiting: list[Pass] = []
+
+    def passes(self, phase: int) -> None:
+        """The passes of a phase, together with those before them that no product parts from them."""
+        self.waiting += self.plan.of_phase(phase)
+
+    def product(self, line: str) -> None:
+        """A product, after all passes so far."""
+        self._flush()
+        self.lines.append(line)
+
+    def _flush(self) -> None:
+        if self.waiting:
+            name = f"{self.name}_rows_{len(self.functions)}"
+            self.functions.append(rows(self.lay, self.plan, self.waiting, name))
+            self.lines.append(f"{name}(F);")
+            self.waiting = []
+
+    def text(self) -> str:
+        """C text."""
+        self._flush()
+        body = "\n".join(self.lines)
+        head = f"static void {self.name}_step(const args *A, const frame *F, const piece *q)"
+        sizes = "long H = A->H, P = A->P, I = A->I; (void)H, (void)P, (void)I, (void)q;"
+        return "\n".join([*self.functions, f"{head} {{ {sizes}\n{body}\n}}"])
+
+
 def _forward_step(lay: Layout) -> str:
     program, plan = lay.program, lay.forward
-    lines, number = [], 0
+    step, number = _Step(lay, plan, "forward"), 0
     numbered = []
     for start, stop, sources in ranges(lay):
         numbered.append((start, stop, sources, number))
@@ -65,22 +98,19 @@ def _forward_step(lay: Layout) -> str:
             fill = (
                 f"for (long b = 0; b < F->n; b++) memcpy(F->g + b*LD + {at}, F->bias + {at}, {columns} * sizeof(real));"
             )
-            lines.append(
+            step.product(
                 f"if (F->plain) {{ {fill} {few} }} else {{ source s[] = {{{text}}}; "
                 f"multiply(F->n, {columns}, s, {len(entries)}, F->g + {at}, LD, F->bias + {at}, BIAS); }}"
             )
-        lines += [f"forward_{one.phase}_{one.width}(F);" for one in plan.of_phase(phase)]
-    return (
-        "static void forward_step(const args *A, const frame *F, const piece *q) { long H = A->H, P = A->P, I = A->I; "
-        "(void)P, (void)I, (void)q;\n" + "\n".join(lines) + "\n}"
-    )
+        step.passes(phase)
+    return step.text()
 
 
 def _backward_step(lay: Layout) -> str:
     program, plan = lay.program, lay.backward
-    lines, done, last = list[str](), set[int](), list[str]()
+    step, done, last = _Step(lay, plan, "backward"), set[int](), list[str]()
     for phase in range(plan.phases):
-        lines += [f"backward_{one.phase}_{one.width}(F);" for one in plan.of_phase(phase)]
+        step.passes(phase)
         for k, product in enumerate(program.products):
             ready = max(lay.back_level(program.adjoint.slots[slot]) for slot in product.slots)
             if product.operand is None or k in done or ready > phase:
@@ -95,8 +125,10 @@ def _backward_step(lay: Layout) -> str:
                 f"{{ source s = {{F->d + {at}, F->ldd, 1, q[{k}].packed, 0, {depth}, {depth}}}; "
                 f"multiply(F->n, {product.columns}, &s, 1, {into}, {row}, 0, {begin}); }}"
             )
-            (last if state else lines).append(text)
-    return (
-        "static void backward_step(const args *A, const frame *F, const piece *q) { long H = A->H, P = A->P; "
-        "(void)P, (void)q;\n" + "\n".join([*lines, *last]) + "\n}"
-    )
+            if state:
+                last.append(text)
+            else:
+                step.product(text)
+    for text in last:
+        step.product(text)
+    return step.text()

@@ -9,20 +9,23 @@ from typing import Any
 import torch
 
 from rnnbench.nn.engine.recordable import Untranslatable, check_derived
-from rnnbench.nn.engine.simplify import simplify
+from rnnbench.nn.engine.simplify import linear_parts, simplify
 
 
 class Node:
     """A value `[B, width]` in the equation of a step. Equal values of one graph are one node.
 
     `op` is a leaf (`slot`, `state`, `vector`, `raw`, `const`; in a derivative also `grad`, `pulled`), `row_mean`,
-    or an elementwise operation of `OPERATIONS`.
+    or an elementwise operation of `OPERATIONS`. `uniform`: it is the same in every place of a row.
     """
 
-    __slots__ = ("args", "graph", "index", "op", "width")
+    __slots__ = ("args", "graph", "index", "op", "uniform", "width")
 
     def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], width: str | None) -> None:
         self.graph, self.op, self.args, self.width, self.index = graph, op, args, width, len(graph.nodes)
+        self.uniform: bool = op in ("const", "row_mean") or (
+            bool(self.inputs) and all(one.uniform for one in self.inputs)
+        )
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(str, self.args))})"
@@ -35,7 +38,7 @@ class Node:
     @property
     def heavy(self) -> bool:
         """Whether it is worth keeping rather than computing again."""
-        return self.op == "row_mean" or (self.op in OPERATIONS and OPERATIONS[self.op].heavy)
+        return self.op == "row_mean" or (self.op in OPERATIONS and OPERATIONS[self.op].heavy and not self.uniform)
 
     def __add__(self, other: Any) -> Node:
         return self.graph.make("add", *_numbers(self, other))
@@ -225,12 +228,9 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
     if name in OPERATIONS and not kwargs:
         return graph.make(name, *args)
     if name in _WORDS:
+        nodes = 1 if name in _SCALARS else len(args)
         try:
-            return (
-                _WORDS[name](*map(graph.node, args), **kwargs)
-                if name not in _SCALARS
-                else _WORDS[name](graph.node(args[0]), *args[1:], **kwargs)
-            )
+            return _WORDS[name](*map(graph.node, args[:nodes]), *args[nodes:], **kwargs)
         except TypeError as error:
             raise Untranslatable(f"{name} with these arguments: {error}") from None
     raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
@@ -277,11 +277,13 @@ class Graph:
         return self._intern(op, args, widths.pop() if widths else None)
 
     def row_mean(self, value: Any) -> Node:
-        """The mean over a row, in every place of it."""
-        arg = self.node(value)
-        if arg.op in ("const", "row_mean"):
-            return arg
-        return self._intern("row_mean", (arg,), arg.width)
+        """The mean over a row, in every place of it: of a sum, what is the same in all of a row is taken out of it."""
+        total, parts = linear_parts(self.node(value))
+        for factor, rest in parts.items():
+            one = rest.inputs[0] if rest.op == "neg" else rest
+            mean = factor * self._intern("row_mean", (one,), one.width)
+            total = total + mean if one is rest else total - mean
+        return total
 
     def sum(self, values: Iterable[Node]) -> Node:
         """Their sum; 0 of none."""

@@ -30,7 +30,7 @@ class Layout:
             Output("operand", k, _operand(program.products[k]), program.products[k].columns) for k in self.operands
         ]
         self.slot_level = [level(program.slot(k)) for k in range(len(program.slots))]
-        self.forward = make_schedule([*outputs, *_kept_means(adjoint.means)], level, set())
+        self.forward = make_schedule([*outputs, *_kept_means(adjoint.means)], level, set(), after)
         level = adjoint.level()
         there = {*adjoint.saved, *adjoint.means, *program.after}
         outputs = [Output("d", k, node, program.slots[k]) for k, node in enumerate(adjoint.slots)]

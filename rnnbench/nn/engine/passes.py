@@ -7,39 +7,45 @@ from rnnbench.nn.engine.layout import Layout, carried_at, place_of, size
 from rnnbench.nn.engine.schedule import Output, Pass, Schedule
 
 
-def passes(lay: Layout, plan: Schedule, name: str) -> str:
-    """C functions of all passes of a schedule."""
-    return "\n".join(_Pass(lay, plan, one, name == "forward").text(name) for one in plan.passes)
+def rows(lay: Layout, plan: Schedule, some: list[Pass], name: str) -> str:
+    """A C function that does the given passes row by row: what one leaves the next finds in the nearest cache."""
+    blocks = "\n".join(_Pass(lay, plan, one, name.startswith("forward")).text() for one in some)
+    # a copy of the frame that no store can reach: its pointers stay in registers
+    return (
+        f"NOINLINE void {name}(const frame *rows) {{ const frame own = *rows, *F = &own; long H = F->H, P = F->P; "
+        f"(void)H, (void)P;\nfor (long b = 0; b < F->n; b++) {{\n{blocks}\n}} }}"
+    )
 
 
 class _Pass:
-    """The C function of one pass."""
+    """The C block of one pass over one row."""
 
     def __init__(self, lay: Layout, plan: Schedule, one: Pass, forward: bool) -> None:
         self.lay, self.plan, self.one, self.forward = lay, plan, one, forward
         self.kept = {node: k for k, node in enumerate(lay.program.adjoint.saved)}
         self.kept_means = {node: k for k, node in enumerate(lay.program.adjoint.means)}
+        self.uniform = dict[Node, str]()  # names of what is the same in all of a row
+        self.once = list[str]()  # how it is computed
 
-    def text(self, name: str) -> str:
+    def text(self) -> str:
         one = self.one
         sums = [f"vec sum{self.plan.means.index(mean)} = {{0}};" for mean in one.means]
         ends = []
         for mean in one.means:
             k = self.plan.means.index(mean)
-            ends.append(f"real mean{k} = total(sum{k}, VL) / {one.width}; F->mean[{k}*F->ldm+b] = mean{k};")
+            ends.append(f"real mean{k} = total(sum{k}) / {one.width}; F->mean[{k}*F->ldm+b] = mean{k};")
             if self.forward and mean in self.kept_means:
                 ends.append(f"if (F->training) F->sc[b*KEPT_MEANS+{self.kept_means[mean]}] = mean{k};")
-        body = self.body("VL"), self.body("n")
+        whole, rest = self.body("VL"), self.body("n")
         return (
-            f"NOINLINE void {name}_{one.phase}_{one.width}(const frame *F) {{ long H = F->H, P = F->P; (void)P;\n"
-            f"for (long b = 0; b < F->n; b++) {{ {' '.join(sums)} long j = 0;\n"
-            f"for (; j + VL <= {one.width}; j += VL) {{ {body[0]} }}\n"
-            f"if (j < {one.width}) {{ long n = {one.width} - j; {body[1]} }}\n{' '.join(ends)} }} }}"
+            f"{{ {' '.join([*sums, *self.once])} long j = 0;\n"
+            f"for (; j + VL <= {one.width}; j += VL) {{ {whole} }}\n"
+            f"if (j < {one.width}) {{ long n = {one.width} - j; {rest} }}\n{' '.join(ends)} }}"
         )
 
     def body(self, n: str) -> str:
         """The loop's body; all lanes, or the first `n`."""
-        lines, names = [], dict[Node, str]()
+        lines, names = list[str](), dict[Node, str]()
 
         def load(place: str) -> str:
             return f"load({place})" if n == "VL" else f"loadn({place}, n)"
@@ -47,15 +53,19 @@ class _Pass:
         def value(node: Node) -> str:
             if node.op == "const":
                 return f"fill((real){node.args[0]!r})".replace("inf", "INFINITY").replace("nan", "NAN")
-            if node not in names:
-                names[node] = f"t{len(names)}"
-                lines.append(f"vec {names[node]} = {self.given(node, load)};")
-            return names[node]
+            known, code, letter = (self.uniform, self.once, "u") if node.uniform else (names, lines, "t")
+            if node not in known:
+                computed = node.inputs and node in self.one.nodes
+                text = compute(node) if computed else self.given(node, load)
+                known[node] = f"{letter}{len(known)}"
+                code.append(f"vec {known[node]} = {text};")
+            return known[node]
+
+        def compute(node: Node) -> str:
+            return OPERATIONS[node.op].c.format(*(value(arg) for arg in node.args))
 
         for node in self.one.nodes:
-            expression = OPERATIONS[node.op].c.format(*(value(arg) for arg in node.args))
-            names[node] = f"t{len(names)}"
-            lines.append(f"vec {names[node]} = {expression};")
+            value(node)
         stores = []
         for out in self.one.outputs:
             if out.array == "mean":
@@ -81,9 +91,9 @@ class _Pass:
             if node in self.kept:
                 k = self.kept[node]
                 return str(load(f"F->sv + b*LS + {size(self.lay.kept_widths[:k])} + j"))
-            if node in self.lay.after:
-                k = self.lay.after[node]
-                return str(load(f"F->sn[{k}] + b*{program.states[k]} + j"))
+        if node in self.lay.after and (node.inputs or not self.forward):
+            k = self.lay.after[node]
+            return str(load(f"F->sn[{k}] + b*{program.states[k]} + j"))
         if kind == "slot":
             k = node.args[0]
             return str(load(f"F->g + b*LD + {size(program.slots[:k])} + j"))

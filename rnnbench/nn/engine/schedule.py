@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from rnnbench.nn.engine.graph import Node
@@ -55,8 +55,10 @@ class Schedule:
         return 1 + max((one.phase for one in self.passes), default=-1)
 
 
-def make_schedule(outputs: Sequence[Output], level: Callable[[Node], int], there: set[Node]) -> Schedule:
-    """Passes that write `outputs`; what is `there` can be loaded in any of them."""
+def make_schedule(
+    outputs: Sequence[Output], level: Callable[[Node], int], there: set[Node], written: Container[Node] = ()
+) -> Schedule:
+    """Passes that write `outputs`; what is `there` can be loaded in any of them, what is `written` in later ones."""
     last = max((level(out.node) for out in outputs), default=0)
     passes: dict[tuple[int, str], Pass] = {}
     carried: dict[Node, None] = {}
@@ -69,7 +71,7 @@ def make_schedule(outputs: Sequence[Output], level: Callable[[Node], int], there
         """Whether a pass of this phase loads the node rather than computing it."""
         if node in there or not node.inputs or node.op == "row_mean":
             return True
-        return node.heavy and level(node) < phase
+        return (node.heavy or node in written) and level(node) < phase
 
     def needed(one: Pass) -> list[Node]:
         return sorted(closure(one.targets, lambda node: given(node, one.phase)), key=lambda node: node.index)
@@ -84,9 +86,10 @@ def make_schedule(outputs: Sequence[Output], level: Callable[[Node], int], there
                 if node.op == "row_mean" and node not in means:
                     means[node] = None
                     at(level(node) - 1, node.width or "H").means.append(node)
-                elif node.op != "row_mean" and given(node, phase) and node not in carried:
+                elif node.op != "row_mean" and given(node, phase) and node not in written:
+                    if node not in carried:
+                        at(level(node), node.width or "H").carried.append(node)
                     carried[node] = None
-                    at(level(node), node.width or "H").carried.append(node)
     for (phase, _), one in passes.items():
         one.nodes = [node for node in needed(one) if node.inputs and not given(node, phase)]
     ordered = [passes[key] for key in sorted(passes)]

@@ -33,6 +33,8 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
             return args[0] - args[1].inputs[0]
         if args[0].op == "neg":
             return args[1] - args[0].inputs[0]
+        if args[0].op == args[1].op == "row_mean" and args[0].width == args[1].width:  # one sum over a row for two
+            return graph.row_mean(args[0].inputs[0] + args[1].inputs[0])
     if op == "sub":
         if numbers[1] == 0:
             return args[0]
@@ -44,4 +46,35 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
         return args[0]
     if op == "mul" and numbers[0] == 1:
         return args[1]
+    if op == "div" and args[1].uniform and args[1].op != "const" and not args[0].uniform:  # one division a row
+        return args[0] * (1.0 / args[1])
     return None
+
+
+def linear_parts(node: Node) -> tuple[Node, dict[Node, Node]]:
+    """`node` as `rest + Σ factor · part`, by factor; rest and factors are the same in all of a row."""
+    alone = node.graph.node(0.0)
+    parts: dict[Node, Node] = {}
+
+    def collect(one: Node, factor: Node, negative: bool) -> None:
+        nonlocal alone
+        if one.uniform:
+            alone = alone - one * factor if negative else alone + one * factor
+        elif one.op == "neg":
+            collect(one.inputs[0], factor, not negative)
+        elif one.op in ("add", "sub"):
+            first, second = one.inputs
+            collect(first, factor, negative)
+            collect(second, factor, negative ^ (one.op == "sub"))
+        elif one.op == "div" and one.inputs[1].uniform:
+            collect(one.inputs[0], factor / one.inputs[1], negative)
+        elif one.op == "mul" and any(arg.uniform for arg in one.inputs):
+            first, second = sorted(one.inputs, key=lambda arg: arg.uniform)
+            collect(first, factor * second, negative)
+        elif factor in parts:
+            parts[factor] = parts[factor] - one if negative else parts[factor] + one
+        else:
+            parts[factor] = -one if negative else one
+
+    collect(node, node.graph.node(1.0), False)
+    return alone, parts

@@ -61,14 +61,24 @@ INLINE void storen(real *p, vec v, long n) {
   memcpy(p, &v, n * sizeof(real));
 #endif
 }
-INLINE vec first_lanes(vec v, long n) {
-  for (long l = n; l < VL; l++) v[l] = 0;
-  return v;
+static const whole lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+INLINE vec first_lanes(vec v, long n) { // and zeros
+  veci lanes;
+  memcpy(&lanes, lane_numbers, sizeof lanes);
+  return (vec)((veci)v & (lanes < (whole)n));
 }
-INLINE real total(vec v, long n) {
-  real sum = 0;
-  for (long l = 0; l < n; l++) sum += v[l];
-  return sum;
+INLINE real total(vec v) { // in pairs: the depth of the sum is log2(VL)
+#if defined(__AVX512F__) && !defined(REAL_DOUBLE)
+  return _mm512_reduce_add_ps((__m512)v);
+#elif defined(__AVX512F__)
+  return _mm512_reduce_add_pd((__m512d)v);
+#else
+  real t[VL];
+  memcpy(t, &v, sizeof t);
+  for (long k = VL / 2; k; k /= 2)
+    for (long l = 0; l < k; l++) t[l] += t[l + k];
+  return t[0];
+#endif
 }
 
 // ---- elementary functions; a NaN stays one
@@ -86,15 +96,22 @@ INLINE vec vabs(vec x) { return pick(x < fill(0), -x, x); }
   for (long l = 0; l < VL; l++) t[l] = f(t[l]); \
   memcpy(&x, t, sizeof t);   \
   return x;
-#ifdef REAL_DOUBLE
+#if defined(__AVX512F__) && !defined(REAL_DOUBLE)
+INLINE vec vsqrt(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
+#elif defined(__AVX512F__)
+INLINE vec vsqrt(vec x) { return (vec)_mm512_sqrt_pd((__m512d)x); }
+#elif defined(REAL_DOUBLE)
 INLINE vec vsqrt(vec x) { LANES(sqrt) }
+#else
+INLINE vec vsqrt(vec x) { LANES(sqrtf) }
+#endif
+#ifdef REAL_DOUBLE
 INLINE vec vexp(vec x) { LANES(exp) }
 INLINE vec vlog(vec x) { LANES(log) }
 INLINE vec vlog1p(vec x) { LANES(log1p) }
 INLINE vec vtanh(vec x) { LANES(tanh) }
 INLINE vec vsigmoid(vec x) { return 1 / (1 + vexp(-x)); }
 #else
-INLINE vec vsqrt(vec x) { LANES(sqrtf) }
 // e^x within the range where it is finite: 2^n times a polynomial on |x| <= log(2)/2 (coefficients: Cephes, Moshier 1989)
 INLINE vec exp_clamped(vec x) {
   x = pick(x > fill(88.3762626647949f), fill(88.3762626647949f), x);
@@ -237,7 +254,7 @@ static void dots(long m, long n, const weight *w, const real *a, long row, long 
         long some = depth - k < VL ? depth - k : VL;
         s0 += loadn(ar + k, some) * loadn(wr + k, some);
       }
-      c[r * ldc + i] += total((s0 + s1) + (s2 + s3), VL);
+      c[r * ldc + i] += total((s0 + s1) + (s2 + s3));
     }
   }
 }
