@@ -277,3 +277,56 @@ def test_a_mean_of_a_sum_takes_out_what_is_the_same_in_all_of_a_row() -> None:
     assert graph.row_mean(x - mean) is mean - mean
     assert graph.row_mean(x * y - mean * y) is graph.row_mean(x * y) - mean * graph.row_mean(y)
     assert mean + graph.row_mean(y) is graph.row_mean(x + y)
+
+
+class Branching(Cell):
+    """Takes another branch for what is no tensor."""
+
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n) if isinstance(z.n, Tensor) else z.n
+
+
+def test_a_step_that_asks_what_its_values_are_runs_on_tensors() -> None:
+    layer = Recurrent(3, 4, cell=Branching())
+    with pytest.warns(UserWarning, match="Branching.step uses isinstance"):
+        assert layer.backend == "reference"
+    assert layer(10 * torch.randn(5, 2, 3))[0].abs().max() <= 1
+
+
+class Bounded(Cell):
+    """Functions with corners."""
+
+    states = ("h", "a", "b")
+    gates = ("n",)
+    outputs = ("h", "a", "b")
+
+    def step(self, z: Any, s: Any) -> Any:
+        functional = torch.nn.functional
+        return functional.hardtanh(z.n), functional.hardsigmoid(z.n), torch.clamp(z.n, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("engine", ["native", "function"])
+def test_values_and_derivatives_at_a_corner_are_torchs(engine: Any) -> None:
+    inputs = torch.tensor([-3.5, -3.0, -1.0, 0.0, 1.0, 3.0, 3.5, float("inf"), -float("inf")]).reshape(1, -1, 1)
+    inputs = inputs.clone().requires_grad_()
+    found = []
+    for one in (engine, "reference"):
+        layer = Recurrent(1, 1, bias=False, cell=Bounded(), engine=one)
+        with torch.no_grad():
+            layer.get_parameter("weight_ih_l0").fill_(1.0)
+        _, states = layer(inputs)
+        found.append([*states, *(torch.autograd.grad(state.sum(), inputs, retain_graph=True)[0] for state in states)])
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", [None, "function", "reference"])
+@pytest.mark.parametrize("cls", [nn.Elman, nn.LSTM, nn.MGU])
+def test_autocast_leaves_a_recurrence_in_the_type_of_its_parameters(cls: Any, engine: Any) -> None:
+    layer, inputs = cls(3, 4, engine=engine), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        output, _ = layer(inputs.bfloat16())
+    assert output.dtype == torch.float32
+    assert torch.equal(output, layer(inputs.bfloat16().float())[0])

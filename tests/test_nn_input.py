@@ -92,6 +92,15 @@ SETTINGS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (nn.GRU, {"chrono": 100, "bias": False}, ValueError, "chrono sets biases, but the layer has none"),
     (nn.GRU, {"reset_gate": "during"}, ValueError, "reset_gate must be after or before, got 'during'"),
     (nn.MUT, {"variant": 4}, ValueError, "variant must be 1, 2 or 3, got 4"),
+    (nn.LSTM, {"proj_size": 2.5}, TypeError, "proj_size must be a whole number, got 2.5"),
+    (nn.LSTM, {"proj_size": "3"}, TypeError, "proj_size must be a whole number, got '3'"),
+    (nn.LSTM, {"num_layers": "2"}, TypeError, "num_layers must be a whole number, got '2'"),
+    (nn.LSTM, {"dropout": "a"}, ValueError, "dropout must be a probability .*got 'a'"),
+    (nn.LSTM, {"dropout": float("nan")}, ValueError, "dropout must be a probability .*got nan"),
+    (nn.LSTM, {"zoneout": "a"}, ValueError, "zoneout must be a probability less than 1.*got"),
+    (nn.LSTM, {"zoneout": float("nan")}, ValueError, "zoneout must be a probability less than 1.*got"),
+    (nn.LSTM, {"bidirectional": 2}, TypeError, "bidirectional must be True or False, got 2"),
+    (nn.SLSTM, {"heads": 2.0}, TypeError, "heads must be a whole number, got 2.0"),
     (nn.SLSTM, {"heads": 4}, ValueError, "heads must divide hidden_size 6, got 4"),
     (nn.LRU, {"r_min": 0.9, "r_max": 0.5}, ValueError, "r_min and r_max must fulfil .*got 0.9 and 0.5"),
     (Recurrent, {}, TypeError, r"Recurrent needs a cell: Recurrent\(…, cell=MyCell\(\)\)"),
@@ -167,6 +176,51 @@ def test_a_cell_in_use_cannot_be_changed() -> None:
     layer = nn.GRU(3, 4)
     with pytest.raises(AttributeError, match="cannot be changed"):
         layer.cell.reset_gate = "before"
+
+
+def test_a_class_of_cells_in_use_cannot_be_changed() -> None:
+    class Scaled(Cell):
+        gates = ("n",)
+        scale = 2.0
+
+        def step(self, z: Any, s: Any) -> Any:
+            return torch.tanh(self.scale * z.n)
+
+    class Finer(Scaled):
+        pass
+
+    Scaled.scale = 3.0
+    layer = Recurrent(3, 4, cell=Scaled())
+    with pytest.raises(AttributeError, match="Scaled cannot be changed while a cell of it is in use: make a subclass"):
+        Scaled.scale = 4.0
+    Finer.scale = 4.0  # no cell of this one is in use
+    inputs = 0.1 * torch.randn(2, 1, 3)
+    other = Recurrent(3, 4, cell=Finer())
+    other.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        reach = torch.atanh(layer(inputs)[0][0]) / 3.0
+        assert torch.allclose(torch.atanh(other(inputs)[0][0]) / 4.0, reach, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("zoneout", 0.3), ("bidirectional", True), ("variational_dropout", 0.1)])
+def test_what_a_layer_was_made_from_cannot_be_changed(name: str, value: Any) -> None:
+    layer = nn.LSTM(3, 4)
+    with pytest.raises(AttributeError, match=f"{name} is fixed when a LSTM is made: make another one"):
+        setattr(layer, name, value)
+    layer.dropout = 0.5  # read at each call
+
+
+@pytest.mark.parametrize(
+    ("states", "error", "words"),
+    [
+        (3, TypeError, r"hx must be 2 states \(h, c\), got int"),
+        ((torch.zeros(1, 2, 4), None), TypeError, "state c must be a tensor, got NoneType"),
+        ((torch.zeros(1, 2, 4),), ValueError, r"hx must be 2 states \(h, c\), got 1"),
+    ],
+)
+def test_initial_states_that_are_none(states: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        nn.LSTM(3, 4)(torch.zeros(5, 2, 3), states)
 
 
 def test_sequences_of_a_linear_recurrence_have_one_shape() -> None:

@@ -253,3 +253,16 @@ def test_a_step_sees_new_weights() -> None:
         close([layer.step(inputs)[0]], [layer(inputs.unsqueeze(0))[0][0]])
         layer.float().double()
         close([layer.step(inputs)[0]], [layer(inputs.unsqueeze(0))[0][0]])
+
+
+def test_what_else_torchs_layers_have() -> None:
+    layer = nn.LSTM(3, 4, num_layers=2, bidirectional=True, dropout=0.1, zoneout=0.2, proj_size=2, forget_bias=1.0)
+    theirs = torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2)
+    shapes = [[one.shape for one in some] for some in layer.all_weights]
+    assert shapes == [[one.shape for one in some] for some in theirs.all_weights]
+    assert layer.all_weights[0][0] is layer.weight_ih_l0
+    layer.flatten_parameters()
+    assert repr(layer) == (
+        "LSTM(3, 4, num_layers=2, dropout=0.1, bidirectional=True, zoneout=(0.2, 0.2), forget_bias=1.0, proj_size=2)"
+    )
+    assert repr(nn.GRU(3, 4)) == "GRU(3, 4)"

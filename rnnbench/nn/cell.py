@@ -15,7 +15,16 @@ from torch.nn import functional as F
 from rnnbench.nn.engine.graph import Node
 
 
-class Cell:
+class _CellType(type):
+    """Keeps a class of cells as it was when engines began to use one."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if vars(cls).get("_in_use"):
+            raise AttributeError(f"{cls.__name__} cannot be changed while a cell of it is in use: make a subclass")
+        super().__setattr__(name, value)
+
+
+class Cell(metaclass=_CellType):
     """A recurrent cell, written as its equation.
 
     A subclass names its states and gates and gives `step`, in plain PyTorch:
@@ -48,6 +57,8 @@ class Cell:
         raws: values that are not learned, by name with their width: `[T, B, W]`, one a step, or `[B, W]`.
         recurrent_mask: the one of `raws` that h is multiplied by before every recurrent product.
         zoneout: for each state, how much of the old one stays: the name of one of `raws`, or a share.
+
+    What `step` reads beside its arguments is read once, when the cell is first used, and is the same from then on.
 
     Nothing else is needed to have the layer, its derivative and its compiled form. Operations that only plain
     autograd knows are allowed and slow.
@@ -150,8 +161,13 @@ class Cell:
         return self.gates if self.recurrent is None else self.recurrent
 
     def made(self) -> dict[Any, Any]:
-        """What engines have made of this cell. From the first time on it cannot be changed."""
-        found: dict[Any, Any] = vars(self).setdefault("_made", {})
+        """What engines have made of this cell. From the first time on neither it nor its class can be changed."""
+        if "_made" not in vars(self):
+            vars(self)["_made"] = {}
+            for cls in type(self).__mro__:
+                if issubclass(cls, Cell) and cls is not Cell and "_in_use" not in vars(cls):
+                    type.__setattr__(cls, "_in_use", True)
+        found: dict[Any, Any] = vars(self)["_made"]
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -26,10 +26,14 @@ def check_settings(layer: Recurrent) -> None:
             continue
         check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
-        value = getattr(layer, name)
-        if not 0 <= value <= 1 or (name != "dropout" and value == 1):
-            raise ValueError(f"{name} must be a probability (0 to 1), got {value!r}")
-    if len(layer.zoneout) != len(layer.cell.states) or not all(0 <= share < 1 for share in layer.zoneout):
+        share = getattr(layer, name)
+        if not _is_number(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
+            raise ValueError(f"{name} must be a probability (0 to 1), got {share!r}")
+    for name in ("bias", "batch_first", "bidirectional"):
+        if not isinstance(getattr(layer, name), bool):
+            raise TypeError(f"{name} must be True or False, got {getattr(layer, name)!r}")
+    shares = [_is_number(share) and 0 <= share < 1 for share in layer.zoneout]
+    if len(shares) != len(layer.cell.states) or not all(shares):
         raise ValueError(
             f"zoneout must be a probability less than 1, or one for each of the states "
             f"{', '.join(layer.cell.states)}, got {layer.zoneout!r}"
@@ -42,6 +46,10 @@ def check_settings(layer: Recurrent) -> None:
         if getattr(layer, name) not in allowed:
             words = ", ".join(str(one) for one in allowed)
             raise ValueError(f"{name} must be one of {words}, got {getattr(layer, name)!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:
@@ -144,16 +152,20 @@ def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tenso
     if hx is None:
         return None
     names = layer.cell.states
+    wanted = f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)})"
+    if not isinstance(hx, (Tensor, tuple, list)):
+        raise TypeError(f"{wanted}, got {type(hx).__name__}")
     given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     if len(given) != len(names):
-        raise ValueError(
-            f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)}), got {len(given)}"
-        )
+        raise ValueError(f"{wanted}, got {len(given)}")
     count, found = layer.num_layers * layer.directions, []
     for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
-        wanted = [count, width] if alone else [count, batch, width]
-        if list(state.shape) != wanted:
-            raise ValueError(f"state {name} must have shape {wanted}, got {list(state.shape)}")
+        if not isinstance(state, Tensor):
+            raise TypeError(f"state {name} must be a tensor, got {type(state).__name__}")
+        shape = [count, width] if alone else [count, batch, width]
+        if list(state.shape) != shape:
+            raise ValueError(f"state {name} must have shape {shape}, got {list(state.shape)}")
         check_like(layer, state, f"state {name}")
         found.append(state.unsqueeze(1) if alone else state)
-    return tuple(state.to(layer.weight_ih_l0.dtype) for state in found)
+    weight: Any = layer.weight_ih_l0
+    return tuple(state.to(weight.dtype) for state in found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -20,11 +21,12 @@ from rnnbench.nn.engine.run import choose
 from rnnbench.nn.initialise import initialise, shapes
 from rnnbench.nn.stack import run_stack
 from rnnbench.nn.step import Stepper, run_step
+from rnnbench.nn.torch_like import TorchLike
 
 States = Tensor | tuple[Tensor, ...]
 
 
-class Recurrent(nn.Module):
+class Recurrent(TorchLike):
     """A stack of recurrent layers around a cell.
 
     Constructor, call, shapes, states, `PackedSequence` and parameter names are those of `torch.nn.LSTM`: input
@@ -91,7 +93,7 @@ class Recurrent(nn.Module):
         self.cell = self._make_cell(cell, options)
         check_declaration(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
+        self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.connections, self.variational_dropout, self.weight_dropout = (
             connections,
             variational_dropout,
@@ -215,7 +217,9 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor | PackedSequence, States]:
         """Hidden states of the top layer after every step, and all states after the last one.
 
-        `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`.
+        `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
+        all is computed in the type of the parameters, since errors of a state add up over steps; torch's own layers,
+        where they run, follow torch.
 
         Raises:
             ValueError: a shape that does not fit.
@@ -233,13 +237,14 @@ class Recurrent(nn.Module):
         states = check_states(self, hx, batch, alone, data)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
-        if autocasts(data.device):
+        engine, casts = self._engine_now(), autocasts(data.device)
+        if casts:
             data = data.to(cast(Tensor, self.weight_ih_l0).dtype)
-        engine = self._engine_now()
         if engine == "torch" and data.numel():
             output, final = fused.run(self, data, states, packed, batch)
         else:
-            output, final = run_stack(self, engine, data, states, packed, batch)
+            with torch.autocast(data.device.type, enabled=False) if casts else nullcontext():
+                output, final = run_stack(self, engine, data, states, packed, batch)
         if packed is not None:
             if packed.unsorted_indices is not None:
                 final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
@@ -264,31 +269,6 @@ class Recurrent(nn.Module):
         if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             return "reference"
         return "opaque" if torch.compiler.is_compiling() else self.backend
-
-    # --- torch's own layers
-
-    def to_torch(self) -> nn.RNNBase:
-        """The layer of `torch.nn` with the same weights.
-
-        Raises:
-            ValueError: torch has no such layer.
-        """
-        return fused.to_torch(self)
-
-    @classmethod
-    def from_torch(cls, layer: nn.RNNBase, **options: Any) -> Recurrent:
-        """This layer with the weights of one of `torch.nn`.
-
-        Raises:
-            ValueError: `layer` is of another kind.
-        """
-        return fused.from_torch(cls, layer, options)
-
-    def extra_repr(self) -> str:
-        """The arguments that differ from their defaults."""
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        given = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
-        return ", ".join([f"{self.input_size}, {self.hidden_size}", *given])
 
 
 def _common() -> set[str]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnnbench.errors import unknown
 from rnnbench.nn.cell import Cell, layer_norm
+from rnnbench.nn.checks import check_whole
 from rnnbench.nn.initialise import set_bias
 
 ABLATIONS = {
@@ -81,8 +82,7 @@ class LSTMCell(Cell):
             raise ValueError(f"peephole must be diagonal, full or None, got {self.peephole!r}")
         if self.output_peek not in ("new", "previous"):
             raise ValueError(f"output_peek must be new or previous, got {self.output_peek!r}")
-        if self.proj_size < 0:
-            raise ValueError(f"proj_size must be at least 0, got {self.proj_size}")
+        check_whole("proj_size", self.proj_size, least=0)
         if self.forget_bias is not None and {"NFG", "CIFG"} & set(self.ablations):
             raise ValueError("forget_bias is given, but there is no forget gate")
 

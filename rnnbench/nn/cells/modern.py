@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.checks import check_whole
 
 
 @dataclass(eq=False)
@@ -48,6 +49,7 @@ class ScalarLSTMCell(Cell):
 
     Raises:
         ValueError: `heads` does not divide the hidden size.
+        TypeError: `heads` is no whole number.
     """
 
     heads: int = 1
@@ -58,7 +60,8 @@ class ScalarLSTMCell(Cell):
 
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """All H."""
-        if self.heads < 1 or hidden_size % self.heads:
+        check_whole("heads", self.heads)
+        if hidden_size % self.heads:
             raise ValueError(f"heads must divide hidden_size {hidden_size}, got {self.heads}")
         return super().state_sizes(hidden_size)
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnbench.nn.engine.graph import OPERATIONS, Node
+from rnnbench.nn.engine.graph import Node
 from rnnbench.nn.engine.levels import closure
+from rnnbench.nn.engine.operations import OPERATIONS
 from rnnbench.nn.engine.program import RECURRENT, Product, Program
 from rnnbench.nn.engine.sequence import Pass
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from rnnbench.nn.engine.operations import OPERATIONS
 from rnnbench.nn.engine.recordable import Untranslatable, check_derived
 from rnnbench.nn.engine.simplify import linear_parts, simplify
 
@@ -20,6 +20,8 @@ class Node:
     """
 
     __slots__ = ("args", "graph", "index", "op", "uniform", "width")
+    args: tuple[Any, ...]
+    graph: Graph
 
     def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], width: str | None) -> None:
         self.graph, self.op, self.args, self.width, self.index = graph, op, args, width, len(graph.nodes)
@@ -113,67 +115,6 @@ class Node:
         return _call(func.__name__, args, kwargs or {})
 
 
-@dataclass(frozen=True)
-class Operation:
-    """An elementwise operation: C expression, torch function, derivative.
-
-    `derivative(node, gradient)` gives the gradient of each argument, or None where there is none.
-    """
-
-    c: str
-    torch: Callable[..., Any]
-    derivative: Callable[[Node, Node], tuple[Node | None, ...]]
-    heavy: bool = False
-
-
-def _divide(y: Node, g: Node) -> tuple[Node, Node]:
-    first = g / y.args[1]
-    return first, -(first * y)
-
-
-def _greatest(y: Node, g: Node) -> tuple[Node, Node]:
-    a, b = y.args  # torch halves the gradient where both are equal
-    share = ((a > b) + (1.0 - (b > a))) * 0.5
-    return g * share, g * (1.0 - share)
-
-
-def _least(y: Node, g: Node) -> tuple[Node, Node]:
-    a, b = y.args
-    share = ((b > a) + (1.0 - (a > b))) * 0.5
-    return g * share, g * (1.0 - share)
-
-
-OPERATIONS: dict[str, Operation] = {
-    "add": Operation("{0}+{1}", torch.add, lambda y, g: (g, g)),
-    "sub": Operation("{0}-{1}", torch.sub, lambda y, g: (g, -g)),
-    "mul": Operation("{0}*{1}", torch.mul, lambda y, g: (g * y.args[1], g * y.args[0])),
-    "div": Operation("{0}/{1}", torch.div, _divide),
-    "neg": Operation("-{0}", torch.neg, lambda y, g: (-g,)),
-    "sigmoid": Operation("vsigmoid({0})", torch.sigmoid, lambda y, g: (g * (y * (1.0 - y)),), True),
-    "tanh": Operation("vtanh({0})", torch.tanh, lambda y, g: (g * (1.0 - y * y),), True),
-    "exp": Operation("vexp({0})", torch.exp, lambda y, g: (g * y,), True),
-    "log": Operation("vlog({0})", torch.log, lambda y, g: (g / y.args[0],), True),
-    "sqrt": Operation("vsqrt({0})", torch.sqrt, lambda y, g: (g * 0.5 / y,), True),
-    "softplus": Operation(
-        "vsoftplus({0})",
-        lambda x: torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())),
-        lambda y, g: (g * y.graph.make("sigmoid", y.args[0]),),
-        True,
-    ),
-    "relu": Operation("vrelu({0})", torch.relu, lambda y, g: (g * (y > 0.0),)),
-    "abs": Operation("vabs({0})", torch.abs, lambda y, g: (g * y.graph.make("sub", y.args[0] > 0.0, y.args[0] < 0.0),)),
-    "maximum": Operation("vmax({0},{1})", torch.maximum, _greatest),
-    "minimum": Operation("vmin({0},{1})", torch.minimum, _least),
-    "gt": Operation("vgt({0},{1})", lambda a, b: torch.gt(a, b).to(a.dtype), lambda y, g: (None, None)),
-    "detach": Operation("{0}", torch.detach, lambda y, g: (None,)),
-    "ge": Operation("vge({0},{1})", lambda a, b: torch.ge(a, b).to(a.dtype), lambda y, g: (None, None)),
-    "where": Operation(
-        "vwhere({0},{1},{2})",
-        lambda c, a, b: torch.where(c != 0, a, b),
-        lambda y, g: (None, y.graph.make("where", y.args[0], g, 0.0), y.graph.make("where", y.args[0], 0.0, g)),
-    ),
-}
-
 # what else of torch is known, by name, in words of the above
 _WORDS: dict[str, Callable[..., Node]] = {
     "max": lambda a, b: a.graph.make("maximum", a, b),
@@ -187,8 +128,8 @@ _WORDS: dict[str, Callable[..., Node]] = {
     "silu": lambda a: a * a.sigmoid(),
     "clamp": lambda a, min=None, max=None: _clamp(a, min, max),
     "clip": lambda a, min=None, max=None: _clamp(a, min, max),
-    "hardtanh": lambda a, min_val=-1.0, max_val=1.0: _clamp(a, min_val, max_val),
-    "hardsigmoid": lambda a: _clamp(a / 6.0 + 0.5, 0.0, 1.0),
+    "hardtanh": lambda a, min_val=-1.0, max_val=1.0: _between(a, min_val, max_val),
+    "hardsigmoid": lambda a: _between(a / 6.0 + 0.5, 0.0, 1.0),
     "lerp": lambda a, b, weight: a + weight * (b - a),
     "addcmul": lambda a, b, c: a + b * c,
     "lt": lambda a, b: a < b,
@@ -211,6 +152,12 @@ def _clamp(a: Node, low: float | None, high: float | None) -> Node:
     if low is not None:
         a = a.graph.make("where", a < low, low, a)
     return a if high is None else a.graph.make("where", a > high, high, a)
+
+
+def _between(a: Node, low: float, high: float) -> Node:
+    # the derivative is 0 at a bound, as in torch
+    a = a.graph.make("where", a <= low, low, a)
+    return a.graph.make("where", a >= high, high, a)
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rnnbench.nn.engine.graph import OPERATIONS, Node
+from rnnbench.nn.engine.graph import Node
 from rnnbench.nn.engine.layout import Layout, carried_at, place_of, size
+from rnnbench.nn.engine.operations import OPERATIONS
 from rnnbench.nn.engine.schedule import Output, Pass, Schedule
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rnnbench.nn.engine.graph import OPERATIONS, Graph, Node
+from rnnbench.nn.engine.graph import Graph, Node
 from rnnbench.nn.engine.levels import closure, leveller
-from rnnbench.nn.engine.recordable import Untranslatable
+from rnnbench.nn.engine.operations import OPERATIONS
+from rnnbench.nn.engine.recordable import Untranslatable, check_step
 
 if TYPE_CHECKING:
     from rnnbench.nn.cell import Cell
@@ -141,6 +142,7 @@ def record(cell: Cell) -> Program:
     Raises:
         Untranslatable: the step uses an operation that the graph does not know.
     """
+    check_step(type(cell).step)
     program, names = Program(cell, Graph()), cell.recurrent_gates()
     first = [g for g in cell.gates if g not in names or g in cell.apart or g in cell.held]
     shared = [g for g in cell.gates if g not in first]

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import torch
 
 
 class Untranslatable(Exception):
     """An equation uses something that the graph has no word for; only plain autograd can run it."""
+
+
+def check_step(step: Callable[..., Any]) -> None:
+    """Check that a step does not ask of what type its values are: they are no tensors while it is recorded.
+
+    Raises:
+        Untranslatable: it calls `isinstance`.
+    """
+    if "isinstance" in getattr(getattr(step, "__code__", None), "co_names", ()):
+        raise Untranslatable("isinstance")
 
 
 def check_derived() -> None:
