@@ -151,3 +151,12 @@ def test_a_model_that_is_scripted_by_tracing_is_the_model() -> None:
 
 def test_a_layer_is_what_its_arguments_say() -> None:
     assert repr(nn.LSTM(3, 4, num_layers=2, bidirectional=True)) == "LSTM(3, 4, num_layers=2, bidirectional=True)"
+
+
+@pytest.mark.parametrize("cls", [nn.LSTM, nn.PeepholeLSTM, nn.MinGRU])
+def test_an_export_leaves_the_batch_open(cls: Any) -> None:
+    layer = cls(3, 4, batch_first=True, num_layers=2, bidirectional=True).eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(layer, (torch.randn(5, 7, 3),), dynamic_shapes={"input": {0: batch}})
+    inputs = torch.randn(9, 7, 3)
+    assert torch.allclose(program.module()(inputs)[0], layer(inputs)[0], atol=1e-5)

@@ -44,7 +44,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     sequences: list[list[Tensor]] = [[] for _ in cell.emitted]
     order = reversed(range(len(steps))) if one.reverse else range(len(steps))
     for t in order:
-        n = len(steps[t])
+        n = steps[t].shape[0] if one.is_packed else one.batch  # len() would fix a size that an export leaves open
         now = {name: one.raw_at(raw, t, n) for name, raw in zip(cell.raws, one.raws, strict=True)}
         vars(bound).update(now)
         before = [state[:n] for state in states]
