@@ -2,21 +2,19 @@
 
 import os
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rnnbench.card import TaskCard
-from rnnbench.data import Source
 from rnnbench.files import CACHE_VARIABLE
 from rnnbench.harness.grid import Folders
 from rnnbench.harness.job import Progress
 from rnnbench.record import Record
 from rnnbench.resources import catalogue, roots
 from rnnbench.spec import GridSpec, RunSpec
-from tests.twins import TWINS
+from rnnbench.twins import TWINS, twins_in_place
 
 USERS_CACHE = os.environ.get(CACHE_VARIABLE)
 TASKS, ARCHITECTURES, GRIDS = (list(catalogue(kind)) for kind in ("task", "architecture", "grid"))
@@ -50,14 +48,11 @@ def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Archives of the real schemas with made-up content, in a cache of this test."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    for cls, make in TWINS.items():
-        old, content = cls.sources[0], make()
-        source = Source(old.package, old.version, old.file, sha256(content).hexdigest(), old.licence)
-        monkeypatch.setattr(cls, "sources", (source,))
-        source.path.write_bytes(content)
+    with twins_in_place():
+        yield
 
 
 @pytest.fixture

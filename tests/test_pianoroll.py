@@ -14,7 +14,8 @@ from rnnbench.data.musicxml import parse_xml, read_mxl, read_score
 from rnnbench.data.pianoroll import frequency_scores, read_chorales, roll_of
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives import MultiLabelFrames
-from tests.twins import mxl, wheel
+from rnnbench.twins.archives import wheel
+from rnnbench.twins.texts import mxl
 
 # --- scores
 

@@ -10,17 +10,22 @@ from rnnbench.data.sources import Source
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
 from rnnbench.data.text import MovieSentiment
-from rnnbench.data.weather import WeatherNYC
+from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
+from rnnbench.data.weather import WeatherNYC, WeatherNYC24h
 
 __all__ = [
     "Adding",
     "BachChorales",
     "CopyMemory",
     "FolkABC",
+    "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
     "MNIST5k",
     "MovieSentiment",
+    "Multi30k",
+    "NumberWords",
+    "ParallelText",
     "Parity",
     "PianoRoll",
     "PortugueseTags",
@@ -30,4 +35,5 @@ __all__ = [
     "Source",
     "Splits",
     "WeatherNYC",
+    "WeatherNYC24h",
 ]

@@ -96,13 +96,14 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Make the splits; `folder` keeps whatever else belongs to them (a vocabulary)."""
 
     def facts(self) -> dict[str, Any]:
-        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective`, `objective_options`.
+        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective` and its options, if any.
 
         Prepares the data.
         """
         about = self.about()
-        sizes = {name: about[name] for name in ("input_size", "output_size", "objective_options")}
-        return {**sizes, "objective": self.objective, "input_kind": self.input_kind}
+        sizes = {name: about[name] for name in ("input_size", "output_size")}
+        options = {"objective_options": about["objective_options"]} if about["objective_options"] else {}
+        return {**sizes, "objective": self.objective, "input_kind": self.input_kind, **options}
 
     def about(self) -> dict[str, Any]:
         """Sizes, `fingerprint` of the content, `baseline` and `baseline_scores`. Prepares the data if needed."""

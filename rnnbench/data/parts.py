@@ -5,6 +5,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from rnnbench.data.module import SPLITS, Split
 
@@ -37,6 +39,17 @@ def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, floa
     first, second = (int(np.searchsorted(ends, cut * len(groups))) for cut in cuts)
     pieces = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
     return {split: np.array([item for place in pieces[split] for item in some[place]], int) for split in SPLITS}
+
+
+def connected(items: Sequence[Sequence[Hashable]]) -> list[int]:
+    """A group for each item, so that items with an equal key in the same place of theirs are in one group."""
+    first: dict[tuple[int, Hashable], int] = {}
+    links = [
+        (row, first.setdefault((place, key), row)) for row, keys in enumerate(items) for place, key in enumerate(keys)
+    ]
+    rows, others = np.array(links).T
+    graph = coo_array((np.ones(len(links)), (rows, others)), shape=(len(items), len(items)))
+    return connected_components(graph, directed=False)[1].tolist()
 
 
 def _cut(order: Indices, cuts: tuple[float, float]) -> Parts:

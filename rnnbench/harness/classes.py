@@ -14,7 +14,7 @@ from rnnbench.files import CACHE, cache_folder, writable_folder
 from rnnbench.objectives import find_objective
 from rnnbench.spec import RunSpec
 
-FACTS = {"input_size", "output_size", "objective", "input_kind"}
+FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind"}
 """Arguments of a model that come from the data."""
 
 
@@ -118,7 +118,7 @@ def _check_task(spec: RunSpec) -> None:
         raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
     if data.objective != spec.task.objective:
         raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
-    names = find_objective(spec.task.objective)(state_size=1, directions=1, output_size=2).score_names()
+    names = find_objective(spec.task.objective).example().score_names()
     if spec.task.metric not in names:
         raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)
     if not getattr(data, "prepared", True):

@@ -3,6 +3,7 @@
 from rnnbench.objectives.base import Objective, find_objective
 from rnnbench.objectives.classification import Classification, OrdinalClassification, Tagging
 from rnnbench.objectives.frames import MultiLabelFrames
+from rnnbench.objectives.horizon import HorizonForecast
 from rnnbench.objectives.language import CharacterModel, LanguageModel
 from rnnbench.objectives.regression import Forecast, Regression
 from rnnbench.objectives.sequences import Captioning, SequenceToSequence
@@ -12,6 +13,7 @@ __all__ = [
     "CharacterModel",
     "Classification",
     "Forecast",
+    "HorizonForecast",
     "LanguageModel",
     "MultiLabelFrames",
     "Objective",

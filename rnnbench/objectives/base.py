@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,11 @@ class Objective(nn.Module, ABC):
         self.state_size, self.directions, self.output_size = state_size, directions, output_size
         if not self.decodes:
             self.head = nn.Linear(state_size * directions, output_size)
+
+    @classmethod
+    def example(cls) -> Self:
+        """A small one, to ask for what depends on no size: the names of its scores."""
+        return cls(1, 1, 2)
 
     def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, T, O]` (per step) or `[B, O]` from hidden states `[B, T, D·H]`."""

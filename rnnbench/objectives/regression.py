@@ -1,6 +1,6 @@
 """Real values: one vector for a sequence, or the next one at each step."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,12 +18,12 @@ class Regression(Objective):
     unknown = float("nan")
     loss_name = "mse"
 
-    def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Squared error over known targets, summed, and their number."""
         known = ~targets.isnan()
         return torch.where(known, predictions - targets, 0.0).square().sum(), known.sum()
 
-    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def scored(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Values `[N]` and `[N]` of known targets."""
         known = ~targets.isnan()
         return predictions[known], targets[known]

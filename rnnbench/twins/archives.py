@@ -1,0 +1,72 @@
+"""Made-up archives with the layout of the real ones: numbers."""
+
+import io
+import tarfile
+import zipfile
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from rnnbench.data.series import CHANNELS as CEPSTRA
+from rnnbench.data.series import SPEAKERS
+from rnnbench.data.weather import CHANNELS
+
+
+def tarball(members: dict[str, bytes]) -> bytes:
+    """A gzipped tar of the members."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def wheel(members: dict[str, bytes]) -> bytes:
+    """A zip of the members."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # without the time, so that its hash is always the same
+    return out.getvalue()
+
+
+def weather_csv(hours: int = 1000) -> str:
+    """Three stations of a made-up year, with missing values, a missing hour and the impossible wind."""
+    random = np.random.default_rng(0)
+    lines = ["origin,year," + ",".join(CHANNELS) + ",time_hour"]
+    for origin in ("EWR", "JFK", "LGA"):
+        values = random.normal(size=(hours, len(CHANNELS))).cumsum(axis=0)
+        for hour in range(hours):
+            if hour == 50:
+                continue
+            cells = [f"{value:.4f}" for value in values[hour]]
+            if hour % 7 == 0:
+                cells[5] = "NA"
+            if origin == "EWR" and hour == 60:
+                cells[3] = "1048.36"
+            time = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+            lines.append(f"{origin},2013,{','.join(cells)},{time:%Y-%m-%dT%H:%M:%SZ}")
+    return "\n".join(lines) + "\n"
+
+
+def digits_csv(each: int = 20) -> str:
+    """Pictures whose grey levels lie around their digit; the first stands twice."""
+    random = np.random.default_rng(0)
+    lines = []
+    for label in np.repeat(np.arange(10), each):
+        pixels = (20 * label + random.integers(0, 40, 784)).tolist()
+        lines.append(",".join(map(str, [*pixels, label])))
+    return "\n".join([*lines, lines[0]]) + "\n"
+
+
+def vowels_ts(each: int) -> str:
+    """Series of 7 to 29 frames around a value of the speaker."""
+    random = np.random.default_rng(each)
+    lines = ["#made up", "@problemName JapaneseVowels", "@equalLength false", "@data"]
+    for speaker in np.repeat(np.arange(1, SPEAKERS + 1), each):
+        values = speaker / 5 + random.normal(size=(CEPSTRA, random.integers(7, 30)))
+        channels = [",".join(f"{value:.6f}" for value in channel) for channel in values]
+        lines.append(":".join([*channels, str(speaker)]))
+    return "\n".join(lines) + "\n"
