@@ -88,6 +88,11 @@ def make_parser() -> Parser:
     one = _verb(verbs, "check", "check every card, architecture, grid and record")
     _folders(one)
 
+    one = _verb(verbs, "smoke", "train and test every architecture on a twin of every task for a moment, offline")
+    one.add_argument("--architectures", nargs="+", default=[], help="names (default: all)")
+    one.add_argument("--tasks", nargs="+", default=[], help="names (default: all)")
+    one.add_argument("--workers", type=int, default=2, help="processes")
+
     data = _verb(verbs, "data", "the data of tasks").add_subcommands(dest="action", metavar="ACTION", required=True)
     one = _verb(data, "list", "where the data of each task comes from, and whether it is here")
     one = _verb(data, "fetch", "fetch and prepare the data of tasks")
@@ -153,6 +158,12 @@ def _check(options: Namespace) -> int:
     return check_all(options)
 
 
+def _smoke(options: Namespace) -> int:
+    from rnnbench.verbs.smoke import smoke
+
+    return smoke(options.architectures, options.tasks, options.workers)
+
+
 def _data(options: Namespace) -> int:
     from rnnbench.verbs.data import data_fetch, data_list
 
@@ -169,6 +180,7 @@ VERBS: dict[str, Callable[[Namespace], int]] = {
     "board": _board,
     "show": _show,
     "check": _check,
+    "smoke": _smoke,
     "data": _data,
 }
 

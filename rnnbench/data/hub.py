@@ -5,7 +5,7 @@ from pathlib import Path
 
 import datasets
 
-from rnnbench.data.module import SPLITS, Split
+from rnnbench.data.module import SPLITS, NoProgressBars, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
 
 
@@ -38,7 +38,8 @@ def _load(path: str, name: str | None) -> datasets.DatasetDict:
     try:
         if saved.is_file():
             return datasets.DatasetDict.load_from_disk(path)
-        return datasets.load_dataset(path, name)
+        with NoProgressBars():
+            return datasets.load_dataset(path, name)
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error

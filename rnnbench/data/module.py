@@ -162,7 +162,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             splits = self.make(temporary)
             about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
             content = hashlib.sha256()
-            with _NoProgressBars():
+            with NoProgressBars():
                 for split in SPLITS:
                     splits.tables[split].save_to_disk(temporary / split)
                     for column in ("inputs", "targets"):
@@ -247,7 +247,7 @@ def _column(table: datasets.Dataset, name: str) -> tuple[np.ndarray[Any, Any], .
     return column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy()
 
 
-class _NoProgressBars:
+class NoProgressBars:
     """datasets draws a bar for each table it saves; a hundred kilobytes need none."""
 
     def __enter__(self) -> None:

@@ -1,9 +1,11 @@
 """Made-up archives with the layout of the real ones: numbers."""
 
 import io
+import pickle
 import tarfile
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
@@ -70,3 +72,15 @@ def vowels_ts(each: int) -> str:
         channels = [",".join(f"{value:.6f}" for value in channel) for channel in values]
         lines.append(":".join([*channels, str(speaker)]))
     return "\n".join(lines) + "\n"
+
+
+def piano_rolls(folder: Path) -> str:
+    """Two or three keys a frame, in the layout of Boulanger-Lewandowski's pickles."""
+    random = np.random.default_rng(0)
+
+    def piece() -> list[list[int]]:
+        return [sorted((21 + random.choice(88, 3)).tolist()) for _ in range(random.integers(5, 12))]
+
+    path = folder / "rolls.pickle"
+    path.write_bytes(pickle.dumps({split: [piece() for _ in range(8)] for split in ("train", "valid", "test")}))
+    return str(path)

@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 from rnnbench.data import (
+    Adding,
     BachChorales,
+    CopyMemory,
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
     MNIST5k,
     MovieSentiment,
+    Multi30k,
+    NumberWords,
+    Parity,
+    PianoRoll,
     PortugueseTags,
+    SelectiveCopy,
     SequenceDataModule,
     Shakespeare,
     WeatherNYC,
@@ -23,8 +32,8 @@ from rnnbench.data import (
 from rnnbench.data.series import FOLDER
 from rnnbench.data.text import INNER, OUTER
 from rnnbench.data.weather import MEMBER
-from rnnbench.twins.archives import digits_csv, tarball, vowels_ts, weather_csv, wheel
-from rnnbench.twins.texts import interface_wheel, music21_wheel, play, review_lines, tagged_conllu
+from rnnbench.twins.archives import digits_csv, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.twins.texts import caption_pairs, interface_wheel, music21_wheel, play, review_lines, tagged_conllu
 
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
@@ -40,6 +49,28 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     InterfaceStrings: interface_wheel,
 }
 """The content of a twin of each class's one archive."""
+
+
+SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
+    Adding: {"length": 12, "train_size": 64},
+    CopyMemory: {"length": 12, "train_size": 64},
+    SelectiveCopy: {"length": 12, "train_size": 64},
+    Parity: {"length": 12, "train_size": 64},
+    NumberWords: {"size": 100},
+}
+"""Arguments that make little of what is generated without an archive."""
+
+GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
+    PianoRoll: piano_rolls,
+    Multi30k: caption_pairs,
+}
+"""Writes a twin of what only the user or a hub has into a folder, and gives its path."""
+
+
+def small_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
+    """Arguments with which a class of data makes little, of a twin in `folder` if it reads what a user gives."""
+    arguments = SMALL.get(cls, {})
+    return {**arguments, cls.given: GIVEN[cls](folder)} if cls in GIVEN else arguments
 
 
 @contextmanager

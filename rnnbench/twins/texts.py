@@ -1,6 +1,7 @@
 """Made-up archives with the layout of the real ones: texts and scores."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -112,3 +113,16 @@ def interface_wheel() -> bytes:
             content = {"config": {"step": step}, "title": "Same in both"}
             members[f"{folder}/{language}.json"] = json.dumps(content).encode()
     return wheel(members)
+
+
+def caption_pairs(folder: Path) -> str:
+    """Captions in two languages, word by word, as the hub's Multi30k has them."""
+    words = {"a": "ein", "man": "mann", "dog": "hund", "runs": "rennt", "sleeps": "schläft", "red": "rot"}
+    path = folder / "multi30k"
+    path.mkdir(exist_ok=True)
+    for seed, split in enumerate(("train", "validation", "test")):
+        random = np.random.default_rng(seed)
+        some = [random.choice(list(words), random.integers(3, 8)) for _ in range(40)]
+        rows = [{"en": " ".join(one), "de": " ".join(words[word] for word in one)} for one in some]
+        (path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
