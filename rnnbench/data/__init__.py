@@ -7,6 +7,7 @@ from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
 from rnnbench.data.series import JapaneseVowels
 from rnnbench.data.sources import Source
+from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
 from rnnbench.data.text import MovieSentiment
@@ -33,6 +34,9 @@ __all__ = [
     "SequenceDataModule",
     "Shakespeare",
     "Source",
+    "SpeechCommands",
+    "SpeechDigits",
+    "SpeechPrompts",
     "Splits",
     "WeatherNYC",
     "WeatherNYC24h",

@@ -25,7 +25,7 @@ def read_wav(content: bytes, name: str) -> tuple[Sound, int]:
             shape, rate = (file.getnchannels(), file.getsampwidth()), file.getframerate()
             samples = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise RnnbenchError(f"{name} is no WAV file: {error or 'it ends too early'}") from error
+        raise RnnbenchError(f"{name} is no WAV file: {str(error) or 'it ends too early'}") from error
     if shape != (1, 2):
         raise RnnbenchError(f"{name} has {shape[0]} channels of {8 * shape[1]} bits; one of 16 is read")
     if not samples:

@@ -1,6 +1,6 @@
 """Data sets of a hub, or folders of the same layout, with what is in them checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -9,7 +9,13 @@ from rnnbench.data.module import SPLITS, NoProgressBars, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
 
 
-def read_hub(path: str, columns: Mapping[str, type], name: str | None = None) -> dict[Split, datasets.Dataset]:
+def read_hub(
+    path: str,
+    columns: Mapping[str, type],
+    name: str | None = None,
+    revision: str | None = None,
+    undecoded: Sequence[str] = (),
+) -> dict[Split, datasets.Dataset]:
     """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
 
     Args:
@@ -17,29 +23,35 @@ def read_hub(path: str, columns: Mapping[str, type], name: str | None = None) ->
             as `datasets.load_dataset` reads them, or what `save_to_disk` wrote.
         columns: name and type of each; a text may not be empty.
         name: of a configuration of the data set, if it has several.
+        revision: of a data set on the hub.
+        undecoded: columns of sounds to be given as they are stored: `bytes`, and the `path` they came from.
 
     Raises:
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
         RnnbenchError: a split or a column is missing, or a row has another type or no text.
     """
-    found = _load(path, name)
+    found = _load(path, name, revision)
     parts: dict[Split, datasets.Dataset] = {}
     for split in SPLITS:
         if split not in found:
             raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, found)) or 'none'}")
         parts[split] = found[split]
+        for column in undecoded:
+            if column in parts[split].column_names:
+                parts[split] = parts[split].cast_column(column, datasets.Audio(decode=False))
         for column, kind in columns.items():
             _check(path, split, parts[split], column, kind)
     return parts
 
 
-def _load(path: str, name: str | None) -> datasets.DatasetDict:
+def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
     saved = Path(path) / "dataset_dict.json"
     try:
         if saved.is_file():
             return datasets.DatasetDict.load_from_disk(path)
         with NoProgressBars():
-            return datasets.load_dataset(path, name)
+            local = Path(path).is_dir()
+            return datasets.load_dataset(path, None if local else name, revision=None if local else revision)
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error

@@ -2,6 +2,7 @@
 
 from rnnbench.objectives.base import Objective, find_objective
 from rnnbench.objectives.classification import Classification, OrdinalClassification, Tagging
+from rnnbench.objectives.ctc import Ctc
 from rnnbench.objectives.frames import MultiLabelFrames
 from rnnbench.objectives.horizon import HorizonForecast
 from rnnbench.objectives.language import CharacterModel, LanguageModel
@@ -12,6 +13,7 @@ __all__ = [
     "Captioning",
     "CharacterModel",
     "Classification",
+    "Ctc",
     "Forecast",
     "HorizonForecast",
     "LanguageModel",

@@ -25,6 +25,9 @@ from rnnbench.data import (
     SelectiveCopy,
     SequenceDataModule,
     Shakespeare,
+    SpeechCommands,
+    SpeechDigits,
+    SpeechPrompts,
     WeatherNYC,
     images,
     tags,
@@ -33,9 +36,10 @@ from rnnbench.data.series import FOLDER
 from rnnbench.data.text import INNER, OUTER
 from rnnbench.data.weather import MEMBER
 from rnnbench.twins.archives import digits_csv, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.twins.sounds import prompts, spoken_commands
 from rnnbench.twins.texts import caption_pairs, interface_wheel, music21_wheel, play, review_lines, tagged_conllu
 
-TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
+TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: gzip.compress(digits_csv().encode())}),
@@ -47,8 +51,9 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes]] = {
     FolkABC: music21_wheel,
     BachChorales: music21_wheel,
     InterfaceStrings: interface_wheel,
+    SpeechPrompts: prompts,
 }
-"""The content of a twin of each class's one archive."""
+"""The content of a twin of each class's archives."""
 
 
 SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
@@ -57,12 +62,14 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
     SelectiveCopy: {"length": 12, "train_size": 64},
     Parity: {"length": 12, "train_size": 64},
     NumberWords: {"size": 100},
+    SpeechDigits: {"voices": 8},
 }
 """Arguments that make little of what is generated without an archive."""
 
 GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
     Multi30k: caption_pairs,
+    SpeechCommands: spoken_commands,
 }
 """Writes a twin of what only the user or a hub has into a folder, and gives its path."""
 
@@ -79,10 +86,14 @@ def twins_in_place() -> Iterator[None]:
     real = {cls: cls.sources for cls in TWINS}
     try:
         for cls, make in TWINS.items():
-            content = make()
-            source = replace(cls.sources[0], sha256=sha256(content).hexdigest())
-            source.path.write_bytes(content)
-            cls.sources = (source,)
+            made = make()
+            contents = (made,) if isinstance(made, bytes) else made
+            cls.sources = tuple(
+                replace(source, sha256=sha256(content).hexdigest())
+                for source, content in zip(cls.sources, contents, strict=True)
+            )
+            for source, content in zip(cls.sources, contents, strict=True):
+                source.path.write_bytes(content)
         yield
     finally:
         for cls, sources in real.items():

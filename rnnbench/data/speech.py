@@ -1,0 +1,279 @@
+"""Speech as log-mel spectra: spoken digits, recorded prompts, and commands of a hub."""
+
+import gzip
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
+from rnnbench.data.espeak import RATE, Utterance, speak
+from rnnbench.data.hub import read_hub
+from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
+from rnnbench.data.parts import connected, grouped_parts, majority_scores, moments
+from rnnbench.data.sources import Source
+from rnnbench.errors import RnnbenchError
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+VOICES = (
+    "Alex", "Andy", "Annie", "AnxiousAndy", "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee",
+    "Marco", "Mario", "Michael", "Mike", "Reed", "RicishayMax", "RicishayMax2", "RicishayMax3", "Storm", "Tweaky",
+    "UniRobot", "adam", "anika", "anikaRobot", "announcer", "antonio", "aunty", "belinda", "benjamin", "boris",
+    "caleb", "croak", "david", "ed", "edward", "edward2", "f1", "f4", "fast", "grandma", "grandpa", "gustave", "ian",
+    "iven", "iven2", "iven3", "iven4", "john", "kaukovalta", "klatt", "klatt2", "klatt3", "klatt4", "klatt5",
+    "klatt6", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max", "michel", "miguel", "mike2",
+    "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "robosoft", "robosoft2", "robosoft3", "robosoft4",
+    "robosoft5", "robosoft6", "robosoft7", "robosoft8", "shelby", "steph", "steph2", "steph3", "travis", "zac",
+)  # fmt: skip
+"""eSpeak NG's voices, without those that sound otherwise each time (they draw noise) and those that whisper."""
+MANNERS = (("en-us", 140, 45), ("en", 170, 55), ("en-gb-x-rp", 200, 65))
+"""Accent, words a minute and pitch of the three times that each voice says each digit."""
+BANDS = 40
+TRANSCRIPTS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
+RECORDINGS = "usr/share/asterisk/sounds/en_US_f_Allison/"
+ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
+"""Characters of a transcript; 0 is the blank, so the first is 1."""
+
+
+class Spectra(SequenceDataModule):
+    """Sounds as log-mel spectra, standardised by band over the training part. Arguments as in `SequenceDataModule`."""
+
+    readers = ("rnnbench.data.audio", "rnnbench.data.espeak", "rnnbench.data.hub")
+
+
+class SpeechDigits(Spectra):
+    """Spoken digits, the voices of each part unheard in the others: eSpeak NG says zero to nine.
+
+    Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the digit. Every one of 92 voices says
+    every digit three times: with three accents, speeds and pitches. 70 : 15 : 15 by voice, drawn from
+    `data_seed`.
+
+    Args:
+        voices: how many of the voices are used, at least 8.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        ValueError: `voices` out of range.
+        DataUnavailable: eSpeak NG is not installed.
+    """
+
+    objective = "classification"
+
+    def __init__(
+        self, voices: int = len(VOICES), batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
+    ) -> None:
+        if not 8 <= voices <= len(VOICES):
+            raise ValueError(f"voices must be 8 to {len(VOICES)}, got {voices}")
+        super().__init__(batch_size, data_seed, shuffle_seed)
+        self.voices = voices
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        said = [
+            (voice, digit, Utterance(word, f"{accent}+{voice}", speed, pitch))
+            for voice in VOICES[: self.voices]
+            for digit, word in enumerate(DIGITS)
+            for accent, speed, pitch in MANNERS
+        ]
+        voices, digits, utterances = zip(*said, strict=True)
+        rows = grouped_parts(voices, self.data_seed)
+        spectra = [log_mel(sound, RATE, BANDS) for sound in speak(list(utterances))]
+        labels = np.array(digits)
+        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()})
+        tables = {
+            split: datasets.Dataset.from_dict({"voice": [voices[row] for row in some], "inputs": inputs[split],
+                                               "targets": labels[some]})
+            for split, some in rows.items()
+        }  # fmt: skip
+        scores = majority_scores(labels[rows["train"]], labels[rows["test"]], len(DIGITS))
+        return Splits(tables, BANDS, len(DIGITS), "majority class", scores)
+
+
+class SpeechPrompts(Spectra):
+    """Prompts of a telephone system, read by one speaker, to be written down: the core sounds of Asterisk.
+
+    Inputs `[B, T, 3 · 40]`: log-mel spectra, three frames of 10 ms side by side. Targets `[B, U]`: the characters of
+    the transcript, numbered from 1 in `ALPHABET`, padded with −100. What stands in brackets (noises) is left out, and
+    recordings longer than `longest`. 70 : 15 : 15, drawn from `data_seed`; prompts with one transcript are in one part.
+
+    Args:
+        longest: seconds of a recording.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        ValueError: `longest` is not above 0.
+        DataUnavailable: the Debian packages cannot be had.
+    """
+
+    objective = "ctc"
+    unaligned = True
+    unknown = -100
+    sources = (
+        Source(
+            "asterisk-core-sounds-en",
+            "1.6.1-1",
+            "asterisk-core-sounds-en_1.6.1-1_all.deb",
+            "973e797d28e37fa6ca3c0a9d6fa717e77cf1268ae916bf09fd3503113cdffa50",
+            "CC-BY-SA-3.0",
+        ),
+        Source(
+            "asterisk-core-sounds-en-wav",
+            "1.6.1-1",
+            "asterisk-core-sounds-en-wav_1.6.1-1_all.deb",
+            "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d",
+            "CC-BY-SA-3.0",
+        ),
+    )
+
+    def __init__(self, longest: float = 8.0, batch_size: int = 16, data_seed: int = 0, shuffle_seed: int = 0) -> None:
+        if not longest > 0:
+            raise ValueError(f"longest must be greater than 0 seconds, got {longest}")
+        super().__init__(batch_size, data_seed, shuffle_seed)
+        self.longest = longest
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        texts = read_transcripts(self.sources[0].members(TRANSCRIPTS)[TRANSCRIPTS])
+        recordings = self.sources[1].members(RECORDINGS)
+        names, spectra = [], []
+        for name in sorted(texts):
+            if (path := f"{RECORDINGS}{name}.wav") not in recordings:
+                continue
+            sound, rate = read_wav(recordings[path], path)
+            if len(sound) > self.longest * rate:
+                continue
+            names.append(name)
+            spectra.append(stacked(log_mel(sound, rate, BANDS), 3))
+            if len(spectra[-1]) < (least := least_steps(texts[name])):
+                raise RnnbenchError(
+                    f"{path}: its transcript {texts[name]!r} needs {least} steps, the recording has {len(spectra[-1])}"
+                )
+        rows = grouped_parts(connected([(texts[name],) for name in names]), self.data_seed)
+        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()})
+        tables = {
+            split: datasets.Dataset.from_dict({
+                "name": [names[row] for row in some], "text": [texts[names[row]] for row in some],
+                "inputs": inputs[split], "targets": [encoded(texts[names[row]]) for row in some],
+            })
+            for split, some in rows.items()
+        }  # fmt: skip
+        scores = {"wer": 1.0, "cer": 1.0}
+        options = {"alphabet": ALPHABET}
+        return Splits(tables, 3 * BANDS, 1 + len(ALPHABET), "nothing said", scores, options)
+
+
+class SpeechCommands(Spectra):
+    """Single words of many speakers (Warden 2018), by the set's own split, from a hub.
+
+    Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the word, in the order of the alphabet.
+    Rows labelled `_silence_` are left out. The set's own split keeps speakers apart.
+
+    Args:
+        path: a data set on the hub, or a folder of the same layout: splits `train`, `validation` and `test` with the
+            columns `audio` (16 kHz) and `label`.
+        name: of the configuration.
+        batch_size: see `SequenceDataModule`.
+        data_seed: without influence, nothing is drawn.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        DataUnavailable: the hub cannot be reached.
+        RnnbenchError: a split or a column is missing, a class of the test part is unseen in training, or a clip cannot
+            be read.
+    """
+
+    objective = "classification"
+    given = "path"
+
+    def __init__(
+        self,
+        path: str = "google/speech_commands",
+        name: str | None = "v0.02",
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, data_seed, shuffle_seed)
+        self.path, self.name = path, name
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        columns = {"label": int, "audio": dict}
+        parts = read_hub(self.path, columns, self.name, "refs/convert/parquet", undecoded=("audio",))
+        feature = parts["train"].features["label"]
+        if not isinstance(feature, datasets.ClassLabel):
+            raise RnnbenchError(f"{self.path}: column 'label' has no names of classes")
+        words = feature.names
+        spectra: dict[Split, list[Sound]] = {}
+        labels: dict[Split, np.ndarray] = {}
+        for split, rows in parts.items():
+            kept = [row for row in rows if words[row["label"]] != "_silence_"]
+            sounds = [_sound(row["audio"], f"{self.path}, split {split!r}") for row in kept]
+            spectra[split] = [log_mel(sound, rate, BANDS) for sound, rate in sounds]
+            labels[split] = np.array([row["label"] for row in kept])
+            if split != "train" and (unseen := set(labels[split].tolist()) - set(labels["train"].tolist())):
+                raise RnnbenchError(
+                    f"{self.path}: {words[min(unseen)]!r} is a class of split {split!r}, but not of 'train'"
+                )
+        inputs = standardised(spectra)
+        tables = {
+            split: datasets.Dataset.from_dict({"inputs": inputs[split], "targets": labels[split]}) for split in SPLITS
+        }
+        scores = majority_scores(labels["train"], labels["test"], len(words))
+        return Splits(tables, BANDS, len(words), "majority class", scores)
+
+
+def _sound(audio: dict[str, Any], where: str) -> tuple[Sound, int]:
+    content = audio["bytes"] or Path(audio["path"]).read_bytes()
+    return read_wav(content, f"{where}, {audio['path']}")
+
+
+def standardised(parts: dict[Split, list[Sound]]) -> dict[Split, list[Sound]]:
+    """Spectra by mean and standard deviation of each band of the training part, all frames of each in a row."""
+    mean, deviation = moments(np.concatenate(parts["train"]))
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return {
+        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
+    }
+
+
+def read_transcripts(content: bytes) -> dict[str, str]:
+    """Name of a recording and what is said in it, in lower-case letters, apostrophes and single spaces.
+
+    Raises:
+        RnnbenchError: a line without a name, or a character that is not read.
+    """
+    texts: dict[str, str] = {}
+    for number, line in enumerate(gzip.decompress(content).decode("utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith(";"):
+            continue
+        name, colon, said = line.partition(":")
+        if not colon:
+            raise RnnbenchError(f"{TRANSCRIPTS}, line {number}: {line!r} has no name")
+        if re.search(r"[\[<(]", said):
+            continue
+        text = " ".join(re.sub(r"[^a-z' ]", " ", said.lower().replace("’", "'")).split())
+        if re.search(r"\d", said) or not text:
+            continue
+        texts[name.strip()] = text
+    return texts
+
+
+def least_steps(text: str) -> int:
+    """Steps that a path for a text has at least: one a character, and a blank between two that are the same."""
+    return len(text) + sum(one == other for one, other in pairwise(text))
+
+
+def encoded(text: str) -> list[int]:
+    """Characters as numbers from 1."""
+    return [1 + ALPHABET.index(letter) for letter in text]
+
+
+def decoded(numbers: Sequence[int]) -> str:
+    """The text of numbers from 1."""
+    return "".join(ALPHABET[number - 1] for number in numbers)

@@ -1,0 +1,148 @@
+"""Connectionist temporal classification: a text for a sequence of frames, without knowing which frame says what."""
+
+from collections import defaultdict
+from typing import ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.text import CharErrorRate, WordErrorRate
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.objectives.base import Objective
+
+BLANK = 0
+NEVER = -1e4
+"""Log-probability of what cannot be; its exponential is 0."""
+
+
+class Ctc(Objective):
+    """A text for a longer sequence (Graves et al. 2006): targets `[B, U]` (int64, from 1), −100 after the text.
+
+    At each step one of the characters or a blank (class 0); a text is what remains when repetitions are made one and
+    blanks left out. The loss is `−ln Σ Π_t p_t` over all paths that give the text (eq. 3 and 12).
+
+    Loss: nats a sequence. Metrics: word and character error rate (edits over words or characters of the references; 1
+    is as bad as silence, there is no upper bound) of the text decoded greedily, or by beam search.
+
+    Args:
+        state_size: features of one direction's hidden state, H.
+        directions: 1, or 2 for a bidirectional stack.
+        output_size: characters and the blank.
+        alphabet: the characters, in the order of their numbers from 1.
+        beam: prefixes that a beam search keeps; 1 decodes greedily.
+
+    Raises:
+        ValueError: `output_size` does not fit the alphabet.
+    """
+
+    per_step: ClassVar[bool] = True
+    unknown = -100
+    loss_name = "ctc"
+
+    def __init__(self, state_size: int, directions: int, output_size: int, *, alphabet: str, beam: int = 1) -> None:
+        super().__init__(state_size, directions, output_size)
+        if output_size != 1 + len(alphabet):
+            raise ValueError(f"output_size must be 1 + {len(alphabet)}, a blank and the alphabet, got {output_size}")
+        self.alphabet, self.beam = alphabet, beam
+
+    @classmethod
+    def example(cls) -> Self:
+        """A small one, of one character."""
+        return cls(1, 1, 2, alphabet="a")
+
+    def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log-probabilities `[B, T, O]`; beyond a sequence's length a blank is certain, which adds to no text."""
+        log_probs = F.log_softmax(super().forward(hidden, lengths).float(), -1)
+        if lengths is None:
+            return log_probs
+        beyond = torch.arange(hidden.shape[1], device=hidden.device) >= lengths.to(hidden.device).unsqueeze(1)
+        certain = log_probs.new_full((self.output_size,), NEVER)
+        certain[BLANK] = 0.0
+        return torch.where(beyond.unsqueeze(-1), certain, log_probs)
+
+    def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """`targets` as they are: their lengths are their own."""
+        return targets
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Negative log-likelihood of the texts, summed, and their number.
+
+        Raises:
+            RnnbenchError: a text is too long for its sequence.
+        """
+        lengths = (targets != self.unknown).sum(1)
+        steps = torch.full_like(lengths, predictions.shape[1])
+        texts = targets.clamp(min=0)
+        each = F.ctc_loss(predictions.transpose(0, 1), texts, steps, lengths, BLANK, reduction="none")
+        if not bool((each < -NEVER / 2).all()):  # a path through what cannot be, or none at all
+            row = int((each >= -NEVER / 2).nonzero()[0])
+            raise RnnbenchError(f"sequence {row} of a batch has too few steps for its text of {int(lengths[row])}")
+        return each.sum(), torch.tensor(len(targets), device=targets.device)
+
+    def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predictions and targets as they are."""
+        return predictions, targets
+
+    def update(self, metrics: MetricCollection, predictions: Tensor, targets: Tensor) -> None:
+        """Take the decoded texts of a batch into the metrics."""
+        said = self.transcribe(predictions, self.beam)
+        true = [self.text(row[row != self.unknown].tolist()) for row in targets]
+        for metric in metrics.values():
+            metric.update(said, true)
+
+    def metrics(self) -> MetricCollection:
+        """Word and character error rate."""
+        return MetricCollection({"wer": WordErrorRate(), "cer": CharErrorRate()}, compute_groups=False)
+
+    def text(self, numbers: list[int]) -> str:
+        """The characters of numbers from 1."""
+        return "".join(self.alphabet[number - 1] for number in numbers)
+
+    def transcribe(self, log_probs: Tensor, beam: int = 1) -> list[str]:
+        """Texts of log-probabilities `[B, T, O]`: decoded greedily, or the likeliest of a beam search."""
+        if beam == 1:
+            return [self.text(collapsed(row)) for row in log_probs.argmax(-1).tolist()]
+        return [self.text(list(beam_search(row, beam)[0][0])) for row in log_probs]
+
+
+def collapsed(path: list[int]) -> list[int]:
+    """A path without repetitions and blanks."""
+    return [one for one, before in zip(path, [BLANK, *path[:-1]], strict=True) if one not in (before, BLANK)]
+
+
+def beam_search(log_probs: Tensor, beam: int) -> list[tuple[tuple[int, ...], float]]:
+    """Prefix beam search (Hannun et al. 2014, without a language model): the likeliest texts of `[T, O]`, best first.
+
+    For each prefix the probabilities of all its paths are added up, those that end in a blank apart from the others.
+    Exact if `beam` is at least the number of texts.
+
+    Args:
+        log_probs: log-probabilities of one sequence.
+        beam: prefixes kept after each step.
+    """
+    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
+    scale = 0.0
+    for step in log_probs.double().exp().tolist():
+        grown: defaultdict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for prefix, (blank, other) in beams.items():
+            grown[prefix][0] += (blank + other) * step[BLANK]
+            for one, probability in enumerate(step):
+                if one == BLANK or probability == 0:
+                    continue
+                if prefix and prefix[-1] == one:
+                    grown[prefix][1] += other * probability
+                    grown[(*prefix, one)][1] += blank * probability
+                else:
+                    grown[(*prefix, one)][1] += (blank + other) * probability
+        possible = [(prefix, both) for prefix, both in grown.items() if sum(both) > 0]
+        best = sorted(possible, key=lambda item: -sum(item[1]))[:beam]
+        largest = sum(best[0][1])
+        scale += float(torch.tensor(largest, dtype=torch.float64).log())
+        beams = {prefix: (blank / largest, other / largest) for prefix, (blank, other) in best}
+    scores = {prefix: sum(both) for prefix, both in beams.items()}
+    return [
+        (prefix, scale + float(torch.tensor(score, dtype=torch.float64).log()))
+        for prefix, score in sorted(scores.items(), key=lambda item: -item[1])
+    ]
