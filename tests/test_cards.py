@@ -19,7 +19,8 @@ def data_of(card: TaskCard) -> Any:
 
 def fetched(name: str) -> bool:
     """Whether a task reads archives that anyone can fetch; the data of others is a file that only its user has."""
-    return bool(data_of(TaskCard.load(name)).sources)
+    data = data_of(TaskCard.load(name))
+    return bool(data.sources) and not data.given
 
 
 def test_there_are_the_named_points_and_tasks() -> None:

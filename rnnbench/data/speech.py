@@ -49,11 +49,12 @@ class SpeechDigits(Spectra):
     """Spoken digits, the voices of each part unheard in the others: eSpeak NG says zero to nine.
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the digit. Every one of 92 voices says
-    every digit three times: with three accents, speeds and pitches. 70 : 15 : 15 by voice, drawn from
-    `data_seed`.
+    every digit three times: with three accents, speeds and pitches, each time in white noise of its own, drawn from
+    `data_seed`. 70 : 15 : 15 by voice, drawn from `data_seed`.
 
     Args:
         voices: how many of the voices are used, at least 8.
+        snr: power of the voice over that of the noise, in decibels; None: no noise.
         batch_size: see `SequenceDataModule`.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
@@ -66,12 +67,17 @@ class SpeechDigits(Spectra):
     objective = "classification"
 
     def __init__(
-        self, voices: int = len(VOICES), batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
+        self,
+        voices: int = len(VOICES),
+        snr: float | None = 0.0,
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
     ) -> None:
         if not 8 <= voices <= len(VOICES):
             raise ValueError(f"voices must be 8 to {len(VOICES)}, got {voices}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.voices = voices
+        self.voices, self.snr = voices, snr
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         said = [
@@ -82,7 +88,8 @@ class SpeechDigits(Spectra):
         ]
         voices, digits, utterances = zip(*said, strict=True)
         rows = grouped_parts(voices, self.data_seed)
-        spectra = [log_mel(sound, RATE, BANDS) for sound in speak(list(utterances))]
+        sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
+        spectra = [log_mel(noisy(sound, self.snr, random), RATE, BANDS) for sound in sounds]
         labels = np.array(digits)
         inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()})
         tables = {
@@ -240,6 +247,14 @@ def standardised(parts: dict[Split, list[Sound]]) -> dict[Split, list[Sound]]:
     return {
         split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
     }
+
+
+def noisy(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
+    """A sound in white noise whose power lies `snr` decibels below that of the sound."""
+    if snr is None:
+        return sound
+    power = float(np.square(sound, dtype=np.float64).mean()) / 10 ** (snr / 10)
+    return np.asarray(sound + random.normal(0, np.sqrt(power), len(sound)), np.float32)
 
 
 def read_transcripts(content: bytes) -> dict[str, str]:

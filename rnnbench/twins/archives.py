@@ -1,5 +1,6 @@
 """Made-up archives with the layout of the real ones: numbers."""
 
+import gzip
 import io
 import pickle
 import tarfile
@@ -51,6 +52,11 @@ def weather_csv(hours: int = 1000) -> str:
             time = datetime(2013, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
             lines.append(f"{origin},2013,{','.join(cells)},{time:%Y-%m-%dT%H:%M:%SZ}")
     return "\n".join(lines) + "\n"
+
+
+def digits_gz() -> bytes:
+    """`digits_csv`, packed."""
+    return gzip.compress(digits_csv().encode(), mtime=0)
 
 
 def digits_csv(each: int = 20) -> str:

