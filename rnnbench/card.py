@@ -46,10 +46,40 @@ class Budget(Strict):
 
 
 class Chance(Strict):
-    """The score of the simplest reference, and what that is."""
+    """The score of the simplest reference.
+
+    Args:
+        value: the score.
+        of: what the reference is.
+        margin: by how much a score has to be better to be no chance.
+    """
 
     value: float
     of: str
+    margin: float = Field(ge=0)
+
+    def beaten(self, score: float, direction: Direction) -> bool:
+        """Whether a score is better by the margin."""
+        better = self.value - score if direction == "minimise" else score - self.value
+        return better >= self.margin
+
+
+class Published(Strict):
+    """A number from the literature.
+
+    Args:
+        architecture: as its source names it.
+        value: in the unit of the card's metric.
+        source: author, year, place.
+        comparable: whether data, split and metric are those of the card.
+        note: what is different, or how it was found.
+    """
+
+    architecture: str
+    value: float
+    source: str
+    comparable: bool
+    note: str = ""
 
 
 class TaskCard(Strict):
@@ -68,6 +98,7 @@ class TaskCard(Strict):
         direction: which way is better.
         chance: the reference printed beside the scores.
         ceiling: best score possible, if known.
+        published: numbers from the literature in the card's metric.
         budget: unless a grid says otherwise.
         source: where the data comes from.
         licence: of the data.
@@ -86,6 +117,7 @@ class TaskCard(Strict):
     direction: Direction
     chance: Chance
     ceiling: float | None = None
+    published: list[Published] = []
     budget: Budget
     source: str
     licence: str

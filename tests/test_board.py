@@ -12,6 +12,7 @@ from rnnbench.board.render import escape, markdown, terminal
 from rnnbench.board.states import Cell, cells_of, cells_on_record
 from rnnbench.board.statistics import half_width, separable
 from rnnbench.board.table import Column, make_table, number
+from rnnbench.card import TaskCard
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 from tests.test_record import done, lost, spec
@@ -108,6 +109,15 @@ def test_chance_stands_beside_the_scores() -> None:
     assert "0.167 (always 1)" in shown(cells(done()))
     computed = done(baseline="always 1", baseline_scores={"mse": 0.25})
     assert make_table(cells(computed)).chance[Column.of(spec())].value == 0.25
+
+
+def test_a_score_within_the_margin_of_chance_says_so() -> None:
+    margin = TaskCard.load("adding").chance.margin
+    assert margin > 0
+    near, far = (cells(*records("lstm", [1 / 6 - share * margin])) for share in (0.9, 1.1))
+    for shows in (shown, lambda some: markdown(make_table(some))):
+        assert "≈ chance" in shows(near).replace("≈ chance:", "")
+        assert "≈ chance" not in shows(far).replace("≈ chance:", "")
 
 
 def test_parameters_and_training_seconds_are_shown() -> None:

@@ -12,7 +12,8 @@ from rnnbench.board.table import Column, Table, number
 CHANCE = "chance"
 FOOTNOTE = (
     "Test score of the checkpoint with the best validation score: mean ± 95 % interval (Student's t) over n seeds. "
-    "Bold: the best, where Welch's t test separates it from the second (p < 0.05)."
+    "Bold: the best, where Welch's t test separates it from the second (p < 0.05). "
+    "≈ chance: not better than chance by the margin on the task's card."
 )
 
 
@@ -30,7 +31,7 @@ def terminal(table: Table) -> RenderableType:
     shown.add_column("parameters", justify="right")
     shown.add_column("train s", justify="right")
     for row in table.rows:
-        entries = [_styled(row.entries[column].text(), row.entries[column].best) if column in row.entries else Text("–")
+        entries = [_styled(table.text(row, column), row.entries[column].best) if column in row.entries else Text("–")
                    for column in table.columns]  # fmt: skip
         shown.add_row(Text(clean(row.label)), *entries, row.parameters, row.seconds)
     shown.add_section()
@@ -54,7 +55,7 @@ def markdown(table: Table) -> str:
         texts = []
         for column in table.columns:
             entry = row.entries.get(column)
-            text = escape(entry.text()) if entry else "–"
+            text = escape(table.text(row, column)) if entry else "–"
             texts.append(f"**{text}**" if entry and entry.best else text)
         lines.append(_line([escape(row.label), *texts, row.parameters, row.seconds]))
     lines.append(_line([f"*{CHANCE}*", *(f"*{escape(_chance(table, column))}*" for column in table.columns), "", ""]))

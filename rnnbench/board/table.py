@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnbench.board.states import STATES, Cell
 from rnnbench.board.statistics import half_width, separable
-from rnnbench.card import Budget, Chance, TaskCard
+from rnnbench.card import Budget, Chance, Direction, TaskCard
 from rnnbench.fingerprint import digest
 from rnnbench.record import Record
 from rnnbench.resources import catalogue
@@ -25,7 +25,7 @@ class Column:
     version: int
     fingerprint: str
     metric: str
-    direction: str
+    direction: Direction
     budget: Budget
     batch_size: Any
 
@@ -124,6 +124,14 @@ class Table:
     chance: dict[Column, Chance]
     reasons: list[tuple[str, str]]
 
+    def text(self, row: Row, column: Column) -> str:
+        """An entry; `≈ chance` where its mean is not better than chance by the card's margin."""
+        entry = row.entries[column]
+        chance = self.chance.get(column)
+        if chance is None or not entry.values or chance.beaten(fmean(entry.values), column.direction):
+            return entry.text()
+        return f"{entry.text()} ≈ chance"
+
 
 def make_table(cells: Sequence[Cell]) -> Table:
     """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry."""
@@ -201,7 +209,9 @@ def _chances(columns: Sequence[Column], cells: Sequence[Cell]) -> dict[Column, C
     for cell in cells:
         if cell.state == "done" and cell.record and cell.spec.task.metric in cell.record.baseline_scores:
             value = cell.record.baseline_scores[cell.spec.task.metric]
-            found[Column.of(cell.spec)] = Chance(value=value, of=cell.record.baseline)
+            column = Column.of(cell.spec)
+            margin = found[column].margin if column in found else 0.0
+            found[column] = Chance(value=value, of=cell.record.baseline, margin=margin)
     return found
 
 
