@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test lint bench
+.PHONY: quickstart test lint bench conformance
 
 quickstart: .venv/installed
 	$(BIN)/rnnbench run quickstart
@@ -19,6 +19,9 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.harness
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png
+
+conformance: .venv/installed
+	$(BIN)/python -m benchmarks.conformance
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
