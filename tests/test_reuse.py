@@ -45,6 +45,30 @@ def python(code: str, *arguments: str, cwd: Path, **environ: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize(
+    ("data", "arguments", "model"),
+    [
+        ("Parity", {"length": 8, "train_size": 64}, {"answer": "steps", "tokens": 3}),
+        ("NumberWords", {"size": 100}, {"answer": "words", "tokens": 60, "classes": 60}),
+        ("SpeechDigits", {"voices": 8}, {"answer": "sequence", "channels": 40, "classes": 10}),
+    ],
+)
+def test_a_data_module_serves_a_model_that_is_not_ours(
+    data: str, arguments: dict[str, object], model: dict[str, object], tmp_path: Path
+) -> None:
+    content = {
+        "trainer": CLI["trainer"],
+        "model": {"class_path": "tests.foreign.Foreign", "init_args": model},
+        "data": {"class_path": f"rnnbench.data.{data}", "init_args": {**arguments, "batch_size": 16}},
+    }
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))
+    code = "from lightning.pytorch.cli import LightningCLI; LightningCLI()"
+    python(code, "fit", "--config", "train.yaml", cwd=tmp_path)
+    assert "test_loss" in python(
+        code, "test", "--config", "train.yaml", "--trainer.default_root_dir", "tested", cwd=tmp_path
+    )
+
+
 def test_a_stock_lightning_cli_takes_the_sizes_from_the_data(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
     code = "from lightning.pytorch.cli import LightningCLI; LightningCLI()"
