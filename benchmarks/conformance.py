@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -34,20 +34,21 @@ FOLDERS = Folders(HOME / "runs" / "conformance" / "leaderboard", HOME / "runs" /
 
 class Rule(Strict):
     """When a claim holds: `near` a value `within` a tolerance, `below` a value; of two architectures, that the
-    `first` is `better by` so much, or that Welch's t test does not separate them.
+    `first` is `better by` so much, or that the second is `not worse`: Welch's t test does not separate them, or it is
+    better.
     """
 
     near: float | None = None
     within: float | None = Field(None, gt=0)
     below: float | None = None
     first_better_by: float | None = Field(None, gt=0)
-    not_separable: bool | None = None
+    not_worse: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = [self.near, self.below, self.first_better_by, self.not_separable]
+        given = [self.near, self.below, self.first_better_by, self.not_worse]
         if sum(one is not None for one in given) != 1 or (self.near is None) != (self.within is None):
-            raise ValueError("give one of near (with within), below, first_better_by, not_separable")
+            raise ValueError("give one of near (with within), below, first_better_by, not_worse")
         return self
 
     def holds(self, scores: list[list[float]], minimise: bool) -> bool:
@@ -59,7 +60,8 @@ class Rule(Strict):
             return means[0] < self.below
         if self.first_better_by is not None:
             return (means[1] - means[0] if minimise else means[0] - means[1]) >= self.first_better_by
-        return not separable(scores[0], scores[1])
+        worse = means[1] > means[0] if minimise else means[1] < means[0]
+        return not (worse and separable(scores[0], scores[1]))
 
     def text(self) -> str:
         """The rule in a few signs."""
@@ -69,7 +71,7 @@ class Rule(Strict):
             return f"< {self.below:g}"
         if self.first_better_by is not None:
             return f"first better by ≥ {self.first_better_by:g}"
-        return "not separable (p ≥ 0.05)"
+        return "second no worse (or p ≥ 0.05)"
 
 
 class Claim(Strict):

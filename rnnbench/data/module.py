@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from rnnbench.batch import AnyBatch
 from rnnbench.data.batches import GlobalBatches, SequenceStore
+from rnnbench.data.checks import check_splits, column
 from rnnbench.data.sources import Source
 from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
 from rnnbench.fingerprint import code_digest, digest
@@ -160,13 +161,14 @@ class SequenceDataModule(LightningDataModule, ABC):
         temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
         try:
             splits = self.make(temporary)
+            check_splits(self, splits)
             about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
             content = hashlib.sha256()
             with NoProgressBars():
                 for split in SPLITS:
                     splits.tables[split].save_to_disk(temporary / split)
-                    for column in ("inputs", "targets"):
-                        for part in _column(splits.tables[split], column):
+                    for name in ("inputs", "targets"):
+                        for part in column(splits.tables[split], name):
                             content.update(part.tobytes())
             about["fingerprint"] = content.hexdigest()[:16]
             made = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
@@ -193,8 +195,8 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     def _store(self, split: Split) -> SequenceStore:
         table = self.table(split)
-        inputs, offsets = _column(table, "inputs")
-        targets, *target_offsets = _column(table, "targets")
+        inputs, offsets = column(table, "inputs")
+        targets, *target_offsets = column(table, "targets")
         values, answers = torch.from_numpy(inputs.copy()), torch.from_numpy(targets.copy())
         if self.input_kind == "tokens":
             values = values.long()
@@ -237,14 +239,6 @@ class SequenceDataModule(LightningDataModule, ABC):
 
 def _is_data(argument: str) -> bool:
     return argument not in NOT_DATA and not argument.startswith("_")
-
-
-def _column(table: datasets.Dataset, name: str) -> tuple[np.ndarray[Any, Any], ...]:
-    """The values of a column, all rows in one array, and if its rows are lists, the offset of each."""
-    column = table.data.column(name).combine_chunks()
-    if not hasattr(column, "offsets"):
-        return (column.to_numpy(zero_copy_only=False),)
-    return column.flatten().to_numpy(zero_copy_only=False), column.offsets.to_numpy()
 
 
 class NoProgressBars:
