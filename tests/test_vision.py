@@ -98,13 +98,14 @@ def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
 
 @pytest.mark.usefixtures("twins")
 def test_clips_of_the_cnn_and_of_ones_own() -> None:
-    cnn = MovingDigits(clips=20, frames=2, batch_size=8)
+    cnn = MovingDigits(clips=80, frames=2, batch_size=8)
     assert cnn.facts()["input_size"] == 640
-    own = MovingDigits("digit", clips=20, frames=2, encoder=ENCODER, batch_size=8)
+    own = MovingDigits("digit", clips=80, frames=2, encoder=ENCODER, batch_size=8)
     assert (own.facts()["input_size"], own.facts()["output_size"]) == (4, 10)
     own.setup()
-    inputs, targets, lengths = own.stores["train"][range(14)]
-    assert inputs.shape == (14, 2, 4)
+    train = own.stores["train"]
+    inputs, targets, lengths = train[range(len(train))]
+    assert inputs.shape == (len(train), 2, 4)
     assert lengths is None
     assert torch.allclose(inputs.flatten(0, 1).mean(0), torch.zeros(4), atol=1e-5)
     assert targets.max() < 10

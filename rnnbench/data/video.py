@@ -12,7 +12,7 @@ import numpy as np
 from rnnbench.data.images import SOURCE as DIGITS
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SequenceDataModule, Splits
-from rnnbench.data.parts import grouped_parts, majority_scores, random_parts
+from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
 
@@ -28,11 +28,11 @@ class MovingDigits(SequenceDataModule):
 
     Inputs `[B, T, F]`: features of each frame of 64 × 64, standardised over the training part. Targets `[B]`: the
     direction (0 to 7, in the order of `DIRECTIONS`) or the digit. A clip shows one picture that no other shows, from a
-    place of its own, 1.5 to 3 pixels a frame. 70 : 15 : 15, drawn from `data_seed`.
+    place of its own, 1.5 to 3 pixels a frame. 70 : 15 : 15 of every class, drawn from `data_seed`.
 
     Args:
         target: `motion` or `digit`.
-        clips: in all parts together, at most 5000.
+        clips: in all parts together, 80 to 5000.
         frames: of a clip, T, at most 12.
         encoder: `efficientnet-lite0` (its early map), `pixels` (means over 4 × 4 of them), or an import path of yours.
         batch_size: see `SequenceDataModule`.
@@ -60,8 +60,8 @@ class MovingDigits(SequenceDataModule):
     ) -> None:
         if target not in ("motion", "digit"):
             raise ValueError(f"target must be motion or digit, got {target!r}")
-        if not 20 <= clips <= 5000:
-            raise ValueError(f"clips must be 20 to 5000, got {clips}")
+        if not 80 <= clips <= 5000:
+            raise ValueError(f"clips must be 80 to 5000, got {clips}")
         if not 2 <= frames <= 12:
             raise ValueError(f"frames must be 2 to 12, got {frames}")
         super().__init__(batch_size, data_seed, shuffle_seed)
@@ -79,7 +79,7 @@ class MovingDigits(SequenceDataModule):
         else:
             features = encode(make_encoder(self.encoder, "map", self.sources[1]), frames)
         labels = motions if self.target == "motion" else digits[chosen]
-        rows = random_parts(len(chosen), self.data_seed)
+        rows = stratified_parts(labels, self.data_seed)
         inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()})
         tables = {
             split: datasets.Dataset.from_dict(

@@ -71,7 +71,7 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
     Parity: {"length": 12, "train_size": 64},
     NumberWords: {"size": 100},
     SpeechDigits: {"voices": 8},
-    MovingDigits: {"clips": 40, "frames": 3},
+    MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},
 }
 """Arguments that make little of what is generated without an archive."""
