@@ -24,7 +24,7 @@ SMALL: list[Any] = [
     lambda: Adding(6, 64, 16),
     lambda: CopyMemory(3, 64, 16),
     lambda: WeatherNYC(12, 4, 40, 16),
-    lambda: MovieSentiment(40, 8, 16),
+    lambda: MovieSentiment(40, 16, 16),
 ]
 
 

@@ -19,7 +19,7 @@ from rnnbench.data.music import read_tunes
 from rnnbench.data.parts import grouped_parts, moments, random_parts, stratified_parts
 from rnnbench.data.series import read_series
 from rnnbench.data.tags import TAGS, read_sentences
-from rnnbench.data.tokens import character_tokenizer, token_tokenizer, word_tokenizer
+from rnnbench.data.tokens import character_tokenizer, text_tokenizer, token_tokenizer
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
 
@@ -94,7 +94,7 @@ def test_decoding_inverts_encoding() -> None:
     ids = characters.encode(text).ids
     assert (ids[0], ids[-1]) == (2, 3)
     assert "".join(characters.id_to_token(one) or "" for one in ids[1:-1]) == text
-    words = word_tokenizer(["a good film , a film"], 10, 8)
+    words = text_tokenizer(["a good film , a film"], "words", 10)
     assert [words.id_to_token(one) for one in words.encode("A good film, a").ids] == ["a", "good", "film", ",", "a"]
     tokens = token_tokenizer(["Eu sei ."], 10)
     encoded = tokens.encode(["Eu", "sei", "eu", "."], is_pretokenized=True)
@@ -252,7 +252,7 @@ def test_processes_share_the_rows_of_a_stream(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("twins")
 def test_a_play_is_in_one_part() -> None:
-    data = Shakespeare("character", 40, 7, 4)
+    data = Shakespeare("characters", 40, 7, 4)
     data.setup()
     name = data.tokenizer.id_to_token
     text = {split: "".join(name(one) or "" for one in data.stream(split).tolist()) for split in SPLITS}
@@ -264,7 +264,7 @@ def test_a_play_is_in_one_part() -> None:
 
 @pytest.mark.usefixtures("twins")
 def test_words_are_lower_cased_lines_end_and_rare_words_are_unknown() -> None:
-    data = Shakespeare("word", 14, 7, 4)
+    data = Shakespeare("words", 14, 7, 4)
     data.setup()
     tokens = [data.tokenizer.id_to_token(one) for one in data.stream("train").tolist()]
     assert tokens.count("<s>") == 14

@@ -56,7 +56,7 @@ def test_triples_of_other_projects_are_sequences_by_themselves() -> None:
 
 
 @pytest.mark.usefixtures("twins")
-@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("level", ["characters", "words"])
 def test_a_language_model_learns_a_stream_and_its_scores_do_not_depend_on_the_batch_size(level: Any) -> None:
     scores: list[Any] = []
     for batch_size in (4, 16):
@@ -75,4 +75,4 @@ def test_a_language_model_learns_a_stream_and_its_scores_do_not_depend_on_the_ba
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
     assert scores[0]["test/cross_entropy"] < 0.9 * data.about()["baseline_scores"]["cross_entropy"]
     assert math.isclose(scores[0]["test/perplexity"], math.exp(scores[0]["test/loss"]), rel_tol=1e-4)
-    assert ("test/bits_per_character" in scores[0]) == (level == "character")
+    assert ("test/bits_per_character" in scores[0]) == (level == "characters")

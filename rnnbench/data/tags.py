@@ -11,7 +11,7 @@ import numpy as np
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.sources import Source
-from rnnbench.data.tokens import TokenDataModule, token_tokenizer
+from rnnbench.data.tokens import TokenDataModule, check_vocabulary, token_tokenizer
 
 MEMBER = "dante/data/porttinari/annotated.conllu"
 TAGS = (
@@ -37,7 +37,7 @@ class PortugueseTags(TokenDataModule):
     `data_seed`: sentences of one article are in one part.
 
     Args:
-        vocabulary_size: words to know, with the two special ones, at least 3.
+        vocabulary_size: words to know, with the four special ones, at least 5.
         batch_size: see `SequenceDataModule`.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
@@ -62,8 +62,7 @@ class PortugueseTags(TokenDataModule):
     def __init__(
         self, vocabulary_size: int = 10_000, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
     ) -> None:
-        if vocabulary_size < 3:
-            raise ValueError(f"vocabulary_size must be at least 3, got {vocabulary_size}")
+        check_vocabulary(vocabulary_size)
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.vocabulary_size = vocabulary_size
 

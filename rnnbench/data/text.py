@@ -3,15 +3,16 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
-import datasets
 import numpy as np
-from tokenizers import Tokenizer
 
-from rnnbench.data.module import Splits
-from rnnbench.data.parts import majority_scores, random_parts
+from rnnbench.data.hub import content_of, read_hub
+from rnnbench.data.labelled import Labelled, TextClassification, Texts
+from rnnbench.data.parts import random_parts
 from rnnbench.data.sources import Source
-from rnnbench.data.tokens import UNKNOWN_ID, TokenDataModule, word_tokenizer
+from rnnbench.data.tokens import Tokens
+from rnnbench.errors import RnnbenchError
 
 CLASSES = ("very negative", "negative", "neutral", "positive", "very positive")
 CUTS = (-2.4, -0.8, 0.8, 2.4)
@@ -20,22 +21,15 @@ OUTER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 INNER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
-class MovieSentiment(TokenDataModule):
+class MovieSentiment(TextClassification):
     """Sentiment of film reviews' sentences in five classes (ratings of Hutto & Gilbert 2014, text of Rotten Tomatoes).
 
-    Inputs `[B, T]`: ids of lower-cased words and punctuation marks, the most frequent of the training part; 0 is
-    `<pad>`, 1 is `<unk>`. Targets `[B]`: 0 (very negative) to 4 (very positive), the mean rating of twenty people cut
-    at ±0.8 and ±2.4. 70 : 15 : 15, drawn from `data_seed`; a sentence that stands twice is used once.
-
-    Args:
-        vocabulary_size: words to know, with the two special ones, at least 3.
-        max_length: words after which a sentence is cut off.
-        batch_size: see `SequenceDataModule`.
-        data_seed: see `SequenceDataModule`.
-        shuffle_seed: see `SequenceDataModule`.
+    Targets `[B]`: 0 (very negative) to 4 (very positive), the mean rating of twenty people cut at ±0.8 and ±2.4.
+    70 : 15 : 15, drawn from `data_seed`; a sentence that stands twice is used once. All else as in
+    `TextClassification`.
     """
 
-    objective = "ordinal_classification"
+    classes = CLASSES
     sources = (
         Source(
             "vaderSentiment",
@@ -46,55 +40,87 @@ class MovieSentiment(TokenDataModule):
         ),
     )
 
+    def texts(self) -> Texts:  # noqa: D102
+        reviews, ratings = read_reviews(self.sources[0].fetch())
+        labels = np.digitize(ratings, CUTS).tolist()
+        where = list(reviews.values())
+        every = [Labelled(text, label, f"{INNER}, line {line}")
+                 for text, label, line in zip(reviews, labels, where, strict=True)]  # fmt: skip
+        return {split: [every[row] for row in rows] for split, rows in random_parts(len(every), self.data_seed).items()}
+
+
+class SST5(TextClassification):
+    """The Stanford sentiment treebank, whole sentences in five classes (Socher et al. 2013), by its own split.
+
+    Targets `[B]`: 0 (very negative) to 4 (very positive).
+
+    Args:
+        path: a data set on the hub, or a folder of the same layout: splits `train`, `validation` and `test` with the
+            columns `text` and `label`, 0 to 4.
+        vocabulary_size: this and all others see `TextClassification`.
+
+    Raises:
+        DataUnavailable: when prepared, the hub cannot be reached.
+        RnnbenchError: as `TextClassification`; a split or a column is missing.
+        ValueError: an argument is out of range.
+    """
+
+    classes = CLASSES
+    given = "path"
+    readers = (*TextClassification.readers, "rnnbench.data.hub")
+
     def __init__(
         self,
-        vocabulary_size: int = 5000,
-        max_length: int = 64,
+        path: str = "SetFit/sst5",
+        vocabulary_size: int = 20_000,
+        max_length: int = 100,
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
+        tokens: Tokens = "words",
+        ngram: int = 3,
     ) -> None:
-        if vocabulary_size < 3:
-            raise ValueError(f"vocabulary_size must be at least 3, got {vocabulary_size}")
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, got {max_length}")
-        super().__init__(batch_size, data_seed, shuffle_seed)
-        self.vocabulary_size, self.max_length = vocabulary_size, max_length
+        super().__init__(vocabulary_size, max_length, batch_size, data_seed, shuffle_seed, tokens, ngram)
+        self.path = path
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
-        texts, ratings = read_reviews(self.sources[0].fetch())
-        labels = np.digitize(ratings, CUTS)
-        rows = random_parts(len(texts), self.data_seed)
-        tokenizer = word_tokenizer([texts[row] for row in rows["train"]], self.vocabulary_size, self.max_length)
-        tokenizer.save(str(folder / "tokenizer.json"))
-        tables = {
-            split: self._table(tokenizer, [texts[row] for row in some], labels[some]) for split, some in rows.items()
+    def identity(self) -> dict[str, Any]:
+        """The arguments, with the content of a folder for where it lies."""
+        return {**super().identity(), "path": content_of(self.path)}
+
+    def texts(self) -> Texts:  # noqa: D102
+        return {
+            split: [
+                Labelled(text, label, f"{self.path}, split {split!r}, row {row}")
+                for row, (text, label) in enumerate(zip(rows["text"], rows["label"], strict=True))
+            ]
+            for split, rows in read_hub(self.path, {"text": str, "label": int}).items()
         }
-        scores = majority_scores(labels[rows["train"]], labels[rows["test"]], len(CLASSES))
-        scores["quadratic_kappa"] = 0.0
-        return Splits(tables, tokenizer.get_vocab_size(), len(CLASSES), "majority class", scores)
-
-    def _table(self, tokenizer: Tokenizer, texts: list[str], labels: np.ndarray) -> datasets.Dataset:
-        ids = [encoding.ids or [UNKNOWN_ID] for encoding in tokenizer.encode_batch(texts)]
-        features = datasets.Features({
-            "text": datasets.Value("string"),
-            "inputs": datasets.Sequence(datasets.Value("int32")),
-            "targets": datasets.ClassLabel(names=list(CLASSES)),
-        })  # fmt: skip
-        return datasets.Dataset.from_dict({"text": texts, "inputs": ids, "targets": labels}, features=features)
 
 
-def read_reviews(archive: Path) -> tuple[list[str], np.ndarray]:
-    """Sentences and their mean ratings from −4 to 4, each sentence once."""
+def read_reviews(archive: Path) -> tuple[dict[str, int], np.ndarray]:
+    """Sentences, each once, with the line where it stands first, and their mean ratings from −4 to 4.
+
+    Raises:
+        RnnbenchError: no sentence, or a line that is none, with its number.
+    """
     with tarfile.open(archive) as outer:
         packed = outer.extractfile(OUTER)
         assert packed is not None  # extractfile raises KeyError for an absent name
         with tarfile.open(fileobj=io.BytesIO(packed.read())) as inner:
             member = inner.extractfile(INNER)
             assert member is not None
-            lines = member.read().decode("utf-8").splitlines()
-    ratings: dict[str, float] = {}
-    for line in lines:
-        _, rating, text = line.split("\t")
-        ratings.setdefault(text.strip(), float(rating))
-    return list(ratings), np.array(list(ratings.values()))
+            rows = member.read().decode("utf-8").splitlines()
+    lines: dict[str, int] = {}
+    ratings: list[float] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            _, rating, text = row.split("\t")
+            value = float(rating)
+        except ValueError:
+            raise RnnbenchError(f"{INNER}, line {number}: not an id, a rating and a text: {row[:60]!r}") from None
+        if text.strip() not in lines:
+            lines[text.strip()] = number
+            ratings.append(value)
+    if not lines:
+        raise RnnbenchError(f"{INNER} has no lines")
+    return lines, np.array(ratings)

@@ -18,7 +18,7 @@ from rnnbench.data.hub import read_hub
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import Parts, connected, grouped_parts, random_parts
 from rnnbench.data.sources import Source
-from rnnbench.data.tokens import TokenDataModule, sentence_tokenizer
+from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
 from rnnbench.text_scores import corpus_scores
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -59,8 +59,7 @@ class ParallelText(TokenDataModule):
     def __init__(
         self, vocabulary_size: int = 10_000, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
     ) -> None:
-        if vocabulary_size < 5:
-            raise ValueError(f"vocabulary_size must be at least 5, got {vocabulary_size}")
+        check_vocabulary(vocabulary_size)
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.vocabulary_size = vocabulary_size
 
