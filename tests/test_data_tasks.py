@@ -101,6 +101,12 @@ def test_decoding_inverts_encoding() -> None:
     assert [tokens.id_to_token(one) for one in encoded.ids] == ["Eu", "sei", "<unk>", "."]
 
 
+def test_a_special_token_in_a_text_has_one_id() -> None:
+    words = token_tokenizer(["the <unk> of <unk> said <unk> </s>"], 20)
+    assert sorted(words.get_vocab().values()) == list(range(7))
+    assert words.encode("said <unk>").ids[1] == 1
+
+
 # --- pictures
 
 

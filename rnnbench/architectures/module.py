@@ -21,9 +21,7 @@ from rnnbench.objectives import Objective, find_objective
 class HasFacts(Protocol):
     """Anything that states its sizes: `input_kind`, `input_size`, `output_size`, `objective`."""
 
-    def facts(self) -> dict[str, Any]:
-        """The facts, as keyword arguments of a `SequenceModule`; `objective_options` too, if the objective has any."""
-        ...
+    def facts(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 class SequenceLayer(Protocol):
@@ -86,6 +84,7 @@ class SequenceModule(ObjectiveSteps):
         attention: of a decoder over the encoder's states: `none`, `bahdanau` or `luong`, see `rnnbench.nn.Decoder`.
         teacher_forcing: probability that a step which could read a prediction of the model itself, in a decoder or a
             forecast, reads the true value instead while training.
+        tokenizer: of the inputs, as JSON; a fact of the data, kept with the checkpoint.
 
     Raises:
         RnnbenchError: unknown objective or layer option.
@@ -126,6 +125,7 @@ class SequenceModule(ObjectiveSteps):
         objective_options: dict[str, Any] | None = None,
         attention: AttentionName = "none",
         teacher_forcing: float = 1.0,
+        tokenizer: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

@@ -70,8 +70,8 @@ class WikiText2(LanguageStream):
 class PennTreebank(LanguageStream):
     """The Penn Treebank as Mikolov et al. 2010 prepared it, from files of the user: one stream a part.
 
-    Words are what spaces part: small letters, `N` for numbers, `<unk>` for all but 10,000 words. The end of each line is
-    `</s>`.
+    Words are what spaces part: small letters, `N` for numbers, `<unk>` for all but 10,000 words. The end of each line
+    is `</s>`.
 
     Args:
         path: of a folder with `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt`.

@@ -50,7 +50,7 @@ class TextClassification(TokenDataModule):
     """
 
     objective = "ordinal_classification"
-    readers = ("rnnbench.data.labelled",)
+    readers: ClassVar[tuple[str, ...]] = ("rnnbench.data.labelled",)
     classes: ClassVar[tuple[str, ...]]
 
     def __init__(

@@ -1,6 +1,7 @@
 """Tokens: characters, words, n-grams or byte pairs to ids and back, counted on the training part alone."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -106,7 +107,8 @@ def text_tokenizer(
             "words": lambda: splitter or Whitespace(),
             "ngrams": lambda: Split(Regex(rf"\s|\S{{1,{ngram}}}"), "isolated"),
         }
-        tokenizer = _counted(texts, vocabulary_size, pieces[tokens](), lowercase and tokens == "words")
+        split: PreTokenizer = pieces[tokens]()  # type: ignore[no-untyped-call]
+        tokenizer = _counted(texts, vocabulary_size, split, lowercase and tokens == "words")
         if tokens != "words":
             tokenizer.decoder = Fuse()
     if ends:
@@ -136,7 +138,9 @@ def _counted(texts: Iterable[str], size: int, split: PreTokenizer, lowercase: bo
         tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = split
     trainer = WordLevelTrainer(vocab_size=size, special_tokens=SPECIALS, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    # a special token that stands in a text has its id already: as a word of its own it would have a second one
+    bare = (re.sub("|".join(map(re.escape, SPECIALS)), " ", text) for text in texts)
+    tokenizer.train_from_iterator(bare, trainer)
     return tokenizer
 
 

@@ -14,7 +14,7 @@ from rnnbench.files import CACHE, cache_folder, writable_folder
 from rnnbench.objectives import find_objective
 from rnnbench.spec import RunSpec
 
-FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind"}
+FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
 """Arguments of a model that come from the data."""
 
 
@@ -88,6 +88,10 @@ def make_data(spec: RunSpec) -> Any:
 def make_model(spec: RunSpec, **facts: Any) -> Any:
     """The run's model, with the facts of its data, or before these are known without."""
     where = f"architecture {spec.architecture.name!r}"
+    cls = import_class(spec.architecture.class_path, LightningModule, where)
+    facts = {
+        name: fact for name, fact in facts.items() if name != "tokenizer" or name in inspect.signature(cls).parameters
+    }
     return construct(spec.architecture, LightningModule, where, FACTS, **facts)
 
 

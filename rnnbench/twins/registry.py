@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.data import (
+    SST5,
     UCF101,
     Adding,
     BachChorales,
@@ -23,6 +24,7 @@ from rnnbench.data import (
     Multi30k,
     NumberWords,
     Parity,
+    PennTreebank,
     PianoRoll,
     PortugueseTags,
     SelectiveCopy,
@@ -32,6 +34,7 @@ from rnnbench.data import (
     SpeechDigits,
     SpeechPrompts,
     WeatherNYC,
+    WikiText2,
     images,
     tags,
 )
@@ -41,7 +44,17 @@ from rnnbench.data.weather import MEMBER
 from rnnbench.twins.archives import digits_gz, piano_rolls, tarball, vowels_ts, weather_csv, wheel
 from rnnbench.twins.pictures import clips, font_deb, network_wheel, photographs
 from rnnbench.twins.sounds import prompts, spoken_commands
-from rnnbench.twins.texts import caption_pairs, interface_wheel, music21_wheel, play, review_lines, tagged_conllu
+from rnnbench.twins.texts import (
+    articles,
+    caption_pairs,
+    interface_wheel,
+    music21_wheel,
+    play,
+    rated_sentences,
+    review_lines,
+    tagged_conllu,
+    treebank,
+)
 
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
@@ -82,6 +95,9 @@ GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     SpeechCommands: spoken_commands,
     UCF101: clips,
     Flickr8k: photographs,
+    SST5: rated_sentences,
+    WikiText2: articles,
+    PennTreebank: treebank,
 }
 """Writes a twin of what only the user or a hub has into a folder, and gives its path."""
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -126,3 +127,37 @@ def caption_pairs(folder: Path) -> str:
         rows = [{"en": " ".join(one), "de": " ".join(words[word] for word in one)} for one in some]
         (path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return str(path)
+
+
+def _sentences(split: str, count: int = 40) -> list[str]:
+    random = np.random.default_rng(len(split))
+    words = ["a", "dull", "plain", "lovely", "film", "plot", "with", "the", ",", "."]
+    return [" ".join(random.choice(words, random.integers(3, 12))) for _ in range(count)]
+
+
+def _rows(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> str:
+    for split, some in rows.items():
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some), "utf-8")
+    return str(folder)
+
+
+def rated_sentences(folder: Path) -> str:
+    """Sentences of five classes in the layout of the hub's SST-5."""
+    splits = ("train", "validation", "test")
+    return _rows(folder, {split: [{"text": text, "label": row % 5} for row, text in enumerate(_sentences(split))]
+                          for split in splits})  # fmt: skip
+
+
+def articles(folder: Path) -> str:
+    """Lines, some of them empty, in the layout of the hub's WikiText-2."""
+    splits = ("train", "validation", "test")
+    return _rows(folder, {split: [{"text": text if row % 5 else ""} for row, text in enumerate(_sentences(split))]
+                          for split in splits})  # fmt: skip
+
+
+def treebank(folder: Path) -> str:
+    """The three files of the Penn Treebank."""
+    for split in ("train", "valid", "test"):
+        lines = [f" {text.replace('film', '<unk>')} \n" for text in _sentences(split)]
+        (folder / f"ptb.{split}.txt").write_text("".join(lines), "utf-8")
+    return str(folder)
