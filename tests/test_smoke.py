@@ -1,12 +1,14 @@
 """Every pair of an architecture and a task, on twins; and how smoke tells what is wrong."""
 
 import re
+from unittest.mock import patch
 
 import pytest
 
 from rnnbench.card import TaskCard
 from rnnbench.cli import main
 from rnnbench.objectives import find_objective
+from rnnbench.twins import TWINS
 from rnnbench.verbs import smoke
 from tests.conftest import ARCHITECTURES, TASKS
 
@@ -36,3 +38,10 @@ def test_a_pair_that_fails_is_told_and_is_the_exit_code(capsys: pytest.CaptureFi
 def test_a_name_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["smoke", "--tasks", "ading"]) == 2
     assert "unknown task 'ading'; did you mean 'adding'" in capsys.readouterr().err
+
+
+def test_a_twin_is_the_same_each_time() -> None:
+    for cls, make in TWINS.items():
+        first = make()
+        with patch("time.time", lambda: 2_000_000_000.0):
+            assert make() == first, cls.__name__

@@ -16,9 +16,9 @@ from rnnbench.data.weather import CHANNELS
 
 
 def tarball(members: dict[str, bytes]) -> bytes:
-    """A gzipped tar of the members."""
+    """A gzipped tar of the members, without the time, so that its hash is always the same."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)

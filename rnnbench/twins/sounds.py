@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import tarfile
 import wave
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,20 @@ import datasets
 import numpy as np
 
 from rnnbench.data.speech import RECORDINGS, TRANSCRIPTS
+from rnnbench.twins.archives import tarball
 
 WORDS = ("yes", "no", "press", "one", "two", "please")
 
 
 def deb(members: dict[str, bytes]) -> bytes:
     """A Debian package with nothing in it but files."""
-    parts = {"debian-binary": b"2.0\n", "control.tar.gz": _tar({"./control": b""}),
-             "data.tar.gz": _tar({f"./{name}": content for name, content in members.items()})}  # fmt: skip
+    parts = {"debian-binary": b"2.0\n", "control.tar.gz": tarball({"./control": b""}),
+             "data.tar.gz": tarball({f"./{name}": content for name, content in members.items()})}  # fmt: skip
     out = b"!<arch>\n"
     for name, content in parts.items():
         out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content
         out += b"\n" * (len(content) % 2)
     return out
-
-
-def _tar(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
 
 
 def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
