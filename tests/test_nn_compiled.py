@@ -160,3 +160,22 @@ def test_an_export_leaves_the_batch_open(cls: Any) -> None:
     program = torch.export.export(layer, (torch.randn(5, 7, 3),), dynamic_shapes={"input": {0: batch}})
     inputs = torch.randn(9, 7, 3)
     assert torch.allclose(program.module()(inputs)[0], layer(inputs)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru-before", "peephole-full", "layer-norm", "slstm", "lru"])
+def test_an_export_leaves_batch_and_steps_open(case: str) -> None:
+    layer = make(case, 3, 6, num_layers=2, bidirectional=True, zoneout=0.1, checkpoint_steps=2).eval()
+    sizes = {"input": {0: torch.export.Dim("steps"), 1: torch.export.Dim("batch")}}
+    program = torch.export.export(layer, (draw(4, 5, 3),), dynamic_shapes=sizes, strict=False).module()
+    for shape in ((9, 2, 3), (1, 1, 3)):
+        inputs = draw(*shape)
+        close(flat(program(inputs)), flat(layer(inputs)))
+
+
+def test_an_export_takes_initial_states_of_an_open_batch() -> None:
+    layer, batch = make("lstm", 3, 6).eval(), torch.export.Dim("batch")
+    sizes = {"input": {0: torch.export.Dim("steps"), 1: batch}, "hx": ({1: batch}, {1: batch})}
+    states = draw(1, 5, 6), draw(1, 5, 6)
+    program = torch.export.export(layer, (draw(4, 5, 3), states), dynamic_shapes=sizes, strict=False).module()
+    inputs, states = draw(7, 2, 3), (draw(1, 2, 6), draw(1, 2, 6))
+    close(flat(program(inputs, states)), flat(layer(inputs, states)))

@@ -192,8 +192,7 @@ def test_autocast_keeps_the_layers_precision() -> None:
         assert data.dtype == torch.bfloat16
         output, states = layer(data, tuple(torch.zeros(1, 2, 6, dtype=torch.bfloat16) for _ in range(2)))
         torch.autograd.backward([output.sum()])
-    assert output.dtype == states[0].dtype == torch.float32
-    close([output], [layer(data.float())[0]], torch.float32)
+    assert torch.equal(output, layer(data.float())[0].bfloat16())
     assert linear.weight.grad is not None
 
 
@@ -293,40 +292,3 @@ def test_a_step_that_asks_what_its_values_are_runs_on_tensors() -> None:
     with pytest.warns(UserWarning, match="Branching.step uses isinstance"):
         assert layer.backend == "reference"
     assert layer(10 * torch.randn(5, 2, 3))[0].abs().max() <= 1
-
-
-class Bounded(Cell):
-    """Functions with corners."""
-
-    states = ("h", "a", "b")
-    gates = ("n",)
-    outputs = ("h", "a", "b")
-
-    def step(self, z: Any, s: Any) -> Any:
-        functional = torch.nn.functional
-        return functional.hardtanh(z.n), functional.hardsigmoid(z.n), torch.clamp(z.n, -1.0, 1.0)
-
-
-@pytest.mark.parametrize("engine", ["native", "function"])
-def test_values_and_derivatives_at_a_corner_are_torchs(engine: Any) -> None:
-    inputs = torch.tensor([-3.5, -3.0, -1.0, 0.0, 1.0, 3.0, 3.5, float("inf"), -float("inf")]).reshape(1, -1, 1)
-    inputs = inputs.clone().requires_grad_()
-    found = []
-    for one in (engine, "reference"):
-        layer = Recurrent(1, 1, bias=False, cell=Bounded(), engine=one)
-        with torch.no_grad():
-            layer.get_parameter("weight_ih_l0").fill_(1.0)
-        _, states = layer(inputs)
-        found.append([*states, *(torch.autograd.grad(state.sum(), inputs, retain_graph=True)[0] for state in states)])
-    for ours, theirs in zip(*found, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize("engine", [None, "function", "reference"])
-@pytest.mark.parametrize("cls", [nn.Elman, nn.LSTM, nn.MGU])
-def test_autocast_leaves_a_recurrence_in_the_type_of_its_parameters(cls: Any, engine: Any) -> None:
-    layer, inputs = cls(3, 4, engine=engine), torch.randn(5, 2, 3)
-    with torch.autocast("cpu", torch.bfloat16):
-        output, _ = layer(inputs.bfloat16())
-    assert output.dtype == torch.float32
-    assert torch.equal(output, layer(inputs.bfloat16().float())[0])

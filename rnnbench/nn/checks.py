@@ -133,12 +133,17 @@ def autocasts(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device.type)
 
 
+def lowered(data: Tensor) -> Tensor:
+    """A result in the type that autocast gives results, which leaves float64 as it is."""
+    return data if data.dtype == torch.float64 else data.to(torch.get_autocast_dtype(data.device.type))
+
+
 def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
     """Check dtype and device against the parameters."""
     weight: Any = layer.weight_ih_l0
     if data.device != weight.device:
         raise TypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
-    if data.dtype != weight.dtype and not autocasts(data.device):
+    if data.dtype != weight.dtype and not (autocasts(data.device) and data.is_floating_point()):
         raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
 
 

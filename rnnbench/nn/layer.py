@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
 from rnnbench.nn.cell import Cell, check_declaration
-from rnnbench.nn.checks import autocasts, check_inputs, check_settings, check_states
+from rnnbench.nn.checks import autocasts, check_inputs, check_settings, check_states, lowered
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
 from rnnbench.nn.initialise import initialise, shapes
@@ -218,8 +218,9 @@ class Recurrent(TorchLike):
         """Hidden states of the top layer after every step, and all states after the last one.
 
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
-        all is computed in the type of the parameters, since errors of a state add up over steps; torch's own layers,
-        where they run, follow torch.
+        output and states are of autocast's type, those of a float64 layer of float64, as with `torch.nn.LSTM`; what is
+        between is computed in the type of the parameters, since errors of a state add up over steps (by engine `torch`
+        as torch does). `torch.export` may leave the batch open, and the number of steps too if it is not `strict`.
 
         Raises:
             ValueError: a shape that does not fit.
@@ -245,6 +246,8 @@ class Recurrent(TorchLike):
         else:
             with torch.autocast(data.device.type, enabled=False) if casts else nullcontext():
                 output, final = run_stack(self, engine, data, states, packed, batch)
+        if casts:
+            output, final = lowered(output), tuple(map(lowered, final))
         if packed is not None:
             if packed.unsorted_indices is not None:
                 final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)

@@ -59,13 +59,13 @@ def _direction(
     raws = cell.draw(data, batch, layer.hidden_size, (layer.zoneout, layer.variational_dropout))
 
     def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States) -> Result:
-        one = Pass(cell, layer.hidden_size, batch, len(inputs), sizes, reverse, raws=raws)
+        one = Pass(cell, layer.hidden_size, batch, inputs.shape[0], sizes, reverse, raws=raws)
         if engine == "opaque":
             return run_opaque(name, one, inputs, [*before, *weights])
         return run(engine, one, inputs, [*before, *weights])
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
-    every = layer.checkpoint_steps
+    every = None if torch.compiler.is_exporting() else layer.checkpoint_steps  # what is exported need not be trained
     if every is None or packed is not None or len(data) <= every:
         sequences, final = part(data, before, raws)
         return cell.readout(sequences, data, parameters), final

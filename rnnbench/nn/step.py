@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rnnbench.nn.checks import autocasts, check_inputs, check_states
+from rnnbench.nn.checks import autocasts, check_inputs, check_states, lowered
 from rnnbench.nn.engine.native import Kernel
 from rnnbench.nn.engine.run import kernel_of, plain
 from rnnbench.nn.engine.sequence import Pass
@@ -74,10 +74,10 @@ class Stepper:
 
     def fits(self, inputs: Tensor, states: Any) -> bool:
         """Whether nothing is left to be checked."""
-        if states is None or inputs.shape != self.input_shape or inputs.dtype is not self.dtype or not inputs.is_cpu:
+        if inputs.shape != self.input_shape or inputs.dtype is not self.dtype or not inputs.is_cpu:
             return False
-        return len(states) == len(self.shapes) and all(
-            state.shape == shape and state.dtype is self.dtype and state.is_cpu
+        return isinstance(states, (tuple, list)) and len(states) == len(self.shapes) and all(
+            isinstance(state, Tensor) and state.shape == shape and state.dtype is self.dtype and state.is_cpu
             for state, shape in zip(states, self.shapes)  # noqa: B905
         )
 
@@ -100,10 +100,12 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
     """One step of a stack; see `Recurrent.step`."""
     if layer.bidirectional:
         raise ValueError("a bidirectional layer has no step: it needs the whole sequence")
+    if not isinstance(input, Tensor):
+        raise TypeError(f"input of a step must be a tensor, got {type(input).__name__}")
     if input.ndim != 2:
         raise ValueError(f"input of a step must be [B, I], got shape {list(input.shape)}")
-    batch = input.shape[0]
-    if autocasts(input.device):
+    batch, casts = input.shape[0], autocasts(input.device)
+    if casts:
         input = input.to(_weights(layer)[0].dtype)
     stepper = None if torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
     if stepper is None:
@@ -116,6 +118,8 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
         if states is None:
             states = tuple(input.new_zeros(shape) for shape in stepper.shapes)
     output, after = stepper(input, states)
+    if casts:
+        output, after = lowered(output), tuple(map(lowered, after))
     return output, after if len(after) > 1 else after[0]
 
 

@@ -125,11 +125,11 @@ _WORDS: dict[str, Callable[..., Node]] = {
     "rsqrt": lambda a: 1.0 / a.sqrt(),
     "logsigmoid": lambda a: -(-a).softplus(),
     "log_sigmoid": lambda a: -(-a).softplus(),
-    "silu": lambda a: a * a.sigmoid(),
+    "silu": lambda a: _silu(a),
     "clamp": lambda a, min=None, max=None: _clamp(a, min, max),
     "clip": lambda a, min=None, max=None: _clamp(a, min, max),
     "hardtanh": lambda a, min_val=-1.0, max_val=1.0: _between(a, min_val, max_val),
-    "hardsigmoid": lambda a: _between(a / 6.0 + 0.5, 0.0, 1.0),
+    "hardsigmoid": lambda a: _hardsigmoid(a),
     "lerp": lambda a, b, weight: a + weight * (b - a),
     "addcmul": lambda a, b, c: a + b * c,
     "lt": lambda a, b: a < b,
@@ -148,16 +148,29 @@ def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _clamp(a: Node, low: float | None, high: float | None) -> Node:
-    # the derivative is 1 at a bound, as in torch
+    # the derivative is 1 at a bound and 0 at NaN, as in torch
+    make = a.graph.make
     if low is not None:
-        a = a.graph.make("where", a < low, low, a)
-    return a if high is None else a.graph.make("where", a > high, high, a)
+        a = make("where", a >= low, a, make("where", a < low, low, a.detach()))
+    return a if high is None else make("where", a <= high, a, make("where", a > high, high, a.detach()))
+
+
+def _hardsigmoid(a: Node) -> Node:
+    # the derivative is 0 at a bound and at NaN, as in torch
+    make, a = a.graph.make, a / 6.0 + 0.5
+    a = make("where", a > 0.0, a, make("where", a <= 0.0, 0.0, a.detach()))
+    return make("where", a < 1.0, a, make("where", a >= 1.0, 1.0, a.detach()))
 
 
 def _between(a: Node, low: float, high: float) -> Node:
-    # the derivative is 0 at a bound, as in torch
+    # the derivative is 0 at a bound and 1 at NaN, as in torch
     a = a.graph.make("where", a <= low, low, a)
     return a.graph.make("where", a >= high, high, a)
+
+
+def _silu(a: Node) -> Node:
+    # NaN at -inf, and so is the derivative, as in torch: a kernel's sigmoid is tiny there, not 0
+    return a.graph.make("where", a < -3.4028234663852886e38, a * 0.0 * a, a * a.sigmoid())
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:

@@ -31,15 +31,23 @@ def _divide(y: Node, g: Node) -> tuple[Node, Node]:
 
 
 def _greatest(y: Node, g: Node) -> tuple[Node, Node]:
-    a, b = y.args  # torch halves the gradient where both are equal
-    share = ((a > b) + (1.0 - (b > a))) * 0.5
-    return g * share, g * (1.0 - share)
+    # torch halves the gradient where both are equal, and gives all of it to both where one is NaN
+    a, b = y.args
+    return g * _share(a, b), g * _share(b, a)
 
 
 def _least(y: Node, g: Node) -> tuple[Node, Node]:
     a, b = y.args
-    share = ((b > a) + (1.0 - (a > b))) * 0.5
-    return g * share, g * (1.0 - share)
+    return g * _share(b, a), g * _share(a, b)
+
+
+def _share(a: Node, b: Node) -> Node:
+    """1 where a > b, 1/2 where they are equal, 0 where a < b; 1 where one is NaN."""
+    return (1.0 - 0.5 * (b >= a)) - 0.5 * (b > a)
+
+
+def _rectified(y: Node, g: Node) -> tuple[Node]:
+    return (y.graph.make("where", y <= 0.0, 0.0, g),)  # 1 at NaN, as in torch
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -59,7 +67,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda y, g: (g * y.graph.make("sigmoid", y.args[0]),),
         True,
     ),
-    "relu": Operation("vrelu({0})", torch.relu, lambda y, g: (g * (y > 0.0),)),
+    "relu": Operation("vrelu({0})", torch.relu, _rectified),
     "abs": Operation("vabs({0})", torch.abs, lambda y, g: (g * y.graph.make("sub", y.args[0] > 0.0, y.args[0] < 0.0),)),
     "maximum": Operation("vmax({0},{1})", torch.maximum, _greatest),
     "minimum": Operation("vmin({0},{1})", torch.minimum, _least),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     (weight_ih, weight_hh, *more), (bias_ih, bias_hh) = given.matrices, given.biases
     names, size = cell.recurrent_gates(), one.hidden_size
     rows = _blocks(weight_hh, bias_hh, names, size)
+    length_is_open = isinstance(one.length, torch.SymInt) and not one.is_packed and not cell.raws
+    if length_is_open:  # what the loop of an exported program reads may not share memory
+        rows = {gate: (w.clone(), None if b is None else b.clone()) for gate, (w, b) in rows.items()}
     mask = cell.recurrent_mask
     now: dict[str, Tensor] = {}
 
@@ -40,17 +43,12 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
         for state, width in zip(given.states, one.widths, strict=True)
     ]
     at_once = [gate for gate in names if gate not in cell.held]
-    steps = torch.split(projected, one.steps.rows.tolist()) if one.is_packed else projected.unbind(0)
-    sequences: list[list[Tensor]] = [[] for _ in cell.emitted]
-    order = reversed(range(len(steps))) if one.reverse else range(len(steps))
-    for t in order:
-        n = steps[t].shape[0] if one.is_packed else one.batch  # len() would fix a size that an export leaves open
-        now = {name: one.raw_at(raw, t, n) for name, raw in zip(cell.raws, one.raws, strict=True)}
-        vars(bound).update(now)
-        before = [state[:n] for state in states]
-        z = dict(zip(cell.gates, torch.split(steps[t], size, -1), strict=True))
+    together = _joined([rows[gate] for gate in at_once]) if at_once else None
+
+    def step(inputs: Tensor, before: Sequence[Tensor]) -> list[Tensor]:
+        z = dict(zip(cell.gates, torch.split(inputs, size, -1), strict=True))
         h = before[0] if mask is None else before[0] * now[mask]
-        hidden = F.linear(h, *_joined([rows[gate] for gate in at_once])) if at_once else None
+        hidden = None if together is None else F.linear(h, *together)
         for k, gate in enumerate(at_once):
             part = hidden[..., k * size : (k + 1) * size]  # type: ignore[index]
             if gate in cell.apart:
@@ -58,13 +56,40 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
             else:
                 z[gate] = z[gate] + part
         result = bound.after([z[name] for name in (*cell.gates, *(f"{g}_h" for g in cell.apart))], before)
-        after = [new.expand_as(old) for new, old in zip(result, before, strict=True)]
-        for k, name in enumerate(cell.emitted):
-            sequences[k].append(after[cell.states.index(name)])
+        return [new.expand_as(old) for new, old in zip(result, before, strict=True)]
+
+    emitted = [cell.states.index(name) for name in cell.emitted]
+    if length_is_open:
+        return _any_length(step, projected, states, emitted, one.reverse)
+    steps = torch.split(projected, one.steps.rows.tolist()) if one.is_packed else projected.unbind(0)
+    sequences: list[list[Tensor]] = [[] for _ in emitted]
+    order = reversed(range(len(steps))) if one.reverse else range(len(steps))
+    for t in order:
+        n = steps[t].shape[0] if one.is_packed else one.batch  # len() would fix a size that an export leaves open
+        now = {name: one.raw_at(raw, t, n) for name, raw in zip(cell.raws, one.raws, strict=True)}
+        vars(bound).update(now)
+        after = step(steps[t], [state[:n] for state in states])
+        for sequence, k in zip(sequences, emitted, strict=True):
+            sequence.append(after[k])
         # rows that have ended keep their state, rows that have not begun keep their initial one
         states = [torch.cat([new, old[n:]]) if n < one.batch else new for new, old in zip(after, states, strict=True)]
     join = torch.cat if one.is_packed else torch.stack
     return tuple(join(part[::-1] if one.reverse else part) for part in sequences), tuple(states)
+
+
+def _any_length(
+    step: Callable[[Tensor, Sequence[Tensor]], list[Tensor]], projected: Tensor, states: Sequence[Tensor],
+    emitted: Sequence[int], reverse: bool,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:  # fmt: skip
+    """A pass in an export that leaves the number of steps open: a loop of the exported program."""
+    from torch._higher_order_ops.scan import scan  # noqa: PLC0415 (needed by few, and slow to load)
+
+    def one_step(before: list[Tensor], inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        after = step(inputs, before)  # nothing that comes out may share its memory
+        return [state.clone() for state in after], [after[k].clone() for k in emitted]
+
+    final, sequences = scan(one_step, [state.clone() for state in states], projected, reverse=reverse)
+    return tuple(sequences), tuple(final)
 
 
 def _blocks(
