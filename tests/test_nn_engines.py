@@ -190,7 +190,7 @@ def test_autocast_keeps_the_layers_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         data: Tensor = linear(inputs)
         assert data.dtype == torch.bfloat16
-        output, states = layer(data, tuple(torch.zeros(1, 2, 6, dtype=torch.bfloat16) for _ in range(2)))
+        output, _ = layer(data, tuple(torch.zeros(1, 2, 6, dtype=torch.bfloat16) for _ in range(2)))
         torch.autograd.backward([output.sum()])
     assert torch.equal(output, layer(data.float())[0].bfloat16())
     assert linear.weight.grad is not None

@@ -76,9 +76,13 @@ class Stepper:
         """Whether nothing is left to be checked."""
         if inputs.shape != self.input_shape or inputs.dtype is not self.dtype or not inputs.is_cpu:
             return False
-        return isinstance(states, (tuple, list)) and len(states) == len(self.shapes) and all(
-            isinstance(state, Tensor) and state.shape == shape and state.dtype is self.dtype and state.is_cpu
-            for state, shape in zip(states, self.shapes)  # noqa: B905
+        return (
+            isinstance(states, (tuple, list))
+            and len(states) == len(self.shapes)
+            and all(
+                isinstance(state, Tensor) and state.shape == shape and state.dtype is self.dtype and state.is_cpu
+                for state, shape in zip(states, self.shapes)  # noqa: B905
+            )
         )
 
     def __call__(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -82,7 +82,7 @@ def _any_length(
     emitted: Sequence[int], reverse: bool,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:  # fmt: skip
     """A pass in an export that leaves the number of steps open: a loop of the exported program."""
-    from torch._higher_order_ops.scan import scan  # noqa: PLC0415 (needed by few, and slow to load)
+    from torch._higher_order_ops.scan import scan
 
     def one_step(before: list[Tensor], inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         after = step(inputs, before)  # nothing that comes out may share its memory
