@@ -101,5 +101,8 @@ def test_autocast_leaves_float64() -> None:
 
 
 def test_autocast_does_not_take_whole_numbers() -> None:
-    with torch.autocast("cpu", torch.bfloat16), pytest.raises(TypeError, match="input is torch.int64, the layer torch"):
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.raises(TypeError, match=r"input is torch\.int64, the layer torch"),
+    ):
         nn.LSTM(3, 4)(torch.ones(5, 2, 3, dtype=torch.int64))
