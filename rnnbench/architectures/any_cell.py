@@ -54,13 +54,15 @@ class AnyCell(SequenceModule):
         objective_options: dict[str, Any] | None = None,
         attention: AttentionName = "none",
         teacher_forcing: float = 1.0,
+        embedding: str = "learned",
+        freeze_embedding: bool = False,
         tokenizer: str | None = None,
     ) -> None:
         super().__init__(
             input_size, output_size, objective, input_kind, hidden_size, num_layers, bidirectional, dropout,
             embedding_size, layer_options, optimizer, learning_rate, weight_decay, momentum, schedule, warmup_steps,
             clip_norm, clip_value, activation_penalty, temporal_penalty,
-            objective_options, attention, teacher_forcing, tokenizer,
+            objective_options, attention, teacher_forcing, embedding, freeze_embedding, tokenizer,
         )  # fmt: skip
 
     def known_options(self) -> set[str]:

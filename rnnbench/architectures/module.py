@@ -1,15 +1,17 @@
 """The one LightningModule: input, sequence layer, objective. Every architecture is a subclass that names its layer."""
 
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from rnnbench.architectures.embedding import TokenSteps, make_embedding
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, options_of
 from rnnbench.architectures.penalties import activation_penalty
+from rnnbench.architectures.protocols import HasFacts, SequenceLayer
 from rnnbench.architectures.settings import check_decoding, check_settings
-from rnnbench.architectures.steps import ObjectiveSteps, Stage
+from rnnbench.architectures.steps import Stage
 from rnnbench.batch import AnyBatch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.nn import run_padded, run_padded_to_states
@@ -18,32 +20,7 @@ from rnnbench.nn.layer import States
 from rnnbench.objectives import Objective, find_objective
 
 
-class HasFacts(Protocol):
-    """Anything that states its sizes: `input_kind`, `input_size`, `output_size`, `objective`."""
-
-    def facts(self) -> dict[str, Any]: ...  # noqa: D102
-
-
-class SequenceLayer(Protocol):
-    """What a `SequenceModule` asks of its layer beside running it; every `Recurrent` has it."""
-
-    @property
-    def directions(self) -> int:
-        """2 if the last half of an output is that of a stack that reads backwards, else 1: D."""
-        ...
-
-    @property
-    def output_size(self) -> int:
-        """Features of an output step, D·H."""
-        ...
-
-    @property
-    def backend(self) -> str:
-        """What computes it where its parameters are."""
-        ...
-
-
-class SequenceModule(ObjectiveSteps):
+class SequenceModule(TokenSteps):
     """A sequence layer, most often a recurrent stack, trained on one objective.
 
     A subclass names its layer: a `Recurrent`; or a module with `SequenceLayer`'s properties, and then says in
@@ -60,12 +37,12 @@ class SequenceModule(ObjectiveSteps):
         output_size: classes or channels to predict.
         objective: `classification`, `ordinal_classification`, `tagging`, `language_model`, `character_model`,
             `regression`, `forecast`, or the import path of an `Objective`.
-        input_kind: `features` (real vectors) or `tokens` (ids, 0 is padding; an embedding is learned).
+        input_kind: `features` (real vectors) or `tokens` (ids, 0 is padding; see `embedding`).
         hidden_size: units of each layer in each direction, H.
         num_layers: depth of the stack.
         bidirectional: read in both directions; refused by causal objectives.
         dropout: probability, on the output of every layer while training.
-        embedding_size: width of the token embedding.
+        embedding_size: width of a learned token embedding; of pre-trained vectors it becomes theirs.
         layer_options: options of the layer itself, see each architecture, and of every recurrent layer: `bias`,
             `connections`, `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `chrono`, `engine`,
             `checkpoint_steps`, see `rnnbench.nn.Recurrent`. A list stands for a tuple.
@@ -84,7 +61,10 @@ class SequenceModule(ObjectiveSteps):
         attention: of a decoder over the encoder's states: `none`, `bahdanau` or `luong`, see `rnnbench.nn.Decoder`.
         teacher_forcing: probability that a step which could read a prediction of the model itself, in a decoder or a
             forecast, reads the true value instead while training.
-        tokenizer: of the inputs, as JSON; a fact of the data, kept with the checkpoint.
+        embedding: of tokens that are read: `learned` with the task; `one-hot`; or pre-trained vectors: `glove-6b-50d`
+            (fetched), or the path of a file that `rnnbench.vectors.read_vectors` knows. A decoder learns its own.
+        freeze_embedding: leave the embedding as it is at the start.
+        tokenizer: of the inputs, as JSON; a fact of the data, too.
 
     Raises:
         RnnbenchError: unknown objective or layer option.
@@ -125,6 +105,8 @@ class SequenceModule(ObjectiveSteps):
         objective_options: dict[str, Any] | None = None,
         attention: AttentionName = "none",
         teacher_forcing: float = 1.0,
+        embedding: str = "learned",
+        freeze_embedding: bool = False,
         tokenizer: str | None = None,
     ) -> None:
         super().__init__()
@@ -165,9 +147,10 @@ class SequenceModule(ObjectiveSteps):
             who = "bidirectional stack" if p.bidirectional else type(self).__name__
             raise Infeasible(f"objective {p.objective!r} is causal: a {who} would read the answer")
         check_decoding(objective, p, type(self).__name__, self.stateful)
-        tokens = p.input_kind == "tokens"
-        self.embedding = nn.Embedding(p.input_size, p.embedding_size, padding_idx=0) if tokens else nn.Identity()
-        self.layer = self._make_stack(p.embedding_size if tokens else p.input_size, p.bidirectional)
+        self.embedding, size = make_embedding(p)
+        if self.embedding_coverage is not None:
+            p.embedding_size = size
+        self.layer = self._make_stack(size, p.bidirectional)
         self.dropout: nn.Module = nn.Dropout(p.dropout)
         self.set_objective(self.make_objective(objective))
         self.built = True

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rnnbench.architectures.embedding import check_embedding
 from rnnbench.errors import Infeasible, unknown
 from rnnbench.nn.decoder import ATTENTIONS
 from rnnbench.objectives import Objective
@@ -25,6 +26,7 @@ def check_settings(p: Any, least_layers: int) -> None:
             raise ValueError(f"{name} must be at least 0, got {p[name]}")
     if not 0 <= p.teacher_forcing <= 1:
         raise ValueError(f"teacher_forcing must be at least 0 and at most 1, got {p.teacher_forcing}")
+    check_embedding(p.embedding)
     if p.attention not in ATTENTIONS:
         raise unknown("attention", p.attention, ATTENTIONS)
     for name in ("dropout", "momentum"):

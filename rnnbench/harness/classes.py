@@ -88,10 +88,9 @@ def make_data(spec: RunSpec) -> Any:
 def make_model(spec: RunSpec, **facts: Any) -> Any:
     """The run's model, with the facts of its data, or before these are known without."""
     where = f"architecture {spec.architecture.name!r}"
-    cls = import_class(spec.architecture.class_path, LightningModule, where)
-    facts = {
-        name: fact for name, fact in facts.items() if name != "tokenizer" or name in inspect.signature(cls).parameters
-    }
+    taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
+    if "tokenizer" not in taken:  # a module of somebody else need not keep it
+        facts.pop("tokenizer", None)
     return construct(spec.architecture, LightningModule, where, FACTS, **facts)
 
 
