@@ -1,4 +1,4 @@
-"""What ids of tokens become before the layer reads them: one-hot, vectors learned with the task, or pre-trained ones."""
+"""What ids of tokens become before the layer reads them: one-hot, or vectors, learned with the task or pre-trained."""
 
 from typing import Any, cast
 

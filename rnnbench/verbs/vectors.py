@@ -1,6 +1,5 @@
 """`rnnbench vectors`: word vectors from the training part of a task."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
