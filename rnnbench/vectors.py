@@ -3,6 +3,7 @@
 import gzip
 import io
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Sequence
 from itertools import islice
@@ -67,12 +68,17 @@ def read_vectors(name: str) -> WordVectors:
         return _read_archive(ARCHIVES[name].fetch())
     check_vectors(name)
     binary, header = _layout(name)
-    try:
-        vectors = _gensim().KeyedVectors.load_word2vec_format(
-            name, binary=binary, no_header=not header, unicode_errors="replace"
-        )
-    except Exception as error:  # gensim says of a wrong line whatever Python does
-        raise RnnbenchError(_first_wrong_line(name, binary, header) or f"{name} cannot be read: {error}") from error
+    vectors, wrong = None, ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # gensim does not close a file without a first line of sizes
+        try:
+            vectors = _gensim().KeyedVectors.load_word2vec_format(
+                name, binary=binary, no_header=not header, unicode_errors="replace"
+            )
+        except Exception as error:  # noqa: BLE001  of a wrong line gensim says whatever Python does
+            wrong = _first_wrong_line(name, binary, header) or f"{name} cannot be read: {error}"
+    if vectors is None:
+        raise RnnbenchError(wrong)
     if not np.isfinite(vectors.vectors).all():
         word = vectors.index_to_key[int((~np.isfinite(vectors.vectors)).any(1).argmax())]
         raise RnnbenchError(f"{name}: the vector of {word!r} has a number that is not finite")

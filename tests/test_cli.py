@@ -31,7 +31,19 @@ def write(place: Path, grid: GridSpec, name: str = "small.yaml", **changes: Any)
 
 @pytest.mark.parametrize(
     "verb",
-    [[], ["list"], ["run"], ["status"], ["board"], ["show"], ["check"], ["data"], ["data", "list"], ["data", "fetch"]],
+    [
+        [],
+        ["list"],
+        ["run"],
+        ["status"],
+        ["board"],
+        ["show"],
+        ["check"],
+        ["vectors"],
+        ["data"],
+        ["data", "list"],
+        ["data", "fetch"],
+    ],
 )
 def test_every_verb_helps(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:

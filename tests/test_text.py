@@ -1,6 +1,7 @@
 """Texts: tokens of every kind, what is refused of them, and the corpora of hubs and users."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rnnbench.data.text import INNER, OUTER
 from rnnbench.data.tokens import text_tokenizer, unknown_rate
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.twins.archives import tarball
-from rnnbench.twins.texts import articles, rated_sentences, treebank
+from rnnbench.twins.texts import rated_sentences, treebank_files, wiki_lines
 
 TEXTS = ["The cat sat , don't ask !\n", "The Cat — naïve — sat\tdown.\n"]
 KINDS = ["characters", "words", "ngrams", "bpe"]
@@ -146,6 +147,52 @@ def test_features_have_no_tokenizer() -> None:
 # --- what is refused
 
 
+@pytest.mark.parametrize(
+    ("split", "change", "told"),
+    [
+        ("train", {"text": "?? ??"}, "split 'train', row 3: a text with no known token: '.. ..'"),
+        ("test", {"text": "A good film " * 40}, "row 3: a text of 120 tokens, more than max_length = 50: 'A good"),
+        ("test", {"label": 7}, "split 'test', row 3: label must be from 0 to 4, got 7"),
+        ("validation", {"text": " "}, "split 'validation', row 3: text is ' ', not str with something in it"),
+        ("test", {"label": "good"}, "cannot be read as a data set: Failed to parse string: .*good.* int64"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(split: str, change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    path = rated_sentences(tmp_path)
+    rows_of(tmp_path, split, change, 3)
+    data = SST5(path, 10, 50)
+    with pytest.raises(RnnbenchError, match=told):
+        data.prepare_data()
+    assert not data.folder.exists()
+
+
+def test_an_empty_part_a_single_class_and_a_class_unseen_in_training_are_refused(tmp_path: Path) -> None:
+    path = rated_sentences(tmp_path)
+    for row in range(60):
+        if row % 5 == 4:
+            rows_of(tmp_path, "train", {"label": 3}, row)
+    with pytest.raises(RnnbenchError, match=r"'validation', row 4: class 4 .very positive. is never seen in training"):
+        SST5(path).prepare_data()
+    for row in range(60):
+        rows_of(tmp_path, "train", {"label": 3}, row)
+    with pytest.raises(RnnbenchError, match=r"every text of the training part is of class 3 .positive., from .*row 0"):
+        SST5(path).prepare_data()
+    rows_of(tmp_path, "train", None)
+    with pytest.raises(RnnbenchError, match="cannot be read as a data set: a file has no rows"):
+        SST5(path).prepare_data()
+
+
+def test_a_test_of_another_language_is_refused_and_a_single_strange_sentence_is_not(tmp_path: Path) -> None:
+    path = rated_sentences(tmp_path)
+    rows_of(tmp_path, "test", {"text": "Spiderman ROCKS"}, 7)
+    data = SST5(path)
+    assert data.table("test")[7]["inputs"] == [1, 1]
+    for row in range(60):
+        rows_of(tmp_path, "test", {"text": "ein guter streifen"}, row)
+    with pytest.raises(RnnbenchError, match="split 'test', row 0: no text from here on has a known token"):
+        SST5(path).prepare_data()
+
+
 @pytest.mark.usefixtures("twins")
 def test_a_line_of_the_archive_that_is_no_review_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "reviews.tar.gz").write_bytes(tarball({OUTER: tarball({INNER: b"0\t1.5\tA film\n1\tgood\tA film\n"})}))
@@ -175,8 +222,45 @@ def test_data_of_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     assert SST5(second.path).folder != first.folder
 
 
+def test_lines_of_articles_end_and_words_are_what_spaces_part(tmp_path: Path) -> None:
+    data = WikiText2(wiki_lines(tmp_path))
+    data.setup()
+    names = [data.tokenizer.id_to_token(one) for one in data.stream("train").tolist()]
+    lines = [json.loads(line)["text"] for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    words = [word for line in lines for word in [*line.split(), "</s>"]]
+    assert names == ["<s>", *words]
+    assert {"@-@", "Tower", "="} <= set(names)
+    unknowns = Counter(data.stream("test").tolist())[1]
+    assert data.about()["baseline_scores"]["unk_rate"] == unknowns / len(data.stream("test"))
+    assert unknowns == sum(line.split()[-1:] == ["test"] for line in given_lines(tmp_path)) + 1  # and once in the title
+
+
+def test_lines_that_stand_in_one_part_stand_in_no_other(tmp_path: Path) -> None:
+    data = WikiText2(wiki_lines(tmp_path))
+    for split, (text,) in data.documents().items():
+        assert [other for other in SPLITS if f"Article {other}" in text] == [split]
+
+
 def given_lines(folder: Path) -> list[str]:
     return [json.loads(line)["text"] for line in (folder / "test.jsonl").read_text().splitlines()]
+
+
+def test_the_treebank_is_its_files_word_by_word(tmp_path: Path) -> None:
+    data = PennTreebank(treebank_files(tmp_path))
+    data.setup()
+    text = (tmp_path / "ptb.train.txt").read_text()
+    names = [data.tokenizer.id_to_token(one) for one in data.stream("train").tolist()]
+    assert names == ["<s>", *text.replace("\n", " </s> ").split()]
+    assert data.tokenizer.token_to_id("<unk>") == 1
+    assert names.count("<unk>") == text.count("<unk>")
+    assert {"n't", "N"} <= set(names)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for file in tmp_path.glob("*.txt"):
+        (moved / file.name).write_bytes(file.read_bytes())
+    assert PennTreebank(str(moved)).folder == data.folder
+    (moved / "ptb.test.txt").write_text("the end\n")
+    assert PennTreebank(str(moved)).folder != data.folder
 
 
 @pytest.mark.parametrize(
@@ -192,7 +276,7 @@ def given_lines(folder: Path) -> list[str]:
 def test_a_treebank_of_the_wrong_layout_is_refused_with_file_and_line(
     content: bytes | None, told: str, tmp_path: Path
 ) -> None:
-    path = treebank(tmp_path)
+    path = treebank_files(tmp_path)
     file = tmp_path / "ptb.valid.txt"
     if content is None:
         file.unlink()
@@ -215,7 +299,7 @@ def test_what_the_hub_or_the_user_does_not_give_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda path: SST5(rated_sentences(path)), lambda path: PennTreebank(
-    treebank(path), bptt=20), lambda path: WikiText2(articles(path), bptt=20)])  # fmt: skip
+    treebank_files(path), bptt=20), lambda path: WikiText2(wiki_lines(path), bptt=20)])  # fmt: skip
 def test_a_small_model_overfits_a_few_rows(make: Any, tmp_path: Path) -> None:
     data = make(tmp_path)
     data.setup()

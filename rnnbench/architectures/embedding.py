@@ -1,4 +1,4 @@
-"""What ids of tokens become before the layer reads them: one-hot, or vectors, learned with the task or pre-trained."""
+"""What ids of tokens become before a layer reads them: one-hot, vectors learned with the task, or pre-trained."""
 
 from typing import Any, cast
 
@@ -101,7 +101,8 @@ def _pretrained(name: str, size: int, tokenizer: str | None) -> WordEmbedding:
 class TokenSteps(ObjectiveSteps):
     """Steps of a module that knows its tokens: its checkpoints need neither the data nor the file of vectors."""
 
-    embedding: nn.Module
+    embedding: Any
+    """A `WordEmbedding` or `OneHot` of tokens; of features nothing, `Identity`."""
     _restored: dict[str, Any] | None = None
 
     @property

@@ -60,7 +60,7 @@ class WikiText2(LanguageStream):
         return {**super().identity(), "path": content_of(self.path)}
 
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
-        parts = read_hub(self.path, {"text": str}, None if Path(self.path).is_dir() else self.name, blank=True)
+        parts = read_hub(self.path, {"text": str}, self.name, blank=True)
         return {split: ["".join(f"{line.rstrip(chr(10))}\n" for line in rows["text"])] for split, rows in parts.items()}
 
     def place(self, split: Split) -> str:  # noqa: D102

@@ -31,7 +31,7 @@ def read_hub(
 
     Raises:
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
-        RnnbenchError: a split or a column is missing, or a row has another type or no text.
+        RnnbenchError: a file cannot be read, a split or a column is missing, or a row has another type or no text.
     """
     found = _load(path, name, revision)
     parts: dict[Split, datasets.Dataset] = {}
@@ -55,6 +55,9 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         with NoProgressBars():
             local = Path(path).is_dir()
             return datasets.load_dataset(path, None if local else name, revision=None if local else revision)
+    except (datasets.exceptions.DatasetGenerationError, StopIteration) as error:
+        why = "a file has no rows" if isinstance(error, StopIteration) else str(error.__cause__ or error)
+        raise RnnbenchError(f"{path} cannot be read as a data set: {why.splitlines()[0]}") from error
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error

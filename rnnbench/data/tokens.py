@@ -23,6 +23,7 @@ from rnnbench.errors import unknown
 PADDING, UNKNOWN, START, END = SPECIALS = ["<pad>", "<unk>", "<s>", "</s>"]
 """The special tokens of every tokenizer, ids 0 to 3."""
 UNKNOWN_ID, START_ID, END_ID = 1, 2, 3
+SPECIAL = re.compile("|".join(map(re.escape, SPECIALS)))
 LEAST_VOCABULARY = len(SPECIALS) + 1
 ALL_OF_THEM = 1_000_000
 LINES_AT_A_TIME = 10_000
@@ -88,6 +89,8 @@ def text_tokenizer(
       what stands between words is a token a character.
     - `bpe`: byte-pair encoding (Sennrich et al. 2016) over the bytes of words and punctuation (Radford et al. 2019).
 
+    A special token that stands in a text by its name, as `<unk>` does in some corpora, is that token.
+
     All but `words` decode to the very text, as long as every token is known. No tokenizer drops punctuation.
 
     Args:
@@ -102,13 +105,12 @@ def text_tokenizer(
     if tokens == "bpe":
         tokenizer = _byte_pairs(texts, vocabulary_size)
     else:
-        pieces = {
-            "characters": lambda: Split(Regex(r"[\s\S]"), "isolated"),
-            "words": lambda: splitter or Whitespace(),
-            "ngrams": lambda: Split(Regex(rf"\s|\S{{1,{ngram}}}"), "isolated"),
+        pieces: dict[str, PreTokenizer] = {
+            "characters": Split(Regex(r"[\s\S]"), "isolated"),
+            "words": splitter or Whitespace(),
+            "ngrams": Split(Regex(rf"\s|\S{{1,{ngram}}}"), "isolated"),
         }
-        split: PreTokenizer = pieces[tokens]()  # type: ignore[no-untyped-call]
-        tokenizer = _counted(texts, vocabulary_size, split, lowercase and tokens == "words")
+        tokenizer = _counted(texts, vocabulary_size, pieces[tokens], lowercase and tokens == "words")
         if tokens != "words":
             tokenizer.decoder = Fuse()
     if ends:
@@ -138,9 +140,7 @@ def _counted(texts: Iterable[str], size: int, split: PreTokenizer, lowercase: bo
         tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = split
     trainer = WordLevelTrainer(vocab_size=size, special_tokens=SPECIALS, show_progress=False)
-    # a special token that stands in a text has its id already: as a word of its own it would have a second one
-    bare = (re.sub("|".join(map(re.escape, SPECIALS)), " ", text) for text in texts)
-    tokenizer.train_from_iterator(bare, trainer)
+    tokenizer.train_from_iterator(_plain(texts), trainer)
     return tokenizer
 
 
@@ -149,8 +149,13 @@ def _byte_pairs(texts: Iterable[str], size: int) -> Tokenizer:
     tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), Bytes()
     room = size - len(SPECIALS)  # for bytes: of more, the rarest are unknown
     trainer = BpeTrainer(vocab_size=size, special_tokens=SPECIALS, limit_alphabet=room, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(_plain(texts), trainer)
     return tokenizer
+
+
+def _plain(texts: Iterable[str]) -> Iterator[str]:
+    """Texts without special tokens, where these stand in them: counted as words they would get a second id."""
+    return (SPECIAL.sub(" ", text) for text in texts)
 
 
 def encoded_lines(tokenizer: Tokenizer, text: str) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -45,7 +45,6 @@ from rnnbench.twins.archives import digits_gz, piano_rolls, tarball, vowels_ts, 
 from rnnbench.twins.pictures import clips, font_deb, network_wheel, photographs
 from rnnbench.twins.sounds import prompts, spoken_commands
 from rnnbench.twins.texts import (
-    articles,
     caption_pairs,
     interface_wheel,
     music21_wheel,
@@ -53,7 +52,8 @@ from rnnbench.twins.texts import (
     rated_sentences,
     review_lines,
     tagged_conllu,
-    treebank,
+    treebank_files,
+    wiki_lines,
 )
 
 TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
@@ -91,13 +91,13 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
 
 GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
+    PennTreebank: treebank_files,
+    SST5: rated_sentences,
+    WikiText2: wiki_lines,
     Multi30k: caption_pairs,
     SpeechCommands: spoken_commands,
     UCF101: clips,
     Flickr8k: photographs,
-    SST5: rated_sentences,
-    WikiText2: articles,
-    PennTreebank: treebank,
 }
 """Writes a twin of what only the user or a hub has into a folder, and gives its path."""
 

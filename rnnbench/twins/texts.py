@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -129,35 +128,38 @@ def caption_pairs(folder: Path) -> str:
     return str(path)
 
 
-def _sentences(split: str, count: int = 40) -> list[str]:
-    random = np.random.default_rng(len(split))
-    words = ["a", "dull", "plain", "lovely", "film", "plot", "with", "the", ",", "."]
-    return [" ".join(random.choice(words, random.integers(3, 12))) for _ in range(count)]
-
-
-def _rows(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> str:
-    for split, some in rows.items():
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some), "utf-8")
-    return str(folder)
-
-
 def rated_sentences(folder: Path) -> str:
-    """Sentences of five classes in the layout of the hub's SST-5."""
-    splits = ("train", "validation", "test")
-    return _rows(folder, {split: [{"text": text, "label": row % 5} for row, text in enumerate(_sentences(split))]
-                          for split in splits})  # fmt: skip
-
-
-def articles(folder: Path) -> str:
-    """Lines, some of them empty, in the layout of the hub's WikiText-2."""
-    splits = ("train", "validation", "test")
-    return _rows(folder, {split: [{"text": text if row % 5 else ""} for row, text in enumerate(_sentences(split))]
-                          for split in splits})  # fmt: skip
-
-
-def treebank(folder: Path) -> str:
-    """The three files of the Penn Treebank."""
-    for split in ("train", "valid", "test"):
-        lines = [f" {text.replace('film', '<unk>')} \n" for text in _sentences(split)]
-        (folder / f"ptb.{split}.txt").write_text("".join(lines), "utf-8")
+    """Sentences whose words tell their class, as the hub's SST-5 has them."""
+    words = ("dreadful", "poor", "plain", "good", "splendid")
+    for seed, split in enumerate(("train", "validation", "test")):
+        random = np.random.default_rng(seed)
+        rows = [
+            {"text": f"A {words[label]} film , w{random.integers(50)} !", "label": label, "label_text": words[label]}
+            for label in np.tile(np.arange(5), 12).tolist()
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return str(folder)
+
+
+def wiki_lines(folder: Path) -> str:
+    """Articles with titles and empty lines, a line a row, as the hub's WikiText has them."""
+    for seed, split in enumerate(("train", "validation", "test")):
+        lines = ["", f" = Article {split} = \n", "", *(f" {line} \n" for line in _sentences(seed, split))]
+        rows = "".join(json.dumps({"text": line}) + "\n" for line in lines)
+        (folder / f"{split}.jsonl").write_text(rows, "utf-8")
+    return str(folder)
+
+
+def treebank_files(folder: Path) -> str:
+    """Sentences in small letters with `N` and `<unk>`, as Mikolov's Penn Treebank has them."""
+    for seed, split in enumerate(("train", "valid", "test")):
+        lines = [f" {line.lower()} <unk> n't N " for line in _sentences(seed, split)]
+        (folder / f"ptb.{split}.txt").write_text("\n".join([*lines, " the <unk> ends "]) + "\n", "utf-8")
+    return str(folder)
+
+
+def _sentences(seed: int, own: str) -> list[str]:
+    """Forty lines of a few words, each with one of its own part."""
+    random = np.random.default_rng(seed)
+    words = ["The", "Tower", "of", "London", "is", "tall", ",", "well @-@ known", "."]
+    return [" ".join([*random.choice(words, random.integers(3, 9)), own]) for _ in range(40)]
