@@ -30,6 +30,9 @@ CALLS: list[tuple[Any, type[Exception], str]] = [
      "state c is torch.float64, the layer torch.float32"),
     (lambda one: one(torch.randn(2, 3, 5).to("meta")), TypeError, "input is on meta, the layer on cpu"),
     (lambda one: one.step(torch.randn(2, 3, 5)), ValueError, r"input of a step must be \[B, I\], got .*\[2, 3, 5\]"),
+    (lambda one: one.step([1.0]), TypeError, "input of a step must be a tensor, got list"),
+    (lambda one: one.step(torch.randn(3, 5), 3), TypeError, r"hx must be 2 states \(h, c\), got int"),
+    (lambda one: one.step(torch.randn(3, 5), (torch.zeros(2, 3, 6), None)), TypeError, "state c must be a tensor"),
     (lambda one: one.step(torch.randn(3, 4)), ValueError, r"5 features \(input_size\)"),
 ]  # fmt: skip
 
@@ -102,6 +105,21 @@ SETTINGS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (nn.LSTM, {"bidirectional": 2}, TypeError, "bidirectional must be True or False, got 2"),
     (nn.SLSTM, {"heads": 2.0}, TypeError, "heads must be a whole number, got 2.0"),
     (nn.SLSTM, {"heads": 4}, ValueError, "heads must divide hidden_size 6, got 4"),
+    (nn.LSTM, {"forget_bias": "a"}, TypeError, "forget_bias must be a number, got 'a'"),
+    (nn.LayerNormLSTM, {"forget_bias": float("nan")}, ValueError, "forget_bias must be a finite number, got nan"),
+    (nn.LSTM, {"ablations": 3}, TypeError, "ablations must be names .*NIG.*, got 3"),
+    (nn.LSTM, {"ablations": (3,)}, TypeError, r"ablations must be names .*, got \(3,\)"),
+    (nn.LSTM, {"zoneout": None}, ValueError, "zoneout must be .*got None"),
+    (nn.LSTM, {"dtype": torch.int64}, TypeError, "dtype must be a floating-point type of torch, got torch.int64"),
+    (nn.LSTM, {"dtype": "float32"}, TypeError, "dtype must be a floating-point type of torch, got 'float32'"),
+    (nn.JANET, {"beta": None}, TypeError, "beta must be a number, got None"),
+    (nn.MinGRU, {"positive": 2}, TypeError, "positive must be True or False, got 2"),
+    (nn.MUT, {"variant": 1.0}, ValueError, "variant must be 1, 2 or 3, got 1.0"),
+    (nn.LRU, {"r_min": "a"}, TypeError, "r_min must be a number, got 'a'"),
+    (nn.LRU, {"max_phase": -1}, ValueError, "max_phase must be at least 0, got -1"),
+    (Recurrent, {"cell": 3}, TypeError, "cell must be an instance of a subclass of Cell, got 3"),
+    (Recurrent, {"cell": torch.nn.LSTMCell(1, 1)}, TypeError, r"cell must be an instance .*got LSTMCell\(1, 1\)"),
+    (Recurrent, {"cell": Cell}, TypeError, r"cell must be a cell, got the class Cell: write Cell\(\)"),
     (nn.LRU, {"r_min": 0.9, "r_max": 0.5}, ValueError, "r_min and r_max must fulfil .*got 0.9 and 0.5"),
     (Recurrent, {}, TypeError, r"Recurrent needs a cell: Recurrent\(…, cell=MyCell\(\)\)"),
 ]
@@ -211,6 +229,33 @@ def test_what_a_layer_was_made_from_cannot_be_changed(name: str, value: Any) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("dropout", "a", "dropout must be a probability .*got 'a'"),
+        ("weight_dropout", None, "weight_dropout must be a probability .*got None"),
+        ("engine", "cuda", "engine must be one of .*got 'cuda'"),
+        ("checkpoint_steps", 0, "checkpoint_steps must be at least 1, got 0"),
+        ("batch_first", 1, "batch_first must be True or False, got 1"),
+        ("recurrent_init", "ones", "recurrent_init must be one of .*got 'ones'"),
+    ],
+)
+def test_what_may_be_changed_is_checked_and_holds_from_the_next_call_on(name: str, value: Any, words: str) -> None:
+    layer = nn.LSTM(3, 4, num_layers=2)
+    before = getattr(layer, name)
+    with pytest.raises((TypeError, ValueError), match=words):
+        setattr(layer, name, value)
+    assert getattr(layer, name) == before
+    inputs = torch.randn(5, 2, 3)
+    layer.weight_dropout = 0.5
+    assert not torch.equal(layer(inputs)[0], layer(inputs)[0])
+    layer.weight_dropout, layer.dropout = 0.0, 0.5
+    assert not torch.equal(layer(inputs)[0], layer(inputs)[0])
+    layer.dropout, layer.batch_first = 0, True
+    assert torch.equal(layer(inputs)[0], layer(inputs)[0])
+    assert layer(inputs)[1][0].shape == (2, 5, 4)
+
+
+@pytest.mark.parametrize(
     ("states", "error", "words"),
     [
         (3, TypeError, r"hx must be 2 states \(h, c\), got int"),
@@ -230,3 +275,110 @@ def test_sequences_of_a_linear_recurrence_have_one_shape() -> None:
         nn.linear_recurrence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(4, 3))
     with pytest.raises(TypeError, match=r"float64.*float32|float32.*float64"):
         nn.linear_recurrence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(3, 4, dtype=DOUBLE))
+
+
+def _asked(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+class Helped(Cell):
+    gates = ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n) if _asked(z.n) else z.n
+
+
+class Handed(Cell):
+    gates = ("n",)
+
+    def same(self, value: Any) -> Any:
+        return value if type(value) is not torch.Tensor else torch.tanh(value)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return self.same(z.n)
+
+
+@pytest.mark.parametrize(("cls", "word"), [(Helped, "isinstance"), (Handed, "type")])
+def test_a_function_that_asks_what_a_value_is_is_given_tensors(cls: type[Cell], word: str) -> None:
+    layer = Recurrent(3, 4, cell=cls())
+    with pytest.warns(UserWarning, match=f"{cls.__name__}.step uses {word}"):
+        assert layer(10 * torch.randn(5, 2, 3))[0].abs().max() <= 1
+
+
+SETTINGS_OF_A_MODULE = {"scale": 2.0}
+
+
+class Mixin:
+    shift = 0.5
+
+
+class Reading(Cell, Mixin):
+    gates = ("n",)
+    table: dict[str, Any] = {"scale": [1.0, 2.0]}
+
+    def __init__(self) -> None:
+        self.own = {"scale": 3.0}
+
+    def step(self, z: Any, s: Any) -> Any:
+        scale = self.table["scale"][1] * self.own["scale"] * SETTINGS_OF_A_MODULE["scale"]
+        return torch.tanh(scale * z.n + self.shift)
+
+
+def _changes(cell: Any) -> dict[str, Any]:
+    return {
+        "class attribute table": lambda: cell.table["scale"].__setitem__(1, 9.0),
+        "attribute own": lambda: cell.own.update(scale=9.0),
+        "class attribute shift": lambda: setattr(Mixin, "shift", 9.0),
+        "global SETTINGS_OF_A_MODULE": lambda: SETTINGS_OF_A_MODULE.update(scale=9.0),
+    }
+
+
+@pytest.mark.parametrize("name", _changes(None))
+def test_what_a_step_has_read_may_not_change_unseen(name: str) -> None:
+    inputs, kept = torch.randn(5, 2, 3), ([*Reading.table["scale"]], Mixin.shift, {**SETTINGS_OF_A_MODULE})
+    layer: Any = Recurrent(3, 4, cell=Reading())
+    try:
+        with torch.no_grad():
+            layer(inputs)
+            layer.step(inputs[0])
+            _changes(layer.cell)[name]()
+            with pytest.raises(RuntimeError, match=f"{name} of Reading has changed since .*make another cell"):
+                layer(inputs)
+            with pytest.raises(RuntimeError, match="has changed"):
+                layer.step(inputs[0])
+            other: Any = Recurrent(3, 4, cell=Reading())  # reads what is there now
+            other.load_state_dict(layer.state_dict())
+            other.cell.own.update(layer.cell.own)
+            truth = Recurrent(3, 4, cell=other.cell, engine="reference")
+            truth.load_state_dict(layer.state_dict())
+            assert torch.allclose(other(inputs)[0], truth(inputs)[0], atol=1e-5)
+    finally:
+        Reading.table["scale"], Mixin.shift = kept[0], kept[1]
+        SETTINGS_OF_A_MODULE.update(kept[2])
+
+
+class Counting(Cell):
+    gates = ("n",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def step(self, z: Any, s: Any) -> Any:
+        self.count += 1
+        return torch.tanh(z.n * self.count)
+
+
+@pytest.mark.filterwarnings("ignore:no .* engine")
+def test_a_step_keeps_nothing_but_its_states() -> None:
+    with pytest.raises(AttributeError, match=r"Counting\.step sets count: what a step hands on .* are states"):
+        Recurrent(3, 4, cell=Counting())(torch.randn(5, 2, 3))
+
+
+def test_a_cell_in_use_loses_nothing() -> None:
+    layer = nn.GRU(3, 4, zoneout=0.1, variational_dropout=0.1)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        del layer.cell.apart
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        layer.cell.reset_gate = "before"
+    with pytest.raises(AttributeError, match="GRUCell cannot be changed"):
+        del type(layer.cell).gates

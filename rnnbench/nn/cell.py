@@ -15,13 +15,21 @@ from torch.nn import functional as F
 from rnnbench.nn.engine.graph import Node
 
 
+def _check_unused(cls: type) -> None:
+    if vars(cls).get("_in_use"):
+        raise AttributeError(f"{cls.__name__} cannot be changed while a cell of it is in use: make a subclass")
+
+
 class _CellType(type):
     """Keeps a class of cells as it was when engines began to use one."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        if vars(cls).get("_in_use"):
-            raise AttributeError(f"{cls.__name__} cannot be changed while a cell of it is in use: make a subclass")
+        _check_unused(cls)
         super().__setattr__(name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        _check_unused(cls)
+        super().__delattr__(name)
 
 
 class Cell(metaclass=_CellType):
@@ -58,7 +66,8 @@ class Cell(metaclass=_CellType):
         recurrent_mask: the one of `raws` that h is multiplied by before every recurrent product.
         zoneout: for each state, how much of the old one stays: the name of one of `raws`, or a share.
 
-    What `step` reads beside its arguments is read once, when the cell is first used, and is the same from then on.
+    What `step` reads beside its arguments is read once, when the cell is first used; if it is another one later
+    (an entry of a dictionary, a global), the call is refused.
 
     Nothing else is needed to have the layer, its derivative and its compiled form. Operations that only plain
     autograd knows are allowed and slow.
@@ -171,9 +180,18 @@ class Cell(metaclass=_CellType):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
+        self._check_unused(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._check_unused(name)
+        super().__delattr__(name)
+
+    def _check_unused(self, name: str) -> None:
         if "_made" in vars(self):
             raise AttributeError(f"a {type(self).__name__} that is in use cannot be changed: make another one")
-        super().__setattr__(name, value)
+        if "recur" in vars(self):  # it is running
+            raise AttributeError(f"{type(self).__name__}.step sets {name}: what a step hands on to the next are states")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_made"}
@@ -222,7 +240,10 @@ def check_declaration(cell: Cell | type[Cell]) -> None:
 
     Raises:
         ValueError: a name is no identifier, stands twice, or is unknown.
+        TypeError: it is no cell, or has no step.
     """
+    if not isinstance(cell, (Cell, _CellType)):
+        raise TypeError(f"cell must be an instance of a subclass of Cell, got {cell!r}")
     who = cell.__name__ if isinstance(cell, type) else type(cell).__name__
     names = (*cell.states, *cell.vectors, *cell.matrices, *cell.raws)
     for name in (*names, *cell.gates):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,14 +31,7 @@ def check_settings(layer: Recurrent) -> None:
         if not _is_number(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
             raise ValueError(f"{name} must be a probability (0 to 1), got {share!r}")
     for name in ("bias", "batch_first", "bidirectional"):
-        if not isinstance(getattr(layer, name), bool):
-            raise TypeError(f"{name} must be True or False, got {getattr(layer, name)!r}")
-    shares = [_is_number(share) and 0 <= share < 1 for share in layer.zoneout]
-    if len(shares) != len(layer.cell.states) or not all(shares):
-        raise ValueError(
-            f"zoneout must be a probability less than 1, or one for each of the states "
-            f"{', '.join(layer.cell.states)}, got {layer.zoneout!r}"
-        )
+        check_flag(name, getattr(layer, name))
     for name, allowed in (
         ("connections", ("plain", "residual", "skip")),
         ("recurrent_init", ("torch", "orthogonal", "identity")),
@@ -63,6 +57,54 @@ def check_whole(name: str, value: Any, least: int = 1) -> None:
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Check a switch.
+
+    Raises:
+        TypeError: it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def check_number(name: str, value: Any) -> None:
+    """Check a number.
+
+    Raises:
+        ValueError: it is infinite or NaN.
+        TypeError: it is none.
+    """
+    if not _is_number(value):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+
+
+def check_zoneout(zoneout: Any, states: tuple[str, ...]) -> tuple[float, ...]:
+    """A probability for each state, from one for all or one for each.
+
+    Raises:
+        ValueError: a probability out of range, or not as many as states.
+    """
+    shares = tuple(zoneout) if isinstance(zoneout, (tuple, list)) else (zoneout,) * len(states)
+    if len(shares) != len(states) or not all(_is_number(share) and 0 <= share < 1 for share in shares):
+        raise ValueError(
+            f"zoneout must be a probability less than 1, or one for each of the states {', '.join(states)}, "
+            f"got {zoneout!r}"
+        )
+    return shares
+
+
+def check_dtype(dtype: Any) -> None:
+    """Check the type of parameters.
+
+    Raises:
+        TypeError: it is no floating-point type.
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a floating-point type of torch, got {dtype!r}")
 
 
 def check_padded(input_size: int, data: Any, lengths: Tensor | None) -> None:

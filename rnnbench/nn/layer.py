@@ -15,7 +15,15 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
 from rnnbench.nn.cell import Cell, check_declaration
-from rnnbench.nn.checks import autocasts, check_inputs, check_settings, check_states, lowered
+from rnnbench.nn.checks import (
+    autocasts,
+    check_dtype,
+    check_inputs,
+    check_settings,
+    check_states,
+    check_zoneout,
+    lowered,
+)
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
 from rnnbench.nn.initialise import initialise, shapes
@@ -90,8 +98,8 @@ class Recurrent(TorchLike):
         **options: Any,
     ) -> None:
         super().__init__()
+        check_dtype(dtype)
         self.cell = self._make_cell(cell, options)
-        check_declaration(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.connections, self.variational_dropout, self.weight_dropout = (
@@ -99,7 +107,7 @@ class Recurrent(TorchLike):
             variational_dropout,
             weight_dropout,
         )
-        self.zoneout = tuple(zoneout) if isinstance(zoneout, (tuple, list)) else (zoneout,) * len(self.cell.states)
+        self.zoneout = check_zoneout(zoneout, self.cell.states)
         self.recurrent_init, self.chrono, self.checkpoint_steps = recurrent_init, chrono, checkpoint_steps
         self.engine = engine
         check_settings(self)
@@ -121,6 +129,8 @@ class Recurrent(TorchLike):
         if make is None:
             if cell is None:
                 raise TypeError(f"{type(self).__name__} needs a cell: {type(self).__name__}(…, cell=MyCell())")
+            if isinstance(cell, type):
+                raise TypeError(f"cell must be a cell, got the class {cell.__name__}: write {cell.__name__}()")
             make = lambda: cell  # noqa: E731
         elif cell is not None:
             raise TypeError(f"{type(self).__name__} has a cell of its own: give yours to Recurrent(…, cell=…)")
@@ -128,7 +138,9 @@ class Recurrent(TorchLike):
         for name in options:
             if name not in known:
                 raise TypeError(str(unknown(f"keyword of {type(self).__name__}", name, {*known, *_common()})))
-        return make(**options)
+        made = make(**options)
+        check_declaration(made)
+        return made
 
     @classmethod
     def cell_options(cls) -> set[str]:
@@ -195,6 +207,7 @@ class Recurrent(TorchLike):
     def _regularised_cells(self) -> dict[bool, tuple[Cell, str]]:
         """The cell as it is when training, and otherwise, each with its name."""
         found = {}
+        self.cell.made()
         for training in (True, False):
             zoneout, masked = self.zoneout if any(self.zoneout) else (), training and self.variational_dropout > 0
             cell = self.cell.regularised(zoneout, masked, training) if zoneout or masked else self.cell

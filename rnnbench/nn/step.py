@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnnbench.nn.checks import autocasts, check_inputs, check_states, lowered
 from rnnbench.nn.engine.native import Kernel
-from rnnbench.nn.engine.run import kernel_of, plain
+from rnnbench.nn.engine.run import check_unchanged, kernel_of, plain
 from rnnbench.nn.engine.sequence import Pass
 
 if TYPE_CHECKING:
@@ -135,4 +135,5 @@ def _stepper(layer: Recurrent, batch: int) -> Stepper | None:
         if not batch or not suits(layer):
             return None
         found = layer.steppers[key] = Stepper(layer, batch)
+    check_unchanged(layer.cells[layer.training][0])
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from torch import Tensor, nn
 
 from rnnbench.nn import fused
+from rnnbench.nn.checks import check_settings
 
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
@@ -17,19 +18,32 @@ FIXED = {
 }  # fmt: skip
 """Arguments that shape the parameters or the equation: known when the layer is made, and kept."""
 
+FREE = {"batch_first", "checkpoint_steps", "chrono", "dropout", "engine", "recurrent_init", "weight_dropout"}
+"""Arguments that may be changed; the initialisers count when parameters are reset."""
+
 
 class TorchLike(nn.Module):
     """The part of `Recurrent` that is torch's own interface."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; one that the layer was made from cannot be changed.
+        """Set an attribute; one that the layer was made from cannot be changed, others hold from the next call on.
 
         Raises:
             AttributeError: the layer would not be what the attribute then says.
+            ValueError: a value that the constructor does not take.
+            TypeError: the same.
         """
-        if name in FIXED and "cells" in self.__dict__:
+        made = "cells" in self.__dict__
+        if name in FIXED and made:
             raise AttributeError(f"{name} is fixed when a {type(self).__name__} is made: make another one")
+        before: Any = self.__dict__.get(name)
         super().__setattr__(name, value)
+        if name in FREE and made:
+            try:
+                check_settings(cast("Recurrent", self))
+            except (TypeError, ValueError):
+                super().__setattr__(name, before)
+                raise
 
     @property
     def all_weights(self) -> list[list[Tensor]]:

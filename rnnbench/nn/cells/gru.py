@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.checks import check_number
 
 
 @dataclass(eq=False)
@@ -73,6 +74,9 @@ class JANETCell(Cell):
     gates = ("f", "n")
     keeps = ("f",)
 
+    def __post_init__(self) -> None:
+        check_number("beta", self.beta)
+
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
         take = torch.sigmoid(self.beta - z.f)  # 1 − σ(a − β)
@@ -117,7 +121,7 @@ class MUTCell(Cell):
     takes = ("z",)
 
     def __post_init__(self) -> None:
-        if self.variant not in (1, 2, 3):
+        if isinstance(self.variant, (bool, float)) or self.variant not in (1, 2, 3):
             raise ValueError(f"variant must be 1, 2 or 3, got {self.variant!r}")
         self.held = ("z", "n") if self.variant == 3 else ("n",)
         if self.variant == 1:

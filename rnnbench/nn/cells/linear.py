@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.checks import check_flag, check_number
 
 
 @dataclass(eq=False)
@@ -26,6 +27,9 @@ class MinGRUCell(Cell):
     gates = ("z", "n")
     recurrent = ()
     takes = ("z",)
+
+    def __post_init__(self) -> None:
+        check_flag("positive", self.positive)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -61,6 +65,10 @@ class LRUCell(Cell):
         r_min: smallest |λ| at the start.
         r_max: largest.
         max_phase: largest angle of λ at the start, in radians.
+
+    Raises:
+        ValueError: a value out of range.
+        TypeError: one that is no number.
     """
 
     r_min: float = 0.0
@@ -74,6 +82,10 @@ class LRUCell(Cell):
     vectors = ("decay_re", "decay_im")
 
     def __post_init__(self) -> None:
+        for name in ("r_min", "r_max", "max_phase"):
+            check_number(name, getattr(self, name))
+        if self.max_phase < 0:
+            raise ValueError(f"max_phase must be at least 0, got {self.max_phase}")
         if not 0 <= self.r_min < self.r_max <= 1:
             raise ValueError(f"r_min and r_max must fulfil 0 ≤ r_min < r_max ≤ 1, got {self.r_min} and {self.r_max}")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnbench.errors import unknown
 from rnnbench.nn.cell import Cell, layer_norm
-from rnnbench.nn.checks import check_whole
+from rnnbench.nn.checks import check_number, check_whole
 from rnnbench.nn.initialise import set_bias
 
 ABLATIONS = {
@@ -40,6 +40,7 @@ class LSTMCell(Cell):
 
     Raises:
         ValueError: an unknown value, or ablations that contradict each other.
+        TypeError: a value of another type.
     """
 
     peephole: Literal["diagonal", "full"] | None = None
@@ -71,7 +72,10 @@ class LSTMCell(Cell):
             self.torch_mode = "LSTM"
 
     def _check(self) -> None:
-        self.ablations = (self.ablations,) if isinstance(self.ablations, str) else tuple(self.ablations)
+        given = (self.ablations,) if isinstance(self.ablations, str) else self.ablations
+        if not isinstance(given, (tuple, list)) or not all(isinstance(name, str) for name in given):
+            raise TypeError(f"ablations must be names ({', '.join(ABLATIONS)}), got {given!r}")
+        self.ablations = tuple(dict.fromkeys(given))
         for name in self.ablations:
             if name not in ABLATIONS:
                 raise ValueError(str(unknown("ablation", name, ABLATIONS)))
@@ -83,6 +87,8 @@ class LSTMCell(Cell):
         if self.output_peek not in ("new", "previous"):
             raise ValueError(f"output_peek must be new or previous, got {self.output_peek!r}")
         check_whole("proj_size", self.proj_size, least=0)
+        if self.forget_bias is not None:
+            check_number("forget_bias", self.forget_bias)
         if self.forget_bias is not None and {"NFG", "CIFG"} & set(self.ablations):
             raise ValueError("forget_bias is given, but there is no forget gate")
 
@@ -152,6 +158,10 @@ class LayerNormLSTMCell(Cell):
         *(f"gain_input_{gate}" for gate in "ifgo"), *(f"gain_hidden_{gate}" for gate in "ifgo"),
         *(f"shift_{gate}" for gate in "ifgo"), "gain_cell", "shift_cell",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.forget_bias is not None:
+            check_number("forget_bias", self.forget_bias)
 
     def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
         """Gains 1, shifts and biases 0, but for the forget gate's shift."""

@@ -142,7 +142,7 @@ def record(cell: Cell) -> Program:
     Raises:
         Untranslatable: the step uses an operation that the graph does not know.
     """
-    check_step(type(cell).step)
+    check_step(cell)
     program, names = Program(cell, Graph()), cell.recurrent_gates()
     first = [g for g in cell.gates if g not in names or g in cell.apart or g in cell.held]
     shared = [g for g in cell.gates if g not in first]

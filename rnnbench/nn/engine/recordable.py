@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import torch
+
+from rnnbench.nn.engine.reads import functions, names
 
 
 class Untranslatable(Exception):
     """An equation uses something that the graph has no word for; only plain autograd can run it."""
 
 
-def check_step(step: Callable[..., Any]) -> None:
+_ASK = {"isinstance", "issubclass", "is_tensor", "type"}
+
+
+def check_step(cell: Any) -> None:
     """Check that a step does not ask of what type its values are: they are no tensors while it is recorded.
 
     Raises:
-        Untranslatable: it calls `isinstance`.
+        Untranslatable: it, or a function that it calls, does.
     """
-    if "isinstance" in getattr(getattr(step, "__code__", None), "co_names", ()):
-        raise Untranslatable("isinstance")
+    if asked := {name for function in functions(cell) for name in names(function)} & _ASK:
+        raise Untranslatable(min(asked))
 
 
 def check_derived() -> None:

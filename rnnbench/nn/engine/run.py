@@ -14,6 +14,7 @@ from rnnbench.nn.cell import Cell
 from rnnbench.nn.engine import function, native, reference
 from rnnbench.nn.engine.build import NoCompiler
 from rnnbench.nn.engine.program import Program, record
+from rnnbench.nn.engine.reads import reads
 from rnnbench.nn.engine.recordable import Untranslatable
 from rnnbench.nn.engine.sequence import Pass
 
@@ -32,9 +33,25 @@ def program_of(cell: Cell) -> Program | str:
         try:
             program = record(cell)
             made["program"] = _same.setdefault(program.signature(), program)
+            made["reads"] = reads(cell)
         except Untranslatable as error:
             made["program"] = f"{type(cell).__name__}.step uses {error}"
+    check_unchanged(cell)
     return made["program"]  # type: ignore[no-any-return]
+
+
+def check_unchanged(cell: Cell) -> None:
+    """Check that what a recorded step has read is still the same.
+
+    Raises:
+        RuntimeError: the cell would go on with what it was.
+    """
+    for one in cell.made().get("reads", ()):
+        if one.changed:
+            raise RuntimeError(
+                f"{one.name} of {type(cell).__name__} has changed since the cell was first used, "
+                "and would not be seen: make another cell"
+            )
 
 
 def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
