@@ -337,6 +337,7 @@ def test_both_directions_are_refused(name: str) -> None:
         (WindowMLP, {"num_layers": -1}, ValueError, "num_layers must be at least 0, got -1"),
         (CNN, {"num_layers": 0}, ValueError, "num_layers must be at least 1, got 0"),
         (nn.TCN, {"input_size": 1, "hidden_size": 1, "dropout": 1.0}, ValueError, "dropout must be .* got 1.0"),
+        (nn.CNN, {"input_size": 1, "hidden_size": 1, "dropout": "a"}, TypeError, "dropout must be a number, got 'a'"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(cls: Any, arguments: Any, error: Any, told: str) -> None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rnnbench.nn.checks import check_padded, check_whole
+from rnnbench.nn.checks import check_number, check_padded, check_whole
 
 
 class Feedforward(nn.Module, ABC):
@@ -25,9 +25,12 @@ class Feedforward(nn.Module, ABC):
     `causal` says that no output depends on a later input; `receptive_field` is how many input steps one output sees,
     those before the start and after the end, which are zero, counted in.
 
+    A subclass hands its sizes to the constructor, which checks them; `widths` are then the channels that each of its
+    layers reads, of which `fewest` must be there at least.
+
     Raises:
-        ValueError: the shape of an input, or a length.
-        TypeError: an input that is no tensor.
+        ValueError: a size or probability out of range; the shape of an input, or a length.
+        TypeError: a size that is no whole number; an input that is no tensor.
     """
 
     causal: bool
@@ -35,9 +38,18 @@ class Feedforward(nn.Module, ABC):
     backend = "torch"
     receptive_field: int
 
-    def __init__(self, input_size: int, output_size: int) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int, dropout: float, *, fewest: int = 1, **sizes: int
+    ) -> None:
+        for name, value in {"input_size": input_size, "hidden_size": hidden_size, **sizes}.items():
+            check_whole(name, value)
+        check_whole("num_layers", num_layers, least=fewest)
+        check_number("dropout", dropout)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout}")
         super().__init__()
-        self.input_size, self.output_size = input_size, output_size
+        self.input_size, self.output_size = input_size, hidden_size
+        self.widths = [input_size, *[hidden_size] * (num_layers - 1)][:num_layers]
 
     def forward(self, input: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The output `[B, T, output_size]` of `input` `[B, T, I]` whose true `lengths` are `[B]`."""
@@ -91,13 +103,14 @@ class WindowMLP(Feedforward):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        _check(dropout, input_size=input_size, hidden_size=hidden_size, window=window)
-        check_whole("num_layers", num_layers, least=0)
-        super().__init__(input_size, hidden_size if num_layers else window * input_size)
+        super().__init__(input_size, hidden_size, num_layers, dropout, fewest=0, window=window)
+        if not num_layers:
+            self.output_size = window * input_size
         self.window = self.receptive_field = window
         made: dict[str, Any] = {"device": device, "dtype": dtype}
-        shapes = [(input_size, window), *[(hidden_size, 1)] * (num_layers - 1)][:num_layers]
-        self.layers = nn.ModuleList(nn.Conv1d(width, hidden_size, taps, **made) for width, taps in shapes)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, hidden_size, 1 if k else window, **made) for k, width in enumerate(self.widths)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -147,14 +160,12 @@ class CNN(Feedforward):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        _check(dropout, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, kernel_size=kernel_size)
+        super().__init__(input_size, hidden_size, num_layers, dropout, kernel_size=kernel_size)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, as many steps before as after, got {kernel_size}")
-        super().__init__(input_size, hidden_size)
         self.receptive_field = 1 + num_layers * (kernel_size - 1)
         made: dict[str, Any] = {"padding": kernel_size // 2, "device": device, "dtype": dtype}
-        widths = [input_size, *[hidden_size] * (num_layers - 1)]
-        self.layers = nn.ModuleList(nn.Conv1d(width, hidden_size, kernel_size, **made) for width in widths)
+        self.layers = nn.ModuleList(nn.Conv1d(width, hidden_size, kernel_size, **made) for width in self.widths)
         self.dropout = nn.Dropout(dropout)
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -202,13 +213,11 @@ class TCN(Feedforward):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        _check(dropout, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, kernel_size=kernel_size)
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, hidden_size, num_layers, dropout, kernel_size=kernel_size)
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2**num_layers - 1)
         made: dict[str, Any] = {"device": device, "dtype": dtype}
-        widths = [input_size, *[hidden_size] * (num_layers - 1)]
         self.blocks = nn.Sequential(
-            *(_Block(width, hidden_size, kernel_size, 2**k, dropout, **made) for k, width in enumerate(widths))
+            *(_Block(width, hidden_size, kernel_size, 2**k, dropout, **made) for k, width in enumerate(self.widths))
         )
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -253,10 +262,3 @@ class _CausalConvolution(nn.Module):
 def silenced(signal: Tensor, beyond: Tensor | None) -> Tensor:
     """`signal` `[B, C, T]` with zeros where `beyond` `[B, 1, T]` holds."""
     return signal if beyond is None else signal.masked_fill(beyond, 0.0)
-
-
-def _check(dropout: float, **sizes: int) -> None:
-    for name, value in sizes.items():
-        check_whole(name, value)
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout}")
