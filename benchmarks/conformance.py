@@ -176,7 +176,7 @@ def main() -> None:
         if options.report or (options.only and claim.name not in options.only):
             continue
         grid = claim.grid()
-        cells, todo = plan(grid, FOLDERS)
+        cells, todo = plan(grid, RecordStore(FOLDERS.leaderboard).read()[0])
         console.print(f"{claim.name}: {len(todo)} of {len(cells)} runs to go", highlight=False)
         if todo:
             with make_display(cells, todo, console) as display:

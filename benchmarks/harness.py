@@ -59,6 +59,9 @@ class Times:
         assert record.status == "done", record.reason + record.log_tail
         self.ended_at[record.id] = time.perf_counter()
 
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """A run that was cut off will go on."""
+
 
 def specs(steps: int, seeds: list[int]) -> list[RunSpec]:
     """Runs of an LSTM on the adding problem."""

@@ -12,6 +12,10 @@ class UnknownName(RnnbenchError):
     """A name that stands for nothing."""
 
 
+class Preempted(RnnbenchError):
+    """A run was told to stop by SIGTERM, and goes on later where it stopped."""
+
+
 class Infeasible(RnnbenchError):
     """This cell of the grid cannot be run by its nature, as a bidirectional network on a causal objective."""
 

@@ -70,6 +70,7 @@ class Record(Strict):
         data_fingerprint: of the content of all splits.
         code: digest of each module that shaped the result.
         environment: machine and versions.
+        attempts: how each earlier attempt ended, from whose checkpoint the next went on.
     """
 
     schema_version: Literal[1]
@@ -92,6 +93,7 @@ class Record(Strict):
     data_fingerprint: str = ""
     code: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*(\.\*)?$")], str] = {}
     environment: Environment | None = None
+    attempts: list[str] = []
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -114,11 +116,16 @@ class Record(Strict):
     @property
     def file(self) -> Path:
         """Its place in the folder of records."""
-        return Path(self.spec.task.name, self.spec.architecture.name, f"{self.id}.json")
+        return file_of(self.spec)
 
     def changed_code(self) -> list[str]:
         """Modules whose code is no longer what the run used."""
         return [module for module, then in self.code.items() if code_digest(module) != then]
+
+
+def file_of(spec: RunSpec) -> Path:
+    """The place of a run's record in the folder of records."""
+    return Path(spec.task.name, spec.architecture.name, f"{spec.id}.json")
 
 
 class RecordStore:

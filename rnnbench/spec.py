@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
 from rnnbench.errors import RnnbenchError, unknown
@@ -43,20 +43,21 @@ class RunSpec(Strict):
     architecture: ArchitecturePart
     seed: Seed
     budget: Budget
+    devices: int = Field(1, ge=1, le=1024)
 
     @property
     def id(self) -> str:
         """Identity: a digest of the content. Names of files, order and unused defaults do not change it."""
         task, model = self.task, self.architecture
-        return digest(
-            {
-                "task": [task.fingerprint, task.data.class_path, task.data.init_args],
-                "architecture": [model.class_path, model.init_args],
-                "seed": self.seed,
-                "budget": self.budget.model_dump(exclude_none=True),
-            },
-            length=12,
-        )
+        content: dict[str, Any] = {
+            "task": [task.fingerprint, task.data.class_path, task.data.init_args],
+            "architecture": [model.class_path, model.init_args],
+            "seed": self.seed,
+            "budget": self.budget.model_dump(exclude_none=True),
+        }
+        if self.devices > 1:
+            content["devices"] = self.devices
+        return digest(content, length=12)
 
     @property
     def label(self) -> str:
@@ -69,9 +70,24 @@ class LocalSettings(Strict):
 
     Args:
         workers: runs at a time; by default one a GPU, or without GPUs one a core.
+        runs_per_device: the same for each device; `auto`: the first run of a task and architecture is measured, then
+            as many run at a time as memory holds.
+        retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint.
+        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
+        timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
     workers: int | None = Field(None, ge=1)
+    runs_per_device: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    retries: int = Field(1, ge=0, le=100)
+    memory: ByteSize | None = Field(None, ge=1)
+    timeout_minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_count(self) -> Self:
+        if self.workers is not None and self.runs_per_device is not None:
+            raise ValueError("give workers or runs_per_device, not both")
+        return self
 
 
 class ExecutorSettings(Strict):
@@ -122,6 +138,7 @@ class GridSpec(Strict):
         budget: of every run; without one, each task's own.
         model: constructor arguments laid over those of every architecture.
         batch_size: of every run; without one, each task's own.
+        devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default) or `inline`, or `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
     """
@@ -134,6 +151,7 @@ class GridSpec(Strict):
     budget: Budget | None = None
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1)
+    devices: int = Field(1, ge=1, le=1024)
     executor: Annotated[ExecutorSettings | Literal["local", "inline"], BeforeValidator(_executor)] = "local"
     loggers: list[LoggerName] = ["csv"]
 
@@ -163,7 +181,7 @@ class GridSpec(Strict):
         cards = [TaskCard.load(name, where) for name in self.tasks]
         cells = [(card, self._task(card), model) for card in cards for model in models]
         specs = [
-            RunSpec(task=task, architecture=model, seed=seed, budget=self.budget or card.budget)
+            RunSpec(task=task, architecture=model, seed=seed, budget=self.budget or card.budget, devices=self.devices)
             for seed in self.seed_list
             for card, task, model in cells
         ]

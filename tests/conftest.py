@@ -76,6 +76,9 @@ class Silent:
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         self.steps.append(progress)
 
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        self.told.append(("retried", reason))
+
     def finished(self, record: Record) -> None:
         self.told.append(("finished", record.id))
 

@@ -12,18 +12,18 @@ import yaml
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.fingerprint import code_digest
-from rnnbench.harness.devices import make_slots
+from rnnbench.harness.devices import AUTO_RUNS, Found, Pool, Slot
 from rnnbench.harness.environment import TRAINING_CODE
 from rnnbench.harness.grid import Folders, plan, run_grid
 from rnnbench.record import Record, RecordStore
-from rnnbench.spec import GridSpec
+from rnnbench.spec import GridSpec, LocalSettings
 from tests.conftest import Silent
 
 LOCAL = {"local": {"workers": 2}}
 
 
 def run(grid: GridSpec, folders: Folders, watcher: Silent, retry: tuple[str, ...] = ()) -> dict[str, Record]:
-    _, todo = plan(grid, folders, retry)
+    _, todo = plan(grid, RecordStore(folders.leaderboard).read()[0], retry)
     run_grid(grid, todo, folders, watcher)
     records, problems = RecordStore(folders.leaderboard).read()
     assert not problems
@@ -199,8 +199,8 @@ def test_a_worker_sees_its_device_and_its_grids_environment(
     from rnnbench.harness.local import LocalExecutor
 
     monkeypatch.setenv("RNNBENCH_TEST", "here")
-    slots = make_slots("cuda", 2, 8, None, {"CUDA_VISIBLE_DEVICES": "5,7"})
-    monkeypatch.setattr(LocalExecutor, "_slots", lambda self: slots)
+    found, environ = Found("cuda", (1 << 30, 1 << 30), 1 << 34), {"CUDA_VISIBLE_DEVICES": "5,7"}
+    monkeypatch.setattr(LocalExecutor, "_pool", lambda self: Pool(found, 8, self.settings, environ))
     records = run(
         grid(architectures=[architecture("tells", "tests.strange.Tells")], seeds=4, executor="local"), folders, watcher
     )
@@ -210,14 +210,66 @@ def test_a_worker_sees_its_device_and_its_grids_environment(
     assert len({match[2] for match in seen if match} | {str(os.getpid())}) == 5
 
 
+GPU = 80 * 2**30
+
+
+def slots(pool: Pool, devices: int = 1, known: int | None = None) -> list[Slot]:
+    """All places for runs of a kind, one after the other."""
+    found = []
+    while pool.has(devices, known):
+        found.append(pool.take(devices, known))
+    return found
+
+
+def pool(kind: str, count: int, cores: int, environ: dict[str, str] | None = None, **settings: Any) -> Pool:
+    return Pool(Found(kind, (GPU,) * count, 64 * 2**30), cores, LocalSettings(**settings), environ or {})
+
+
 def test_slots_are_devices_or_cores() -> None:
-    assert [slot.name for slot in make_slots("cpu", 0, 3, None, {})] == ["cpu:0", "cpu:1", "cpu:2"]
-    assert {slot.threads for slot in make_slots("cpu", 0, 3, 1, {})} == {1}
-    packed = make_slots("cuda", 2, 16, 4, {})
+    assert [slot.name for slot in slots(pool("cpu", 0, 3))] == ["cpu:0", "cpu:1", "cpu:2"]
+    assert {slot.threads for slot in slots(pool("cpu", 0, 3, workers=1))} == {1}
+    packed = slots(pool("cuda", 2, 16, workers=4))
     assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in packed] == ["0", "1", "0", "1"]
     assert {slot.threads for slot in packed} == {4}
-    (apple,) = make_slots("mps", 1, 8, None, {})
+    assert len(slots(pool("cuda", 2, 16, runs_per_device=3))) == 6
+    (apple,) = slots(pool("mps", 1, 8))
     assert (apple.name, dict(apple.environment)) == ("mps:0", {})
+
+
+def test_a_run_on_two_devices_takes_two_and_sees_both() -> None:
+    four = slots(pool("cuda", 4, 16, {"CUDA_VISIBLE_DEVICES": "9,8,7,6"}), devices=2)
+    assert [(slot.name, slot.environment["CUDA_VISIBLE_DEVICES"]) for slot in four] == [
+        ("cuda:0+1", "9,8"),
+        ("cuda:2+3", "7,6"),
+    ]
+    mixed = pool("cuda", 2, 16)
+    one = mixed.take(1, None)
+    assert not mixed.has(2, None)
+    mixed.give(one)
+    assert mixed.has(2, None)
+
+
+def test_more_devices_a_run_than_there_are_is_refused_with_what_was_found() -> None:
+    with pytest.raises(RnnbenchError, match=r"devices: 3 a run, but there are 2 accelerators here: cuda:0, cuda:1"):
+        pool("cuda", 2, 16).check(3)
+    with pytest.raises(RnnbenchError, match=r"devices: 3 a run, but there are 2 cores without a GPU here: cpu:0"):
+        pool("cpu", 0, 2).check(3)
+
+
+def test_auto_gives_the_first_run_a_device_and_then_packs_as_memory_allows() -> None:
+    auto = pool("cuda", 2, 64, runs_per_device="auto")
+    first = slots(auto)
+    assert [slot.name for slot in first] == ["cuda:0", "cuda:1"]
+    for slot in first:
+        auto.give(slot)
+    packed = slots(auto, known=GPU // 4)
+    assert sorted(slot.name for slot in packed) == ["cuda:0"] * 3 + ["cuda:1"] * 3  # a fifth more than was measured
+    for slot in packed:
+        auto.give(slot)
+    assert len(slots(auto, known=GPU // 1000)) == 2 * AUTO_RUNS
+    cores = pool("cpu", 0, 4, runs_per_device="auto")
+    assert len(slots(cores, known=20 * 2**30)) == 2  # of 64 GiB
+    assert len(slots(pool("cpu", 0, 4, runs_per_device="auto"), known=2**30)) == 4
 
 
 @pytest.mark.parametrize(
@@ -240,7 +292,7 @@ def test_a_wrong_argument_is_refused_before_anything_starts(
 ) -> None:
     small = grid(**change, executor=executor)
     with pytest.raises(RnnbenchError, match=re.escape(told)):
-        run_grid(small, plan(small, folders)[1], folders, watcher)
+        run_grid(small, plan(small, {})[1], folders, watcher)
     assert watcher.told == []
 
 
@@ -252,7 +304,7 @@ def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(
     card = yaml.safe_load(content.read_text())
     content.write_text(yaml.safe_dump({**card, "data": {"class_path": card["data"]["class_path"]}}))
     with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, facts, about"):
-        run_grid(small, plan(small, folders)[1], folders, watcher)
+        run_grid(small, plan(small, {})[1], folders, watcher)
 
 
 @pytest.mark.parametrize(
@@ -275,17 +327,7 @@ def test_a_wrong_class_is_refused_before_anything_starts(
 ) -> None:
     small = grid(architectures=[architecture("wrong", path)])
     with pytest.raises(RnnbenchError, match=told):
-        run_grid(small, plan(small, folders)[1], folders, watcher)
-
-
-def test_a_grid_that_is_being_run_is_not_run_beside(
-    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
-) -> None:
-    from filelock import FileLock
-
-    folders.of("small").mkdir(parents=True)
-    with FileLock(folders.of("small") / "lock"), pytest.raises(RnnbenchError, match="being run by another process"):
-        run_grid(grid(), plan(grid(), folders)[1], folders, watcher)
+        run_grid(small, plan(small, {})[1], folders, watcher)
 
 
 @pytest.mark.parametrize("logger", ["csv", "wandb", "tensorboard"])

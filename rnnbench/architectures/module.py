@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from rnnbench.architectures.embedding import TokenSteps, make_embedding
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
@@ -213,6 +214,14 @@ class SequenceModule(TokenSteps):
         hidden, final = self.layer(self.embedding(batch[0]), self._carried.get(stage) if batch[3] else None)
         self._carried[stage] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
         return hidden  # type: ignore[no-any-return]
+
+    def running_state(self) -> dict[str, Any]:  # noqa: D102
+        return {**super().running_state(), "carried": self._carried.get("train")}
+
+    def set_running_state(self, state: dict[str, Any]) -> None:  # noqa: D102
+        super().set_running_state(state)
+        if state["carried"] is not None:
+            self._carried["train"] = tree_map(lambda one: one.to(self.device), state["carried"])
 
     # --- the layer
 

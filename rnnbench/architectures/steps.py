@@ -66,6 +66,14 @@ class ObjectiveSteps(LightningModule):
         """Begin to add up the training loss."""
         self.train_loss = (torch.zeros((), device=self.device), torch.zeros((), device=self.device))
 
+    def running_state(self) -> dict[str, Any]:
+        """What goes from batch to batch beside the weights: for a training that goes on where it was cut off."""
+        return {"train_loss": list(self.train_loss)}
+
+    def set_running_state(self, state: dict[str, Any]) -> None:
+        """Take over what `running_state` gave."""
+        self.train_loss = tuple(total.to(self.device) for total in state["train_loss"])
+
     def validation_step(self, batch: AnyBatch, batch_idx: int) -> None:
         """Accumulate loss and metrics on the validation part."""
         self._evaluate("val", batch)

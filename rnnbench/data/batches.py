@@ -1,14 +1,16 @@
 """Sequences in memory, and the order in which batches of them are read."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from rnnbench.batch import Batch, StreamBatch
+from rnnbench.batch import AnyBatch, Batch, StreamBatch
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -165,6 +167,32 @@ class StreamPieces(DistributedSampler[int]):
 
     def set_epoch(self, epoch: int) -> None:
         """A stream has one order."""
+
+
+class ResumableLoader(DataLoader[AnyBatch]):
+    """A loader that can go on in the middle of an epoch: Lightning keeps its state in a checkpoint."""
+
+    read = 0
+    """Batches of this epoch that were handed out."""
+    skip = 0
+    """Batches of the next epoch that were handed out before."""
+
+    def __iter__(self) -> Iterator[AnyBatch]:  # type: ignore[override]
+        skip, self.skip, self.read = self.skip, 0, self.skip
+        return self._counted(islice(super().__iter__(), skip, None))
+
+    def _counted(self, batches: Iterator[AnyBatch]) -> Iterator[AnyBatch]:
+        for batch in batches:
+            self.read += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in the epoch."""
+        return {"read": self.read}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there at the next iteration."""
+        self.skip = self.read = int(state["read"])
 
 
 def _process() -> tuple[int, int]:

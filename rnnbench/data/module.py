@@ -18,7 +18,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from rnnbench.batch import AnyBatch
-from rnnbench.data.batches import GlobalBatches, SequenceStore
+from rnnbench.data.batches import GlobalBatches, ResumableLoader, SequenceStore
 from rnnbench.data.checks import check_splits, column
 from rnnbench.data.sources import Source
 from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
@@ -234,7 +234,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         store = self.stores[split]
         size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
         batches = GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed)
-        return DataLoader(store, batch_size=None, sampler=batches)
+        return ResumableLoader(store, batch_size=None, sampler=batches)
 
 
 def _is_data(argument: str) -> bool:

@@ -2,32 +2,40 @@
 
 import gc
 import math
+import os
 import signal
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, seed_everything
 
-from rnnbench.errors import Diverged, Infeasible, RnnbenchError
+from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError
 from rnnbench.harness.classes import make_data, make_model
 from rnnbench.harness.environment import code_of, environment, peak_memory
 from rnnbench.harness.job import Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
+from rnnbench.harness.resume import Resume
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.record import Cost, Record
 
 
-def run(job: Job, report: Callable[[Progress], None]) -> Record:
-    """Run a job; whatever happens, the outcome is a record."""
+def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
+    """Run a job; whatever happens, the outcome is a record. Of several processes only the first has one, or fails.
+
+    Raises:
+        Preempted: it was told to stop, and goes on later from its checkpoint.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
+            warnings.filterwarnings("ignore", ".*exists and is not empty")  # a run that goes on
             warnings.filterwarnings("ignore", ".*smaller than the logging interval")  # nothing is logged per step
             return _run(job, report, started)
     except SystemExit as error:
@@ -37,6 +45,8 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
         return not_done(job, "failed", f"the run called exit({error.code})", started)
+    except Preempted:
+        raise
     except Infeasible as error:
         return not_done(job, "infeasible", str(error), started)
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -52,27 +62,39 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record:
         gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
 
 
-def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
-    begin, spec = time.perf_counter(), job.spec
+def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
+    spec, begun = job.spec, time.monotonic()
     report(Progress("data"))
     data = make_data(spec)
     data.prepare_data()
     seed_everything(spec.seed, verbose=False)
     model = make_model(spec, **data.facts())
     backend_of(model)  # compiles what has to be compiled, before the clock starts
+    about, code = data.about(), code_of(spec, model, data)
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
-    trainer = make_trainer(job, [reporter, best])
-    trainer.fit(model, data)
-    steps, epochs = trainer.global_step, trainer.current_epoch
+    resume = Resume(best.path.with_stem("resume"), {"id": spec.id, "data": about["fingerprint"], "code": code}, begun)
+    trainer = make_trainer(job, [reporter, best, resume])
+    trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
+    steps = trainer.global_step
+    epochs = math.ceil(
+        steps / trainer.num_training_batches
+    )  # begun; a run that had ended before it went on counts none
     if not (checkpoint := best.best_model_path):  # the budget ended before the first validation
         trainer.validate(model, data, verbose=False)
         checkpoint = str(best.path)
         trainer.save_checkpoint(checkpoint, weights_only=True)
+    if spec.devices > 1:
+        rank = trainer.global_rank
+        close_loggers(trainer.loggers)
+        _disband()
+        if rank:
+            return None
+        trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = _test(trainer, model, data, checkpoint, report)
     close_loggers(trainer.loggers)
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
-    about = data.about()
+    resume.forget()
     return Record(
         schema_version=1,
         id=spec.id,
@@ -89,16 +111,25 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record:
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         cost=Cost(
             train_seconds=round(reporter.train_seconds, 3),
-            total_seconds=round(time.perf_counter() - begin, 3),
+            total_seconds=round(resume.seconds, 3),
             steps=steps,
             epochs=epochs,
             peak_memory_bytes=peak_memory(device),
         ),
         backend=backend_of(model),
         data_fingerprint=about["fingerprint"],
-        code=code_of(spec, model, data),
+        code=code,
         environment=environment(device),
+        attempts=list(job.attempts),
     )
+
+
+def _disband() -> None:
+    """Leave the processes that trained together: a test is on one device, where no share of a batch is padded."""
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK"):
+        os.environ.pop(name, None)
 
 
 def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, report: Any) -> dict[str, float]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
 
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from pydantic import TypeAdapter, ValidationError
 
 from rnnbench.card import ClassSpec
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.files import CACHE, cache_folder, writable_folder
 from rnnbench.objectives import find_objective
 from rnnbench.spec import RunSpec
@@ -104,6 +105,33 @@ def check(specs: Sequence[RunSpec]) -> None:
         _check_task(spec)
     for spec in {spec.architecture.model_dump_json() + spec.budget.model_dump_json(): spec for spec in specs}.values():
         _check_schedule(spec, make_model(spec))
+
+
+def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    """Of each run, whether its data is in the cache, and if it is, why the run is infeasible, or nothing."""
+    found: dict[str, tuple[bool, str]] = {}
+    facts: dict[str, dict[str, Any] | None] = {}
+    known: dict[str, str] = {}
+    for spec in specs:
+        task = spec.task.model_dump_json()
+        if task not in facts:
+            data = make_data(spec)
+            facts[task] = data.facts() if getattr(data, "prepared", False) else None
+        own = facts[task]
+        kind = task + spec.architecture.model_dump_json()
+        if kind not in known:
+            known[kind] = "" if own is None else _why_infeasible(spec, own)
+        found[spec.id] = (own is not None, known[kind])
+    return found
+
+
+def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
+    try:
+        with torch.device("meta"):
+            make_model(spec, **facts)
+    except Infeasible as error:
+        return str(error)
+    return ""
 
 
 def _check_schedule(spec: RunSpec, model: Any) -> None:

@@ -1,11 +1,29 @@
-"""Slots: what one run gets of the machine."""
+"""The machine's devices, and what each run gets of them."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import psutil
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.spec import LocalSettings
 
 DEVICE_LISTS = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}
 """The variable by which a process sees only some devices of a kind."""
+HEADROOM = 1.2
+"""A run is given this much more memory than the last of its kind has used."""
+AUTO_RUNS = 16
+"""Most runs that `auto` puts on one device."""
+
+
+class Found(NamedTuple):
+    """What torch finds on a machine: kind of accelerator (`cpu` if none), bytes of each, bytes of the machine."""
+
+    kind: str
+    memories: tuple[int, ...]
+    machine: int
 
 
 @dataclass(frozen=True)
@@ -13,36 +31,130 @@ class Slot:
     """A place for one run at a time.
 
     Args:
-        name: for people, such as `cuda:0` or `cpu:1`.
-        threads: of the run.
-        environment: variables of its process, set before torch looks for devices.
+        name: for people, such as `cuda:0`, `cuda:0+1` or `cpu:1`.
+        threads: of each process of the run.
+        environment: variables of its processes, set before torch looks for devices.
+        devices: indices of the devices it takes, one a process.
+        memory: bytes it takes of each of them.
     """
 
     name: str
     threads: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[int, ...] = (0,)
+    memory: int = 0
 
 
-def make_slots(kind: str, count: int, cores: int, workers: int | None, environ: Mapping[str, str]) -> list[Slot]:
-    """One slot a device, or without devices one a core; more `workers` than devices share these in turn.
+@dataclass
+class Device:
+    """One accelerator, or without accelerators one core: its name, the places that are free, whose memory it uses."""
+
+    name: str
+    visible: str
+    places: int
+    memory: int
+
+
+class Pool:
+    """The devices that runs are put on: one run a GPU, or without GPUs one a core, unless the settings say otherwise.
 
     A run on a processor has one thread: two runs of one thread each do more than one run of two, and the same run
     gives the same score beside any number of others.
+
+    With `runs_per_device: auto`, the first run of a kind has its device for itself (without GPUs: runs alone of its
+    kind) and is measured; then as many run at a time as memory holds.
     """
-    if kind == "cpu" or count == 0:
-        return [Slot(f"cpu:{index}") for index in range(workers or cores)]
-    total = workers or count
-    variable = DEVICE_LISTS.get(kind)
-    listed = [part.strip() for part in environ.get(variable or "", "").split(",") if part.strip()]
-    visible = listed[:count] if listed else [str(index) for index in range(count)]
-    return [
-        Slot(
-            f"{kind}:{index % count}",
-            threads=max(1, cores // total),
-            environment={variable: visible[index % count]} if variable else {},
-        )
-        for index in range(total)
-    ]
+
+    def __init__(self, found: Found, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
+        self.auto = settings.runs_per_device == "auto"
+        count = len(found.memories)
+        self.variable = DEVICE_LISTS.get(found.kind) if count else None
+        listed = [part.strip() for part in environ.get(self.variable or "", "").split(",") if part.strip()]
+        self.on_processor = count == 0
+        per = settings.runs_per_device if isinstance(settings.runs_per_device, int) else 1
+        if self.on_processor:
+            total, self.threads = settings.workers or cores * per, 1
+            self.devices = [Device(f"cpu:{index}", "", 1, 0) for index in range(total)]
+            self.free = [found.machine]
+            return
+        total = settings.workers or count * per
+        self.threads = max(1, cores // (total * (4 if self.auto else 1)))
+        self.free = list(found.memories)
+        self.devices = [
+            Device(
+                f"{found.kind}:{index}",
+                listed[index] if index < len(listed) else str(index),
+                AUTO_RUNS if self.auto else (total + count - 1 - index) // count,
+                index,
+            )
+            for index in range(count)
+        ]
+
+    def check(self, devices: int) -> None:
+        """Check that a run on so many devices can ever start.
+
+        Raises:
+            RnnbenchError: there are fewer.
+        """
+        if devices > len(self.devices):
+            what = "cores without a GPU" if self.on_processor else "accelerators"
+            names = ", ".join(one.name for one in self.devices)
+            raise RnnbenchError(f"devices: {devices} a run, but there are {len(self.devices)} {what} here: {names}")
+
+    def has(self, count: int, known: int | None) -> bool:
+        """Whether there is place for a run on `count` devices, of `known` bytes on each (None: nobody knows)."""
+        return len(self._fit(known)) >= count
+
+    def take(self, count: int, known: int | None) -> Slot:
+        """Give it the place that there is."""
+        fit = self._fit(known)
+        fit.sort(key=lambda index: -self.devices[index].places)  # evenly; the sort keeps the order of equals
+        devices = [self.devices[index] for index in sorted(fit[:count])]
+        memory = self._share(devices[0], known)
+        for one in devices:
+            one.places -= 1
+            self.free[one.memory] -= memory
+        name = "+".join([devices[0].name, *(one.name.partition(":")[2] for one in devices[1:])])
+        visible = {self.variable: ",".join(one.visible for one in devices)} if self.variable else {}
+        return Slot(name, self.threads, visible, tuple(sorted(fit[:count])), memory)
+
+    def give(self, slot: Slot) -> None:
+        """A run has ended."""
+        for index in slot.devices:
+            self.devices[index].places += 1
+            self.free[self.devices[index].memory] += slot.memory
+
+    def _fit(self, known: int | None) -> list[int]:
+        return [index for index, one in enumerate(self.devices) if one.places > 0 and self._holds(one, known)]
+
+    def _holds(self, device: Device, known: int | None) -> bool:
+        if not self.auto:
+            return True
+        if known is None:
+            return self.on_processor or device.places == AUTO_RUNS
+        return known * HEADROOM <= self.free[device.memory]
+
+    def _share(self, device: Device, known: int | None) -> int:
+        """What a run takes: what is known of it; of a whole device all, of a machine one core's part."""
+        if not self.auto:
+            return 0
+        free = self.free[device.memory]
+        unknown = free // max(1, sum(one.places for one in self.devices)) if self.on_processor else free
+        return min(free, unknown if known is None else int(known * HEADROOM))
+
+
+def find_devices() -> Found:
+    """What torch finds here; imports it."""
+    import torch
+
+    machine = int(psutil.virtual_memory().total)
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if kind is None:
+        return Found("cpu", (), machine)
+    count = torch.accelerator.device_count()
+    if kind.type != "cuda":
+        return Found(kind.type, (machine,) * count, machine)
+    return Found("cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine)
 
 
 def usable_cores() -> int:

@@ -1,11 +1,9 @@
 """What a person sees while a grid runs: a live display on a terminal, a line an event elsewhere."""
 
-import json
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -16,7 +14,6 @@ from rich.text import Text
 
 from rnnbench.board.states import STATES, Cell
 from rnnbench.board.table import number
-from rnnbench.files import write_whole
 from rnnbench.harness.job import Progress
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
@@ -56,6 +53,12 @@ class Display:
         """A run goes on."""
         _, slot, begun, _ = self.running[spec.id]
         self.running[spec.id] = (spec, slot, begun, progress)
+
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """A run that was cut off will go on."""
+        self.running.pop(spec.id, None)
+        self.states[spec.id] = "missing"
+        self.say(f"again {spec.label} ({spec.id}): {reason}")
 
     def finished(self, record: Record) -> None:
         """A run has ended, one way or another."""
@@ -98,7 +101,7 @@ class LiveDisplay(Display):
 
     def say(self, line: str) -> None:
         """Only what failed stays on the screen; the rest is in the table."""
-        if line.startswith(("failed", "infeasible")):
+        if line.startswith(("failed", "infeasible", "again")):
             self.console.print(Text(line, style="red" if line.startswith("failed") else "yellow"))
 
     def render(self) -> RenderableType:
@@ -114,39 +117,6 @@ class LiveDisplay(Display):
         line = Text(self.counts(), style="bold")
         spent = f"{_clock(time.monotonic() - self.begin)} spent, {_clock(self.left()) or 'unknown'} left"
         return Group(table, line, Text(f"{spent}{'; ' + self.doing if self.doing else ''}", style="dim"))
-
-
-class RunningFile:
-    """Keeps a file of the runs at work, for `rnnbench status` in another terminal."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.runs: dict[str, list[object]] = {}
-        self.written = 0.0
-        self._write()
-
-    def preparing(self, task: str) -> None:
-        """Nothing to keep."""
-
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """A run has started."""
-        self.runs[spec.id] = [spec.label, slot, *Progress("start")]
-        self._write()
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """A run goes on; written once a second at most."""
-        self.runs[spec.id][2:] = progress
-        if time.monotonic() - self.written > 1:
-            self._write()
-
-    def finished(self, record: Record) -> None:
-        """A run has ended."""
-        self.runs.pop(record.id, None)
-        self._write()
-
-    def _write(self) -> None:
-        self.written = time.monotonic()
-        write_whole(self.path, json.dumps(self.runs))
 
 
 def make_display(cells: Sequence[Cell], todo: Sequence[Cell], console: Console) -> Display:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from rnnbench.harness.inline import InlineExecutor
-from rnnbench.harness.job import Job, Watcher
+from rnnbench.harness.job import ALONE, Driver, Job, Watcher
 from rnnbench.harness.local import LocalExecutor
 from rnnbench.record import Record
 from rnnbench.spec import ExecutorSettings, GridSpec, LocalSettings, RunSpec
@@ -21,8 +21,16 @@ class Executor(Protocol):
         """
         ...
 
-    def run(self, jobs: Sequence[Job], watcher: Watcher) -> Generator[Record, None, None]:
-        """Run all jobs; a record for each as it ends, whatever its end."""
+    def survey(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """Of each run, whether its data is in the cache, and if it is, why the run is infeasible, or nothing."""
+        ...
+
+    def places(self) -> int:
+        """How many run at a time."""
+        ...
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
+        """Run all jobs that `driver` lets go; a record for each as it ends, whatever its end."""
         ...
 
 

@@ -2,21 +2,40 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import Any, Literal, Self
 
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.errors import RnnbenchError, UnknownName
 from rnnbench.files import writable_folder, write_whole
-from rnnbench.harness.display import RunningFile
-from rnnbench.harness.job import Everyone, Job, Watcher
-from rnnbench.record import RecordStore
-from rnnbench.spec import GridSpec
+from rnnbench.harness.job import Everyone, Job, Progress, Watcher
+from rnnbench.harness.lease import DRIVER, STALE, Leases
+from rnnbench.record import Record, RecordStore, file_of
+from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.strict import read_json
+
+_NEW = "cells that are new are run, those that are gone stay on record"
+_OTHER = "all cells are other runs now; what is on record stays"
+_SAME = "cells stay the same runs"
+EFFECTS = {
+    "name": _SAME,
+    "summary": _SAME,
+    "architectures": _NEW,
+    "tasks": _NEW,
+    "seeds": _NEW,
+    "budget": _OTHER,
+    "model": _OTHER,
+    "batch_size": _OTHER,
+    "devices": _OTHER,
+    "executor": _SAME,
+    "loggers": _SAME,
+}
+"""What a change of each field of a grid does to its cells."""
+STOP = "stop"
+"""A file by which the processes that run a grid are asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +45,13 @@ class Folders:
     leaderboard: Path
     runs: Path
 
+    @property
+    def leases(self) -> Path:
+        """Which process runs which cell."""
+        return self.leaderboard / ".leases"
+
     def of(self, grid: str) -> Path:
-        """Working state of a grid: `grid.json` and `lock`, and a folder a run."""
+        """Working state of a grid: `grid.json`, and a folder a run."""
         return self.runs / grid
 
     def grid(self, name: str) -> GridSpec:
@@ -48,6 +72,20 @@ class Folders:
         """Keep what was run under a name."""
         write_whole(self.of(grid.name) / "grid.json", json.dumps(grid.model_dump(mode="json", exclude_unset=True)))
 
+    def changes(self, grid: GridSpec) -> list[str]:
+        """What is asked of a grid otherwise than when it was last run here, a sentence each."""
+        noted = self.of(grid.name) / "grid.json"
+        try:
+            before = GridSpec.read(read_json(noted), str(noted)).model_dump(mode="json")
+        except RnnbenchError:  # never run, or by a version that knew other fields
+            return []
+        now = grid.model_dump(mode="json")
+        return [
+            f"changed since the last run: {name}: {_shown(before[name])} -> {_shown(now[name])} ({EFFECTS[name]})"
+            for name in now
+            if before[name] != now[name]
+        ]
+
     def check(self) -> None:
         """Make both.
 
@@ -58,23 +96,32 @@ class Folders:
         writable_folder(self.runs, "working state (--runs)")
 
 
-def plan(grid: GridSpec, folders: Folders, retry: Collection[str] = ()) -> tuple[list[Cell], list[Cell]]:
-    """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names.
+def _shown(value: Any) -> str:
+    text = "none" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def plan(
+    grid: GridSpec, records: Mapping[str, Record], retry: Collection[str] = (), refresh: bool = False
+) -> tuple[list[Cell], list[Cell]]:
+    """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names; or only the stale.
 
     Raises:
         RnnbenchError: the grid names something unknown or broken.
     """
-    records, _ = RecordStore(folders.leaderboard).read()
     cells = cells_of(grid.expand(), records)
-    return cells, [cell for cell in cells if cell.state in {"missing", "stale", *retry}]
+    wanted = {"stale", *retry} if refresh else {"missing", "stale", *retry}
+    return cells, [cell for cell in cells if cell.state in wanted]
 
 
 def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Watcher) -> Counter[str]:
     """Run the cells `todo` and keep each record as it comes; how many ended in which state.
 
+    Another process, on this machine or one that shares the leaderboard, may run the same grid: no cell is run twice.
+
     Raises:
-        RnnbenchError: the grid is being run by another process; a folder cannot be written; a class or an argument of
-            some cell is wrong. Nothing has been started then.
+        RnnbenchError: a folder cannot be written; a class or an argument of some cell is wrong. Nothing has been
+            started then.
     """
     from rnnbench.harness.executors import make_executor
     from rnnbench.harness.trainer import check_loggers
@@ -87,21 +134,95 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
     for place in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
         writable_folder(store.folder.joinpath(*place), "the leaderboard (--leaderboard)")
     working = writable_folder(folders.of(grid.name), "working state (--runs)")
-    lock = FileLock(working / "lock", timeout=1)  # whoever only looks holds it for a moment
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RnnbenchError(
-            f"grid {grid.name!r} is being run by another process ({working / 'lock'} is held)"
-        ) from None
-    with lock:
-        folders.note(grid)
-        running = RunningFile(working / "running.json")
-        jobs = [Job(cell.spec, grid.name, working / cell.spec.id, tuple(grid.loggers)) for cell in todo]
-        ended = Counter[str]()
-        everyone = Everyone(watcher, running)
-        with closing(executor.run(jobs, everyone)) as records:
+    folders.note(grid)
+    ended = Counter[str]()
+    with Desk(folders, grid, todo, watcher) as desk:
+        jobs = [desk.job(cell, working / cell.spec.id) for cell in todo]
+        with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
             for record in records:
                 store.write(record)
+                desk.give_back_run(record.id)
                 ended[record.status] += 1
-        return ended
+    return ended
+
+
+class Desk:
+    """Where an executor asks which cells are free, and tells how they go; see `Driver` and `Watcher`."""
+
+    def __init__(self, folders: Folders, grid: GridSpec, todo: Sequence[Cell], watcher: Watcher) -> None:
+        self.store, self.grid, self.watcher = RecordStore(folders.leaderboard), grid, watcher
+        self.before = {cell.spec.id: _stamp(self.place(cell.spec)) for cell in todo}
+        self.lost: list[str] = []
+        self.stop = folders.of(grid.name) / STOP
+        self.stopped_before = _stamp(self.stop)
+        self.leases = Leases(folders.leases, self.lost.append)
+        self.leases.take(f"{DRIVER}{self.leases.owner}", grid.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leases.close()
+
+    def job(self, cell: Cell, folder: Path) -> Job:
+        """The job of a cell."""
+        return Job(cell.spec, self.grid.name, folder, tuple(self.grid.loggers))
+
+    def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
+        """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""
+        spec = job.spec
+        if not self.leases.take(spec.id, spec.label):
+            return "wait"
+        if _stamp(self.place(spec)) == self.before[spec.id]:
+            return "go"
+        self.leases.drop(spec.id)
+        self.watcher.finished(self.store.read_one(self.place(spec)))
+        return "drop"
+
+    def give_back(self, job: Job) -> None:
+        """It is going on in a moment: keep the lease."""
+
+    def give_back_run(self, run: str) -> None:
+        """Its record is kept."""
+        self.leases.drop(run)
+
+    def heed(self) -> None:
+        """Stop if somebody asks to, or if a lease was lost: then this process slept while others went on."""
+        if _stamp(self.stop) != self.stopped_before:
+            raise KeyboardInterrupt("stopped by `rnnbench stop`")
+        if self.lost:
+            raise RnnbenchError(
+                f"another process has taken over {len(self.lost)} runs, as this one gave no sign of life for "
+                f"{STALE:.0f} s; what is done is kept"
+            )
+
+    def preparing(self, task: str) -> None:
+        """Nothing to keep."""
+
+    def started(self, spec: RunSpec, slot: str) -> None:
+        """Note where."""
+        self.leases.tell(spec.id, slot=slot)
+
+    def progress(self, spec: RunSpec, progress: Progress) -> None:
+        """Note how far."""
+        self.leases.tell(spec.id, progress=tuple(progress))
+
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """Note that it begins again."""
+        self.leases.tell(spec.id, progress=tuple(Progress("start")))
+
+    def finished(self, record: Record) -> None:
+        """Nothing to keep: the lease is given back when the record is written."""
+
+    def place(self, spec: RunSpec) -> Path:
+        """Where the record of a run lies."""
+        return self.store.folder / file_of(spec)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from a later one in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino

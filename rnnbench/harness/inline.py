@@ -2,14 +2,19 @@
 
 import logging
 import signal
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from threading import Event, current_thread, main_thread
 from typing import Any
 
-from rnnbench.harness.job import Job, Progress, Watcher
+from rnnbench.harness.job import ALONE, Driver, Job, Progress, Watcher
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
+
+POLL = 0.5
+"""Seconds between two looks at what other drivers have done."""
 
 
 class InlineExecutor:
@@ -21,24 +26,55 @@ class InlineExecutor:
 
         check(specs)
 
-    def run(self, jobs: Sequence[Job], watcher: Watcher) -> Generator[Record, None, None]:
+    def survey(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """What is known of runs before they are run, see `Executor`."""
+        from rnnbench.harness.classes import survey
+
+        return survey(specs)
+
+    def places(self) -> int:
+        """One."""
+        return 1
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
         """Run all jobs in order."""
         from rnnbench.harness.cell import run
 
         with _heeded_interrupts() as heed:
-            for job in jobs:
+            for job in _claimed(jobs, driver):
 
                 def report(progress: Progress, job: Job = job) -> None:
                     heed()
+                    driver.heed()
                     watcher.progress(job.spec, progress)
 
                 watcher.started(job.spec, "inline")
                 job.folder.mkdir(parents=True, exist_ok=True)
                 with _one_thread(), _printing_to(job):
                     record = run(job, report)
+                assert record is not None  # the only process of its run gives one
                 heed()
                 watcher.finished(record)
                 yield record
+
+
+def _claimed(jobs: Sequence[Job], driver: Driver) -> Iterator[Job]:
+    """The jobs that nobody else does; those that others have begun last, in case they do not end."""
+    left = deque(jobs)
+    while left:
+        driver.heed()
+        waiting = 0
+        while left and waiting < len(left):
+            job = left.popleft()
+            claimed = driver.claim(job)
+            if claimed == "go":
+                waiting = 0
+                yield job
+            elif claimed == "wait":
+                left.append(job)
+                waiting += 1
+        if left:
+            time.sleep(POLL)
 
 
 @contextmanager

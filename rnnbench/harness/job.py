@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from rnnbench.fingerprint import digest
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
@@ -19,12 +20,22 @@ class Job:
         grid: name of the grid that asked for it.
         folder: where its checkpoint, log and curves go.
         loggers: `csv`, `wandb`, `tensorboard`.
+        memory: bytes that runs of its kind have used, if one has been run.
+        attempts: how each earlier attempt at it ended.
     """
 
     spec: RunSpec
     grid: str
     folder: Path
     loggers: tuple[str, ...] = ("csv",)
+    memory: int | None = None
+    attempts: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Runs of one kind need the same memory."""
+        task, model = self.spec.task, self.spec.architecture
+        return digest([task.fingerprint, task.data.init_args]), digest([model.class_path, model.init_args])
 
     @property
     def log(self) -> Path:
@@ -50,7 +61,14 @@ def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, sta
         tail = "\n".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_LETTERS:]
     reason = " ".join(reason.split())[:500]
     return Record(
-        schema_version=1, id=job.spec.id, spec=job.spec, status=status, reason=reason, log_tail=tail, started=started
+        schema_version=1,
+        id=job.spec.id,
+        spec=job.spec,
+        status=status,
+        reason=reason,
+        log_tail=tail,
+        started=started,
+        attempts=list(job.attempts),
     )
 
 
@@ -66,8 +84,41 @@ class Watcher(Protocol):
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         """A run goes on."""
 
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """A run that was cut off will go on."""
+
     def finished(self, record: Record) -> None:
         """A run has ended, one way or another."""
+
+
+class Driver(Protocol):
+    """Whoever gives an executor its jobs; others may work on the same cells."""
+
+    def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
+        """Whether a job may be started: now, later (another has it), or never (another has done it)."""
+
+    def give_back(self, job: Job) -> None:
+        """A job that was claimed is not being run."""
+
+    def heed(self) -> None:
+        """Called a few times a second; raises if all is to stop."""
+
+
+class Alone:
+    """A driver beside whom there is no other."""
+
+    def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
+        """Now."""
+        return "go"
+
+    def give_back(self, job: Job) -> None:
+        """Nothing to note."""
+
+    def heed(self) -> None:
+        """Go on."""
+
+
+ALONE = Alone()
 
 
 class Everyone:
@@ -90,6 +141,11 @@ class Everyone:
         """A run goes on."""
         for watcher in self.watchers:
             watcher.progress(spec, progress)
+
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """A run that was cut off will go on."""
+        for watcher in self.watchers:
+            watcher.retried(spec, reason)
 
     def finished(self, record: Record) -> None:
         """A run has ended, one way or another."""

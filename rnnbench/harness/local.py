@@ -1,14 +1,15 @@
-"""Every run in its own process on this machine, one slot a GPU, or without GPUs one slot a core."""
+"""Every run in processes of its own on this machine, one slot a GPU, or without GPUs one slot a core."""
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
-from collections import deque
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
 from types import ModuleType
@@ -16,18 +17,23 @@ from typing import Any
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness import worker
-from rnnbench.harness.devices import Slot, make_slots, usable_cores
-from rnnbench.harness.job import Job, Progress, Watcher, not_done
+from rnnbench.harness.devices import Pool, Slot, usable_cores
+from rnnbench.harness.job import ALONE, Driver, Job, Watcher, not_done
+from rnnbench.harness.processes import GRACE, Running, ended, stop
+from rnnbench.harness.queue import Queue
 from rnnbench.record import Record
 from rnnbench.spec import LocalSettings, RunSpec
 
 PRELOADED = ["rnnbench.harness.preload"]
+POLL = 0.5
+"""Seconds between two looks at limits, and at what other drivers have done."""
 
 
 class LocalExecutor:
     """Runs jobs in processes forked from a server that has torch and Lightning imported; spawned where fork is unsafe.
 
-    The data of each task is prepared once, before its first run; other tasks go on meanwhile.
+    The data of each task is prepared once, before its first run; other tasks go on meanwhile. A run whose process dies
+    goes on from its last checkpoint, as often as the settings say.
     """
 
     def __init__(self, settings: LocalSettings) -> None:
@@ -53,38 +59,76 @@ class LocalExecutor:
         self.warm_up()
         if problem := self._ask(worker.check, list(specs)):
             raise RnnbenchError(problem)
+        if (most := max((spec.devices for spec in specs), default=1)) > 1:
+            self._pool().check(most)
 
-    def run(self, jobs: Sequence[Job], watcher: Watcher) -> Generator[Record, None, None]:
-        """Run all jobs, as many at a time as there are slots. When the caller stops, so does whatever still runs."""
+    def survey(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """What is known of runs before they are run, see `Executor`."""
+        answer = self._ask(worker.survey, list(specs))
+        if isinstance(answer, str):
+            raise RnnbenchError(answer)
+        return answer  # type: ignore[no-any-return]
+
+    def places(self) -> int:
+        """How many run at a time."""
+        return sum(one.places for one in self._pool().devices)
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
+        """Run all jobs, as many at a time as there is place for. When the caller stops, so does whatever still runs."""
         self.warm_up()
-        free, queue = deque(self._slots()), Queue(jobs)
+        pool, queue = self._pool(), Queue(jobs, driver, self.settings.runs_per_device == "auto")
         running: list[Running] = []
+        grace = GRACE
         try:
-            while queue.jobs or running:
-                while free and (taken := queue.take()):
-                    running.append(self._start(*taken, free.popleft(), watcher))
-                for one in _ended(running, watcher):
+            while queue or running:
+                driver.heed()
+                running += self._fill(queue, pool, watcher)
+                if not running:
+                    time.sleep(POLL)  # what is left others have claimed
+                for one in ended(running, watcher, POLL):
                     running.remove(one)
-                    free.appendleft(one.slot)
-                    self.processes.discard(one.process)
-                    for record in one.records(queue):
+                    pool.give(one.slot)
+                    for record in self._outcome(one, queue, watcher):
                         watcher.finished(record)
                         yield record
+                for one in running:
+                    one.limit(self.settings.memory, 60 * (self.settings.timeout_minutes or math.inf))
+            grace = 0.0
         finally:
-            self._stop()
+            self._stop(grace)
 
-    def _stop(self) -> None:
-        """Kill whatever still runs. A process whose start was cut off has no number yet; it ends with this one."""
-        started = [process for process in self.processes if process.pid is not None]
-        for process in started:
-            process.kill()
-        for process in started:
-            process.join()
+    def _fill(self, queue: Queue, pool: Pool, watcher: Watcher) -> Iterator[Running]:
+        """Start what there is place for."""
+        while taken := queue.take(lambda job: pool.has(job.spec.devices, job.memory)):
+            job, preparing = taken
+            yield self._start(job, preparing, pool.take(job.spec.devices, job.memory), watcher)
+
+    def _outcome(self, one: Running, queue: Queue, watcher: Watcher) -> list[Record]:
+        """What has come of it: the record of a run; for data that is not to be had, one for each run that needs it."""
+        one.close()
+        self.processes.difference_update(one.processes)
+        if one.preparing:
+            outcome: worker.Outcome = one.answer or ("failed", f"preparing data: {one.cause}")
+            status, reason = outcome
+            lost = queue.prepared(one.job, status)
+            return [not_done(job, "infeasible" if status == "infeasible" else "failed", reason) for job in lost]
+        record: Record | None = one.answer
+        if record is None and not one.stopped and len(one.job.attempts) < self.settings.retries:
+            watcher.retried(one.job.spec, one.cause)
+            queue.driver.give_back(one.job)
+            queue.put_back(replace(one.job, attempts=(*one.job.attempts, one.cause)))
+            return []
+        cost = record.cost if record else None
+        queue.ended(one.job, cost.peak_memory_bytes if cost else None)
+        return [record or not_done(one.job, "failed", one.cause)]
+
+    def _stop(self, grace: float = 0.0) -> None:
+        """End whatever still runs."""
+        stop(list(self.processes), grace)
         self.processes.clear()
 
-    def _slots(self) -> list[Slot]:
-        kind, count = self._ask(worker.count_devices)
-        return make_slots(kind, count, usable_cores(), self.settings.workers, self.environ)
+    def _pool(self) -> Pool:
+        return Pool(self._ask(worker.find_devices), usable_cores(), self.settings, self.environ)
 
     def _ask(self, question: Callable[..., None], *arguments: Any) -> Any:
         try:
@@ -95,12 +139,17 @@ class LocalExecutor:
         finally:
             self._stop()
 
-    def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> "Running":
+    def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> Running:
         if preparing:
             watcher.preparing(job.spec.task.name)
-            return Running(job, slot, *self._spawn(worker.prepare, job, self.environ), preparing)
+            process, answers = self._spawn(worker.prepare, job, self.environ)
+            return Running(job, slot, [process], answers, preparing)
         watcher.started(job.spec, slot.name)
-        return Running(job, slot, *self._spawn(worker.work, job, slot, self.environ), preparing)
+        groups = worker.ranks(len(slot.devices))
+        first, *others = [self._spawn(worker.work, job, slot, {**self.environ, **group}) for group in groups]
+        for _, answers in others:
+            answers.close()
+        return Running(job, slot, [first[0], *(process for process, _ in others)], first[1], preparing)
 
     def _spawn(self, target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, "Connection[Any, Any]"]:
         receiver, sender = self.context.Pipe(duplex=False)
@@ -110,82 +159,6 @@ class LocalExecutor:
             process.start()
         sender.close()  # so that the pipe ends when the worker does
         return process, receiver
-
-
-@dataclass
-class Running:
-    """A process at work, for a job or for the data of its task; `answer` is the last thing it said."""
-
-    job: Job
-    slot: Slot
-    process: BaseProcess
-    answers: "Connection[Any, Any]"
-    preparing: bool
-    answer: Any = None
-
-    def listen(self, watcher: Watcher) -> bool:
-        """Take one message; whether it was the last."""
-        try:
-            self.answer = self.answers.recv()
-        except (EOFError, OSError):
-            self.answer = None  # it died
-        if not isinstance(self.answer, Progress):
-            return True
-        watcher.progress(self.job.spec, self.answer)
-        return False
-
-    def records(self, queue: "Queue") -> list[Record]:
-        """What has come of it: the record of a run; for data that is not to be had, one for each run that needs it."""
-        self.process.join()
-        self.answers.close()
-        if not self.preparing:
-            return [self.answer or not_done(self.job, "failed", self._cause())]
-        outcome: worker.Outcome = self.answer or ("failed", f"preparing data: {self._cause()}")
-        status, reason = outcome
-        lost = queue.prepared(self.job, status)
-        return [not_done(job, "infeasible" if status == "infeasible" else "failed", reason) for job in lost]
-
-    def _cause(self) -> str:
-        code = self.process.exitcode or 0
-        if code >= 0:
-            return f"the worker ended with exit code {code} and no result"
-        name = signal.Signals(-code).name
-        hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
-        return f"killed by signal {-code} ({name}){hint}"
-
-
-class Queue:
-    """Jobs in order; the first of each task is preceded by the preparation of its data."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = list(jobs)
-        self.data: dict[str, str] = {}
-
-    def take(self) -> tuple[Job, bool] | None:
-        """The next thing to do, and whether it is to prepare the job's data; None while all that is left must wait."""
-        for job in self.jobs:
-            state = self.data.get(job.spec.task.fingerprint)
-            if state is None:
-                self.data[job.spec.task.fingerprint] = "preparing"
-                return job, True
-            if state == "ready":
-                self.jobs.remove(job)
-                return job, False
-        return None
-
-    def prepared(self, job: Job, status: str) -> list[Job]:
-        """Note the state of a job's data; the jobs that can now never run, which leave the queue."""
-        task = job.spec.task.fingerprint
-        self.data[task] = status
-        lost = [other for other in self.jobs if other.spec.task.fingerprint == task] if status != "ready" else []
-        self.jobs = [other for other in self.jobs if other not in lost]
-        return lost
-
-
-def _ended(running: list[Running], watcher: Watcher) -> list[Running]:
-    """Wait for messages and pass on progress; those that have given their last."""
-    ready = wait([one.answers for one in running])
-    return [one for one in running if one.answers in ready and one.listen(watcher)]
 
 
 @contextmanager

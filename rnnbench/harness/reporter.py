@@ -28,6 +28,8 @@ class Reporter(Callback):
         Diverged: the training loss or a validation score is not a finite number.
     """
 
+    state_key = "reporter"
+
     def __init__(self, spec: RunSpec, report: Callable[[Progress], None]) -> None:
         self.spec, self.report = spec, report
         self.validations: dict[int, dict[str, float]] = {}
@@ -36,7 +38,26 @@ class Reporter(Callback):
         self._loss: float | None = None
         self._score: float | None = None
         self._ended = False
+        self._paused = False
         self._next = self._begun = self._resumed = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Curve, scores and time so far: a run that was cut off goes on with them."""
+        running = 0.0 if self._paused else time.monotonic() - self._resumed
+        return {
+            "validations": self.validations,
+            "curve": [point.model_dump() for point in self.curve],
+            "train_seconds": self.train_seconds + running,
+            "loss": self._loss,
+            "score": self._score,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.validations = state_dict["validations"]
+        self.curve = [Point(**point) for point in state_dict["curve"]]
+        self.train_seconds = state_dict["train_seconds"]
+        self._loss, self._score = state_dict["loss"], state_dict["score"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -59,6 +80,7 @@ class Reporter(Callback):
         """Stop the clock."""
         if not self._ended:
             self.train_seconds += time.monotonic() - self._resumed
+            self._paused = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores, start the clock again."""
@@ -72,13 +94,13 @@ class Reporter(Callback):
         if loss is not None:
             self._finite("training loss", loss, trainer)
         self.curve.append(Point(step=trainer.global_step, train_loss=loss, score=self._score))
-        self._resumed = time.monotonic()
+        self._resumed, self._paused = time.monotonic(), False
         self._tell(trainer, self._resumed)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock for good."""
         self.train_seconds += time.monotonic() - self._resumed
-        self._ended = True
+        self._ended = self._paused = True
 
     def _finite(self, what: str, value: float, trainer: Trainer) -> float:
         if not math.isfinite(value):

@@ -33,12 +33,16 @@ class NoProfiler(PassThroughProfiler):
 
 
 def make_trainer(job: Job, callbacks: list[Callback]) -> Trainer:
-    """A Trainer on one device that stops where the budget of the job's spec ends."""
+    """A Trainer on the devices of the job that stops where the budget of the job's spec ends."""
     budget = job.spec.budget
     if budget.patience:
-        callbacks = [*callbacks, EarlyStopping(**monitored(job.spec), patience=budget.patience)]
+        callbacks = [
+            *callbacks,
+            EarlyStopping(**monitored(job.spec), patience=budget.patience, check_on_train_epoch_end=False),
+        ]
     return Trainer(
-        devices=1,
+        devices=job.spec.devices,
+        strategy="ddp" if job.spec.devices > 1 else "auto",
         max_steps=budget.steps or -1,
         max_epochs=budget.epochs or -1,
         max_time=timedelta(minutes=budget.minutes) if budget.minutes else None,

@@ -3,25 +3,34 @@
 import faulthandler
 import os
 import signal
+import socket
 import sys
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
 
-from rnnbench.errors import Infeasible, RnnbenchError
+from rnnbench.errors import Infeasible, Preempted, RnnbenchError
+from rnnbench.harness import devices
 from rnnbench.harness.devices import Slot
 from rnnbench.harness.job import Job, Progress
 from rnnbench.memory import keep_freed_memory
 from rnnbench.spec import RunSpec
 
+PREEMPTED = 128 + signal.SIGTERM
+"""Exit code of a run that has stopped by itself when it was told to."""
 Outcome = tuple[str, str]
 """Status (`ready`, `infeasible` or `failed`) and reason."""
 
 
 def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Do a job; sends its progress, then its record."""
-    _settle(job.log, {**environ, **slot.environment})
+    """Do a job, or one process's part of it; the first sends its progress, then its record."""
+    rank = environ.get("LOCAL_RANK", "0")
+    _settle(
+        job.log if rank == "0" else job.log.with_stem(f"log-{rank}"),
+        {**environ, **slot.environment},
+        bool(job.attempts),
+    )
     keep_freed_memory()
     import torch
 
@@ -31,7 +40,23 @@ def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[obje
     def report(progress: Progress) -> None:
         _say(answer, progress)
 
-    _say(answer, run(job, report))
+    try:
+        record = run(job, report)
+    except Preempted:
+        sys.exit(PREEMPTED)
+    if record is not None:
+        _say(answer, record)
+
+
+def ranks(count: int) -> list[dict[str, str]]:
+    """Variables by which so many processes of one run find each other; none for one alone."""
+    if count == 1:
+        return [{}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "NODE_RANK": "0"}
+    return [{**common, "LOCAL_RANK": str(rank), "RANK": str(rank)} for rank in range(count)]
 
 
 def prepare(job: Job, environ: dict[str, str], answer: "Connection[object, object]") -> None:
@@ -49,13 +74,10 @@ def prepare(job: Job, environ: dict[str, str], answer: "Connection[object, objec
     _say(answer, outcome)
 
 
-def count_devices(environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Send the kind and number of accelerators that torch sees."""
+def find_devices(environ: dict[str, str], answer: "Connection[object, object]") -> None:
+    """Send what torch finds."""
     _become(environ)
-    import torch
-
-    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    _say(answer, ("cpu", 0) if kind is None else (kind.type, torch.accelerator.device_count()))
+    _say(answer, devices.find_devices())
 
 
 def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
@@ -71,6 +93,17 @@ def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[obj
         _say(answer, "")
 
 
+def survey(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
+    """Send what is known of runs before they are run, or the sentence of what is wrong."""
+    _become(environ)
+    from rnnbench.harness.classes import survey
+
+    try:
+        _say(answer, survey(specs))
+    except RnnbenchError as error:
+        _say(answer, str(error))
+
+
 def _say(answer: "Connection[object, object]", what: object) -> None:
     try:
         answer.send(what)
@@ -78,11 +111,11 @@ def _say(answer: "Connection[object, object]", what: object) -> None:
         os._exit(1)  # nobody is left to hear it
 
 
-def _settle(log: Path, environ: dict[str, str]) -> None:
-    """Take over an environment, print into a log."""
+def _settle(log: Path, environ: dict[str, str], goes_on: bool = False) -> None:
+    """Take over an environment, print into a log; after what an earlier attempt has printed, if the run goes on."""
     _become(environ)
     log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC), 0o644)
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         os.dup2(file, number)
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -94,6 +127,7 @@ def _become(environ: dict[str, str]) -> None:
     """Take over an environment (the server's is that of the first grid it was started for), and die with the grid."""
     os.environ.clear()
     os.environ.update(environ)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the grid decides
     Thread(target=_die_with_parent, daemon=True).start()
 

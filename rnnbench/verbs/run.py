@@ -1,7 +1,11 @@
 """`rnnbench run`."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from shlex import quote
+from threading import current_thread, main_thread
 from typing import Any
 
 import yaml
@@ -17,6 +21,7 @@ from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import Folders, plan, run_grid
 from rnnbench.record import RecordStore
 from rnnbench.spec import GridSpec
+from rnnbench.verbs.dry import show_plan
 
 
 def resolve(options: Namespace) -> GridSpec:
@@ -49,9 +54,15 @@ def run(options: Namespace) -> int:
     """Run what is missing, print the board of the grid, write that of the leaderboard."""
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
     console = make_console()
-    cells, todo = plan(grid, folders, options.retry)
+    records, _ = RecordStore(folders.leaderboard).read()
+    cells, todo = plan(grid, records, options.retry, options.refresh)
+    for line in folders.changes(grid):
+        console.print(line, highlight=False)
+    if options.dry_run:
+        show_plan(grid, cells, todo, records.values(), console)
+        return 0
     again = f"rnnbench run {quote(options.grid)}" + _given(options)
-    retry = f" --retry {' '.join(options.retry)}" if options.retry else ""
+    retry = (f" --retry {' '.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
     console.print(
         f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run", highlight=False
     )
@@ -61,7 +72,7 @@ def run(options: Namespace) -> int:
         folders.note(grid)
     else:
         try:
-            with make_display(cells, todo, console) as display:
+            with _heeded_sigterm(), make_display(cells, todo, console) as display:
                 failed = run_grid(grid, todo, folders, display)["failed"]
         except KeyboardInterrupt:
             print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
@@ -70,6 +81,19 @@ def run(options: Namespace) -> int:
     if stuck := sorted({cell.state for cell in cells if _may_pass(cell)}):
         console.print(f"run them again with: {again} --retry {' '.join(stuck)}", highlight=False)
     return 1 if failed else 0
+
+
+@contextmanager
+def _heeded_sigterm() -> Iterator[None]:
+    """SIGTERM ends a grid as Ctrl-C does: runs keep a checkpoint."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:

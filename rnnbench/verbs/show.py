@@ -3,7 +3,6 @@
 from collections import Counter
 
 import yaml
-from filelock import FileLock, Timeout
 from jsonargparse import Namespace
 from rich import box
 from rich.console import Console
@@ -16,10 +15,11 @@ from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import make_table, number
 from rnnbench.card import summary_of
 from rnnbench.harness.grid import Folders
+from rnnbench.harness.lease import leased
 from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue, first_line
-from rnnbench.strict import read_json
 from rnnbench.verbs.run import make_console, warn
+from rnnbench.verbs.watch import describe
 
 
 def list_all(kind: str | None) -> None:
@@ -39,36 +39,21 @@ def status(options: Namespace) -> None:
     """Counts of the six states, runs at work, and why others are not done."""
     folders = Folders(options.leaderboard, options.runs)
     grid = folders.grid(options.grid)
-    running = _running(folders, grid.name)
+    specs = grid.expand()
+    running = leased(folders.leases, [spec.id for spec in specs])
     records, problems = RecordStore(folders.leaderboard).read()
-    cells = cells_of(grid.expand(), records, running)
+    cells = cells_of(specs, records, running)
     counts = Counter(cell.state for cell in cells)
     console = make_console()
     console.print(f"grid {grid.name}: {' · '.join(f'{counts[state]} {state}' for state in STATES)}", highlight=False)
-    for label, slot, phase, step, fraction, loss, score in running.values():
-        told = [f"step {step}", f"{fraction:.0%}"] if phase == "train" else [phase]
-        told += [f"{name} {number(value)}" for name, value in (("loss", loss), ("score", score)) if value is not None]
-        console.print(Text(f"running {label} on {slot}: {', '.join(told)}"))
+    for one in running.values():
+        console.print(Text(clean(describe(one))))
     for cell in cells:
         if cell.state in {"failed", "infeasible", "stale"}:
             console.print(
                 Text(clean(f"{cell.state} {cell.spec.label} ({cell.spec.id}): {cell.reason}")), soft_wrap=True
             )
     warn(problems)
-
-
-def _running(folders: Folders, grid: str) -> dict[str, tuple[str, str, str, int, float, float | None, float | None]]:
-    """Runs at work: what the grid's process last noted, if it still lives (it holds the lock as long as it does)."""
-    lock, noted = folders.of(grid) / "lock", folders.of(grid) / "running.json"
-    if not lock.exists() or not noted.exists():
-        return {}
-    try:
-        with FileLock(lock, timeout=0):
-            return {}
-    except PermissionError:  # somebody else's folder: only its owner can hold the lock, and we cannot ask
-        return {}
-    except Timeout:
-        return read_json(noted)  # type: ignore[no-any-return]
 
 
 def board(options: Namespace) -> None:
@@ -78,7 +63,9 @@ def board(options: Namespace) -> None:
     if options.grid:
         records, problems = RecordStore(folders.leaderboard).read()
         grid = folders.grid(options.grid)
-        console.print(terminal(make_table(cells_of(grid.expand(), records, _running(folders, grid.name)))))
+        specs = grid.expand()
+        running = leased(folders.leases, [spec.id for spec in specs])
+        console.print(terminal(make_table(cells_of(specs, records, running))))
     else:
         table, problems = whole_board(folders.leaderboard)
         if table.rows or problems:

@@ -1,0 +1,63 @@
+"""Verbs that only look: `list`, `status`, `board`, `show`, `check`."""
+
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.commands.parser import Verbs, add_folders, add_verb
+
+
+def add(verbs: Any) -> Verbs:
+    """Declare them."""
+    one = add_verb(verbs, "list", "architectures, tasks and grids, each with one line")
+    one.add_argument("kind", nargs="?", choices=["architectures", "tasks", "grids"], help="only these")
+
+    one = add_verb(verbs, "status", "what of a grid is done, running, missing, and what failed why")
+    one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+    add_folders(one)
+
+    one = add_verb(verbs, "board", "print the board and write it to leaderboard/README.md")
+    one.add_argument("grid", nargs="?", type=str, help="only this grid (printed, not written)")
+    add_folders(one)
+
+    one = add_verb(verbs, "show", "everything a record says about one run")
+    one.add_argument("run", type=str, help="the start of a run's id")
+    add_folders(one)
+
+    one = add_verb(verbs, "check", "check every card, architecture, grid and record")
+    add_folders(one)
+    return {"list": _list, "status": _status, "board": _board, "show": _show, "check": _check}
+
+
+def _list(options: Namespace) -> int:
+    from rnnbench.verbs.show import list_all
+
+    list_all(options.kind)
+    return 0
+
+
+def _status(options: Namespace) -> int:
+    from rnnbench.verbs.show import status
+
+    status(options)
+    return 0
+
+
+def _board(options: Namespace) -> int:
+    from rnnbench.verbs.show import board
+
+    board(options)
+    return 0
+
+
+def _show(options: Namespace) -> int:
+    from rnnbench.verbs.show import show
+
+    show(options)
+    return 0
+
+
+def _check(options: Namespace) -> int:
+    from rnnbench.verbs.check import check_all
+
+    return check_all(options)

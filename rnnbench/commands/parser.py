@@ -1,0 +1,48 @@
+"""A parser whose errors are one sentence, and what many verbs share."""
+
+import difflib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+Verbs = dict[str, Callable[[Namespace], int]]
+"""What each verb calls, with its options; it gives the exit code."""
+
+
+class Parser(ArgumentParser):
+    """Errors in one sentence, with the nearest verb or option; no abbreviations."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong and exit with code 2."""
+        known = [option for action in self._actions for option in action.option_strings]
+        verbs = [str(name) for action in self._actions for name in (action.choices or ())]
+        for word in re.findall(r"--[\w.-]+|'[\w.-]+'", message):
+            near = difflib.get_close_matches(word.strip("'"), known if word.startswith("--") else verbs, n=1)
+            if near and near[0] != word.strip("'"):
+                message = f"{message.strip()}; did you mean {near[0]!r}?"
+                break
+        message = re.sub(r"<class '(\w+)'>", r"\1", " ".join(message.split()))
+        self.exit(2, f"rnnbench: error: {message} ({self.prog.replace('[options] ', '')} --help says more)\n")
+
+
+def add_verb(verbs: Any, name: str, help_text: str) -> Parser:
+    """A verb of its own, and its parser."""
+    one = Parser(description=help_text[0].upper() + help_text[1:] + ".")
+    verbs.add_subcommand(name, one, help=help_text)
+    return one
+
+
+def add_folders(parser: Parser) -> None:
+    """Where records and working state lie."""
+    parser.add_argument(
+        "--leaderboard", type=Path, default=Path("leaderboard"), metavar="DIR", help="records and boards"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="checkpoints, logs, working state"
+    )

@@ -1,0 +1,63 @@
+"""Verbs about running: `run`, `watch`, `stop`, `smoke`."""
+
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.commands.parser import Verbs, add_folders, add_verb
+
+RETRY = ("failed", "infeasible", "done")
+
+
+def add(verbs: Any) -> Verbs:
+    """Declare them."""
+    one = add_verb(verbs, "run", "run what is missing of a grid, then print the board")
+    one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+    one.add_argument("--executor", choices=["local", "inline"], help="instead of the grid's own")
+    one.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
+    one.add_argument("--retry", nargs="+", choices=RETRY, default=[], help="run cells in these states again")
+    one.add_argument("--refresh", action="store_true", help="run only what is stale: its card, data or code changed")
+    one.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
+    one.add_argument("--print_config", nargs="?", type=str, help="print the grid with all defaults and stop")
+    add_folders(one)
+
+    one = add_verb(verbs, "watch", "follow a grid that is being run, from another terminal")
+    one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+    add_folders(one)
+
+    one = add_verb(verbs, "stop", "ask whoever runs a grid to stop: runs keep a checkpoint, and go on later")
+    one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+    add_folders(one)
+
+    one = add_verb(verbs, "smoke", "train and test every architecture on a twin of every task for a moment, offline")
+    one.add_argument("--architectures", nargs="+", default=[], help="names (default: all)")
+    one.add_argument("--tasks", nargs="+", default=[], help="names (default: all)")
+    one.add_argument("--workers", type=int, default=2, help="processes")
+    return {"run": _run, "watch": _watch, "stop": _stop, "smoke": _smoke}
+
+
+def _run(options: Namespace) -> int:
+    from rnnbench.verbs.run import print_config, run
+
+    if options.print_config is not None:
+        print_config(options)
+        return 0
+    return run(options)
+
+
+def _watch(options: Namespace) -> int:
+    from rnnbench.verbs.watch import watch
+
+    return watch(options)
+
+
+def _stop(options: Namespace) -> int:
+    from rnnbench.verbs.watch import stop
+
+    return stop(options)
+
+
+def _smoke(options: Namespace) -> int:
+    from rnnbench.verbs.smoke import smoke
+
+    return smoke(options.architectures, options.tasks, options.workers)

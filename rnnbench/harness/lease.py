@@ -1,0 +1,233 @@
+"""Leases: which driver runs which cell, so that any number of them can work on one grid, on one machine or several.
+
+A lease is a small file beside the records. It is made by `link`, which fails where there is one, also on a network file
+system. Its owner writes a new `beat` every few seconds; who finds one whose beat has not changed for long, by his own
+clock, takes it over. No two clocks are ever compared.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import write_whole, writing
+from rnnbench.strict import Strict
+
+BEAT = 5.0
+"""Seconds between two beats."""
+STALE = 60.0
+"""Seconds without a new beat after which an owner counts as dead."""
+DRIVER = "driver-"
+"""How the names of leases begin that are of no cell but of a driver itself."""
+WHAT = "the leases of a leaderboard (--leaderboard)"
+
+
+class Lease(Strict):
+    """What the file of a lease says.
+
+    Args:
+        owner: of all leases of one driver.
+        host: of the driver.
+        pid: of the driver on its host.
+        born: when that process began, see `_born`.
+        beat: a number that is another one every few seconds while the driver lives.
+        label: of the run.
+        slot: where it runs.
+        progress: how far it is, as `rnnbench.harness.job.Progress`.
+    """
+
+    owner: str
+    host: str
+    pid: int
+    born: float | None
+    beat: int
+    label: str
+    slot: str = ""
+    progress: tuple[str, int, float, float | None, float | None] = ("start", 0, 0.0, None, None)
+
+
+class Leases:
+    """The leases of one driver. Beats in a thread of its own until closed.
+
+    Args:
+        folder: where all drivers keep theirs.
+        lost: called with the id of a cell whose lease another driver has taken over, as from one that slept too long.
+    """
+
+    def __init__(self, folder: Path, lost: Callable[[str], None] = lambda one: None) -> None:
+        self.folder, self._lost = folder, lost
+        self.owner = uuid4().hex
+        self._held: dict[str, Lease] = {}
+        self._seen: dict[str, tuple[str, float]] = {}  # of each lease of others, its last beat and when it was new
+        self._lock, self._closed = Lock(), Event()
+        with writing(folder, WHAT):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._thread = Thread(target=self._beat, name="leases", daemon=True)
+        self._thread.start()
+
+    def take(self, cell: str, label: str) -> bool:
+        """Take a cell, unless a living driver has it.
+
+        Raises:
+            RnnbenchError: the folder cannot be written.
+        """
+        if cell in self._held:
+            return True
+        pid = os.getpid()
+        lease = Lease(owner=self.owner, host=socket.gethostname(), pid=pid, born=_born(pid), beat=0, label=label)
+        if not (self._make(cell, lease) or self._take_over(cell, lease)):
+            return False
+        with self._lock:
+            self._held[cell] = lease
+        self._seen.pop(cell, None)
+        return True
+
+    def tell(self, cell: str, **changes: Any) -> None:
+        """Change what a lease that is held says to whoever looks; written with the next beat."""
+        with self._lock:
+            if cell in self._held:
+                self._held[cell] = self._held[cell].model_copy(update=changes)
+
+    def drop(self, cell: str) -> None:
+        """Give a cell back."""
+        with self._lock:
+            held = self._held.pop(cell, None) is not None
+            if held and (found := read_lease(self._path(cell))) and found.owner == self.owner:
+                self._path(cell).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give all back."""
+        self._closed.set()
+        self._thread.join()
+        for cell in list(self._held):
+            self.drop(cell)
+
+    def __enter__(self) -> "Leases":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _path(self, cell: str) -> Path:
+        return self.folder / f"{cell}.json"
+
+    def _make(self, cell: str, lease: Lease) -> bool:
+        path = self._path(cell)
+        temporary = path.with_name(f".{path.name}.{self.owner}")
+        try:
+            temporary.write_text(lease.model_dump_json(), "utf-8")
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+            return temporary.stat().st_nlink == 2  # a network file system may say no after it has done it
+        except OSError as error:
+            raise RnnbenchError(f"cannot write to {self.folder}, {WHAT}: {error.strerror or error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _take_over(self, cell: str, lease: Lease) -> bool:
+        """Take a lease whose owner is dead. Of several who see that, one makes the mark of that very lease first."""
+        path = self._path(cell)
+        found = _read_any(path)
+        if found is None or not self._is_dead(cell, found):
+            return False
+        mark = path.with_name(f".{path.name}.{found.owner}.{found.beat}.dead")
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        try:
+            again = _read_any(path)
+            if again is None or (again.owner, again.beat) != (found.owner, found.beat):
+                return False
+            write_whole(path, lease.model_dump_json())
+            return True
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def _is_dead(self, cell: str, found: Lease) -> bool:
+        if found.host == socket.gethostname():
+            return _born(found.pid) != found.born
+        beat, now = f"{found.owner} {found.beat}", time.monotonic()
+        if self._seen.get(cell, ("", 0.0))[0] != beat:
+            self._seen[cell] = (beat, now)
+        return now - self._seen[cell][1] > STALE
+
+    def _beat(self) -> None:
+        while not self._closed.wait(BEAT):
+            for cell in list(self._held):
+                if not self._renew(cell):
+                    self._lost(cell)
+
+    def _renew(self, cell: str) -> bool:
+        """Write a lease with a new beat; False if it is another driver's by now."""
+        with self._lock:
+            lease = self._held.get(cell)
+            if lease is None:  # given back a moment ago
+                return True
+            found = read_lease(self._path(cell))
+            if found is not None and found.owner != self.owner:
+                del self._held[cell]
+                return False
+            self._held[cell] = lease = lease.model_copy(update={"beat": lease.beat + 1})
+            with suppress(RnnbenchError):  # a full disk: whoever writes the record will say so
+                write_whole(self._path(cell), lease.model_dump_json())
+            return True
+
+
+def read_lease(path: Path) -> Lease | None:
+    """What a lease says, if there is one and it is whole."""
+    try:
+        return Lease.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def leased(folder: Path, cells: Iterable[str]) -> dict[str, Lease]:
+    """The leases of those of some cells that a driver holds. One on this machine that has died holds none."""
+    here = _living(folder)
+    return {cell: here[cell] for cell in cells if cell in here}
+
+
+def drivers(folder: Path, grid: str) -> list[Lease]:
+    """The leases by which the drivers of a grid say that they are there, between two cells as well."""
+    return [one for name, one in _living(folder).items() if name.startswith(DRIVER) and one.label == grid]
+
+
+def _living(folder: Path) -> dict[str, Lease]:
+    found = {path.stem: read_lease(path) for path in sorted(folder.glob("*.json"))}
+    here = socket.gethostname()
+    return {name: one for name, one in found.items() if one and (one.host != here or _born(one.pid) == one.born)}
+
+
+def _read_any(path: Path) -> Lease | None:
+    """What a lease says; of one that is broken, that it is as old as its file and beats no more."""
+    with suppress(FileNotFoundError):
+        age = path.stat().st_mtime_ns
+        return read_lease(path) or Lease(owner="broken", host="", pid=0, born=None, beat=age, label="")
+    return None
+
+
+def _born(pid: int) -> float | None:
+    """When a process of this machine began, or None if there is none: numbers of processes are used again.
+
+    On Linux in ticks since the machine started, which do not change when its clock is set.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self").exists():
+        try:
+            state, *fields = stat.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if state in "ZX" else float(fields[18])
+    try:
+        return round(psutil.Process(pid).create_time(), 1)
+    except psutil.Error:
+        return None
