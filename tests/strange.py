@@ -39,6 +39,39 @@ class Dies(Elman):
         raise AssertionError
 
 
+class DiesOnce(Elman):
+    """Is killed by `RNNBENCH_SIGNAL` at its eighth step, but not again."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        marker = Path(os.environ["RNNBENCH_TEST"], f"{type(self).__name__}-{os.environ.get('LOCAL_RANK', '')}")
+        if self.global_step == 8 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), int(os.environ["RNNBENCH_SIGNAL"]))
+        return super().training_step(batch, batch_idx)
+
+
+class Fat(Elman):
+    """Uses a gigabyte."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.fat = torch.ones(2**28)
+        time.sleep(0.05)
+        return super().training_step(batch, batch_idx)
+
+
+class Stubborn(Elman):
+    """Does not listen to SIGTERM, and is in no hurry."""
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(0.3)
+        return super().training_step(batch, batch_idx)
+
+
 class Exits(Elman):
     """Leaves without a word."""
 

@@ -38,14 +38,18 @@ def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[obje
     from rnnbench.harness.cell import run
 
     def report(progress: Progress) -> None:
-        _say(answer, progress)
+        if rank == "0":
+            _say(answer, progress)
 
     try:
         record = run(job, report)
     except Preempted:
         sys.exit(PREEMPTED)
-    if record is not None:
-        _say(answer, record)
+    if record is None:
+        return
+    if rank != "0":
+        sys.exit(f"process {rank} has failed: {record.reason}")
+    _say(answer, record)
 
 
 def ranks(count: int) -> list[dict[str, str]]:
