@@ -21,7 +21,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole, writing
 from rnnbench.strict import Strict
 
-BEAT = 5.0
+BEAT = 2.0
 """Seconds between two beats."""
 STALE = 60.0
 """Seconds without a new beat after which an owner counts as dead."""

@@ -1,0 +1,284 @@
+"""Several processes on one grid; following it, stopping it, planning it, changing it."""
+
+import os
+import re
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnbench.cli import main
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness import lease
+from rnnbench.harness.grid import Folders
+from rnnbench.harness.lease import Leases, drivers, leased, read_lease
+from rnnbench.record import RecordStore
+from tests.test_survival import grid_file, records_in, start, wait_for
+
+
+@pytest.fixture
+def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.02)
+    monkeypatch.setattr(lease, "STALE", 0.2)
+
+
+def test_a_cell_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    with Leases(tmp_path) as one, Leases(tmp_path) as other:
+        assert one.take("a", "task/lstm/0")
+        assert one.take("a", "task/lstm/0")
+        assert not other.take("a", "task/lstm/0")
+        assert other.take("b", "task/lstm/1")
+        assert set(leased(tmp_path, ["a", "b", "c"])) == {"a", "b"}
+        one.drop("a")
+        assert other.take("a", "task/lstm/0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_lease_says_is_written_with_the_next_beat(tmp_path: Path, quick_beats: None) -> None:
+    with Leases(tmp_path) as leases:
+        leases.take("a", "task/lstm/0")
+        leases.tell("a", slot="cpu:1", progress=("train", 3, 0.5, None, 1.5))
+        wait_for(lambda: (said := read_lease(tmp_path / "a.json")) and said.slot == "cpu:1", 10)
+        said = read_lease(tmp_path / "a.json")
+        assert said
+        assert said.progress == ("train", 3, 0.5, None, 1.5)
+        assert (said.host, said.pid) == (socket.gethostname(), os.getpid())
+
+
+def someone_else(path: Path, **changes: Any) -> lease.Lease:
+    """A lease of a driver that has died."""
+    about: dict[str, Any] = {"owner": "x", "host": "elsewhere", "pid": 1, "born": 1.0, "beat": 7, "label": "t/a/0"}
+    made = lease.Lease(**{**about, **changes})
+    path.write_text(made.model_dump_json())
+    return made
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(tmp_path: Path) -> None:
+    someone_else(tmp_path / "a.json", host=socket.gethostname(), pid=2**22 + 1)
+    someone_else(tmp_path / "b.json", host=socket.gethostname(), pid=os.getpid(), born=0.5)  # the number is used again
+    assert not leased(tmp_path, ["a", "b"])
+    with Leases(tmp_path) as leases:
+        assert leases.take("a", "t/a/0")
+        assert leases.take("b", "t/a/1")
+
+
+def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
+    tmp_path: Path, quick_beats: None
+) -> None:
+    dead = someone_else(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text("no lease at all")
+    with Leases(tmp_path) as leases:
+        assert not leases.take("a", "t/a/0")
+        someone_else(tmp_path / "a.json", beat=dead.beat + 1)  # it lives
+        assert not leases.take("a", "t/a/0")
+        wait_for(lambda: leases.take("a", "t/a/0"), 10)
+        wait_for(lambda: leases.take("b", "t/a/1"), 10)
+        said = read_lease(tmp_path / "a.json")
+        assert said
+        assert said.owner == leases.owner
+
+
+def test_of_many_who_find_a_dead_lease_one_gets_it(tmp_path: Path) -> None:
+    from threading import Barrier, Thread
+
+    for round_ in range(20):
+        someone_else(tmp_path / f"{round_}.json", host=socket.gethostname(), pid=2**22 + 1)
+    crowd = [Leases(tmp_path) for _ in range(8)]
+    got: Counter[int] = Counter()
+    barrier = Barrier(len(crowd))
+
+    def grab(leases: Leases) -> None:
+        for round_ in range(20):
+            barrier.wait()
+            if leases.take(str(round_), "t/a/0"):
+                got[round_] += 1
+
+    threads = [Thread(target=grab, args=(leases,)) for leases in crowd]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for leases in crowd:
+        leases.close()
+    assert got == dict.fromkeys(range(20), 1)
+
+
+def test_who_slept_too_long_learns_that_his_cell_is_lost(tmp_path: Path, quick_beats: None) -> None:
+    lost: list[str] = []
+    with Leases(tmp_path, lost.append) as leases:
+        leases.take("a", "t/a/0")
+        someone_else(tmp_path / "a.json")
+        wait_for(lambda: lost == ["a"], 10)
+    assert (tmp_path / "a.json").exists()  # another's lease is left alone
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RnnbenchError, match="the leases of a leaderboard"):
+        Leases(tmp_path / "file" / "leases")
+
+
+def test_two_processes_share_a_grid_and_no_cell_is_run_twice(
+    task: Callable[..., str], architecture: Callable[..., str], folders: Folders, tmp_path: Path
+) -> None:
+    path = grid_file(tmp_path, task(), architecture("slow", "tests.strange.Slow"))
+    with start(path, folders) as one, start(path, Folders(folders.leaderboard, tmp_path / "runs-2")) as other:
+        said = [process.communicate(timeout=120)[0] for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], said
+    records, problems = RecordStore(folders.leaderboard).read()
+    assert not problems
+    assert len(records) == 6
+    started = Counter(
+        line.split(" start ")[1].split()[0] for text in said for line in text.splitlines() if "] start " in line
+    )
+    assert set(started.values()) == {1}
+    assert len(started) == 6
+    assert all(text.count("] start ") for text in said), "one has done it all"
+    assert all(text.count("] done ") == 6 for text in said)  # each shows what the other has done
+    assert not list(folders.leases.iterdir())
+
+
+def test_a_process_that_is_killed_leaves_its_cells_to_the_other(
+    task: Callable[..., str], architecture: Callable[..., str], folders: Folders, tmp_path: Path
+) -> None:
+    path = grid_file(tmp_path, task(), architecture("slow", "tests.strange.Slow"))
+    with start(path, folders) as one, start(path, Folders(folders.leaderboard, tmp_path / "runs-2")) as other:
+        wait_for(lambda: len(records_in(folders)) >= 1)
+        os.kill(one.pid, signal.SIGKILL)
+        one.wait()
+        said, _ = other.communicate(timeout=120)
+    assert other.returncode == 0, said
+    records, problems = RecordStore(folders.leaderboard).read()
+    assert not problems
+    assert len(records) == 6
+    assert all(record.status == "done" for record in records.values())
+
+
+def long_grid(tmp_path: Path, task: str, slow: str) -> Path:
+    """A grid whose runs take six seconds."""
+    path = grid_file(tmp_path, task, slow)
+    content = yaml.safe_load(path.read_text())
+    content |= {"architectures": [slow], "seeds": 2, "budget": {"steps": 60, "validate_every": 10}}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def training(folders: Folders) -> bool:
+    """Whether a run has told that it trains."""
+    return any("train" in one.read_text() for one in folders.leases.glob("*.json"))
+
+
+def test_sigterm_keeps_checkpoints_and_the_next_run_goes_on_from_them(
+    task: Callable[..., str], architecture: Callable[..., str], folders: Folders, tmp_path: Path
+) -> None:
+    path = long_grid(tmp_path, task(), architecture("slow", "tests.strange.Slow"))
+    with start(path, folders) as process:
+        wait_for(lambda: training(folders))
+        os.kill(process.pid, signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    kept = list(folders.runs.rglob("resume.ckpt"))
+    assert kept
+    assert not list(folders.leases.iterdir())
+    with start(path, folders) as process:
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert any("goes on from resume.ckpt" in log.read_text() for log in folders.runs.rglob("log.txt"))
+    assert not list(folders.runs.rglob("resume.ckpt"))
+
+
+def test_a_grid_is_followed_and_stopped_from_another_terminal(
+    task: Callable[..., str], architecture: Callable[..., str], folders: Folders, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = long_grid(tmp_path, task(), architecture("slow", "tests.strange.Slow"))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    assert main(["stop", *where]) == 2
+    assert "nobody runs grid 'slow'" in capsys.readouterr().err
+    assert main(["watch", *where]) == 0
+    assert "nobody runs grid slow now" in capsys.readouterr().out
+    with start(path, folders) as process:
+        wait_for(lambda: training(folders))
+        assert main(["status", *where]) == 0
+        said = capsys.readouterr().out
+        assert re.search(rf"running short/slow/\d on cpu:\d of {socket.gethostname()}: ", said)
+        assert len(drivers(folders.leases, "slow")) == 1
+        assert main(["stop", *where]) == 0
+        assert f"asked to stop: process {process.pid} of" in capsys.readouterr().err
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert not records_in(folders)
+    assert main(["watch", *where]) == 0
+
+
+def test_a_dry_run_tells_the_plan_and_starts_nothing(
+    task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dry.yaml"
+    content: dict[str, Any] = {
+        "name": "dry",
+        "architectures": ["gru", "bigru"],
+        "tasks": [task("dry", "rnnbench.data.Adding", length=7, train_size=256)],
+        "budget": {"steps": 4},
+        "model": {"hidden_size": 4},
+    }
+    path.write_text(yaml.safe_dump(content))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    assert main(["run", *where, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 to run: time unknown; nothing was started" in said
+    assert "to prepare" in said
+    assert not folders.leaderboard.exists()
+    assert main(["run", *where]) == 0
+    capsys.readouterr()
+    path.write_text(yaml.safe_dump({**content, "seeds": 3, "budget": {"steps": 8}}))
+    assert main(["run", *where, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "changed since the last run: seeds: 1 -> 3 (cells that are new are run, those that are gone stay" in said
+    assert 'changed since the last run: budget: {"steps": 4' in said
+    assert "6 to run: about 0." in said
+    assert "cached" in said
+    assert " GB " in said
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_dry_run_says_what_is_infeasible_and_why(
+    folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dry.yaml"
+    grid = {"name": "dry", "architectures": ["gru", "bilstm"], "tasks": ["weather-nyc"], "budget": {"steps": 4}}
+    path.write_text(yaml.safe_dump(grid))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    main(["data", "fetch", "weather-nyc"])
+    capsys.readouterr()
+    assert main(["run", *where, "--dry-run", "--executor", "inline"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "infeasible: objective 'forecast' is causal" in said
+
+
+def test_refresh_runs_what_is_stale_and_nothing_else(
+    task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "g.yaml"
+    content: dict[str, Any] = {"name": "g", "architectures": ["gru"], "tasks": [task()], "budget": {"steps": 2},
+                               "model": {"hidden_size": 4}}  # fmt: skip
+    path.write_text(yaml.safe_dump(content))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs), "--executor", "inline"]
+    assert main(["run", *where]) == 0
+    (file,) = records_in(folders)
+    text = file.read_text()
+    at = text.index('"rnnbench.harness.cell": "') + len('"rnnbench.harness.cell": "')
+    file.write_text(text[:at] + "0" * 16 + text[at + 16 :])
+    path.write_text(yaml.safe_dump({**content, "seeds": 2}))
+    capsys.readouterr()
+    assert main(["run", *where, "--dry-run", "--refresh"]) == 0
+    assert "1 to run" in capsys.readouterr().out
+    assert main(["run", *where, "--refresh"]) == 0
+    assert "2 cells, 1 settled, 1 to run" in capsys.readouterr().out
+    assert len(records_in(folders)) == 1
