@@ -28,6 +28,12 @@ def _canonical(content: Any) -> Any:
     return content
 
 
+def file_digest(path: Path, length: int = 16) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
+
+
 @cache
 def code_digest(module: str) -> str:
     """Digest of a module's source without comments, docstrings and blank lines; `absent` if there is no such file.

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.fingerprint import digest
+from rnnbench.fingerprint import digest, file_digest
 from rnnbench.resources import find
 from rnnbench.strict import Arguments, Strict, read_yaml
 
@@ -31,9 +31,10 @@ class TaskPart(Strict):
 
 
 class ArchitecturePart(ClassSpec):
-    """What a run has to know of its architecture."""
+    """What a run has to know of its architecture. Of arguments that are files, `files` has a digest of the content."""
 
     name: Name
+    files: dict[str, str] = {}
 
 
 class RunSpec(Strict):
@@ -57,6 +58,8 @@ class RunSpec(Strict):
         }
         if self.devices > 1:
             content["devices"] = self.devices
+        if model.files:
+            content["files"] = model.files
         return digest(content, length=12)
 
     @property
@@ -190,7 +193,8 @@ class GridSpec(Strict):
 
     def _architecture(self, name: str, where: str) -> ArchitecturePart:
         own, card = ArchitectureCard.load(name, where)
-        content = {"name": own, "class_path": card.class_path, "init_args": {**card.init_args, **self.model}}
+        arguments = {**card.init_args, **self.model}
+        content = {"name": own, "class_path": card.class_path, "init_args": arguments, "files": _files(arguments)}
         return ArchitecturePart.read(content, f"architecture {name!r}")
 
     def _task(self, card: TaskCard) -> TaskPart:
@@ -200,6 +204,12 @@ class GridSpec(Strict):
             name: getattr(card, name) for name in ("name", "version", "fingerprint", "objective", "metric", "direction")
         }
         return TaskPart(data=data, **known)
+
+
+def _files(arguments: dict[str, Any]) -> dict[str, str]:
+    """Digests of the files that some arguments name, such as word vectors: another content makes another run."""
+    paths = {name: Path(value) for name, value in arguments.items() if isinstance(value, str)}
+    return {name: file_digest(path) for name, path in paths.items() if path.suffix and path.is_file()}
 
 
 def _refuse_twice(specs: Iterable[RunSpec], where: str) -> None:

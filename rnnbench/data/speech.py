@@ -15,8 +15,8 @@ from rnnbench.data.espeak import RATE, Utterance, speak
 from rnnbench.data.hub import read_hub
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import connected, grouped_parts, majority_scores, moments
-from rnnbench.data.sources import Source
 from rnnbench.errors import RnnbenchError
+from rnnbench.sources import Source
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICES = (

@@ -10,8 +10,8 @@ import numpy as np
 
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import grouped_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, token_tokenizer
+from rnnbench.sources import Source
 
 MEMBER = "dante/data/porttinari/annotated.conllu"
 TAGS = (

@@ -10,9 +10,9 @@ import numpy as np
 from rnnbench.data.hub import content_of, read_hub
 from rnnbench.data.labelled import Labelled, TextClassification, Texts
 from rnnbench.data.parts import random_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import RnnbenchError
+from rnnbench.sources import Source
 
 CLASSES = ("very negative", "negative", "neutral", "positive", "very positive")
 CUTS = (-2.4, -0.8, 0.8, 2.4)

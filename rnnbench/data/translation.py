@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from rnnbench.data.hub import read_hub
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import Parts, connected, grouped_parts, random_parts
-from rnnbench.data.sources import Source
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
+from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
 WORD = re.compile(r"\w+|[^\w\s]")

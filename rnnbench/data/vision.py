@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.sources import Source
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.sources import Source
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 """`[N, height, width, 3]`."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import moments
-from rnnbench.data.sources import Source
+from rnnbench.sources import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
 FASTEST_WIND = 200.0

@@ -10,6 +10,7 @@ from rich.table import Table
 from rnnbench.card import TaskCard
 from rnnbench.errors import DataUnavailable
 from rnnbench.resources import catalogue
+from rnnbench.vectors import ARCHIVES
 
 
 def module_of(task: str) -> Any:
@@ -31,16 +32,25 @@ def data_list() -> None:
                           "yes" if source.path.exists() else "no")  # fmt: skip
         if not module.sources:
             table.add_row(name, f"a file of yours ({module.given})" if module.given else "generated", "", "")
+    for name, source in ARCHIVES.items():
+        table.add_row(f"embedding: {name}", f"{source.package}=={source.version} ({source.file})", source.licence,
+                      "yes" if source.path.exists() else "no")  # fmt: skip
     Console().print(table)
 
 
 def data_fetch(tasks: list[str]) -> int:
-    """Fetch and prepare; 2 if any cannot be had, after trying all. Without names: all but those that await a file."""
-    modules = {name: module_of(name) for name in tasks or catalogue("task")}
+    """Fetch and prepare; 2 if any cannot be had, after trying all. A name may be that of word vectors.
+
+    Without names: all tasks but those that await a file, or ask a hub.
+    """
     problems = 0
-    for name, module in modules.items():
-        if not tasks and module.given and getattr(module, module.given) is None:
-            print(f"{name}: a file of yours, left out ({module.given} is not set)")
+    for name in tasks or catalogue("task"):
+        if name in ARCHIVES:
+            print(f"{name}: ready ({ARCHIVES[name].fetch()})")
+            continue
+        module = module_of(name)
+        if not tasks and module.given:
+            print(f"{name}: left out, its data comes from where you say ({module.given}), or from a hub: name it")
             continue
         try:
             module.prepare_data()
