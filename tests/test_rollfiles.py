@@ -219,4 +219,4 @@ def test_data_that_only_the_user_has_is_listed_and_left_out_unless_it_is_named(
     assert "set path to one that ends in" in capsys.readouterr().err
     monkeypatch.setattr("rnnbench.verbs.data.catalogue", lambda kind: {"piano-roll": Path()})
     assert main(["data", "fetch"]) == 0
-    assert "piano-roll: a file of yours, left out (path is not set)" in capsys.readouterr().out
+    assert "piano-roll: left out, its data comes from where you say (path)" in capsys.readouterr().out
