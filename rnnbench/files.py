@@ -1,7 +1,9 @@
 """Where things lie on disk, and writing them whole or not at all."""
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,26 @@ def writable_folder(folder: Path, what: str) -> Path:
             probe.write(b"\0" * 4096)
             probe.flush()
     return folder
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most `limit` bytes; a link is not followed, a pipe not waited for.
+
+    Raises:
+        RnnbenchError: it is something else, too large, or cannot be read.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise RnnbenchError(f"cannot read {path}: {why}") from None
+    with open(number, "rb") as file:  # noqa: PTH123  # a descriptor, so that nobody puts a link there in between
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise RnnbenchError(f"cannot read {path}: it is no plain file")
+        if status.st_size > limit:
+            raise RnnbenchError(f"cannot read {path}: {status.st_size} bytes are more than {limit}")
+        return file.read(limit)
 
 
 def write_whole(path: Path, text: str) -> None:

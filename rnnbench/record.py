@@ -1,28 +1,38 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
+import gc
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.files import write_whole
+from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
 from rnnbench.spec import RunSpec
-from rnnbench.strict import Strict, read_json
+from rnnbench.strict import Strict
+
+LARGEST_FILE = 1 << 20
+"""Bytes of the largest record that is read; most have a few thousand."""
+Score = Annotated[float, Field(ge=-1e100, le=1e100)]
+"""Sums of squares of scores stay finite."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Module = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.\w+)*|rnnbench(\.\w+)*\.\*)$", max_length=200)]
+"""A module, or all of a package of ours."""
 
 
 class Cost(Strict):
     """What a run took. Seconds are of wall-clock time; training without validation, test, start and data."""
 
-    train_seconds: float = Field(ge=0)
-    total_seconds: float = Field(ge=0)
-    steps: int = Field(ge=0)
-    epochs: int = Field(ge=0)
-    peak_memory_bytes: int = Field(ge=0)
+    train_seconds: float = Field(ge=0, le=1e12)
+    total_seconds: float = Field(ge=0, le=1e12)
+    steps: Count
+    epochs: Count
+    peak_memory_bytes: Count
 
 
 class Environment(Strict):
@@ -41,9 +51,9 @@ class Environment(Strict):
 class Point(Strict):
     """The learning curve at one validation."""
 
-    step: int
-    train_loss: float | None
-    score: float
+    step: Count
+    train_loss: Score | None
+    score: Score
 
 
 class Record(Strict):
@@ -80,18 +90,18 @@ class Record(Strict):
     reason: str = ""
     log_tail: str = ""
     started: str = ""
-    score: float | None = None
-    scores: dict[str, float] = {}
-    validation: dict[str, float] = {}
-    best_step: int | None = None
+    score: Score | None = None
+    scores: dict[str, Score] = {}
+    validation: dict[str, Score] = {}
+    best_step: Count | None = None
     curve: list[Point] = []
     baseline: str = ""
-    baseline_scores: dict[str, float] = {}
-    parameters: int | None = None
+    baseline_scores: dict[str, Score] = {}
+    parameters: Count | None = None
     cost: Cost | None = None
     backend: str = ""
     data_fingerprint: str = ""
-    code: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.\w+)*(\.\*)?$")], str] = {}
+    code: Annotated[dict[Module, str], Field(max_length=500)] = {}
     environment: Environment | None = None
     attempts: list[str] = []
 
@@ -142,13 +152,17 @@ class RecordStore:
         """
         records: dict[str, Record] = {}
         problems: list[str] = []
-        for path in self._files():
-            try:
-                record = self.read_one(path)
-            except RnnbenchError as error:
-                problems.append(str(error))
-                continue
-            records[record.id] = record
+        with _no_collection():
+            for path in self._files():
+                try:
+                    record = self.read_one(path)
+                except RnnbenchError as error:
+                    problems.append(str(error))
+                    continue
+                if other := records.get(record.id):
+                    problems.append(f"{path}: the same run as {other.file}")
+                    continue
+                records[record.id] = record
         return records, problems
 
     def _files(self) -> list[Path]:
@@ -165,7 +179,7 @@ class RecordStore:
         Raises:
             RnnbenchError: it is broken, foreign, or lies where it does not belong.
         """
-        record = Record.read(read_json(path), str(path))
+        record = Record.parse(read_plain(path, LARGEST_FILE), str(path))
         if path.relative_to(self.folder) != record.file:
             raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
         return record
@@ -198,3 +212,15 @@ class RecordStore:
         if len(found) > 1:
             raise RnnbenchError(f"{prefix!r} is the start of {len(found)} runs: {', '.join(found[:5])}")
         return found[0]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection while many records are made: none refers to itself, and each look costs half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

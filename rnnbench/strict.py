@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -12,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from rnnbench.errors import RnnbenchError, unknown
+
+LARGEST = 10**30
+"""The largest whole number among arguments: every one can be printed and is finite as a float."""
 
 
 class Strict(BaseModel):
@@ -32,6 +36,19 @@ class Strict(BaseModel):
             return cls.model_validate(content)
         except ValidationError as error:
             raise RnnbenchError("\n".join(cls._sentence(one, where) for one in error.errors())) from None
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Self:
+        """JSON as this model: read and checked in one pass; a second pass only to say what is wrong.
+
+        Raises:
+            RnnbenchError: what is wrong in `where`, in one sentence an error.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            cls.read(parse_json(content, where), where)
+            raise RnnbenchError(f"{where} is not valid JSON: {error.errors()[0]['msg']}") from None
 
     @classmethod
     def _sentence(cls, error: ErrorDetails, where: str) -> str:
@@ -78,6 +95,8 @@ def _plain(value: Any, path: str = "") -> Any:
     elif isinstance(value, list):
         for inner in value:
             _plain(inner, path)
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{path} is a whole number beyond {LARGEST:.0e}")
     elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
         raise ValueError(f"{path} is {value!r}; allowed are words, finite numbers, true, false, null, lists, mappings")
     return value
@@ -128,10 +147,28 @@ def read_json(path: Path) -> Any:
     Raises:
         RnnbenchError: it cannot be read, or is not JSON.
     """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The content of JSON, without NaN and infinities; no key may stand twice.
+
+    Raises:
+        RnnbenchError: it is not JSON in UTF-8.
+    """
     try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant)
+        text = text if isinstance(text, str) else text.decode()
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise RnnbenchError(f"{path} is not valid JSON: {error}") from None
+        raise RnnbenchError(f"{where} is not valid JSON: {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"key {twice!r} stands twice")
+    return content
 
 
 def read_text(path: Path) -> str:

@@ -7,7 +7,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rnnbench"
 FILES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("nn", "objectives", "architectures", "data", "twins", "harness", "board", "inside", "verbs", "commands", "cli")
+ROOMS = (
+    "nn",
+    "objectives",
+    "architectures",
+    "data",
+    "twins",
+    "harness",
+    "board",
+    "submissions",
+    "inside",
+    "verbs",
+    "commands",
+    "cli",
+)
 MAY_IMPORT = {
     "nn": set(),
     "objectives": {"nn"},
@@ -15,9 +28,10 @@ MAY_IMPORT = {
     "data": set(),
     "twins": {"data"},
     "board": set(),
+    "submissions": {"board"},
     "harness": {"board", "objectives"},
     "inside": {"nn", "objectives", "architectures", "harness"},
-    "verbs": {"board", "harness", "twins", "inside"},
+    "verbs": {"board", "submissions", "harness", "twins", "inside"},
     "commands": {"verbs"},
     "cli": {"commands"},
 }
@@ -25,6 +39,7 @@ MAY_IMPORT = {
 PRELOADED = {"rnnbench.architectures", "rnnbench.data"}
 TORCH_FREE = {
     "board",
+    "submissions",
     "verbs",
     "commands",
     "cli",

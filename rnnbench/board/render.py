@@ -18,8 +18,8 @@ FOOTNOTE = (
 
 
 def clean(text: str) -> str:
-    """Text from a record without line breaks and control characters, so that it cannot draw on a terminal or a page."""
-    return re.sub(r"[^\S ]+|[\x00-\x1f\x7f-\x9f]", " ", text)
+    """Text from a record without line breaks, controls and changes of direction: it cannot draw on terminal or page."""
+    return re.sub(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", " ", text)
 
 
 def terminal(table: Table) -> RenderableType:
@@ -66,7 +66,8 @@ def markdown(table: Table) -> str:
 def escape(text: str) -> str:
     """Text that Markdown and HTML leave as it is."""
     text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~!#])", r"\\\1", text)
+    text = re.sub(r"([\\`*_\[\]|~!#$])", r"\\\1", text)
+    return re.sub(r"(?i)(:)(?=//)|(?<=www)(\.)", r"\\\1\2", text)  # no link of its own accord
 
 
 def _chance(table: Table, column: Column) -> str:

@@ -1,5 +1,6 @@
 """Verbs that only look: `list`, `status`, `board`, `show`, `check`."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -25,6 +26,8 @@ def add(verbs: Any) -> Verbs:
     add_folders(one)
 
     one = add_verb(verbs, "check", "check every card, architecture, grid and record")
+    one.add_argument("folder", nargs="?", type=Path, help="only the records of this leaderboard")
+    one.add_argument("--base", type=str, metavar="REV", help="what a change is held against (default: main)")
     add_folders(one)
     return {"list": _list, "status": _status, "board": _board, "show": _show, "check": _check}
 

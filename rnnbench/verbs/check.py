@@ -2,19 +2,36 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
+from rnnbench.board.render import clean
 from rnnbench.card import ArchitectureCard, TaskCard
 from rnnbench.errors import RnnbenchError
-from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue
 from rnnbench.spec import GridSpec
+from rnnbench.submissions.audit import Audit, audit
 
 
 def check_all(options: Namespace) -> int:
-    """Check all that has a name, and all records; 2 if anything is wrong."""
+    """Check all that has a name, and all records; with a folder, only the records in it. 2 if anything is wrong."""
+    folder: Path = options.folder or options.leaderboard
+    problems, counts = ([], {}) if options.folder else _check_names()
+    found = audit(folder, options.base) if options.folder or folder.is_dir() else Audit()
+    problems += found.problems
+    counts["record"] = found.records
+    for kind, sentences in (("note", found.notes), ("error", problems)):
+        for line in [line for sentence in sentences for line in sentence.splitlines()]:
+            print(f"rnnbench: {kind}: {clean(line)}", file=sys.stderr)
+    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    print(f"checked {told}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    return 2 if problems else 0
+
+
+def _check_names() -> tuple[list[str], dict[str, int]]:
+    """Problems of cards, architectures and grids, and how many there are of each."""
     from rnnbench.harness.classes import check
 
     problems: list[str] = []
@@ -27,21 +44,16 @@ def check_all(options: Namespace) -> int:
     for kind, load in loaders.items():
         for name in catalogue(kind):
             counts[kind] = counts.get(kind, 0) + 1
-            try:
-                load(name)
-            except RnnbenchError as error:
-                problems.append(str(error))
+            problems += _told(load, name)
     if not problems:
         names = {"architectures": list(catalogue("architecture")), "tasks": list(catalogue("task"))}
-        try:
-            check(GridSpec.read({"name": "check", **names}, "check").expand())
-        except RnnbenchError as error:
-            problems.append(str(error))
-    records, broken = RecordStore(options.leaderboard).read()
-    counts["record"] = len(records) + len(broken)
-    for problem in [*problems, *broken]:
-        print(f"rnnbench: error: {problem}", file=sys.stderr)
-    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    found = len(problems) + len(broken)
-    print(f"checked {told}: {found or 'no'} problem{'' if found == 1 else 's'}")
-    return 2 if found else 0
+        problems = _told(lambda _: check(GridSpec.read({"name": "check", **names}, "check").expand()), "")
+    return problems, counts
+
+
+def _told(load: Callable[[str], Any], name: str) -> list[str]:
+    try:
+        load(name)
+    except RnnbenchError as error:
+        return [str(error)]
+    return []

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from rnnbench.board.page import whole_board, write_page
-from rnnbench.board.render import terminal
+from rnnbench.board.render import clean, terminal
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
 from rnnbench.errors import DataUnavailable, RnnbenchError
@@ -114,8 +114,8 @@ def _may_pass(cell: Cell) -> bool:
 
 def warn(problems: list[str]) -> None:
     """Name the files that are no records; the rest is shown."""
-    for problem in problems:
-        print(f"rnnbench: set aside: {problem}", file=sys.stderr)
+    for line in (line for problem in problems for line in problem.splitlines()):
+        print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
 
 
 def _given(options: Namespace) -> str:

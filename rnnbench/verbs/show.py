@@ -87,7 +87,8 @@ def show(options: Namespace) -> None:
     console = Console(highlight=False)
     content = record.model_dump(mode="json", exclude_defaults=True)
     curve, log = content.pop("curve", []), content.pop("log_tail", "")
-    console.print(Text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip()))
+    lines = yaml.safe_dump(content, sort_keys=False, allow_unicode=True).splitlines()
+    console.print(Text("\n".join(map(clean, lines))))
     if curve:
         table = Table(
             "step", "train loss", f"validation {record.spec.task.metric}", title="learning curve", box=box.SIMPLE

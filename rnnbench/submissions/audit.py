@@ -1,0 +1,81 @@
+"""Everything that can be checked about a folder of records without running anything."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import read_plain
+from rnnbench.fingerprint import digest
+from rnnbench.record import LARGEST_FILE, Record, RecordStore
+from rnnbench.strict import parse_json
+from rnnbench.submissions.git import Repository
+from rnnbench.submissions.history import altered
+from rnnbench.submissions.places import strays
+from rnnbench.submissions.plausible import Known, implausible
+
+
+@dataclass
+class Audit:
+    """What was found: a sentence a problem; notes are no problems."""
+
+    records: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def audit(leaderboard: Path, base: str | None = None) -> Audit:
+    """Check all records of a leaderboard; `base` is the revision that a change is held against, by default main.
+
+    Raises:
+        RnnbenchError: the folder cannot be read; git does not know `base`.
+    """
+    store, known = RecordStore(leaderboard), Known()
+    if not leaderboard.is_dir():
+        raise RnnbenchError(f"there is no folder {str(leaderboard)!r}")
+    stray = strays(store.folder)
+    records, broken = store.read()
+    found = Audit(len(records), list(dict.fromkeys([*stray, *broken])))
+    for record in records.values():
+        path = store.folder / record.file
+        found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
+    found.problems += copies(records.values())
+    _history(store.folder, base, known, found)
+    return found
+
+
+def _history(folder: Path, base: str | None, known: Known, found: Audit) -> None:
+    repository = Repository.around(folder)
+    if repository is None:
+        if base is not None:
+            raise RnnbenchError(f"{folder} is in no git repository: there is no revision {base!r}")
+        found.notes.append("no git repository: records altered after the fact cannot be told")
+        return
+    problems, notes = altered(repository, repository.commit(base) if base else repository.base(), known)
+    found.problems += problems
+    found.notes += notes
+    if repository.shallow():
+        found.notes.append("git has only the latest commits: older changes of records are not seen")
+
+
+def _twice_said(path: Path) -> list[str]:
+    """A key that stands twice: readers differ in which they take."""
+    try:
+        parse_json(read_plain(path, LARGEST_FILE), "")
+    except RnnbenchError as error:
+        return [str(error).lstrip(" :")]
+    return []
+
+
+def copies(records: Iterable[Record]) -> list[str]:
+    """Records of different runs with the same curve, scores, time and memory: one was copied from the other."""
+    first: dict[str, Record] = {}
+    told = []
+    for record in records:
+        if record.cost is None or not record.cost.train_seconds:
+            continue
+        content = [record.scores, record.validation, [point.model_dump() for point in record.curve]]
+        other = first.setdefault(digest([*content, record.cost.model_dump()]), record)
+        if other is not record:
+            told.append(f"{record.file}: scores, learning curve, time and memory are those of {other.file}")
+    return told
