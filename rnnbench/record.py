@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
+from rnnbench.size import Fit
 from rnnbench.spec import RunSpec
 from rnnbench.strict import Strict
 
@@ -75,6 +76,7 @@ class Record(Strict):
         baseline: name and test scores of the simple reference, computed from the same data.
         baseline_scores: its scores.
         parameters: trainable numbers.
+        size: the width that the rule of `spec.size` has led to, and the count it has matched.
         cost: time, steps, memory.
         backend: what computed the recurrence.
         data_fingerprint: of the content of all splits.
@@ -98,6 +100,7 @@ class Record(Strict):
     baseline: str = ""
     baseline_scores: dict[str, Score] = {}
     parameters: Count | None = None
+    size: Fit | None = None
     cost: Cost | None = None
     backend: str = ""
     data_fingerprint: str = ""
@@ -118,6 +121,8 @@ class Record(Strict):
             raise ValueError(
                 "a record that is done has score, parameters, cost, environment, data_fingerprint and code"
             )
+        if self.spec.size is not None and (self.size is None or not self.spec.size.met_by(self.size.count)):
+            raise ValueError(f"its size is to be {self.spec.size}, got {self.size}")
         if self.score != self.scores.get(self.spec.task.metric):
             raise ValueError(f"score is {self.score}, but scores has {self.scores.get(self.spec.task.metric)} "
                              f"for {self.spec.task.metric!r}")  # fmt: skip

@@ -11,6 +11,7 @@ from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, 
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.fingerprint import digest, file_digest
 from rnnbench.resources import find
+from rnnbench.size import FlopsField, ParamsField, Size
 from rnnbench.strict import Arguments, Strict, read_yaml
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -45,6 +46,7 @@ class RunSpec(Strict):
     seed: Seed
     budget: Budget
     devices: int = Field(1, ge=1, le=1024)
+    size: Size | None = None
 
     @property
     def id(self) -> str:
@@ -60,7 +62,19 @@ class RunSpec(Strict):
             content["devices"] = self.devices
         if model.files:
             content["files"] = model.files
+        if self.size:
+            content["size"] = self.size.content
         return digest(content, length=12)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the model."""
+        return self.architecture.init_args
+
+    @property
+    def network(self) -> list[Any]:
+        """What shapes the network and its training, beside its data and its seed."""
+        return [self.architecture.class_path, self.arguments, self.size.content if self.size else None]
 
     @property
     def label(self) -> str:
@@ -138,6 +152,8 @@ class GridSpec(Strict):
         architectures: names, or paths of YAML files.
         tasks: names, or paths of folders with a `task.yaml`.
         seeds: how many (0, 1, …), or which.
+        params: how many parameters every network is to have, `70_000 ± 2%`: its width is chosen for that.
+        flops: or how many operations a step.
         budget: of every run; without one, each task's own.
         model: constructor arguments laid over those of every architecture.
         batch_size: of every run; without one, each task's own.
@@ -151,12 +167,20 @@ class GridSpec(Strict):
     architectures: list[str] = Field(min_length=1)
     tasks: list[str] = Field(min_length=1)
     seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 1
+    params: ParamsField = None
+    flops: FlopsField = None
     budget: Budget | None = None
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1)
     devices: int = Field(1, ge=1, le=1024)
     executor: Annotated[ExecutorSettings | Literal["local", "inline"], BeforeValidator(_executor)] = "local"
     loggers: list[LoggerName] = ["csv"]
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.params is not None and self.flops is not None:
+            raise ValueError("give params or flops, not both: a network has one width")
+        return self
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -183,8 +207,16 @@ class GridSpec(Strict):
         models = [self._architecture(name, where) for name in self.architectures]
         cards = [TaskCard.load(name, where) for name in self.tasks]
         cells = [(card, self._task(card), model) for card in cards for model in models]
+        size = Size.of(self.params, self.flops)
         specs = [
-            RunSpec(task=task, architecture=model, seed=seed, budget=self.budget or card.budget, devices=self.devices)
+            RunSpec(
+                task=task,
+                architecture=model,
+                seed=seed,
+                budget=self.budget or card.budget,
+                devices=self.devices,
+                size=size,
+            )
             for seed in self.seed_list
             for card, task, model in cells
         ]

@@ -7,7 +7,8 @@ import pytest
 from lightning.pytorch import LightningDataModule
 
 from rnnbench.card import ArchitectureCard, TaskCard
-from rnnbench.harness.classes import check, construct
+from rnnbench.harness.classes import construct
+from rnnbench.harness.survey import check
 from rnnbench.resources import catalogue
 from rnnbench.spec import GridSpec
 from tests.conftest import ARCHITECTURES, GRIDS, TASKS

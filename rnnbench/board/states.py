@@ -80,6 +80,6 @@ def cells_on_record(records: Mapping[str, Record]) -> list[Cell]:
 
 def _place(spec: RunSpec) -> str:
     """What stays the same when a card or its data change: everything that is asked of the run itself."""
-    model, batch_size = spec.architecture, spec.task.data.init_args.get("batch_size")
+    batch_size = spec.task.data.init_args.get("batch_size")
     budget = spec.budget.model_dump(exclude_none=True)
-    return digest([spec.task.name, batch_size, model.name, model.class_path, model.init_args, spec.seed, budget])
+    return digest([spec.task.name, batch_size, spec.architecture.name, spec.network, spec.seed, budget])

@@ -192,7 +192,8 @@ def _differ(key: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _arguments(spec: RunSpec) -> dict[str, Any]:
-    return {"class": spec.architecture.class_path, **spec.architecture.init_args}
+    size = {"size": str(spec.size)} if spec.size else {}
+    return {"class": spec.architecture.class_path, **spec.arguments, **size}
 
 
 def _variant(spec: RunSpec) -> str:

@@ -21,6 +21,7 @@ from rnnbench.harness.environment import code_of, environment, peak_memory
 from rnnbench.harness.job import Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.resume import Resume
+from rnnbench.harness.size import check_size, fit_size
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.record import Cost, Record
 
@@ -67,8 +68,11 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     report(Progress("data"))
     data = make_data(spec)
     data.prepare_data()
+    facts = data.facts()
+    sized, fit = fit_size(spec, facts)
     seed_everything(spec.seed, verbose=False)
-    model = make_model(spec, **data.facts())
+    model = make_model(sized, **facts)
+    check_size(spec, fit, model)
     backend_of(model)  # compiles what has to be compiled, before the clock starts
     about, code = data.about(), code_of(spec, model, data)
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
@@ -109,6 +113,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         baseline=about["baseline"],
         baseline_scores=about["baseline_scores"],
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        size=fit,
         cost=Cost(
             train_seconds=round(reporter.train_seconds, 3),
             total_seconds=round(resume.seconds, 3),

@@ -1,18 +1,14 @@
-"""Classes by import path, and checking a run before it starts."""
+"""Classes by import path, constructed from checked arguments."""
 
 import inspect
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, get_type_hints
 
-import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from pydantic import TypeAdapter, ValidationError
 
 from rnnbench.card import ClassSpec
-from rnnbench.errors import Infeasible, RnnbenchError, unknown
-from rnnbench.files import CACHE, cache_folder, writable_folder
-from rnnbench.objectives import find_objective
+from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.spec import RunSpec
 
 FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
@@ -92,67 +88,5 @@ def make_model(spec: RunSpec, **facts: Any) -> Any:
     taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
     if "tokenizer" not in taken:  # a module of somebody else need not keep it
         facts.pop("tokenizer", None)
-    return construct(spec.architecture, LightningModule, where, FACTS, **facts)
-
-
-def check(specs: Sequence[RunSpec]) -> None:
-    """Construct every data module and every model of a grid once, without data, so that nothing wrong is ever started.
-
-    Raises:
-        RnnbenchError: what is wrong with the first that is.
-    """
-    for spec in {spec.task.model_dump_json(): spec for spec in specs}.values():
-        _check_task(spec)
-    for spec in {spec.architecture.model_dump_json() + spec.budget.model_dump_json(): spec for spec in specs}.values():
-        _check_schedule(spec, make_model(spec))
-
-
-def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-    """Of each run, whether its data is in the cache, and if it is, why the run is infeasible, or nothing."""
-    found: dict[str, tuple[bool, str]] = {}
-    facts: dict[str, dict[str, Any] | None] = {}
-    known: dict[str, str] = {}
-    for spec in specs:
-        task = spec.task.model_dump_json()
-        if task not in facts:
-            data = make_data(spec)
-            facts[task] = data.facts() if getattr(data, "prepared", False) else None
-        own = facts[task]
-        kind = task + spec.architecture.model_dump_json()
-        if kind not in known:
-            known[kind] = "" if own is None else _why_infeasible(spec, own)
-        found[spec.id] = (own is not None, known[kind])
-    return found
-
-
-def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
-    try:
-        with torch.device("meta"):
-            make_model(spec, **facts)
-    except Infeasible as error:
-        return str(error)
-    return ""
-
-
-def _check_schedule(spec: RunSpec, model: Any) -> None:
-    schedule = getattr(model.hparams, "schedule", "constant")
-    if schedule != "constant" and spec.budget.steps is spec.budget.epochs is None:
-        raise RnnbenchError(
-            f"architecture {spec.architecture.name!r}: schedule {schedule!r} needs a budget in steps or epochs"
-        )
-
-
-def _check_task(spec: RunSpec) -> None:
-    where = f"task {spec.task.name!r}"
-    data = make_data(spec)
-    if lacking := [name for name in ("objective", "facts", "about") if not hasattr(data, name)]:
-        raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
-    if data.objective != spec.task.objective:
-        raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
-    names = find_objective(spec.task.objective).example().score_names()
-    if spec.task.metric not in names:
-        raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)
-    if not getattr(data, "prepared", True):
-        writable_folder(cache_folder(), CACHE)
-        for source in data.sources:
-            source.cached()  # a wrong hash is told now, not in the middle of the grid
+    card = ClassSpec(class_path=spec.architecture.class_path, init_args=spec.arguments)
+    return construct(card, LightningModule, where, FACTS, **facts)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.errors import RnnbenchError, UnknownName
@@ -14,8 +14,12 @@ from rnnbench.files import writable_folder, write_whole
 from rnnbench.harness.job import Everyone, Job, Progress, Watcher
 from rnnbench.harness.lease import DRIVER, STALE, Leases
 from rnnbench.record import Record, RecordStore, file_of
+from rnnbench.size import NO_WIDTH
 from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.strict import read_json
+
+if TYPE_CHECKING:
+    from rnnbench.harness.executors import Executor
 
 _NEW = "cells that are new are run, those that are gone stay on record"
 _OTHER = "all cells are other runs now; what is on record stays"
@@ -26,6 +30,8 @@ EFFECTS = {
     "architectures": _NEW,
     "tasks": _NEW,
     "seeds": _NEW,
+    "params": _OTHER,
+    "flops": _OTHER,
     "budget": _OTHER,
     "model": _OTHER,
     "batch_size": _OTHER,
@@ -129,6 +135,7 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
+    _refuse_hopeless(grid, executor, todo)
     folders.check()
     store = RecordStore(folders.leaderboard)
     for place in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
@@ -144,6 +151,17 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
                 desk.give_back_run(record.id)
                 ended[record.status] += 1
     return ended
+
+
+def _refuse_hopeless(grid: GridSpec, executor: "Executor", todo: Sequence[Cell]) -> None:
+    """Refuse a size that no network of a whole grid can have, as far as it is known before data is prepared."""
+    specs = [cell.spec for cell in todo]
+    if (grid.params is None and grid.flops is None) or len(specs) < len(grid.expand()):
+        return
+    reasons = {spec.label: why for spec, (_, why) in zip(specs, executor.survey(specs).values(), strict=True)}
+    if all(why.startswith(NO_WIDTH) for why in reasons.values()):
+        where, why = next(iter(reasons.items()))
+        raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {where}: {why}")
 
 
 class Desk:

@@ -22,13 +22,13 @@ class InlineExecutor:
 
     def check(self, specs: Sequence[RunSpec]) -> None:
         """Check all runs before any is started."""
-        from rnnbench.harness.classes import check
+        from rnnbench.harness.survey import check
 
         check(specs)
 
     def survey(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
         """What is known of runs before they are run, see `Executor`."""
-        from rnnbench.harness.classes import survey
+        from rnnbench.harness.survey import survey
 
         return survey(specs)
 

@@ -34,8 +34,8 @@ class Job:
     @property
     def kind(self) -> tuple[str, str]:
         """Runs of one kind need the same memory."""
-        task, model = self.spec.task, self.spec.architecture
-        return digest([task.fingerprint, task.data.init_args]), digest([model.class_path, model.init_args])
+        task = self.spec.task
+        return digest([task.fingerprint, task.data.init_args]), digest(self.spec.network)
 
     @property
     def log(self) -> Path:

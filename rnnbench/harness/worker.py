@@ -87,7 +87,7 @@ def find_devices(environ: dict[str, str], answer: "Connection[object, object]") 
 def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
     """Check runs; send what is wrong, or nothing."""
     _become(environ)
-    from rnnbench.harness.classes import check
+    from rnnbench.harness.survey import check
 
     try:
         check(specs)
@@ -100,7 +100,7 @@ def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[obj
 def survey(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
     """Send what is known of runs before they are run, or the sentence of what is wrong."""
     _become(environ)
-    from rnnbench.harness.classes import survey
+    from rnnbench.harness.survey import survey
 
     try:
         _say(answer, survey(specs))

@@ -32,7 +32,7 @@ def check_all(options: Namespace) -> int:
 
 def _check_names() -> tuple[list[str], dict[str, int]]:
     """Problems of cards, architectures and grids, and how many there are of each."""
-    from rnnbench.harness.classes import check
+    from rnnbench.harness.survey import check
 
     problems: list[str] = []
     counts: dict[str, int] = {}

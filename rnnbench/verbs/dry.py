@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.board.states import Cell
+from rnnbench.fingerprint import digest
 from rnnbench.harness.executors import make_executor
 from rnnbench.record import Record
 from rnnbench.spec import GridSpec, RunSpec
@@ -41,8 +42,8 @@ class Past:
 
 
 def _kinds(spec: RunSpec) -> list[tuple[str, ...]]:
-    task, model = spec.task.name, spec.architecture
-    return [(task, model.name, str(sorted(model.init_args.items()))), (task, model.name), (task,)]
+    task, model = spec.task.name, spec.architecture.name
+    return [(task, model, digest(spec.network)), (task, model), (task,)]
 
 
 def show_plan(

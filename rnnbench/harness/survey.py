@@ -1,0 +1,80 @@
+"""What is known of runs before they start: what is wrong with them, whether their data is here, what is infeasible."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from rnnbench.errors import Infeasible, RnnbenchError, unknown
+from rnnbench.files import CACHE, cache_folder, writable_folder
+from rnnbench.fingerprint import digest
+from rnnbench.harness.classes import make_data, make_model
+from rnnbench.harness.size import fit_size, width_argument
+from rnnbench.objectives import find_objective
+from rnnbench.spec import RunSpec
+
+
+def check(specs: Sequence[RunSpec]) -> None:
+    """Construct every data module and every model of a grid once, without data, so that nothing wrong is ever started.
+
+    Raises:
+        RnnbenchError: what is wrong with the first that is.
+    """
+    for spec in {spec.task.model_dump_json(): spec for spec in specs}.values():
+        _check_task(spec)
+    for spec in {digest([spec.network, spec.budget.model_dump()]): spec for spec in specs}.values():
+        _check_schedule(spec, make_model(spec))
+        if spec.size is not None:
+            width_argument(spec)
+
+
+def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    """Of each run, whether its data is in the cache, and if it is, why the run is infeasible, or nothing."""
+    found: dict[str, tuple[bool, str]] = {}
+    facts: dict[str, dict[str, Any] | None] = {}
+    known: dict[str, str] = {}
+    for spec in specs:
+        task = spec.task.model_dump_json()
+        if task not in facts:
+            data = make_data(spec)
+            facts[task] = data.facts() if getattr(data, "prepared", False) else None
+        own = facts[task]
+        kind = digest([task, spec.network])
+        if kind not in known:
+            known[kind] = "" if own is None else _why_infeasible(spec, own)
+        found[spec.id] = (own is not None, known[kind])
+    return found
+
+
+def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
+    try:
+        sized, _ = fit_size(spec, facts)
+        with torch.device("meta"):
+            make_model(sized, **facts)
+    except Infeasible as error:
+        return str(error)
+    return ""
+
+
+def _check_schedule(spec: RunSpec, model: Any) -> None:
+    schedule = getattr(model.hparams, "schedule", "constant")
+    if schedule != "constant" and spec.budget.steps is spec.budget.epochs is None:
+        raise RnnbenchError(
+            f"architecture {spec.architecture.name!r}: schedule {schedule!r} needs a budget in steps or epochs"
+        )
+
+
+def _check_task(spec: RunSpec) -> None:
+    where = f"task {spec.task.name!r}"
+    data = make_data(spec)
+    if lacking := [name for name in ("objective", "facts", "about") if not hasattr(data, name)]:
+        raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
+    if data.objective != spec.task.objective:
+        raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
+    names = find_objective(spec.task.objective).example().score_names()
+    if spec.task.metric not in names:
+        raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)
+    if not getattr(data, "prepared", True):
+        writable_folder(cache_folder(), CACHE)
+        for source in data.sources:
+            source.cached()  # a wrong hash is told now, not in the middle of the grid
