@@ -31,5 +31,5 @@ conformance: .venv/installed
 
 # what only the tests need, and what only the benchmarks need
 .venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,$*]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,$*]'
 	touch $@

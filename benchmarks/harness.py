@@ -24,12 +24,13 @@ from torch import nn
 from rnnbench.architectures import LSTM
 from rnnbench.card import TaskCard
 from rnnbench.data import Adding
+from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness.job import Job, Progress
 from rnnbench.harness.local import LocalExecutor
 from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.trainer import VALIDATIONS, BestCheckpoint, make_trainer
 from rnnbench.record import Record
-from rnnbench.spec import GridSpec, LocalSettings, RunSpec
+from rnnbench.spec import GridSpec, RunSpec
 
 HIDDEN, CLIP, RATE = 64, 1.0, 1e-3
 

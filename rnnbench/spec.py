@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ByteSize, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import RnnbenchError
+from rnnbench.executor_settings import ExecutorField
 from rnnbench.fingerprint import digest, file_digest
 from rnnbench.resources import find
 from rnnbench.size import FlopsField, ParamsField, Size
@@ -82,44 +83,6 @@ class RunSpec(Strict):
         return f"{self.task.name}/{self.architecture.name}/{self.seed}"
 
 
-class LocalSettings(Strict):
-    """One process a run.
-
-    Args:
-        workers: runs at a time; by default one a GPU, or without GPUs one a core.
-        runs_per_device: the same for each device; `auto`: the first run of a task and architecture is measured, then
-            as many run at a time as memory holds.
-        retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint.
-        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
-        timeout_minutes: longest that a run may take; then it is killed, and has failed.
-    """
-
-    workers: int | None = Field(None, ge=1)
-    runs_per_device: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    retries: int = Field(1, ge=0, le=100)
-    memory: ByteSize | None = Field(None, ge=1)
-    timeout_minutes: float | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _one_count(self) -> Self:
-        if self.workers is not None and self.runs_per_device is not None:
-            raise ValueError("give workers or runs_per_device, not both")
-        return self
-
-
-class ExecutorSettings(Strict):
-    """`inline` (in this process, one after the other; for a debugger) or `local`."""
-
-    inline: dict[str, Any] | None = Field(None, max_length=0)
-    local: LocalSettings | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.inline is None) == (self.local is None):
-            raise ValueError("choose one executor: inline or local")
-        return self
-
-
 def _seeds(value: Any) -> Any:
     """What `seeds` may be; pydantic itself would tell of each alternative by itself."""
     numbers = value if isinstance(value, list) else [value]
@@ -129,18 +92,6 @@ def _seeds(value: Any) -> Any:
     raise ValueError(
         f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds (whole numbers from 0), got {value!r}"
     )
-
-
-def _executor(value: Any) -> Any:
-    """What `executor` may be, told for the alternative that was meant."""
-    try:
-        if isinstance(value, dict):
-            return ExecutorSettings.read(value, "settings")
-        if isinstance(value, str) and value not in ("local", "inline"):
-            raise unknown("executor", value, ("local", "inline"))
-    except RnnbenchError as error:
-        raise ValueError(str(error)) from None
-    return value
 
 
 class GridSpec(Strict):
@@ -158,7 +109,7 @@ class GridSpec(Strict):
         model: constructor arguments laid over those of every architecture.
         batch_size: of every run; without one, each task's own.
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
-        executor: `local` (default) or `inline`, or `{local: {workers: 2}}`.
+        executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
     """
 
@@ -173,13 +124,20 @@ class GridSpec(Strict):
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1)
     devices: int = Field(1, ge=1, le=1024)
-    executor: Annotated[ExecutorSettings | Literal["local", "inline"], BeforeValidator(_executor)] = "local"
+    executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if self.params is not None and self.flops is not None:
             raise ValueError("give params or flops, not both: a network has one width")
+        return self
+
+    @model_validator(mode="after")
+    def _inline_is_one_process(self) -> Self:
+        inline = self.executor == "inline" or getattr(self.executor, "inline", None) is not None
+        if inline and self.devices > 1:
+            raise ValueError(f"devices: {self.devices} needs a process for each; the executor inline has one")
         return self
 
     @classmethod

@@ -11,12 +11,13 @@ import torch
 import yaml
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.executor_settings import LocalSettings
 from rnnbench.fingerprint import code_digest
 from rnnbench.harness.devices import AUTO_RUNS, Found, Pool, Slot
 from rnnbench.harness.environment import TRAINING_CODE
 from rnnbench.harness.grid import Folders, plan, run_grid
 from rnnbench.record import Record, RecordStore
-from rnnbench.spec import GridSpec, LocalSettings
+from rnnbench.spec import GridSpec
 from tests.conftest import Silent
 
 LOCAL = {"local": {"workers": 2}}

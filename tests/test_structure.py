@@ -45,6 +45,7 @@ TORCH_FREE = {
     "cli",
     "card",
     "spec",
+    "executor_settings",
     "record",
     "errors",
     "strict",

@@ -13,7 +13,7 @@ def add(verbs: Any) -> Verbs:
     """Declare them."""
     one = add_verb(verbs, "run", "run what is missing of a grid, then print the board")
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
-    one.add_argument("--executor", choices=["local", "inline"], help="instead of the grid's own")
+    one.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     one.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
     one.add_argument("--retry", nargs="+", choices=RETRY, default=[], help="run cells in these states again")
     one.add_argument("--refresh", action="store_true", help="run only what is stale: its card, data or code changed")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psutil
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.spec import LocalSettings
+from rnnbench.executor_settings import LocalSettings
 
 DEVICE_LISTS = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}
 """The variable by which a process sees only some devices of a kind."""

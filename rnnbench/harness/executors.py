@@ -3,11 +3,12 @@
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from rnnbench.executor_settings import ExecutorSettings
 from rnnbench.harness.inline import InlineExecutor
 from rnnbench.harness.job import ALONE, Driver, Job, Watcher
 from rnnbench.harness.local import LocalExecutor
 from rnnbench.record import Record
-from rnnbench.spec import ExecutorSettings, GridSpec, LocalSettings, RunSpec
+from rnnbench.spec import GridSpec, RunSpec
 
 
 class Executor(Protocol):
@@ -37,6 +38,14 @@ class Executor(Protocol):
 def make_executor(settings: GridSpec) -> Executor:
     """The executor a grid asks for."""
     chosen = settings.executor
-    if isinstance(chosen, ExecutorSettings):
-        return InlineExecutor() if chosen.local is None else LocalExecutor(chosen.local)
-    return InlineExecutor() if chosen == "inline" else LocalExecutor(LocalSettings())
+    if isinstance(chosen, str):
+        chosen = ExecutorSettings.read({chosen: {}}, "executor")
+    if chosen.ray is not None:
+        from rnnbench.harness.ray_cluster import RayExecutor
+
+        return RayExecutor(chosen.ray)
+    if chosen.slurm is not None:
+        from rnnbench.harness.slurm import SlurmExecutor
+
+        return SlurmExecutor(chosen.slurm)
+    return InlineExecutor() if chosen.local is None else LocalExecutor(chosen.local)

@@ -16,13 +16,14 @@ from types import ModuleType
 from typing import Any
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import worker
 from rnnbench.harness.devices import Pool, Slot, usable_cores
 from rnnbench.harness.job import ALONE, Driver, Job, Watcher, not_done
 from rnnbench.harness.processes import GRACE, Running, ended, stop
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record
-from rnnbench.spec import LocalSettings, RunSpec
+from rnnbench.spec import RunSpec
 
 PRELOADED = ["rnnbench.harness.preload"]
 POLL = 0.5

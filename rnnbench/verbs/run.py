@@ -33,8 +33,8 @@ def resolve(options: Namespace) -> GridSpec:
     grid = Folders(options.leaderboard, options.runs).grid(options.grid)
     if options.workers is not None and options.workers < 1:
         raise RnnbenchError(f"--workers must be at least 1, got {options.workers}")
-    if options.workers is not None and options.executor == "inline":
-        raise RnnbenchError("--workers is for the local executor; inline runs one at a time")
+    if options.workers is not None and options.executor not in (None, "local"):
+        raise RnnbenchError(f"--workers is for the local executor, not for {options.executor}")
     change: dict[str, Any] = {}
     if options.executor:
         change = {"executor": options.executor}

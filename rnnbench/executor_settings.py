@@ -1,0 +1,109 @@
+"""Where the runs of a grid run, as its YAML says it: `executor: local`, or `executor: {ray: {address: auto}}`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ByteSize, Field, model_validator
+
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.strict import Arguments, Strict
+
+
+class LocalSettings(Strict):
+    """One process a run.
+
+    Args:
+        workers: runs at a time; by default one a GPU, or without GPUs one a core.
+        runs_per_device: the same for each device; `auto`: the first run of a task and architecture is measured, then
+            as many run at a time as memory holds.
+        retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint.
+        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
+        timeout_minutes: longest that a run may take; then it is killed, and has failed.
+    """
+
+    workers: int | None = Field(None, ge=1)
+    runs_per_device: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    retries: int = Field(1, ge=0, le=100)
+    memory: ByteSize | None = Field(None, ge=1)
+    timeout_minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_count(self) -> Self:
+        if self.workers is not None and self.runs_per_device is not None:
+            raise ValueError("give workers or runs_per_device, not both")
+        return self
+
+
+class RemoteSettings(Strict):
+    """Runs on other machines.
+
+    Args:
+        cpus: cores of a run, for each of its devices.
+        gpus: GPUs of each of its devices; a part (0.25) lets so many runs share one. 0 for none.
+        retries: how often a run that was lost with its machine is handed in again.
+        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
+        timeout_minutes: longest that a run may take; then it is killed, and has failed.
+    """
+
+    cpus: float = Field(1, gt=0)
+    gpus: float = Field(0, ge=0)
+    retries: int = Field(3, ge=0, le=100)
+    memory: ByteSize | None = Field(None, ge=1)
+    timeout_minutes: float | None = Field(None, gt=0)
+
+
+class RaySettings(RemoteSettings):
+    """Runs on a Ray cluster.
+
+    Args:
+        address: of the cluster; `auto`: the one that this machine is part of; none: one of this machine alone.
+    """
+
+    address: str | None = None
+
+
+class SlurmSettings(RemoteSettings):
+    """Runs on a Slurm cluster, through submitit.
+
+    Args:
+        cluster: `slurm`; or `local`, processes of this machine that stand in for it.
+        minutes: that Slurm gives a run before it stops it and puts it in the queue again.
+        options: of sbatch, such as `{partition: gpu}`.
+    """
+
+    cluster: Literal["slurm", "local"] = "slurm"
+    minutes: int = Field(60, ge=1)
+    options: Arguments = {}
+
+
+EXECUTORS = ("inline", "local", "ray", "slurm")
+
+
+class ExecutorSettings(Strict):
+    """One of: `inline` (in this process, one after the other; for a debugger), `local`, `ray`, `slurm`."""
+
+    inline: dict[str, Any] | None = Field(None, max_length=0)
+    local: LocalSettings | None = None
+    ray: RaySettings | None = None
+    slurm: SlurmSettings | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len([name for name in EXECUTORS if getattr(self, name) is not None]) != 1:
+            raise ValueError(f"choose one executor: {', '.join(EXECUTORS)}")
+        return self
+
+
+def _executor(value: Any) -> Any:
+    """What `executor` may be, told for the alternative that was meant."""
+    try:
+        if isinstance(value, dict):
+            return ExecutorSettings.read(value, "settings")
+        if isinstance(value, str) and value not in EXECUTORS:
+            raise unknown("executor", value, EXECUTORS)
+    except RnnbenchError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+ExecutorField = Annotated[ExecutorSettings | Literal["inline", "local", "ray", "slurm"], BeforeValidator(_executor)]
+"""A name, or one with settings."""

@@ -1,0 +1,129 @@
+"""Executors that hand runs to other machines: a real Ray cluster of several nodes, and submitit's local stand-in."""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.record import Record, RecordStore
+from rnnbench.spec import GridSpec
+from tests.conftest import Silent
+
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning"
+    ),  # Ray and submitit leave files and processes to the collector
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
+with_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="needs the extra slurm")
+
+
+def run(grid: GridSpec, folders: Folders, watcher: Silent) -> dict[str, Record]:
+    run_grid(grid, plan(grid, {})[1], folders, watcher)
+    records, problems = RecordStore(folders.leaderboard).read()
+    assert not problems
+    return {record.spec.label: record for record in records.values()}
+
+
+def numbers(records: dict[str, Record]) -> dict[str, Any]:
+    """All that does not depend on time and machine."""
+    kept = {"scores", "validation", "curve", "best_step", "parameters", "status", "data_fingerprint", "code", "backend"}
+    return {label: record.model_dump(include=kept) for label, record in records.items()}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """Two nodes of one core each on this machine."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.second = made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@with_ray
+def test_a_grid_on_a_ray_cluster_survives_the_loss_of_a_node_and_gives_the_same_records(
+    cluster: Any, grid: Callable[..., GridSpec], architecture: Callable[..., str], folders: Folders, tmp_path: Path
+) -> None:
+    slow = architecture("slow", "tests.strange.Slow", hidden_size=4)
+    changes: dict[str, Any] = {"architectures": [slow], "seeds": 4, "budget": {"steps": 30, "validate_every": 10}}
+
+    class Cuts(Silent):
+        """Takes the second node away when both are at work."""
+
+        def progress(self, spec: Any, progress: Any) -> None:
+            super().progress(spec, progress)
+            if progress.step and cluster.second is not None and self.count("started") >= 2:
+                cluster.remove_node(cluster.second, allow_graceful=False)
+                cluster.second = None
+
+    watcher = Cuts()
+    many = run(grid(**changes, executor={"ray": {"address": cluster.address}}), folders, watcher)
+    assert cluster.second is None
+    assert len(many) == 4
+    assert all(record.status == "done" for record in many.values())
+    assert any(record.attempts for record in many.values())
+    assert all("lost by Ray" in attempt for record in many.values() for attempt in record.attempts)
+    alone = run(grid(**changes), Folders(tmp_path / "other", tmp_path / "runs-2"), Silent())
+    assert numbers(many) == numbers(alone)
+
+
+@with_ray
+def test_without_an_address_a_cluster_of_this_machine_is_made(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    records = run(grid(architectures=["gru"], executor="ray"), folders, watcher)
+    assert records["short/gru/0"].status == "done"
+    assert watcher.count("started") == 1
+
+
+@with_ray
+def test_a_cluster_that_cannot_be_reached_is_told_with_its_address(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    small = grid(executor={"ray": {"address": "127.0.0.1:9"}})
+    with pytest.raises(RnnbenchError, match=r"no cluster at address '127\.0\.0\.1:9'"):
+        run(small, folders, watcher)
+    assert watcher.told == []
+
+
+@pytest.mark.parametrize(("name", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_what_is_not_installed_is_told_with_the_extra_that_has_it(
+    name: str, package: str, grid: Callable[..., GridSpec], folders: Folders, watcher: Silent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RnnbenchError, match=rf"pip install 'rnnbench\[{name}\]'"):
+        run(grid(executor=name), folders, watcher)
+
+
+@with_submitit
+def test_submitit_gives_the_same_records(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent, tmp_path: Path
+) -> None:
+    records = run(grid(executor={"slurm": {"cluster": "local"}}), folders, watcher)
+    alone = run(grid(), Folders(tmp_path / "other", tmp_path / "runs-2"), Silent())
+    assert {record.status for record in records.values()} == {"done"}
+    assert numbers(records) == numbers(alone)
+
+
+@with_submitit
+def test_a_machine_without_slurm_is_told_before_anything_starts(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    with pytest.raises(RnnbenchError, match="there is no Slurm on this machine"):
+        run(grid(executor="slurm"), folders, watcher)
+    assert watcher.told == []
