@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnbench.card import TaskCard
-from rnnbench.files import CACHE_VARIABLE
+from rnnbench.files import CACHE_VARIABLE, cache_folder
 from rnnbench.harness.grid import Folders
 from rnnbench.harness.job import Progress
 from rnnbench.record import Record
@@ -53,6 +53,18 @@ def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     with twins_in_place():
         yield
+
+
+@pytest.fixture(scope="module")
+def lasting_twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As `twins`, prepared once for a whole file, with the kernels that other tests have compiled."""
+    folder, kernels = tmp_path_factory.mktemp("twins"), cache_folder("kernels")
+    (folder / "kernels").symlink_to(kernels.resolve(), target_is_directory=True)
+    patch = pytest.MonkeyPatch()
+    patch.setenv(CACHE_VARIABLE, str(folder))
+    with twins_in_place():
+        yield
+    patch.undo()
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ def write(place: Path, grid: GridSpec, name: str = "small.yaml", **changes: Any)
         ["show"],
         ["check"],
         ["vectors"],
+        ["generate"],
+        ["score"],
         ["data"],
         ["data", "list"],
         ["data", "fetch"],

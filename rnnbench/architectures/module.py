@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from rnnbench.architectures.embedding import TokenSteps, make_embedding
+from rnnbench.architectures.answers import Answers
+from rnnbench.architectures.embedding import make_embedding
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, options_of
 from rnnbench.architectures.penalties import activation_penalty
@@ -21,7 +22,7 @@ from rnnbench.nn.layer import States
 from rnnbench.objectives import Objective, find_objective
 
 
-class SequenceModule(TokenSteps):
+class SequenceModule(Answers):
     """A sequence layer, most often a recurrent stack, trained on one objective.
 
     A subclass names its layer: a `Recurrent`; or a module with `SequenceLayer`'s properties, and then says in

@@ -48,6 +48,7 @@ class Objective(nn.Module, ABC):
     unknown: ClassVar[float]
     loss_name: ClassVar[str]
     pool: Callable[[Tensor, Tensor | None], Tensor] | None
+    head: nn.Linear
 
     def __init__(self, state_size: int, directions: int, output_size: int) -> None:
         super().__init__()

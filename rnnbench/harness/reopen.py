@@ -1,0 +1,159 @@
+"""From what a person calls a run to its trained model: a run's id, `task/architecture`, or the path of a checkpoint."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.harness.classes import import_class, make_data
+from rnnbench.record import Record, RecordStore
+from rnnbench.spec import RunSpec
+
+OWN = "rnnbench.architectures."
+"""Where a class must come from that only a checkpoint names: a file from anywhere shall import nothing else."""
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A trained run.
+
+    Args:
+        name: what to call it.
+        checkpoint: of the model.
+        record: of the run; None for a checkpoint that no record here knows.
+        model: in evaluation mode, on the CPU.
+    """
+
+    name: str
+    checkpoint: Path
+    record: Record | None
+    model: Any
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """What was run."""
+        return None if self.record is None else self.record.spec
+
+    @cached_property
+    def data(self) -> Any:
+        """The run's data module; made when it is asked for, as a language model needs none.
+
+        Raises:
+            RnnbenchError: no record says what data it was.
+        """
+        if self.record is None:
+            raise RnnbenchError(f"{self.name}: no record says what data it was trained on: give a run of a leaderboard")
+        return make_data(self.record.spec)
+
+
+def reopen(run: str, leaderboard: Path, runs: Path) -> Reopened:
+    """The model of a run.
+
+    Args:
+        run: a run's id or its start; `task/architecture`, of whose runs the one with the best validation score is
+            taken; or the path of a checkpoint.
+        leaderboard: where records lie.
+        runs: where checkpoints lie.
+
+    Raises:
+        RnnbenchError: no such run, several, one that is not done, or a checkpoint that is missing or cannot be read.
+    """
+    records, _ = RecordStore(leaderboard).read()
+    if Path(run).suffix == ".ckpt" or Path(run).is_file():
+        path = Path(run)
+        record = next((records[part] for part in reversed(path.parts) if part in records), None)
+        return Reopened(run, path, record, load(path, record))
+    record = find_record(run, records)
+    path = checkpoint_of(record, runs)
+    return Reopened(f"{record.spec.label} ({record.id})", path, record, load(path, record))
+
+
+def find_record(run: str, records: dict[str, Record]) -> Record:
+    """The record that a person means.
+
+    Raises:
+        RnnbenchError: none, several, or one of a run that gave no model.
+    """
+    if "/" in run:
+        return best_of(run, records)
+    found = [record for name, record in sorted(records.items()) if run and name.startswith(run)]
+    if not found:
+        raise unknown("run", run, records) if len(records) < 20 else RnnbenchError(f"no run starts with {run!r}")
+    if len(found) > 1:
+        some = ", ".join(f"{record.id} ({record.spec.label})" for record in found[:8])
+        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+        raise RnnbenchError(f"{run!r} is the start of {len(found)} runs: {some}{more}")
+    if found[0].status != "done":
+        raise RnnbenchError(f"run {found[0].id} is {found[0].status}, it left no model: {found[0].reason}")
+    return found[0]
+
+
+def best_of(label: str, records: dict[str, Record]) -> Record:
+    """Of the runs of `task/architecture` or `task/architecture/seed` the one with the best validation score."""
+    every = [record for record in records.values() if record.status == "done"]
+    named = {"/".join(record.spec.label.split("/")[:2]) for record in every} | {one.spec.label for one in every}
+    if label not in named:
+        raise unknown("task/architecture", label, named)
+    found = [one for one in every if one.spec.label == label or one.spec.label.startswith(f"{label}/")]
+    sign = 1 if found[0].spec.task.direction == "minimise" else -1
+    return min(found, key=lambda one: (sign * one.validation.get(one.spec.task.metric, sign * float("inf")), one.id))
+
+
+def checkpoint_of(record: Record, runs: Path) -> Path:
+    """Where the model of a run lies, the newest if several grids have it.
+
+    Raises:
+        RnnbenchError: nowhere.
+    """
+    found = sorted(runs.glob(f"*/{record.id}/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise RnnbenchError(
+            f"run {record.id} ({record.spec.label}) has a record, but no checkpoint in {runs}/*/{record.id}: "
+            "name the folder with --runs, or run it again with `rnnbench run GRID --retry done`"
+        )
+    return found[-1]
+
+
+def load(path: Path, record: Record | None) -> Any:
+    """The model of a checkpoint, in evaluation mode; its class is what the record says, else the checkpoint itself.
+
+    Raises:
+        RnnbenchError: it is missing, no checkpoint, cut off, of another class, or of a class that nobody knows.
+    """
+    content = read_checkpoint(path)
+    named = record.spec.architecture.class_path if record else content.get("class_path")
+    if not isinstance(named, str) or (record is None and not named.startswith(OWN)):
+        raise RnnbenchError(f"{path} names no architecture of rnnbench, and no record here is of its run")
+    cls: Any = import_class(named, LightningModule, str(path))
+    try:
+        model = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    except RnnbenchError:
+        raise
+    except Exception as error:  # whatever a constructor makes of the arguments in a file
+        raise RnnbenchError(f"{path} is no checkpoint of a {cls.__name__}: {_first_line(error)}") from error
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint: tensors and plain values, never code.
+
+    Raises:
+        RnnbenchError: it is missing, cut off, or no checkpoint.
+    """
+    if not path.is_file():
+        raise RnnbenchError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch says many things of what is no checkpoint
+        raise RnnbenchError(f"{path} cannot be read: it is cut off or no checkpoint ({_first_line(error)})") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise RnnbenchError(f"{path} is no checkpoint of Lightning: it has no weights by the name of 'state_dict'")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]

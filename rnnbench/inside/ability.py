@@ -1,0 +1,48 @@
+"""What a trained model can be asked, by its objective."""
+
+from typing import Any
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.objectives import (
+    Captioning,
+    Classification,
+    Ctc,
+    Forecast,
+    LanguageModel,
+    MultiLabelFrames,
+    Objective,
+    SequenceToSequence,
+    Tagging,
+)
+
+KINDS: list[tuple[type[Objective], str, tuple[str, ...]]] = [
+    (LanguageModel, "a language model", ("generate", "score")),
+    (MultiLabelFrames, "a model of polyphonic music", ("generate",)),
+    (Tagging, "a tagger", ("classify",)),
+    (Classification, "a classifier", ("classify",)),
+    (Captioning, "a model of captions", ("caption",)),
+    (SequenceToSequence, "a translator", ("translate",)),
+    (Ctc, "a transcriber", ("transcribe",)),
+    (Forecast, "a forecaster", ("forecast",)),
+]
+"""Objectives, those that derive from another before it; what a model of each is; the verbs that it answers."""
+
+
+def abilities(model: Any) -> tuple[str, tuple[str, ...]]:
+    """What a model is, and the verbs that it answers."""
+    objective = getattr(model, "objective", None)
+    for cls, what, verbs in KINDS:
+        if isinstance(objective, cls) and hasattr(model, "answering"):
+            return what, verbs
+    return f"a {type(model).__name__} of objective {type(objective).__name__}", ()
+
+
+def check_able(model: Any, verb: str) -> None:
+    """Refuse a verb that a model has no answer to.
+
+    Raises:
+        RnnbenchError: it is of another objective.
+    """
+    what, verbs = abilities(model)
+    if verb not in verbs:
+        raise RnnbenchError(f"this run is {what}; it can: {', '.join(verbs) or 'be shown (rnnbench show)'}")

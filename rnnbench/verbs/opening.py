@@ -1,0 +1,54 @@
+"""What the verbs that ask a trained model share: opening it, reading what is asked, warning of what it cannot read."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.strict import read_text
+
+
+def open_run(options: Namespace, verb: str) -> Any:
+    """The trained run that `options` name, if it can answer `verb`.
+
+    Raises:
+        RnnbenchError: there is none, or it is of another objective.
+    """
+    from rnnbench.harness.reopen import reopen
+    from rnnbench.inside.ability import check_able
+
+    opened = reopen(options.run, options.leaderboard, options.runs)
+    check_able(opened.model, verb)
+    return opened
+
+
+def asked(texts: list[str], file: Path | None, what: str) -> list[str]:
+    """Texts of the command line, then one a line of a file or of the standard input.
+
+    Raises:
+        RnnbenchError: there is none, or the file cannot be read.
+    """
+    lines = list(texts)
+    if file is not None:
+        content = sys.stdin.read() if str(file) == "-" else read_text(file)
+        lines += content.splitlines()
+    if not lines:
+        raise RnnbenchError(f"nothing to {what}: give texts, or --file FILE (- is the standard input)")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise RnnbenchError(f"text {number} of {len(lines)} is empty: there is nothing to {what}")
+    return lines
+
+
+def warn_unknown(said: str) -> None:
+    """Tell on the standard error what a model cannot read, if anything."""
+    if said:
+        print(f"rnnbench: {said}", file=sys.stderr)
+
+
+def print_json(content: Any) -> None:
+    """Print as JSON, letters as they are."""
+    print(json.dumps(content, ensure_ascii=False, indent=1))
