@@ -14,8 +14,12 @@ from typing import Any
 
 def digest(content: Any, length: int = 16) -> str:
     """Hex digest of JSON-like content; neither the order of keys nor `1.0` for `1` changes it."""
-    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:length]
+
+
+def canonical(content: Any) -> str:
+    """JSON-like content as JSON that neither the order of keys nor `1.0` for `1` changes."""
+    return json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _canonical(content: Any) -> Any:

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from rnnbench.board.render import escape, markdown, terminal
+from rnnbench.board.render import Terminal, escape, markdown
 from rnnbench.board.states import Cell, cells_of, cells_on_record
 from rnnbench.board.statistics import half_width, separable
-from rnnbench.board.table import Column, make_table, number
+from rnnbench.board.table import Column, Table, make_table, number
 from rnnbench.card import TaskCard
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
@@ -20,7 +20,7 @@ from tests.test_record import done, lost, spec
 
 def shown(cells: list[Cell], width: int = 200) -> str:
     console = Console(file=StringIO(), width=width)
-    console.print(terminal(make_table(cells)))
+    console.print(Terminal(make_table(cells)))
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -50,13 +50,17 @@ def records(architecture: str, scores: list[float], **more: Any) -> list[Record]
     return [done(spec(architecture, seed=seed, **more), score) for seed, score in enumerate(scores)]
 
 
+def standings(table: Table) -> dict[str, str | None]:
+    return {row.label: entry.standing for row in table.rows for entry in row.entries.values()}
+
+
 def test_the_best_is_bold_only_where_it_is_separable_from_the_second() -> None:
     clear = make_table(cells(*records("lstm", [0.1, 0.11, 0.1]), *records("gru", [0.5, 0.51, 0.5])))
-    best = {row.label: entry.best for row in clear.rows for entry in row.entries.values()}
-    assert best == {"lstm": True, "gru": False}
+    assert standings(clear) == {"lstm": "best", "gru": None}
     assert "| lstm | **0.103 ± 0.0143 (n=3)** |" in markdown(clear)
     vague = make_table(cells(*records("lstm", [0.1, 0.6, 0.1]), *records("gru", [0.5, 0.51, 0.5])))
-    assert not any(entry.best for row in vague.rows for entry in row.entries.values())
+    assert standings(vague) == {"lstm": "tied", "gru": "tied"}
+    assert "| gru | 0.503 ± 0.0143 (n=3) = ≈ chance |" in markdown(vague)
 
 
 def test_a_higher_score_is_best_where_the_card_says_so() -> None:
@@ -65,8 +69,7 @@ def test_a_higher_score_is_best_where_the_card_says_so() -> None:
         for name, scores in (("lstm", [0.1, 0.11]), ("gru", [0.5, 0.51]))
         for seed, score in enumerate(scores)
     ]
-    best = {row.label: entry.best for row in make_table(cells(*both)).rows for entry in row.entries.values()}
-    assert best == {"lstm": False, "gru": True}
+    assert standings(make_table(cells(*both))) == {"lstm": None, "gru": "best"}
 
 
 def test_all_six_states_are_visible_in_words() -> None:
@@ -103,6 +106,16 @@ def test_scores_under_another_budget_or_configuration_never_share_a_cell() -> No
     labels = [row.label for row in make_table(cells(done(run), done(wide))).rows]
     assert len(labels) == 2
     assert any("hidden_size=7" in label for label in labels)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_board_wider_than_the_terminal_is_cut_or_turned_and_nothing_is_lost(width: int) -> None:
+    names = ["adding", "parity", "mnist1d", "copy-memory", "selective-copy", "japanese-vowels", "mnist-rows", "ptb"]
+    found = cells(*(done(spec(name, task), 0.25) for name in ("lstm", "gru") for task in names))
+    text = shown(found, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("0.250") == 16
+    assert all(name in text for name in names)
 
 
 def test_chance_stands_beside_the_scores() -> None:

@@ -1,8 +1,14 @@
-"""Statistics over seeds."""
+"""Statistics over the seeds of one task."""
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Hashable, Mapping, Sequence
 from statistics import fmean, stdev
+from typing import TypeVar
+
+LEVEL, POWER = 0.05, 0.8
+MOST_SEEDS = 10_000
+Who = TypeVar("Who", bound=Hashable)
 
 
 def half_width(values: Sequence[float], confidence: float = 0.95) -> float | None:
@@ -15,15 +21,68 @@ def half_width(values: Sequence[float], confidence: float = 0.95) -> float | Non
     return quantile * stdev(values) / math.sqrt(len(values))
 
 
-def separable(a: Sequence[float], b: Sequence[float], level: float = 0.05) -> bool:
-    """Whether two means differ by Welch's two-sided t test (Welch 1947); never with fewer than two values in either."""
+def welch(a: Sequence[float], b: Sequence[float]) -> float:
+    """p of Welch's two-sided t test that two means are the same (Welch 1947); 1 with fewer than two values."""
     if len(a) < 2 or len(b) < 2:
-        return False
+        return 1.0
     from scipy.special import stdtr
 
     va, vb = stdev(a) ** 2 / len(a), stdev(b) ** 2 / len(b)
     difference = abs(fmean(a) - fmean(b))
     if va + vb == 0:
-        return difference > 0
+        return 0.0 if difference > 0 else 1.0
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    return 2 * float(stdtr(freedom, -difference / math.sqrt(va + vb))) < level
+    return min(1.0, 2 * float(stdtr(freedom, -difference / math.sqrt(va + vb))))
+
+
+def separable(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> bool:
+    """Whether two means differ by Welch's t test."""
+    return welch(a, b) < level
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p values of m tests, adjusted so that any is below 0.05 by chance in at most 5 % of cases (Holm 1979)."""
+    adjusted, most = [0.0] * len(values), 0.0
+    for rank, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        most = max(most, min(1.0, (len(values) - rank) * values[place]))
+        adjusted[place] = most
+    return adjusted
+
+
+def same_as_best(scores: Mapping[Who, Sequence[float]], level: float = LEVEL) -> set[Who]:
+    """The best by mean (larger is better), and all that Welch's test, adjusted by Holm, does not tell from it.
+
+    Empty where nothing can be said: nobody to compare with, or one score of the best.
+    """
+    if len(scores) < 2:
+        return set()
+    best = max(scores, key=lambda who: fmean(scores[who]))
+    if len(scores[best]) < 2:
+        return set()
+    others = [who for who in scores if who != best]
+    adjusted = holm([welch(scores[best], scores[who]) for who in others])
+    return {best, *(who for who, p in zip(others, adjusted, strict=True) if p >= level)}
+
+
+def seeds_to_separate(a: Sequence[float], b: Sequence[float], level: float = LEVEL, power: float = POWER) -> int | None:
+    """How many seeds of each would tell two means apart, in the long run in 80 % of cases, if means and standard
+    deviations are what they seem: the smallest n for which the power of Welch's t test (noncentral t) is 0.8.
+
+    None: fewer than two values of one, equal means, or more than 10,000 seeds.
+    """
+    if len(a) < 2 or len(b) < 2 or fmean(a) == fmean(b):
+        return None
+    va, vb, difference = stdev(a) ** 2, stdev(b) ** 2, abs(fmean(a) - fmean(b))
+    if va + vb == 0:
+        return 2
+    found = bisect_left(range(MOST_SEEDS + 1), power, lo=2, key=lambda n: _power(n, va, vb, difference, level))
+    return found if found <= MOST_SEEDS else None
+
+
+def _power(n: int, va: float, vb: float, difference: float, level: float) -> float:
+    from scipy.special import nctdtr, stdtrit
+
+    freedom = (n - 1) * (va + vb) ** 2 / (va**2 + vb**2)
+    critical = float(stdtrit(freedom, 1 - level / 2))
+    shift = difference / math.sqrt((va + vb) / n)
+    return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))

@@ -1,20 +1,21 @@
 """The board as a table: tasks as columns, architectures as rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
+from rnnbench.board.contender import Contender, labels_of
 from rnnbench.board.states import STATES, Cell
-from rnnbench.board.statistics import half_width, separable
+from rnnbench.board.statistics import half_width, same_as_best
 from rnnbench.card import Budget, Chance, Direction, TaskCard
-from rnnbench.fingerprint import digest
 from rnnbench.record import Record
 from rnnbench.resources import catalogue
 from rnnbench.spec import RunSpec
 
-DEFAULT = "default"
+Standing = Literal["best", "tied"]
+"""`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Entry:
     """All seeds of one architecture in one column."""
 
     cells: tuple[Cell, ...]
-    best: bool = False
+    standing: Standing | None = None
 
     @property
     def done(self) -> list[Record]:
@@ -89,9 +90,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One architecture."""
+    """One contender."""
 
     label: str
+    contender: Contender
     entries: dict[Column, Entry]
 
     def spread(self, values: Iterable[float]) -> str:
@@ -121,37 +123,43 @@ class Table:
     columns: list[Column]
     rows: list[Row]
     headings: dict[Column, list[str]]
+    cards: dict[Column, TaskCard]
     chance: dict[Column, Chance]
     reasons: list[tuple[str, str]]
 
     def text(self, row: Row, column: Column) -> str:
-        """An entry; `≈ chance` where its mean is not better than chance by the card's margin."""
+        """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance."""
         entry = row.entries[column]
-        chance = self.chance.get(column)
-        if chance is None or not entry.values or chance.beaten(fmean(entry.values), column.direction):
-            return entry.text()
-        return f"{entry.text()} ≈ chance"
+        tied = " =" if entry.standing == "tied" else ""
+        return f"{entry.text()}{tied}{' ≈ chance' if self.is_chance(row, column) else ''}"
+
+    def is_chance(self, row: Row, column: Column) -> bool:
+        """Whether the mean of an entry is not better than chance by the margin on the task's card."""
+        values, chance = row.entries[column].values, self.chance.get(column)
+        return bool(values) and chance is not None and not chance.beaten(fmean(values), column.direction)
 
 
 def make_table(cells: Sequence[Cell]) -> Table:
     """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry."""
     columns = sorted({Column.of(cell.spec) for cell in cells}, key=lambda column: column.order)
-    labels = _labels(cells)
-    grouped: dict[str, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    contenders = {cell.spec.id: Contender.of(cell.spec) for cell in cells}
+    labels = labels_of(contenders.values())
+    grouped: dict[Contender, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        grouped[labels[cell.spec.id]][Column.of(cell.spec)].append(cell)
-    rows = [
-        Row(label, {column: Entry(tuple(some)) for column, some in by_column.items()})
-        for label, by_column in sorted(grouped.items())
-    ]
+        grouped[contenders[cell.spec.id]][Column.of(cell.spec)].append(cell)
+    entries = {one: {column: Entry(tuple(some)) for column, some in grouped[one].items()} for one in grouped}
+    standings = {column: _standings(column, entries) for column in columns}
     rows = [
         Row(
-            row.label,
-            {column: Entry(entry.cells, _is_best(row, column, rows)) for column, entry in row.entries.items()},
+            labels[one],
+            one,
+            {column: replace(entry, standing=standings[column].get(one)) for column, entry in entries[one].items()},
         )
-        for row in rows
+        for one in sorted(entries, key=labels.__getitem__)
     ]
-    return Table(columns, rows, _headings(columns), _chances(columns, cells), _reasons(cells, labels))
+    reasons = _reasons((cell, labels[contenders[cell.spec.id]]) for cell in cells)
+    cards = _cards(columns)
+    return Table(columns, rows, _headings(columns), cards, _chances(cards, cells), reasons)
 
 
 def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
@@ -161,66 +169,37 @@ def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
     return {column: [*lines, *(column.details if times[tuple(lines)] > 1 else [])] for column, lines in short.items()}
 
 
-def _is_best(row: Row, column: Column, rows: Sequence[Row]) -> bool:
-    """Whether a row has the best mean of a column, and is separable from the second."""
+def _standings(column: Column, entries: Mapping[Contender, Mapping[Column, Entry]]) -> dict[Contender, Standing]:
+    """Who is the best of a column, or the same as the best as far as its seeds tell."""
     sign = 1 if column.direction == "maximise" else -1
-    filled = [other for other in rows if column in other.entries and other.entries[column].values]
-    ranked = sorted(filled, key=lambda other: -sign * fmean(other.entries[column].values))
-    if len(ranked) < 2 or ranked[0].label != row.label:
-        return False
-    return separable(ranked[0].entries[column].values, ranked[1].entries[column].values)
+    scores = {one: [sign * value for value in some[column].values] for one, some in entries.items() if column in some}
+    tied = same_as_best({one: values for one, values in scores.items() if values})
+    return dict.fromkeys(tied, "tied" if len(tied) > 1 else "best")
 
 
-def _labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """A label for each run: the architecture's name, with class and arguments where one name stands for several."""
-    variants: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for cell in cells:
-        variants[cell.spec.architecture.name][_variant(cell.spec)] = _arguments(cell.spec)
-    return {cell.spec.id: _label(cell.spec, variants[cell.spec.architecture.name]) for cell in cells}
-
-
-def _label(spec: RunSpec, variants: dict[str, dict[str, Any]]) -> str:
-    if len(variants) == 1:
-        return spec.architecture.name
-    own = _arguments(spec)
-    keys = sorted({key for other in variants.values() for key in {**other, **own} if _differ(key, own, other)})
-    return f"{spec.architecture.name} ({', '.join(f'{key}={own.get(key, DEFAULT)}' for key in keys)})"
-
-
-def _differ(key: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return (key in one) != (key in other) or digest(one.get(key)) != digest(other.get(key))
-
-
-def _arguments(spec: RunSpec) -> dict[str, Any]:
-    size = {"size": str(spec.size)} if spec.size else {}
-    return {"class": spec.architecture.class_path, **spec.arguments, **size}
-
-
-def _variant(spec: RunSpec) -> str:
-    return digest(_arguments(spec))
-
-
-def _chances(columns: Sequence[Column], cells: Sequence[Cell]) -> dict[Column, Chance]:
-    """The reference of each column: as a record of it computed it, else as its card says."""
-    found: dict[Column, Chance] = {}
+def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
+    """The cards of columns whose scores they still describe."""
     known = catalogue("task")
-    for column in columns:
-        if column.task in known and (card := TaskCard.load(column.task)).fingerprint == column.fingerprint:
-            found[column] = card.chance
+    cards = {name: TaskCard.load(name) for name in sorted({column.task for column in columns} & set(known))}
+    mine = {column: cards[column.task] for column in columns if column.task in cards}
+    return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
+
+
+def _chances(cards: Mapping[Column, TaskCard], cells: Sequence[Cell]) -> dict[Column, Chance]:
+    """The reference of each column: as a record of it computed it, else as its card says."""
+    found = {column: card.chance for column, card in cards.items()}
     for cell in cells:
         if cell.state == "done" and cell.record and cell.spec.task.metric in cell.record.baseline_scores:
             value = cell.record.baseline_scores[cell.spec.task.metric]
             column = Column.of(cell.spec)
-            margin = found[column].margin if column in found else 0.0
+            margin = cards[column].chance.margin if column in cards else 0.0
             found[column] = Chance(value=value, of=cell.record.baseline, margin=margin)
     return found
 
 
-def _reasons(cells: Sequence[Cell], labels: dict[str, str]) -> list[tuple[str, str]]:
+def _reasons(cells: Iterable[tuple[Cell, str]]) -> list[tuple[str, str]]:
     """Why cells are not done: where, and the reason, each once."""
-    told = {
-        (f"{cell.state}: {cell.spec.task.name} × {labels[cell.spec.id]}", cell.reason) for cell in cells if cell.reason
-    }
+    told = {(f"{cell.state}: {cell.spec.task.name} × {label}", cell.reason) for cell, label in cells if cell.reason}
     return sorted(told)
 
 

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from rnnbench.board.page import whole_board, write_page
-from rnnbench.board.render import clean, terminal
+from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
 from rnnbench.errors import DataUnavailable, RnnbenchError
@@ -98,7 +98,7 @@ def _heeded_sigterm() -> Iterator[None]:
 
 def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
     cells = cells_of(grid.expand(), RecordStore(folders.leaderboard).read()[0])
-    console.print(terminal(make_table(cells)))
+    console.print(Terminal(make_table(cells)))
     table, problems = whole_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
     warn(problems)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.board.page import whole_board, write_page
-from rnnbench.board.render import clean, terminal
+from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import make_table, number
 from rnnbench.card import summary_of
@@ -65,11 +65,11 @@ def board(options: Namespace) -> None:
         grid = folders.grid(options.grid)
         specs = grid.expand()
         running = leased(folders.leases, [spec.id for spec in specs])
-        console.print(terminal(make_table(cells_of(specs, records, running))))
+        console.print(Terminal(make_table(cells_of(specs, records, running))))
     else:
         table, problems = whole_board(folders.leaderboard)
         if table.rows or problems:
-            console.print(terminal(table))
+            console.print(Terminal(table))
             console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
         else:
             console.print(

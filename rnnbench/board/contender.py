@@ -1,0 +1,71 @@
+"""Who stands in a row of the board: an architecture with its arguments, and how these were chosen."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rnnbench.fingerprint import canonical
+from rnnbench.spec import RunSpec
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Runs that may be averaged over seeds and compared over tasks.
+
+    Args:
+        name: of the architecture.
+        class_path: of its class.
+        arguments: of its constructor, as canonical JSON.
+        size: the rule that chose its width, if one did.
+        tuning: `default`, or how its hyper-parameters were found.
+    """
+
+    name: str
+    class_path: str
+    arguments: str
+    size: str = ""
+    tuning: str = DEFAULT
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "Contender":
+        """The contender of a run."""
+        model = spec.architecture
+        size = str(spec.size) if spec.size else ""
+        return cls(model.name, model.class_path, canonical(spec.arguments), size)
+
+    @property
+    def family(self) -> str:
+        """The name of its class."""
+        return self.class_path.rpartition(".")[2]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Whatever tells it from others of its name."""
+        rules = {"size": self.size} if self.size else {}
+        rules |= {} if self.tuning == DEFAULT else {"tuning": self.tuning}
+        return {"class": self.class_path, **json.loads(self.arguments), **rules}
+
+
+def labels_of(contenders: Iterable[Contender]) -> dict[Contender, str]:
+    """A label for each: the architecture's name, with its settings where one name stands for several."""
+    by_name: dict[str, list[Contender]] = defaultdict(list)
+    for one in sorted(set(contenders), key=lambda one: (one.name, one.class_path, one.arguments, one.size, one.tuning)):
+        by_name[one.name].append(one)
+    return {one: _label(one, others) for others in by_name.values() for one in others}
+
+
+def _label(own: Contender, others: list[Contender]) -> str:
+    if len(others) == 1:
+        return own.name
+    keys = sorted({key for other in others for key in {**other.settings, **own.settings} if _differ(key, own, other)})
+    return f"{own.name} ({', '.join(f'{key}={own.settings.get(key, DEFAULT)}' for key in keys)})"
+
+
+def _differ(key: str, one: Contender, other: Contender) -> bool:
+    mine, theirs = one.settings, other.settings
+    return (key in mine) != (key in theirs) or canonical(mine.get(key)) != canonical(theirs.get(key))

@@ -1,0 +1,128 @@
+"""Two contenders at a time: who is better how often, who can be told apart, and what would tell them apart."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnbench.board.resample import Mask, Resamples
+from rnnbench.board.scores import Array
+from rnnbench.board.statistics import LEVEL
+
+ADDED = 1.959964 + 0.841621
+"""Standard errors between two means that a two-sided test at 0.05 tells apart in 80 % of cases."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs `[A, A]`, row against column, each on the cells that both have.
+
+    Args:
+        better: probability that the row is better, at a task and a seed drawn at random; NaN where they share none.
+        low, high: its 95 % interval.
+        cells: how many they share.
+        tasks: on how many tasks.
+    """
+
+    better: Array
+    low: Array
+    high: Array
+    cells: Array
+    tasks: Array
+
+
+def compare_all(values: Array) -> Pairs:
+    """All pairs of `values` `[A, T, S]`, NaN where there is none. Tasks count the same, and seeds within each."""
+    count = len(values)
+    rows, columns = np.triu_indices(count, 1)
+    values = values[:, ~np.isnan(values).all((0, 2))]
+    draws = Resamples.draw(np.asarray(~np.isnan(values).all(0)))
+    total, resampled = np.zeros(len(rows)), np.zeros((draws.task.shape[0], len(rows)))
+    tasks, drawn = np.zeros_like(total), np.zeros_like(resampled)
+    cells = np.zeros_like(total)
+    for task, weights in enumerate(draws.weights()):
+        difference = values[rows, task] - values[columns, task]
+        shared = ~np.isnan(difference)
+        won = np.where(shared, (difference > 0) + 0.5 * (difference == 0), 0.0)
+        own = shared.any(1)
+        total[own] += won[own].sum(1) / shared[own].sum(1)
+        tasks += own
+        cells += shared.sum(1)
+        weight = (shared @ weights).T
+        copies = np.where(weight > 0, weights.sum(0)[:, None], 0.0)
+        resampled += np.divide((won @ weights).T, weight, out=np.zeros_like(weight), where=weight > 0) * copies
+        drawn += copies
+    with np.errstate(invalid="ignore"):
+        better, bounds = total / tasks, draws.interval(resampled / drawn)
+    return Pairs(
+        _square(count, better, 1 - better),
+        _square(count, bounds[0], 1 - bounds[1]),
+        _square(count, bounds[1], 1 - bounds[0]),
+        _square(count, cells, cells),
+        _square(count, tasks, tasks),
+    )
+
+
+def _square(count: int, above: Array, below: Array) -> Array:
+    found = np.full((count, count), np.nan)
+    rows, columns = np.triu_indices(count, 1)
+    found[rows, columns], found[columns, rows] = above, below
+    return found
+
+
+def separated(score: Array, resampled: Array, draws: Resamples, level: float = LEVEL) -> Mask:
+    """Which pairs `[A, A]` of `score` `[A]` differ, all judged at once: `|difference| / standard error` is beyond the
+    95 % quantile of the largest such ratio over all pairs in the resamples `[B, A]` (single-step max-T; Romano & Wolf
+    2005), widened for few tasks.
+    """
+    if draws.units < 2:
+        return np.zeros((len(score), len(score)), bool)
+    rows, columns = np.triu_indices(len(score), 1)
+    difference = score[rows] - score[columns]
+    replicates = resampled[:, rows] - resampled[:, columns]
+    error = replicates.std(0)
+    same = error < 1e-12
+    ratio = np.divide(np.abs(replicates - difference), error, out=np.zeros_like(replicates), where=~same)
+    critical = draws.widen(float(np.quantile(ratio.max(1), 1 - level)))
+    told = np.where(same, np.abs(difference) > 1e-12, np.abs(difference) > critical * error)
+    return np.asarray(_square(len(score), told, told) == 1)
+
+
+@dataclass(frozen=True)
+class Need:
+    """How many more seeds of each task, or else tasks, would tell two contenders apart; None: no number would."""
+
+    seeds: int | None
+    tasks: int | None
+
+    def text(self) -> str:
+        """In a sentence."""
+        if self.seeds is not None:
+            return f"about {self.seeds} more seed{'s' * (self.seeds != 1)} of each task would separate these two"
+        if self.tasks is not None:
+            return (
+                f"seeds alone would not separate these two; about {self.tasks} more task{'s' * (self.tasks != 1)} would"
+            )
+        return "nothing would separate these two: their means are equal"
+
+
+def need(a: Array, b: Array, present: Mask) -> Need:
+    """What would tell the means of `a` and `b` `[T, S]` apart in 80 % of cases, if the difference is what it seems.
+
+    With T tasks of n seeds, the variance of the mean difference is `(between + within/n) / T`; `within` is the variance
+    over seeds of the paired differences, `between` that over tasks of what seeds do not explain.
+    """
+    tasks, seeds = len(present), present.sum(1)
+    means = np.where(present, a - b, 0).sum(1) / seeds
+    square = np.where(present, (a - b - means[:, None]) ** 2, 0).sum(1)
+    several = seeds > 1
+    within = float((square[several] / (seeds[several] - 1)).mean()) if several.any() else 0.0
+    between = max(0.0, float(means.var(ddof=1)) - within * float((1 / seeds).mean())) if tasks > 1 else 0.0
+    wanted = (float(means.mean()) / ADDED) ** 2
+    if wanted < 1e-24:
+        return Need(None, None)
+    now = int(seeds.min())
+    if several.any() and tasks * wanted > between:
+        return Need(max(1, math.ceil(within / (tasks * wanted - between)) - now), None)
+    more = math.ceil((between + within / now) / wanted) - tasks
+    return Need(None, max(1, more)) if tasks > 1 else Need(None, None)

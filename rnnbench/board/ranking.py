@@ -1,0 +1,183 @@
+"""The ranking over tasks: on the cells that all share, with intervals and ties."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnbench.board.pairs import Need, need, separated
+from rnnbench.board.resample import Mask, Resamples
+from rnnbench.board.scores import Array, Scores
+from rnnbench.board.statistics import LEVEL
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval; without one where there is a single task and seed."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One contender in the ranking.
+
+    Args:
+        label: the contender's.
+        score: mean normalised score, 0 for chance and 1 for the ceiling; a run below chance counts as chance.
+        rank: its rank by mean score on a task, averaged over tasks; 1 is best.
+        win_rate: share of comparisons with another one, at the same task and seed, that it wins; a tie is half.
+        position: by score, and the positions that the resamples give it.
+        ties: first and last of the neighbouring positions that cannot be told from it.
+        need: what would tell it from the next one, if it cannot be.
+    """
+
+    label: str
+    score: Estimate
+    rank: Estimate
+    win_rate: Estimate
+    position: Estimate
+    ties: tuple[int, int]
+    need: Need | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Places by mean normalised score.
+
+    Args:
+        places: the best first.
+        left: contenders that share too few cells with the others.
+        tasks: how many.
+        cells: how many pairs of task and seed, each with a score of all.
+        missing: share of the whole grid, all contenders on all tasks and seeds, that is not compared.
+        friedman: p of Friedman's test that all rank the same, if there are three contenders and two tasks.
+        critical_difference: between two average ranks that Nemenyi's test tells apart.
+        means: `[A, T]`, mean normalised scores in the order of `places`.
+    """
+
+    places: list[Place]
+    left: list[str]
+    tasks: int
+    cells: int
+    missing: float
+    friedman: float | None
+    critical_difference: float
+    means: Array
+
+
+def rank(scores: Scores) -> Ranking | None:
+    """The ranking of those who share cells; None where no two do."""
+    there = ~np.isnan(scores.values)
+    who, shared = shared_block(there)
+    if len(who) < 2:
+        return None
+    present = shared[shared.any(1)]
+    values = np.where(present, scores.values[who][:, shared.any(1)], 0.0)
+    labels = [scores.contenders[a] for a in who]
+    places = _places(labels, values, present)
+    means = seed_means(values, present)[[labels.index(place.label) for place in places]]
+    return Ranking(
+        places=places,
+        left=[label for a, label in enumerate(scores.contenders) if a not in who],
+        tasks=len(present),
+        cells=int(present.sum()),
+        missing=1 - len(who) * int(present.sum()) / (len(there) * int(there.any(0).sum())),
+        friedman=friedman(means),
+        critical_difference=critical_difference(*means.shape),
+        means=means,
+    )
+
+
+def shared_block(there: Mask) -> tuple[list[int], Mask]:
+    """Contenders, and the cells `[T, S]` that all of them have, of `there` `[A, T, S]`: of the blocks met by leaving
+    out, one after the other, whoever stands most in the way, that with the most scores.
+    """
+    who = [a for a in range(len(there)) if there[a].any()]
+    best, most = who[:1], 0
+    while len(who) > 1:
+        missing = ~there[who]
+        lacking = missing.sum(0)
+        if (size := int((lacking == 0).sum()) * len(who)) > most:
+            best, most = list(who), size
+        alone = (missing & (lacking == 1)).sum((1, 2))  # cells that nobody else lacks
+        lacks = missing.sum((1, 2))
+        who.pop(max(range(len(who)), key=lambda a: (alone[a], lacks[a], a)))
+    return best, np.asarray(there[best].all(0))
+
+
+def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
+    draws, clipped = Resamples.draw(present), np.maximum(values, 0)
+    score, resampled = seed_means(clipped, present).mean(1), draws.means(clipped).mean(1)
+    won = np.where(present, win_shares(values), 0)
+    told = separated(score, resampled, draws)
+    columns = [
+        (score, resampled),
+        (ranks_of(seed_means(values, present)).mean(1), ranks_of(draws.means(values), axis=2).mean(1)),
+        (seed_means(won, present).mean(1), draws.means(won).mean(1)),
+        (ranks_of(score), ranks_of(resampled, axis=1)),
+    ]
+    estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
+    order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
+    ties = _ties(told[np.ix_(order, order)])
+    places = []
+    for place, a in enumerate(order):
+        after = order[place + 1] if place + 1 < len(order) else None
+        lacking = None if after is None or told[a, after] else need(clipped[a], clipped[after], present)
+        score_, rank_, wins, position = (column[a] for column in estimates)
+        places.append(Place(labels[a], score_, rank_, wins, position, ties[place], lacking))
+    return places
+
+
+def _estimates(values: Array, bounds: Array) -> list[Estimate]:
+    lows, highs = ([None if np.isnan(one) else float(one) for one in side] for side in bounds)
+    return [Estimate(float(value), low, high) for value, low, high in zip(values, lows, highs, strict=True)]
+
+
+def _ties(told: Mask) -> list[tuple[int, int]]:
+    """First and last position, from 1, of the neighbours that each cannot be told from."""
+    found = []
+    for place in range(len(told)):
+        first = last = place
+        while first > 0 and not told[place, first - 1]:
+            first -= 1
+        while last + 1 < len(told) and not told[place, last + 1]:
+            last += 1
+        found.append((first + 1, last + 1))
+    return found
+
+
+def seed_means(values: Array, present: Mask) -> Array:
+    """`[A, T]`: means over the seeds that are `present` `[T, S]`; `values` `[A, T, S]` are 0 elsewhere."""
+    return np.asarray(values.sum(2) / present.sum(1))
+
+
+def ranks_of(values: Array, axis: int = 0) -> Array:
+    """Ranks along the axis of contenders: 1 for the largest, the mean rank for ties."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-values, axis=axis))
+
+
+def win_shares(values: Array) -> Array:
+    """In each cell of `values` `[A, T, S]`, the share of the others that a contender beats; a tie is half."""
+    return (len(values) - ranks_of(values)) / (len(values) - 1)
+
+
+def friedman(means: Array) -> float | None:
+    """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three contenders or two tasks."""
+    if means.shape[0] < 3 or means.shape[1] < 2:
+        return None
+    from scipy.stats import friedmanchisquare
+
+    p = float(friedmanchisquare(*means).pvalue)
+    return None if np.isnan(p) else p  # all the same on every task
+
+
+def critical_difference(contenders: int, tasks: int, level: float = LEVEL) -> float:
+    """The difference of average ranks that Nemenyi's test tells: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
+    from scipy.stats import studentized_range
+
+    quantile = studentized_range.ppf(1 - level, contenders, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(contenders * (contenders + 1) / (6 * tasks)))

@@ -1,0 +1,100 @@
+"""Scores of the board as one array, on a scale that tasks share: 0 is chance, 1 is the ceiling."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnbench.board.table import Column, Row, Table, number
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What 0 and 1 stand for on one task."""
+
+    chance: float
+    one: float
+    one_is: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores `[A, T, S]` of contenders on tasks by seed, larger is better; NaN where there is none.
+
+    Args:
+        contenders: their labels.
+        columns: one a task.
+        seeds: all that any run had.
+        values: `(score − chance) / (one − chance)`.
+        scales: what 0 and 1 are on each task.
+        left_out: tasks and columns that are not in it, and why.
+    """
+
+    contenders: tuple[str, ...]
+    columns: tuple[Column, ...]
+    seeds: tuple[int, ...]
+    values: Array
+    scales: tuple[Scale, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: True) -> Scores:
+    """The scores of the columns that `counts` takes; of columns of one task, that with the most runs."""
+    columns, left_out = _one_a_task(table, [column for column in table.columns if counts(column)])
+    scales: dict[Column, Scale] = {}
+    for column in columns:
+        scale = scale_of(table, column)
+        if isinstance(scale, Scale):
+            scales[column] = scale
+        else:
+            left_out.append((column.task, scale))
+    found = {row.label: row for row in table.rows if any(_by_seed(row, column) for column in scales)}
+    seeds = sorted({seed for row in found.values() for column in scales for seed in _by_seed(row, column)})
+    values = np.full((len(found), len(scales), len(seeds)), np.nan)
+    for a, row in enumerate(found.values()):
+        for t, (column, scale) in enumerate(scales.items()):
+            for seed, score in _by_seed(row, column).items():
+                values[a, t, bisect_left(seeds, seed)] = (score - scale.chance) / (scale.one - scale.chance)
+    return Scores(tuple(found), tuple(scales), tuple(seeds), values, tuple(scales.values()), tuple(sorted(left_out)))
+
+
+def _by_seed(row: Row, column: Column) -> dict[int, float]:
+    done = row.entries[column].done if column in row.entries else []
+    return {record.spec.seed: record.score for record in done if record.score is not None}
+
+
+def _one_a_task(table: Table, columns: Iterable[Column]) -> tuple[list[Column], list[tuple[str, str]]]:
+    """Of columns of one task, that with the most runs: a task counts once, whatever it was run with."""
+    runs = {column: sum(len(row.entries[column].values) for row in table.rows if column in row.entries)
+            for column in columns}  # fmt: skip
+    most: dict[str, Column] = {}
+    for column, count in runs.items():
+        if count and (column.task not in most or count > runs[most[column.task]]):
+            most[column.task] = column
+    other = [
+        (column.task, f"{', '.join(table.headings[column][2:])}: fewer runs than its other column counts")
+        for column, count in runs.items()
+        if count and most[column.task] != column
+    ]
+    return list(most.values()), other
+
+
+def scale_of(table: Table, column: Column) -> Scale | str:
+    """What 0 and 1 are in a column; or why there is no scale."""
+    chance, card = table.chance.get(column), table.cards.get(column)
+    if chance is None:
+        return "its chance is not known"
+    if card and card.ceiling is not None:
+        return Scale(chance.value, card.ceiling, f"{number(card.ceiling)}, the ceiling on its card")
+    sign = 1 if column.direction == "maximise" else -1
+    means = [fmean(row.entries[column].values) for row in table.rows
+             if column in row.entries and row.entries[column].values]  # fmt: skip
+    best = max(means, key=lambda mean: sign * mean)
+    if not chance.beaten(best, column.direction) or best == chance.value:
+        return "it has no ceiling, and nobody is better than chance"
+    return Scale(chance.value, best, f"{number(best)}, the best mean here (its card has no ceiling)")

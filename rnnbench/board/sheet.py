@@ -1,0 +1,69 @@
+"""The table as a sheet of texts, either way round, cut to the width there is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnbench.board.table import Column, Row, Table, number
+
+CHANCE = "chance"
+Style = Literal["", "best", "dim"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One field, and how it is set."""
+
+    text: str
+    style: Style = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Fields with a heading (of lines) for each column and each row."""
+
+    corner: str
+    across: Sequence[Sequence[str]]
+    down: Sequence[Sequence[str]]
+    fields: Sequence[Sequence[Text]]
+
+    @classmethod
+    def of(cls, table: Table) -> "Sheet":
+        """Architectures down, tasks across; the last row is chance, the last columns parameters and seconds."""
+        across = [*(table.headings[column] for column in table.columns), ["parameters"], ["train s"]]
+        fields = [
+            [*(_field(table, row, column) for column in table.columns), Text(row.parameters), Text(row.seconds)]
+            for row in table.rows
+        ]
+        chance = [*(Text(_chance(table, column), "dim") for column in table.columns), Text(""), Text("")]
+        return cls("architecture", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
+
+    def turned(self) -> "Sheet":
+        """Tasks down, architectures across."""
+        return Sheet("task", self.down, self.across, list(zip(*self.fields, strict=True)))
+
+    def parts(self, fits: Callable[["Sheet"], bool]) -> Iterator["Sheet"]:
+        """The sheet itself if it fits; else the way round that has fewer columns, in as many parts as it takes."""
+        if fits(self):
+            yield self
+            return
+        sheet = self if len(self.across) <= len(self.down) else self.turned()
+        while sheet.across:
+            count = next((n for n in range(len(sheet.across), 1, -1) if fits(sheet._columns(0, n))), 1)
+            yield sheet._columns(0, count)
+            sheet = sheet._columns(count, len(sheet.across))
+
+    def _columns(self, start: int, end: int) -> "Sheet":
+        return Sheet(self.corner, self.across[start:end], self.down, [row[start:end] for row in self.fields])
+
+
+def _field(table: Table, row: Row, column: Column) -> Text:
+    entry = row.entries.get(column)
+    if entry is None:
+        return Text("–")
+    return Text(table.text(row, column), "best" if entry.standing == "best" else "")
+
+
+def _chance(table: Table, column: Column) -> str:
+    chance = table.chance.get(column)
+    return f"{number(chance.value)} ({chance.of})" if chance else ""
