@@ -46,8 +46,8 @@ class SequenceModule(Answers):
         dropout: probability, on the output of every layer while training.
         embedding_size: width of a learned token embedding; of pre-trained vectors it becomes theirs.
         layer_options: options of the layer itself, see each architecture, and of every recurrent layer: `bias`,
-            `connections`, `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `chrono`, `engine`,
-            `checkpoint_steps`, see `rnnbench.nn.Recurrent`. A list stands for a tuple.
+            `connections`, `variational_dropout`, `zoneout`, `weight_dropout`, `recurrent_init`, `spectral_radius`,
+            `chrono`, `engine`, `checkpoint_steps`, `bptt`, see `rnnbench.nn.Recurrent`. A list stands for a tuple.
         optimizer: `adam`, `adamw`, `sgd` or `rmsprop`, fused where torch has it.
         learning_rate: step size (the peak, with a schedule).
         weight_decay: L2 penalty (`adamw`: decoupled).

@@ -21,15 +21,19 @@ def check_settings(layer: Recurrent) -> None:
     Raises:
         ValueError: a value out of range.
     """
-    for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps"):
+    for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps", "bptt"):
         value = getattr(layer, name)
-        if value is None and name in ("chrono", "checkpoint_steps"):
+        if value is None and name in ("chrono", "checkpoint_steps", "bptt"):
             continue
         check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
         share = getattr(layer, name)
         if not _is_number(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
             raise ValueError(f"{name} must be a probability (0 to 1), got {share!r}")
+    if layer.spectral_radius is not None:
+        check_number("spectral_radius", layer.spectral_radius)
+        if layer.spectral_radius <= 0:
+            raise ValueError(f"spectral_radius must be greater than 0, got {layer.spectral_radius}")
     for name in ("bias", "batch_first", "bidirectional"):
         check_flag(name, getattr(layer, name))
     for name, allowed in (

@@ -18,7 +18,7 @@ def why_not(layer: Recurrent) -> str | None:
     """Why torch's fused layers do not compute what `layer` does; None if they do."""
     if layer.cell.torch_mode is None:
         return f"torch has no fused {type(layer.cell).__name__}"
-    for name in ("variational_dropout", "weight_dropout", "checkpoint_steps"):
+    for name in ("variational_dropout", "weight_dropout", "checkpoint_steps", "bptt"):
         if getattr(layer, name):
             return f"torch has no {name}"
     if any(layer.zoneout):

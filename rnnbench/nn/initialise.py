@@ -31,20 +31,27 @@ def shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
     return found | cell.extra_parameters(inputs, size)
 
 
-def initialise(cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recurrent: str, chrono: int | None) -> None:
+def initialise(layer: Recurrent, parameters: dict[str, Tensor]) -> None:
     """Set the recurrent weight, gate by gate, and the biases of gates that keep or take in; runs without gradient.
 
     `orthogonal`: random orthogonal blocks (Saxe, McClelland & Ganguli 2014); `identity`: each block the identity (Le,
-    Jaitly & Hinton 2015). `chrono`: `b ~ log U(1, T − 1)` for gates that keep the state and `−b` for those that take in
-    (Tallec & Ollivier 2018, eq. 16).
+    Jaitly & Hinton 2015). `spectral_radius` ρ: each block is multiplied by `ρ / max |λ|` of its eigenvalues (Jaeger
+    2001). `chrono`: `b ~ log U(1, T − 1)` for gates that keep the state and `−b` for those that take in (Tallec &
+    Ollivier 2018, eq. 16).
 
     Raises:
-        ValueError: `chrono` for a cell without such gates or without biases.
+        ValueError: `chrono` for a cell without such gates or without biases; `spectral_radius` without square blocks.
     """
+    cell, chrono, hidden_size, recurrent = layer.cell, layer.chrono, layer.hidden_size, layer.recurrent_init
     weight = parameters.get("weight_hh")
     if recurrent != "torch" and weight is not None:
         for block in torch.split(weight, hidden_size):
             (nn.init.orthogonal_ if recurrent == "orthogonal" else nn.init.eye_)(block)
+    if layer.spectral_radius is not None:
+        if weight is None or weight.shape[1] != hidden_size:
+            raise ValueError(f"spectral_radius needs square recurrent weights; those of {type(cell).__name__} are not")
+        for block in torch.split(weight, hidden_size):
+            block.mul_(layer.spectral_radius / torch.linalg.eigvals(block).abs().max())
     if chrono is None:
         return
     if not (cell.keeps or cell.takes):

@@ -60,10 +60,13 @@ class Recurrent(TorchLike):
             training. A number, or one for each state.
         weight_dropout: probability for single recurrent weights, drawn once a call (Merity, Keskar & Socher 2018).
         recurrent_init: `torch`, `orthogonal` or `identity`; of the recurrent weight, gate by gate.
+        spectral_radius: largest |eigenvalue| of each gate's recurrent weight at the start, by scaling (Jaeger 2001).
         chrono: longest dependency expected, in steps, for biases drawn after Tallec & Ollivier 2018.
         engine: `native`, `function`, `reference` or `torch`; None chooses, see `backend`.
         checkpoint_steps: keep states only every so many steps and compute the rest again in the backward pass: memory
             for one more forward pass. Packed sequences are run whole.
+        bptt: gradients of states end where a block of so many steps begins (truncated back-propagation through time,
+            Williams & Peng 1990); values are as without. With `checkpoint_steps`, blocks of this length are kept.
 
     Keywords of the cell are taken as well.
 
@@ -92,9 +95,11 @@ class Recurrent(TorchLike):
         zoneout: float | tuple[float, ...] = 0.0,
         weight_dropout: float = 0.0,
         recurrent_init: Literal["torch", "orthogonal", "identity"] = "torch",
+        spectral_radius: float | None = None,
         chrono: int | None = None,
         engine: Literal["native", "function", "reference", "torch"] | None = None,
         checkpoint_steps: int | None = None,
+        bptt: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -102,14 +107,10 @@ class Recurrent(TorchLike):
         self.cell = self._make_cell(cell, options)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.connections, self.variational_dropout, self.weight_dropout = (
-            connections,
-            variational_dropout,
-            weight_dropout,
-        )
+        self.connections, self.engine, self.checkpoint_steps, self.bptt = connections, engine, checkpoint_steps, bptt
+        self.variational_dropout, self.weight_dropout = variational_dropout, weight_dropout
         self.zoneout = check_zoneout(zoneout, self.cell.states)
-        self.recurrent_init, self.chrono, self.checkpoint_steps = recurrent_init, chrono, checkpoint_steps
-        self.engine = engine
+        self.recurrent_init, self.spectral_radius, self.chrono = recurrent_init, spectral_radius, chrono
         check_settings(self)
         self.proj_size = self.cell.state_sizes(hidden_size)[0] if self.cell.projected else 0
         self.cells = self._regularised_cells()
@@ -171,7 +172,7 @@ class Recurrent(TorchLike):
                 for suffix in self.suffixes(layer):
                     parameters = self.parameters_of(layer, suffix)
                     self.cell.reset(parameters, self.hidden_size)
-                    initialise(self.cell, parameters, self.hidden_size, self.recurrent_init, self.chrono)
+                    initialise(self, parameters)
 
     def parameters_of(self, layer: int, suffix: str) -> dict[str, Tensor]:
         """Parameters of one layer and direction, by their names without the suffix."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,26 +59,52 @@ def _direction(
     reverse, sizes = suffix.endswith("reverse"), None if packed is None else packed.batch_sizes
     raws = cell.draw(data, batch, layer.hidden_size, (layer.zoneout, layer.variational_dropout))
 
-    def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States) -> Result:
-        one = Pass(cell, layer.hidden_size, batch, inputs.shape[0], sizes, reverse, raws=raws)
+    def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States, sizes: Tensor | None) -> Result:
+        rows = batch if sizes is None else int(sizes[0])
+        one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws=raws)
         if engine == "opaque":
             return run_opaque(name, one, inputs, [*before, *weights])
         return run(engine, one, inputs, [*before, *weights])
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
-    every = None if torch.compiler.is_exporting() else layer.checkpoint_steps  # what is exported need not be trained
-    if every is None or packed is not None or len(data) <= every:
-        sequences, final = part(data, before, raws)
-        return cell.readout(sequences, data, parameters), final
-    pieces = []
-    starts = range(0, len(data), every)
+    every = layer.bptt or (None if packed else layer.checkpoint_steps)
+    steps = len(data) if sizes is None else len(sizes)
+    if every is None or steps <= every or torch.compiler.is_exporting():  # what is exported need not be trained
+        sequences, final = part(data, before, raws, sizes)
+    else:
+        if packed is not None:  # rows come and go: there have to be states of all
+            widths = cell.state_sizes(layer.hidden_size)
+            before = states or tuple(data.new_zeros(batch, width) for width in widths)
+        sequences, final = _in_blocks(layer, part, every, data, before, raws, sizes, reverse)
+    return cell.readout(sequences, data, parameters), final
+
+
+def _in_blocks(
+    layer: Recurrent, part: Callable[..., Result], every: int, data: Tensor, states: tuple[Tensor | None, ...],
+    raws: States, sizes: Tensor | None, reverse: bool,
+) -> Result:  # fmt: skip
+    """A pass in blocks of steps, whose gradients end where they begin (`bptt`), or that are computed again
+    (`checkpoint_steps`)."""
+    steps = len(data) if sizes is None else len(sizes)
+    offset = range(steps + 1) if sizes is None else [0, *sizes.cumsum(0).tolist()]
+    pieces: list[States] = []
+    starts = range(0, steps, every)
     for start in reversed(starts) if reverse else starts:
-        cut = tuple(raw[start : start + every] if raw.ndim == 3 else raw for raw in raws)
-        piece, before = checkpoint(part, data[start : start + every], before, cut, use_reentrant=False)
+        stop = min(start + every, steps)
+        rows, count = slice(offset[start], offset[stop]), None if sizes is None else int(sizes[start])
+        cut = tuple(raw[rows] if len(raw) == len(data) and raw.ndim == data.ndim else raw[:count] for raw in raws)
+        begin = tuple(None if state is None else state[:count] for state in states)
+        if layer.bptt and pieces:
+            begin = tuple(state.detach() for state in begin if state is not None)
+        arguments = (data[rows], begin, cut, None if sizes is None else sizes[start:stop])
+        piece, end = checkpoint(part, *arguments, use_reentrant=False) if layer.checkpoint_steps else part(*arguments)
+        states = tuple(
+            new if count is None or old is None else torch.cat([new, old[count:]])
+            for new, old in zip(end, states, strict=True)
+        )
         pieces.append(piece)
     ordered = pieces[::-1] if reverse else pieces
-    sequences = tuple(torch.cat(column) for column in zip(*ordered, strict=True))
-    return cell.readout(sequences, data, parameters), before  # type: ignore[return-value]
+    return tuple(torch.cat(column) for column in zip(*ordered, strict=True)), states  # type: ignore[return-value]
 
 
 def _masked(layer: Recurrent, data: Tensor, batch: int, packed: PackedSequence | None) -> Tensor:
