@@ -49,6 +49,26 @@ class Environment(Strict):
     threads: int
 
 
+class Provenance(Strict):
+    """Where a published record comes from, and what it takes to verify it.
+
+    Args:
+        version: of rnnbench.
+        commit: of its source, if that is a repository.
+        clean: whether that source was as committed.
+        published: UTC, ISO 8601.
+        by: who answers for the record.
+        needs: what a verifier must have beside rnnbench; if nothing, anyone may verify.
+    """
+
+    version: str
+    commit: str = Field(pattern=r"^([0-9a-f]{40,64})?$")
+    clean: bool | None
+    published: str
+    by: str = ""
+    needs: list[str] = []
+
+
 class Point(Strict):
     """The learning curve at one validation."""
 
@@ -83,6 +103,7 @@ class Record(Strict):
         code: digest of each module that shaped the result.
         environment: machine and versions.
         attempts: how each earlier attempt ended, from whose checkpoint the next went on.
+        provenance: of a record that was published.
     """
 
     schema_version: Literal[1]
@@ -107,6 +128,7 @@ class Record(Strict):
     code: Annotated[dict[Module, str], Field(max_length=500)] = {}
     environment: Environment | None = None
     attempts: list[str] = []
+    provenance: Provenance | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -189,6 +211,13 @@ class RecordStore:
             raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
         return record
 
+    def present(self, path: Path) -> Record | None:
+        """The record at a path, if one is there and whole."""
+        try:
+            return self.read_one(path)
+        except RnnbenchError:
+            return None
+
     def write(self, record: Record) -> Path:
         """Keep a record. A broken file in its place is kept beside it, with `.broken` after its name.
 
@@ -196,15 +225,13 @@ class RecordStore:
             RnnbenchError: it cannot be written; nothing is changed then.
         """
         path = self.folder / record.file
-        if path.exists():
-            try:
-                self.read_one(path)
-            except RnnbenchError:
-                path.replace(path.with_suffix(".json.broken"))
+        if path.exists() and self.present(path) is None:
+            path.replace(path.with_suffix(".json.broken"))
         write_whole(path, json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n")
         return path
 
-    def find(self, prefix: str, records: Iterable[str]) -> str:
+    @staticmethod
+    def find(prefix: str, records: Iterable[str]) -> str:
         """The one id among `records` that starts with `prefix`.
 
         Raises:

@@ -25,6 +25,11 @@ def roots() -> tuple[Path, ...]:
     return tuple(found)
 
 
+def packages() -> set[str]:
+    """Ours, and those of plug-ins: packages whose code the user has chosen to run."""
+    return {"rnnbench", *(plugin.module.partition(".")[0] for plugin in entry_points(group=PLUGINS))}
+
+
 def _home(package: str) -> Path:
     """The package's folder if it carries `tasks` or `configs` (a wheel), else the folder around it (a checkout)."""
     init = source_file(package)

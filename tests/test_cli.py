@@ -39,6 +39,8 @@ def write(place: Path, grid: GridSpec, name: str = "small.yaml", **changes: Any)
         ["board"],
         ["show"],
         ["check"],
+        ["publish"],
+        ["verify"],
         ["vectors"],
         ["generate"],
         ["score"],

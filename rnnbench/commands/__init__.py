@@ -1,6 +1,6 @@
 """The verbs of the command line: their options, and what each calls; nothing heavy is imported before that."""
 
-from rnnbench.commands import data, inside, look, run
+from rnnbench.commands import data, exchange, inside, look, run
 
-GROUPS = (run, look, inside, data)
+GROUPS = (run, look, inside, exchange, data)
 """Modules with `add(verbs)`, which declares its verbs and gives what each calls."""

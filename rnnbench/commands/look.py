@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from rnnbench.commands.parser import Verbs, add_folders, add_verb
+from rnnbench.errors import RnnbenchError
 
 
 def add(verbs: Any) -> Verbs:
@@ -19,6 +20,8 @@ def add(verbs: Any) -> Verbs:
 
     one = add_verb(verbs, "board", "print the board and write it to leaderboard/README.md")
     one.add_argument("grid", nargs="?", type=str, help="only this grid (printed, not written)")
+    one.add_argument("--preview", action="store_true", help="print what the records change against --base, no more")
+    one.add_argument("--base", type=str, metavar="REV", help="a revision of git (default: where HEAD left main)")
     add_folders(one)
 
     one = add_verb(verbs, "show", "everything a record says about one run")
@@ -47,6 +50,13 @@ def _status(options: Namespace) -> int:
 
 
 def _board(options: Namespace) -> int:
+    if options.preview:
+        from rnnbench.verbs.preview import show_preview
+        from rnnbench.verbs.run import make_console
+
+        if options.grid:
+            raise RnnbenchError(f"--preview is of all records; leave out the grid {options.grid!r}")
+        return show_preview(options.leaderboard, options.base, make_console())
     from rnnbench.verbs.show import board
 
     board(options)

@@ -1,0 +1,99 @@
+"""Publishing: records are checked, told where they come from, and copied into a leaderboard."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from rnnbench import __version__
+from rnnbench.board.states import Present
+from rnnbench.errors import RnnbenchError
+from rnnbench.record import Provenance, Record, RecordStore
+from rnnbench.submissions.audit import copies
+from rnnbench.submissions.git import Repository
+from rnnbench.submissions.history import wrong
+from rnnbench.submissions.places import strays
+from rnnbench.submissions.plausible import Known, implausible
+
+PACKAGE = Path(__file__).parents[1]
+SHAPING = ("rnnbench", "tasks", "configs")
+"""Folders of the source that a result depends on."""
+
+
+@dataclass
+class Published:
+    """What was written, and what was there already."""
+
+    written: list[Path] = field(default_factory=list)
+    already: list[Path] = field(default_factory=list)
+
+
+def select(names: Sequence[str], records: Mapping[str, Record]) -> list[Record]:
+    """The records whose id starts with one of `names`, or whose `task/architecture/seed` matches one with `*` or `/`.
+
+    Raises:
+        RnnbenchError: a name stands for none, or the start of an id for several.
+    """
+    chosen: dict[str, Record] = {}
+    for name in names:
+        if "*" in name or "/" in name:
+            found = [one for one in records.values() if _matches(one, name)]
+            if not found:
+                raise RnnbenchError(f"no record of {len(records)} is of {name!r} (task/architecture/seed)")
+        else:
+            found = [records[RecordStore.find(name, records)]]
+        chosen |= {one.id: one for one in found}
+    return sorted(chosen.values(), key=lambda one: one.file)
+
+
+def _matches(record: Record, name: str) -> bool:
+    depth = name.count("/") + 1
+    label = "/".join(record.spec.label.split("/")[:depth])
+    return fnmatchcase(label, name)
+
+
+def source_state() -> tuple[str, bool | None]:
+    """Commit of the source of rnnbench, and whether it is clean; nothing where there is no repository."""
+    repository = Repository.around(PACKAGE)
+    if repository is None or repository.folder != PACKAGE.name:
+        return "", None
+    return repository.state(*SHAPING)
+
+
+def provenance(by: str, needs: list[str]) -> Provenance:
+    """That of records published now."""
+    commit, clean = source_state()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(version=__version__, commit=commit, clean=clean, published=now, by=by, needs=needs)
+
+
+def refused(records: Sequence[Record], present: Present, target: Path) -> list[str]:
+    """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
+    known, store = Known(), RecordStore(target)
+    told = [*strays(store.folder), *copies(records)]
+    for record in records:
+        why = implausible(record, known)
+        if stale := present.why_stale(record):
+            why.append(f"it is stale: {stale}; run it again")
+        path = store.folder / record.file
+        if (there := store.present(path)) and (reason := wrong(_content(there), _content(record), known)):
+            why.append(f"{path} is there already: {reason}")
+        told += [f"{record.file} ({record.spec.label}): {one}" for one in why]
+    return told
+
+
+def publish(record: Record, source: Provenance, target: RecordStore, published: Published) -> None:
+    """Write a record that was not refused, with where it comes from; one that is there with the same content stays."""
+    path = target.folder / record.file
+    there = target.present(path)
+    if there and there.provenance and _content(there) == _content(record):
+        published.already.append(path)
+        return
+    published.written.append(target.write(record.model_copy(update={"provenance": source})))
+
+
+def _content(record: Record) -> bytes:
+    """Everything but its provenance."""
+    return json.dumps(record.model_dump(mode="json", exclude_defaults=True, exclude={"provenance"})).encode()

@@ -1,0 +1,121 @@
+"""`rnnbench publish` and `rnnbench verify`: records go to others, records of others are run again."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.render import clean
+from rnnbench.board.states import Present
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import read_plain
+from rnnbench.record import LARGEST_FILE, Record, RecordStore
+from rnnbench.resources import packages
+from rnnbench.spec import RunSpec
+from rnnbench.submissions.publish import Published, provenance, refused, select
+from rnnbench.submissions.publish import publish as publish_one
+from rnnbench.submissions.verification import compare
+
+
+def publish(options: Namespace) -> int:
+    """Copy chosen records into a leaderboard; all of them, or none if any is refused.
+
+    Raises:
+        RnnbenchError: nothing is chosen, something is refused, or the leaderboard cannot be written.
+    """
+    records, _ = RecordStore(options.leaderboard).read()
+    chosen = select(options.records, records)
+    if why := refused(chosen, Present.beside(records.values()), options.to):
+        raise RnnbenchError("nothing is published:\n" + "\n".join(why))
+    done, target = Published(), RecordStore(options.to)
+    for record in chosen:
+        publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)
+        ask = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
+        print(f"{clean(record.spec.label)}: {_hardware(record)}{ask}")
+    commit, clean_tree = source.commit, source.clean
+    tree = "" if clean_tree is None else f" at {commit[:10]}, {'clean' if clean_tree else 'with changes not committed'}"
+    print(f"{len(done.written)} published, {len(done.already)} there already; rnnbench {source.version}{tree}")
+    print(f"board: {write_page(options.to, whole_board(options.to)[0])}")
+    print(f"what a pull request will change: rnnbench board --preview --leaderboard {quote(str(options.to))}")
+    return 0
+
+
+def _hardware(record: Record) -> str:
+    where = record.environment
+    return record.status if where is None else clean(f"{record.status} on {where.device}, {where.processor}")
+
+
+def needs(spec: RunSpec) -> list[str]:
+    """What it takes to run a spec, beside rnnbench and archives that anyone can fetch."""
+    told = [f"the file of `{name}`" for name in spec.architecture.files]
+    told += [f"the code of `{path}`" for path in foreign(spec)]
+    return told if foreign(spec) else told + _data(spec)
+
+
+def _data(spec: RunSpec) -> list[str]:
+    from lightning.pytorch import LightningDataModule
+
+    from rnnbench.harness.classes import import_class
+
+    given = getattr(import_class(spec.task.data.class_path, LightningDataModule, spec.task.name), "given", "")
+    return [f"the data of {spec.task.name}, by a path or from a hub"] if given else []
+
+
+def foreign(spec: RunSpec) -> list[str]:
+    """Class paths of a spec that neither we nor a registered plug-in provide."""
+    paths = (spec.architecture.class_path, spec.task.data.class_path)
+    return [path for path in paths if path.partition(".")[0] not in packages()]
+
+
+def verify(options: Namespace) -> int:
+    """Run a record's spec again and compare; 0 if it is reproduced, else 1.
+
+    Raises:
+        RnnbenchError: there is no such record, it asks for code that is not to be trusted, or something cannot be run.
+    """
+    if not 0 <= options.tolerance < 1:
+        raise RnnbenchError(f"--tolerance is a share of the score, from 0 to below 1, got {options.tolerance}")
+    record = _find(options.record, options.leaderboard)
+    if (code := foreign(record.spec)) and not options.trust:
+        raise RnnbenchError(f"this record would run {', '.join(code)}, which is no code of ours: read it, "
+                            "then say --trust")  # fmt: skip
+    print(f"running {clean(record.spec.label)} ({record.id}) again", file=sys.stderr)
+    verdict = compare(record, _again(record.spec), options.tolerance)
+    for note in verdict.notes:
+        print(clean(note))
+    print(clean(verdict.words))
+    return 0 if verdict.reproduced else 1
+
+
+def _find(name: str, leaderboard: Path) -> Record:
+    if name.endswith(".json"):
+        return Record.parse(read_plain(Path(name), LARGEST_FILE), name)
+    records, _ = RecordStore(leaderboard).read()
+    return records[RecordStore.find(name, records)]
+
+
+def _again(spec: RunSpec) -> Record:
+    from rnnbench.harness.inline import InlineExecutor
+    from rnnbench.harness.job import Job
+
+    executor = InlineExecutor()
+    executor.check([spec])
+    with TemporaryDirectory(prefix="rnnbench-verify-") as folder:
+        job = Job(spec, "verify", Path(folder), loggers=())
+        with closing(executor.run([job], _Quiet())) as records:
+            return next(records)
+
+
+class _Quiet:
+    """A watcher that says nothing."""
+
+    def preparing(self, task: str) -> None: ...
+    def started(self, spec: RunSpec, slot: str) -> None: ...
+    def progress(self, spec: RunSpec, progress: Any) -> None: ...
+    def retried(self, spec: RunSpec, reason: str) -> None: ...
+    def finished(self, record: Record) -> None: ...
