@@ -137,12 +137,12 @@ def test_a_preview_says_what_a_branch_changes(place: Path, capsys: pytest.Captur
     store = RecordStore(place / "leaderboard")
     for seed, score in enumerate((0.1, 0.11)):
         store.write(done(spec("gru", seed=seed), score, parameters=20 + seed))
-    store.write(done(spec("elman"), 0.6))
+        store.write(done(spec("elman", seed=seed), score + 0.5, parameters=30 + seed))
     git(place, "add", "leaderboard/records")
     git(place, "commit", "-q", "-m", "more")
     assert main(["board", "--preview"]) == 0
     said = capsys.readouterr().out
-    assert "2 added, 1 changed, 0 removed" in said
+    assert "3 added, 1 changed, 0 removed" in said
     row = next(line for line in said.splitlines() if " gru " in line and "mse" in line)
     assert all(word in row for word in ("failed", "0.105", "(n=2)", "now the best"))
     assert next(line for line in said.splitlines() if " elman " in line and "mse" in line).split()[6] == "–"
