@@ -1,0 +1,143 @@
+"""How a grid's cost grows with its cells: `python -m benchmarks.scale`.
+
+Each size is measured in a process of its own: seconds to plan a grid that nothing is known of, seconds to find that all
+of it is done (records read, checked, planned), and the most memory of that process over what it has after its imports.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.made_up import made_up
+from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.job import Driver, Job, Progress, Watcher
+from rnnbench.record import Record, RecordStore
+from rnnbench.spec import GridSpec, RunSpec
+
+ARCHITECTURES = ["elman", "elman-relu", "gru", "gru-before", "irnn", "janet", "lstm", "lstm-peephole", "mgu", "mingru"]
+TASKS = ["adding", "copy-memory", "parity", "selective-copy", "mnist1d"]
+GOALS = {10_000: ("< 5 s", "< 3 s", ""), 100_000: ("< 40 s", "", "< 500 MB")}
+
+
+def grid_of(cells: int) -> GridSpec:
+    """A grid of so many cells."""
+    seeds = cells // (len(ARCHITECTURES) * len(TASKS))
+    content = {"name": "scale", "architectures": ARCHITECTURES, "tasks": TASKS, "seeds": list(range(seeds))}
+    return GridSpec.read(content, "scale")
+
+
+class Quiet:
+    """A watcher that does nothing."""
+
+    def preparing(self, task: str) -> None:
+        """Nothing."""
+
+    def started(self, spec: RunSpec, slot: str) -> None:
+        """Nothing."""
+
+    def progress(self, spec: RunSpec, progress: Progress) -> None:
+        """Nothing."""
+
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """Nothing."""
+
+    def finished(self, record: Record) -> None:
+        """Nothing."""
+
+
+class Instant:
+    """An executor whose runs take no time: what is left is what the driver does for each of them."""
+
+    def check(self, specs: Iterable[RunSpec]) -> None:
+        """Nothing: classes and arguments are the same in all cells of a kind."""
+
+    def run(self, jobs: Iterable[Job], watcher: Watcher, driver: Driver) -> Iterable[Record]:
+        """A made-up record for each."""
+        for job in jobs:
+            driver.heed()
+            if driver.claim(job) == "go":
+                yield made_up(job.spec)
+
+
+def timed(what: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what came of it."""
+    begin = time.perf_counter()
+    result = what()
+    return time.perf_counter() - begin, result
+
+
+def measure(cells: int, folder: Path, driven: int) -> dict[str, float]:
+    """All figures of one size, in this process."""
+    me = psutil.Process()
+    before = me.memory_info().rss
+    planning, (_, todo) = timed(lambda: plan(grid_of(cells), {}))
+    assert len(todo) == cells
+    store = RecordStore(folder)
+    _write_all(todo, store)
+    del todo
+    resuming, (_, left) = timed(lambda: plan(grid_of(cells), store.read()[0]))
+    assert not left
+    peak = _peak(me)
+    few = grid_of(driven)
+    folders = Folders(folder / "driven", folder / "runs")
+    from rnnbench.harness import executors
+
+    executors.make_executor = lambda grid: Instant()  # type: ignore[assignment, return-value]
+    driving, ended = timed(lambda: run_grid(few, plan(few, {})[1], folders, Quiet()))
+    assert ended == Counter(done=driven)
+    return {"plan": planning, "resume": resuming, "memory": peak - before, "driver": driving / driven}
+
+
+def _peak(process: psutil.Process) -> int:
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmHWM in /proc")
+
+
+def _write_all(todo: Iterable[Any], store: RecordStore) -> None:
+    for cell in todo:
+        path = store.folder / made_up(cell.spec).file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made_up(cell.spec).model_dump_json(exclude_defaults=True))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--cells", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    options.add_argument("--one", type=int, help="measure one size in this process, and print JSON")
+    given = options.parse_args()
+    if given.one:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measure(given.one, Path(folder), driven=min(given.one, 1_000))))
+        return
+    table = Table("cells", "plan", "resume", "driver a cell", "memory", "goals", title="a grid of so many cells")
+    for cells in given.cells:
+        command = [sys.executable, "-m", "benchmarks.scale", "--one", str(cells)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        goals = zip(("plan", "resume", "memory", "driver"), (*GOALS.get(cells, ("", "", "")), "< 30 ms"), strict=True)
+        table.add_row(
+            f"{cells:,}",
+            f"{found['plan']:.2f} s",
+            f"{found['resume']:.2f} s",
+            f"{1e3 * found['driver']:.1f} ms",
+            f"{found['memory'] / 1e6:.0f} MB",
+            ", ".join(f"{name} {goal}" for name, goal in goals if goal),
+        )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
