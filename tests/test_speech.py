@@ -17,7 +17,8 @@ from rnnbench.data import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.audio import log_mel, mel, mel_filters, read_wav, stacked
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.speech import ALPHABET, decoded, encoded, least_steps, noisy, read_transcripts
+from rnnbench.data.spectra import noisy
+from rnnbench.data.speech import ALPHABET, decoded, encoded, least_steps, read_transcripts
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import Ctc
 from rnnbench.objectives.ctc import beam_search, collapsed

@@ -1,183 +1,114 @@
-"""What a trained model is asked: to go on with a text, how likely one is."""
+"""Asking a module for a class, a translation, a caption, a transcript, a forecast."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils._pytree import tree_map
 
-from rnnbench.architectures.embedding import TokenSteps
+from rnnbench.architectures.speaking import Speaking
 from rnnbench.errors import RnnbenchError
-from rnnbench.inside.beam import beam_search, check_beam
-from rnnbench.inside.generate import Sampling, generate
-from rnnbench.inside.score import Scored, log_probs
-from rnnbench.inside.script import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
-from rnnbench.nn import Recurrent
-from rnnbench.objectives import LanguageModel
+from rnnbench.inside.beam import check_beam
+from rnnbench.inside.decode import Said, decode, spelled, transcripts
+from rnnbench.inside.forecast import Foreseen, foresee
+from rnnbench.objectives import Captioning, Classification, Ctc, Forecast, SequenceToSequence
 
-NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
-"""Tokens that a model never says."""
-ROWS, STEPS = 64, 1024
-"""Texts that are scored at once, and tokens of each."""
+ROWS = 64
+"""Sequences that are run at once."""
 
 
-class Answers(TokenSteps):
-    """A module that can be asked; see `generate` and `score`, of language models.
+class Answers(Speaking):
+    """A module that answers what its objective is about.
 
-    All is done without dropout and without gradients, whatever mode the module is in, and leaves it in that mode.
+    Inputs are those of the data: texts where the module has a tokenizer, else tensors `[B, T, C]`, and true lengths
+    `[B]` where they differ.
     """
 
-    stateful: ClassVar[bool]
-    layer: Any
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Name the class: a checkpoint can then be opened by itself."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
-
-    @property
-    def script(self) -> Script:
-        """How this language model reads and writes.
+    def ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """Texts as the module reads them: ids `[B, T]`, and their lengths where they differ.
 
         Raises:
-            RnnbenchError: it is none, or has no tokenizer.
+            RnnbenchError: the module has no tokenizer, or a text no tokens.
         """
-        if not isinstance(self.objective, LanguageModel):
-            raise RnnbenchError(f"objective {self.hparams['objective']!r} is no language model")
-        if self.tokenizer is None:
-            raise RnnbenchError("the model has no tokenizer: it was trained without one")
-        return Script(self.tokenizer)
-
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Within it nothing is dropped and no gradient kept."""
-        before = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(before)
-
-    def read(self, inputs: Tensor, lengths: Tensor | None = None, state: Any = None) -> tuple[Tensor, Any]:
-        """Hidden states of the top layer `[B, T, D·H]` of inputs read from `state` on, and the state after them."""
-        raise NotImplementedError(f"{type(self).__name__} does not read")
-
-    def advance(self, tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
-        """Logits `[B, V]` of the token after `tokens` `[B, T]` of true `lengths` `[B]`, and the state after them.
-
-        `state` is one that `advance` gave: reading on costs the same however much was read before. (A layer without
-        states reads all that it can see of the past again.)
-        """
-        if state is not None and tokens.shape[1] == 1 and isinstance(self.layer, Recurrent):
-            hidden, state = self.layer.step(self.embedding(tokens[:, 0]), state)
-            return self.objective.head(hidden), state
-        hidden, state = self.read(tokens, lengths, state)
-        if not self.stateful:
-            state = state[:, -self.layer.receptive_field :]
-        last = hidden[:, -1] if lengths is None else hidden[torch.arange(len(hidden)), lengths - 1]
-        return self.objective.head(last), state
-
-    def generate(
-        self,
-        prompts: str | Sequence[str] = "",
-        length: int = 200,
-        *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        greedy: bool = False,
-        beam: int = 1,
-        seed: int = 0,
-    ) -> list[str]:
-        """What the model adds to each prompt: up to `length` tokens, or to the end of the text.
-
-        An empty prompt begins a text. `<unk>`, `<pad>` and `<s>` are never said. The same seed gives the same texts;
-        see `rnnbench.inside.generate.Sampling` for how tokens are drawn. A `beam` above 1 draws nothing: it looks for
-        the likeliest text, see `rnnbench.inside.beam.beam_search`.
-
-        Raises:
-            RnnbenchError: no language model, or a value out of its range.
-        """
-        script, sampling = self.script, Sampling(temperature, top_k, top_p, greedy)
-        check_beam(beam, 1, 1.0)
-        if beam > 1 and sampling not in (Sampling(), Sampling(greedy=True)):
-            raise RnnbenchError("a beam draws nothing: leave out temperature, top_k and top_p")
-        if length < 1:
-            raise RnnbenchError(f"length must be at least 1, got {length}")
-        ids = [[START_ID, *script.encode(one).ids] for one in ([prompts] if isinstance(prompts, str) else prompts)]
-        generator = torch.Generator(self.device).manual_seed(seed)
-        said: dict[int, str] = {}
-        with self.answering():
-            for rows in self._together([len(one) for one in ids]):
-                prompt, lengths = self._padded([ids[row] for row in rows])
-                if beam > 1:
-                    logits, state = self.advance(prompt, None, lengths)
-                    some = beam_search(logits, state, self.advance, self._rows_of, beam=beam, max_length=length,
-                                       end=script.end, never=NEVER)  # fmt: skip
-                    tokens = [best[0].tokens for best in some]
-                else:
-                    tokens = generate(self.advance, prompt, length, sampling, lengths=lengths, end=script.end,
-                                      never=NEVER, generator=generator).tolist()  # fmt: skip
-                said |= {row: script.decode(one) for row, one in zip(rows, tokens, strict=True)}
-        return [said[row] for row in range(len(ids))]
-
-    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[Scored]:
-        """How likely each text is at the start of a document, or after `context`.
-
-        Args:
-            texts: to be scored; none may be empty.
-            context: what stands before each, and is not scored.
-            end: whether that the text ends there is scored too.
-
-        Raises:
-            RnnbenchError: no language model, or a text without any token.
-        """
-        script, before = self.script, [START_ID, *self.script.encode(context).ids]
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        encoded = [script.encode(one) for one in texts]
+        encoded = [one.ids for one in self.known_tokenizer.encode_batch(list(texts))]
         for number, one in enumerate(encoded, 1):
-            if not one.ids and not end:
-                raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to score")
-        last, piece = ([END_ID], [END]) if end else ([], [])
-        found: list[Tensor] = []
+            if not one:
+                raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to read")
+        return self.padded(encoded)
+
+    def classify(self, inputs: Sequence[str] | Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Probabilities of the classes of each sequence, `[B, O]`; of a tagger, of each step, `[B, T, O]`.
+
+        Raises:
+            RnnbenchError: the module is no classifier.
+        """
+        self.require(Classification)
+        if not isinstance(inputs, Tensor):
+            inputs, lengths = self.ids(inputs)
         with self.answering():
-            for start in range(0, len(encoded), ROWS):
-                found += self._scored(
-                    [[*before, *one.ids, *last] for one in encoded[start : start + ROWS]], len(before)
-                )
-        return [
-            Scored(text, (*one.pieces, *piece), tuple(values.tolist()))
-            for text, one, values in zip(texts, encoded, found, strict=True)
-        ]
+            return self(inputs, lengths).softmax(-1)  # type: ignore[no-any-return]
 
-    def _scored(self, ids: list[list[int]], given: int) -> list[Tensor]:
-        """ln p of each sequence's tokens after the first `given`, some steps at a time."""
-        tokens = pad_sequence([torch.tensor(one) for one in ids], batch_first=True).to(self.device)
-        inputs = tokens[:, :-1]
-        steps = STEPS if self.stateful else inputs.shape[1]
-        parts, state = [], None
-        for some, targets in zip(torch.split(inputs, steps, 1), torch.split(tokens[:, 1:], steps, 1), strict=True):
-            hidden, state = self.read(some, None, state)
-            parts.append(log_probs(self.objective.head(hidden), targets))
-        values = torch.cat(parts, 1)
-        return [row[given - 1 : len(one) - 1] for row, one in zip(values, ids, strict=True)]
+    def translate(
+        self, texts: Sequence[str], *, beam: int = 4, n_best: int = 1, length_penalty: float = 1.0
+    ) -> list[list[Said]]:
+        """The likeliest translations of each text that a beam search finds, best first; `beam` 1 is greedy.
 
-    def _rows_of(self, state: Any, rows: Tensor) -> Any:
-        """The state of some rows of a batch."""
-        return tree_map(lambda one: one.index_select(1 if self.stateful else 0, rows), state)
+        Their tokens stand with spaces between, as the metrics count them.
 
-    def _together(self, lengths: list[int]) -> list[list[int]]:
-        """Rows that can be read side by side: all; of a layer without states those of one length."""
-        if self.stateful:
-            return [list(range(len(lengths)))]
-        return [[row for row, one in enumerate(lengths) if one == length] for length in dict.fromkeys(lengths)]
+        Raises:
+            RnnbenchError: the module is no translator of texts, or a value is out of its range.
+        """
+        self.require(SequenceToSequence)
+        return self.say(*self.ids(texts), beam=beam, n_best=n_best, length_penalty=length_penalty)
 
-    def _padded(self, ids: list[list[int]]) -> tuple[Tensor, Tensor | None]:
-        """Sequences as one tensor `[B, T]`, and their lengths where they differ."""
-        lengths = torch.tensor([len(one) for one in ids])
-        tokens = pad_sequence([torch.tensor(one) for one in ids], batch_first=True).to(self.device)
-        return tokens, None if bool((lengths == lengths[0]).all()) else lengths
+    def say(
+        self,
+        inputs: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        beam: int = 4,
+        n_best: int = 1,
+        length_penalty: float = 1.0,
+    ) -> list[list[Said]]:
+        """As `translate`, of whatever a decoder reads: ids `[B, T]`, or the features of pictures `[B, T, C]`."""
+        self.require(SequenceToSequence, Captioning)
+        check_beam(beam, n_best, length_penalty)
+        said: list[list[Said]] = []
+        with self.answering():
+            for some, known in _pieces(inputs, lengths):
+                for found in decode(self.objective, self.read, some, known, beam, length_penalty):
+                    said.append(spelled(self.objective, found)[:n_best])
+        return said
+
+    def transcribe(
+        self, inputs: Tensor, lengths: Tensor | None = None, *, beam: int = 1, n_best: int = 1
+    ) -> list[list[Said]]:
+        """What is said in sounds `[B, T, C]`, best first: greedily, or by a prefix beam search.
+
+        Raises:
+            RnnbenchError: the module is no transcriber, or a value is out of its range.
+        """
+        self.require(Ctc)
+        check_beam(beam, n_best, 0.0)
+        with self.answering():
+            return [one[:n_best] for one in transcripts(self.objective, self(inputs, lengths), beam)]
+
+    def forecast(self, inputs: Tensor, horizon: int) -> Foreseen:
+        """What follows each of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.inside.forecast`.
+
+        Raises:
+            RnnbenchError: the module is no forecaster, or a window too short.
+        """
+        self.require(Forecast)
+        if not 1 <= horizon < inputs.shape[1]:
+            raise RnnbenchError(f"horizon must be from 1 to {inputs.shape[1] - 1}, less than a window, got {horizon}")
+        if inputs.shape[-1] != self.objective.output_size:
+            raise RnnbenchError("the model does not foresee what it reads: it cannot go on from its own forecasts")
+        with self.answering():
+            return foresee(self.read, self.objective.head, inputs, horizon)
+
+
+def _pieces(inputs: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """A batch in parts of at most `ROWS` sequences, none longer than its own longest."""
+    for start in range(0, len(inputs), ROWS):
+        known = None if lengths is None else lengths[start : start + ROWS]
+        longest = inputs.shape[1] if known is None else int(known.max())
+        yield inputs[start : start + ROWS, :longest], known

@@ -1,5 +1,6 @@
-"""Verbs that ask a trained model: `generate`, `score`."""
+"""Verbs that ask a trained model: `generate`, `score`, `classify`, `translate`, `caption`, `transcribe`, `forecast`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,33 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--end", action="store_true", help="score too that the text ends there")
     one.add_argument("--tokens", action="store_true", help="show the surprise of every token")
     _add_json(one)
-    return {"generate": _generate, "score": _score}
+
+    one = _add(verbs, "classify", "what class a classifier gives texts or sounds, or a tagger each word")
+    one.add_argument("inputs", nargs="*", type=str, help="texts; or WAV files, if the run reads sounds")
+    one.add_argument("--file", type=Path, help="one text a line; - reads from the standard input")
+    _add_json(one)
+
+    one = _add(verbs, "translate", "translate sentences")
+    one.add_argument("inputs", nargs="*", type=str, help="sentences")
+    one.add_argument("--file", type=Path, help="one sentence a line; - reads from the standard input")
+    _add_decoding(one, beam=4)
+
+    one = _add(verbs, "caption", "say what pictures show")
+    one.add_argument("inputs", nargs="*", type=str, help="files of pictures")
+    _add_decoding(one, beam=4)
+
+    one = _add(verbs, "transcribe", "write down what is said in sounds")
+    one.add_argument("inputs", nargs="*", type=str, help="WAV files")
+    _add_decoding(one, beam=1, penalty=False)
+
+    one = _add(verbs, "forecast", "forecast the end of a window of the test part, and errors by step")
+    one.add_argument("--horizon", type=int, default=24, help="steps ahead")
+    one.add_argument("--window", type=int, default=0, help="which window of the test part, from 0")
+    one.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")
+    _add_json(one)
+    verbs_of = ("classify", "translate", "caption", "transcribe")
+    asked = {name: partial(_answer, name) for name in verbs_of}
+    return {"generate": _generate, "score": _score, "forecast": _forecast, **asked}
 
 
 def _add(verbs: Any, name: str, help_text: str) -> Parser:
@@ -43,6 +70,32 @@ def _add(verbs: Any, name: str, help_text: str) -> Parser:
 
 def _add_json(one: Parser) -> None:
     one.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_decoding(one: Parser, beam: int, penalty: bool = True) -> None:
+    one.add_argument("--beam", type=int, default=beam, help="beginnings that the search keeps; 1 is greedy")
+    one.add_argument("--n-best", type=int, default=1, help="answers to show, at most as many as the beam")
+    if penalty:
+        one.add_argument(
+            "--length-penalty", type=float, default=1.0, help="rank by log p / length^this; 0 favours the short"
+        )
+    one.add_argument("--reference", nargs="+", type=str, default=[], help="true answers, to score those given")
+    one.add_argument("--test", type=int, default=0, metavar="N", help="the first N of the test part, with references")
+    _add_json(one)
+
+
+def _answer(verb: str, options: Namespace) -> int:
+    from rnnbench.verbs import answers
+
+    getattr(answers, verb)(options)
+    return 0
+
+
+def _forecast(options: Namespace) -> int:
+    from rnnbench.verbs.forecast import forecast
+
+    forecast(options)
+    return 0
 
 
 def _generate(options: Namespace) -> int:

@@ -4,16 +4,17 @@ import io
 import re
 from abc import abstractmethod
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import datasets
 import numpy as np
 
+from rnnbench.data.given import Frames, read_moments, standard
 from rnnbench.data.hub import read_hub
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.tokens import sentence_tokenizer
-from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
+from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, read_picture, standardised
 from rnnbench.errors import DataUnavailable
 from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
@@ -53,7 +54,9 @@ class Captions(SequenceDataModule):
     objective = "captioning"
     unaligned = True
     unknown = -100
-    readers = ("rnnbench.data.vision", "rnnbench.data.hub")
+    readers = ("rnnbench.data.vision", "rnnbench.data.given", "rnnbench.data.hub")
+    side: ClassVar[int]
+    """Height and width of a picture as the encoder sees it."""
 
     def __init__(
         self,
@@ -68,6 +71,17 @@ class Captions(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.encoder, self.vocabulary_size = encoder, vocabulary_size
 
+    def inputs_of(self, path: Path) -> Frames:
+        """Inputs `[1, F]` of a picture in a file. Prepares the data.
+
+        Raises:
+            RnnbenchError: it cannot be read, or is no picture.
+        """
+        picture = read_picture(path, self.side)
+        self.prepare_data()
+        encoder = make_encoder(self.encoder, "pooled", self.sources[-1])
+        return standard(encode(encoder, [picture[None]])[0], read_moments(self.folder))
+
     @abstractmethod
     def captioned(self) -> dict[Split, list[Captioned]]:
         """The three parts."""
@@ -78,7 +92,7 @@ class Captions(SequenceDataModule):
         tokenizer = sentence_tokenizer((text for one in parts["train"] for text in one.captions), self.vocabulary_size)
         tokenizer.save(str(folder / "tokenizer.json"))
         inputs = standardised(
-            {split: encode(encoder, (one.picture[None] for one in some)) for split, some in parts.items()}
+            {split: encode(encoder, (one.picture[None] for one in some)) for split, some in parts.items()}, folder
         )
         tables = {}
         for split, some in parts.items():
@@ -135,6 +149,7 @@ class CaptionEmoji(Captions):
         ),
         WEIGHTS,
     )
+    side = SIDE
 
     def __init__(
         self,
@@ -185,6 +200,7 @@ class Flickr8k(Captions):
 
     sources = (WEIGHTS,)
     given = "path"
+    side = 224
 
     def __init__(
         self,
@@ -200,10 +216,13 @@ class Flickr8k(Captions):
 
     def captioned(self) -> dict[Split, list[Captioned]]:  # noqa: D102
         columns = [f"caption_{number}" for number in range(5)]
-        parts = read_hub(self.path, dict.fromkeys(columns, str))
+        parts, size = read_hub(self.path, dict.fromkeys(columns, str)), (self.side, self.side)
         return {
             split: [
-                Captioned(np.asarray(row["image"].convert("RGB").resize((224, 224))), [row[name] for name in columns])
+                Captioned(
+                    np.asarray(row["image"].convert("RGB").resize(size)),
+                    [row[name] for name in columns],
+                )
                 for row in parts[split]
             ]
             for split in SPLITS

@@ -13,8 +13,9 @@ import numpy as np
 from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
 from rnnbench.data.espeak import RATE, Utterance, speak
 from rnnbench.data.hub import read_hub
-from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.parts import connected, grouped_parts, majority_scores, moments
+from rnnbench.data.module import SPLITS, Split, Splits
+from rnnbench.data.parts import connected, grouped_parts, majority_scores
+from rnnbench.data.spectra import BANDS, Spectra, noisy, standardised
 from rnnbench.errors import RnnbenchError
 from rnnbench.sources import Source
 
@@ -32,17 +33,10 @@ VOICES = (
 """eSpeak NG's voices, without those that sound otherwise each time (they draw noise) and those that whisper."""
 MANNERS = (("en-us", 140, 45), ("en", 170, 55), ("en-gb-x-rp", 200, 65))
 """Accent, words a minute and pitch of the three times that each voice says each digit."""
-BANDS = 40
 TRANSCRIPTS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
 RECORDINGS = "usr/share/asterisk/sounds/en_US_f_Allison/"
 ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
 """Characters of a transcript; 0 is the blank, so the first is 1."""
-
-
-class Spectra(SequenceDataModule):
-    """Sounds as log-mel spectra, standardised by band over the training part. Arguments as in `SequenceDataModule`."""
-
-    readers = ("rnnbench.data.audio", "rnnbench.data.espeak", "rnnbench.data.hub")
 
 
 class SpeechDigits(Spectra):
@@ -65,6 +59,7 @@ class SpeechDigits(Spectra):
     """
 
     objective = "classification"
+    classes = DIGITS
 
     def __init__(
         self,
@@ -91,7 +86,7 @@ class SpeechDigits(Spectra):
         sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
         spectra = [log_mel(noisy(sound, self.snr, random), RATE, BANDS) for sound in sounds]
         labels = np.array(digits)
-        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()})
+        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, RATE)
         tables = {
             split: datasets.Dataset.from_dict({"voice": [voices[row] for row in some], "inputs": inputs[split],
                                                "targets": labels[some]})
@@ -120,6 +115,7 @@ class SpeechPrompts(Spectra):
     """
 
     objective = "ctc"
+    stack = 3
     unaligned = True
     unknown = -100
     sources = (
@@ -148,7 +144,7 @@ class SpeechPrompts(Spectra):
     def make(self, folder: Path) -> Splits:  # noqa: D102
         texts = read_transcripts(self.sources[0].members(TRANSCRIPTS)[TRANSCRIPTS])
         recordings = self.sources[1].members(RECORDINGS)
-        names, spectra = [], []
+        names, spectra, rate = [], [], 0
         for name in sorted(texts):
             if (path := f"{RECORDINGS}{name}.wav") not in recordings:
                 continue
@@ -156,13 +152,13 @@ class SpeechPrompts(Spectra):
             if len(sound) > self.longest * rate:
                 continue
             names.append(name)
-            spectra.append(stacked(log_mel(sound, rate, BANDS), 3))
+            spectra.append(stacked(log_mel(sound, rate, BANDS), self.stack))
             if len(spectra[-1]) < (least := least_steps(texts[name])):
                 raise RnnbenchError(
                     f"{path}: its transcript {texts[name]!r} needs {least} steps, the recording has {len(spectra[-1])}"
                 )
         rows = grouped_parts(connected([(texts[name],) for name in names]), self.data_seed)
-        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()})
+        inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, rate)
         tables = {
             split: datasets.Dataset.from_dict({
                 "name": [names[row] for row in some], "text": [texts[names[row]] for row in some],
@@ -218,16 +214,18 @@ class SpeechCommands(Spectra):
         words = feature.names
         spectra: dict[Split, list[Sound]] = {}
         labels: dict[Split, np.ndarray] = {}
+        rates: set[int] = set()
         for split, rows in parts.items():
             kept = [row for row in rows if words[row["label"]] != "_silence_"]
             sounds = [_sound(row["audio"], f"{self.path}, split {split!r}") for row in kept]
             spectra[split] = [log_mel(sound, rate, BANDS) for sound, rate in sounds]
+            rates |= {rate for _, rate in sounds}
             labels[split] = np.array([row["label"] for row in kept])
             if split != "train" and (unseen := set(labels[split].tolist()) - set(labels["train"].tolist())):
                 raise RnnbenchError(
                     f"{self.path}: {words[min(unseen)]!r} is a class of split {split!r}, but not of 'train'"
                 )
-        inputs = standardised(spectra)
+        inputs = standardised(spectra, folder, max(rates))
         tables = {
             split: datasets.Dataset.from_dict({"inputs": inputs[split], "targets": labels[split]}) for split in SPLITS
         }
@@ -238,23 +236,6 @@ class SpeechCommands(Spectra):
 def _sound(audio: dict[str, Any], where: str) -> tuple[Sound, int]:
     content = audio["bytes"] or Path(audio["path"]).read_bytes()
     return read_wav(content, f"{where}, {audio['path']}")
-
-
-def standardised(parts: dict[Split, list[Sound]]) -> dict[Split, list[Sound]]:
-    """Spectra by mean and standard deviation of each band of the training part, all frames of each in a row."""
-    mean, deviation = moments(np.concatenate(parts["train"]))
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    return {
-        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
-    }
-
-
-def noisy(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
-    """A sound in white noise whose power lies `snr` decibels below that of the sound."""
-    if snr is None:
-        return sound
-    power = float(np.square(sound, dtype=np.float64).mean()) / 10 ** (snr / 10)
-    return np.asarray(sound + random.normal(0, np.sqrt(power), len(sound)), np.float32)
 
 
 def read_transcripts(content: bytes) -> dict[str, str]:

@@ -47,6 +47,7 @@ class PortugueseTags(TokenDataModule):
     """
 
     objective = "tagging"
+    classes = TAGS
     per_step = True
     unknown = -100
     sources = (

@@ -80,7 +80,7 @@ class MovingDigits(SequenceDataModule):
             features = encode(make_encoder(self.encoder, "map", self.sources[1]), frames)
         labels = motions if self.target == "motion" else digits[chosen]
         rows = stratified_parts(labels, self.data_seed)
-        inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()})
+        inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()}, folder)
         tables = {
             split: datasets.Dataset.from_dict(
                 {"picture": chosen[some], "inputs": inputs[split], "targets": labels[some]}
@@ -191,7 +191,7 @@ class UCF101(SequenceDataModule):
             make_encoder(self.encoder, "pooled", self.sources[0]),
             (read_clip(one, self.frames, self.side) for one in clips),
         )
-        inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()})
+        inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()}, folder)
         tables = {
             split: datasets.Dataset.from_dict(
                 {"clip": [clips[row].name for row in some], "inputs": inputs[split], "targets": labels[some]}

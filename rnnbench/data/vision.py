@@ -1,15 +1,18 @@
 """Pictures through a frozen, pre-trained CNN: features that a recurrent network reads."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rnnbench.data.given import content_of, keep_moments
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.sources import Source
 
@@ -89,6 +92,29 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     return made.eval()
 
 
+def read_picture(path: Path, side: int) -> Pictures:
+    """A picture of a file on white, `[side, side, 3]`.
+
+    Raises:
+        RnnbenchError: it cannot be read, or is no picture.
+        DataUnavailable: what reads pictures is not installed.
+    """
+    try:
+        from PIL import Image
+    except ModuleNotFoundError:
+        raise DataUnavailable("pictures need pillow: pip install 'rnnbench[tasks]'") from None
+    content = content_of(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(content)).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise RnnbenchError(f"{path} is no picture that can be read: {error}") from error
+    canvas = Image.new("RGBA", picture.size, "white")
+    canvas.alpha_composite(picture)
+    return np.asarray(canvas.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
+
+
 @torch.inference_mode()
 def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     """Features `[N, F]` of each group of pictures.
@@ -109,11 +135,15 @@ def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[
     return np.split(np.concatenate(parts), ends[:-1])
 
 
-def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]]) -> dict[Any, list[np.ndarray[Any, Any]]]:
-    """Sequences of features by one mean and deviation of each feature over the training part, all steps in a row."""
+def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> dict[Any, list[np.ndarray[Any, Any]]]:
+    """Sequences of features by one mean and deviation of each feature over the training part, all steps in a row.
+
+    The moments are kept in `folder`, for a picture that is given later.
+    """
     train = np.concatenate(parts["train"]).astype(np.float64)
     mean, deviation = train.mean(0), train.std(0)
     deviation = np.where(deviation > 0, deviation, 1.0)
+    keep_moments(folder, mean, deviation)
     return {
         split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
     }

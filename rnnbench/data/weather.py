@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
+from rnnbench.data.given import keep_moments, read_moments
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import moments
 from rnnbench.sources import Source
@@ -70,7 +71,7 @@ class WeatherNYC(SequenceDataModule):
         self.window, self.context, self.stride = window, context, stride
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
-        standard = self._standardised()
+        standard = self._standardised(folder)
         pairs = {split: [self._windows(part, split) for part in standard[split]] for split in SPLITS}
         inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
         baseline, scores = self._naive(inputs, targets)
@@ -79,13 +80,21 @@ class WeatherNYC(SequenceDataModule):
         }
         return Splits(tables, len(CHANNELS), len(CHANNELS), baseline, scores, self._options(standard["train"]))
 
-    def _standardised(self) -> dict[Split, list[pd.DataFrame]]:
-        """The hours of each part and station, by mean and standard deviation of the training part."""
+    def _standardised(self, folder: Path) -> dict[Split, list[pd.DataFrame]]:
+        """The hours of each part and station, by mean and standard deviation of the training part; keeps these."""
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
-        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in moments(train))
+        found = moments(train)
+        keep_moments(folder, *found)
+        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in found)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
+
+    def units(self) -> tuple[list[str], list[float], list[float]]:
+        """Names of the channels, and mean and deviation by which each was standardised. Prepares the data."""
+        self.prepare_data()
+        known = read_moments(self.folder)
+        return list(CHANNELS), known["mean"].tolist(), known["deviation"].tolist()
 
     def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
         """Name and scores of persistence: the next hour is as this one."""

@@ -1,0 +1,41 @@
+"""One more input, of a file that somebody gives, as a model was trained to read it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnbench.errors import RnnbenchError
+
+MOMENTS = "moments.json"
+Frames = np.ndarray[Any, np.dtype[Any]]
+
+
+def keep_moments(folder: Path, mean: Frames, deviation: Frames, **more: Any) -> None:
+    """Keep mean and deviation of each channel of the training part beside the data, and whatever else is needed."""
+    content = {"mean": mean.tolist(), "deviation": deviation.tolist(), **more}
+    (folder / MOMENTS).write_text(json.dumps(content), "utf-8")
+
+
+def read_moments(folder: Path) -> dict[str, Any]:
+    """What `keep_moments` kept, `mean` and `deviation` as arrays."""
+    content: dict[str, Any] = json.loads((folder / MOMENTS).read_text("utf-8"))
+    return {**content, **{name: np.array(content[name]) for name in ("mean", "deviation")}}
+
+
+def standard(frames: Frames, moments: dict[str, Any]) -> Frames:
+    """Frames `[T, C]` by the moments of the training part."""
+    return np.asarray((frames - moments["mean"]) / moments["deviation"], np.float32)
+
+
+def content_of(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        RnnbenchError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RnnbenchError(f"cannot read {path}: {error.strerror or error}") from error

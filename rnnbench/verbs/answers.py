@@ -1,0 +1,192 @@
+"""`rnnbench classify`, `translate`, `caption` and `transcribe`."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import Namespace
+from rich.console import Console
+from rich.text import Text
+
+from rnnbench.board.render import clean
+from rnnbench.errors import RnnbenchError
+from rnnbench.verbs.opening import asked, open_run, print_json, warn_unknown
+
+MOST = 5
+"""Classes that are shown of a sequence."""
+
+
+class Questions(NamedTuple):
+    """What a model is asked.
+
+    `shown` stands before each answer; `inputs` are as the model reads them, one tensor `[T]` or `[T, C]` each;
+    `references` are true answers, or empty.
+    """
+
+    shown: list[str]
+    inputs: list[Any]
+    references: list[str]
+
+
+def classify(options: Namespace) -> None:
+    """Print the classes of texts or sounds with their probabilities, or the tag of each word.
+
+    Raises:
+        RnnbenchError: no such run, one of another objective, or an input that cannot be read.
+    """
+    from rnnbench.objectives import Tagging
+
+    run = open_run(options, "classify")
+    asked_of = _questions(run, options, "classify")
+    names = _class_names(run)
+    found: list[Any] = []
+    for shown, one in zip(asked_of.shown, asked_of.inputs, strict=True):
+        probabilities = run.model.classify(one.unsqueeze(0))[0]
+        if isinstance(run.model.objective, Tagging):
+            pieces = run.model.known_tokenizer.encode(shown).offsets
+            words = [shown[start:end] for start, end in pieces]
+            best = zip(words, probabilities.max(-1).values.tolist(), probabilities.argmax(-1).tolist(), strict=True)
+            found.append([{"token": word, "class": names[tag], "probability": p} for word, p, tag in best])
+        else:
+            order = probabilities.argsort(descending=True).tolist()
+            found.append([{"class": names[k], "probability": float(probabilities[k])} for k in order])
+    if options.json:
+        print_json([{"input": shown, "classes": one} for shown, one in zip(asked_of.shown, found, strict=True)])
+        return
+    console = Console(highlight=False)
+    for shown, one in zip(asked_of.shown, found, strict=True):
+        console.print(Text(clean(shown), style="bold"), soft_wrap=True)
+        for entry in one if one and "token" in one[0] else one[:MOST]:
+            bar = "▇" * round(20 * entry["probability"])
+            head = f"{clean(entry['token'])}  " if "token" in entry else ""
+            console.print(Text(f"  {entry['probability']:6.1%}  {head}{entry['class']}  "), Text(bar, style="cyan"))
+
+
+def translate(options: Namespace) -> None:
+    """Print translations of sentences, n-best with their scores, beside references with the metrics.
+
+    Raises:
+        RnnbenchError: no such run, one of another objective, or a value out of its range.
+    """
+    _say(options, "translate")
+
+
+def caption(options: Namespace) -> None:
+    """Print captions of pictures; as `translate`."""
+    _say(options, "caption")
+
+
+def transcribe(options: Namespace) -> None:
+    """Print what is said in sounds; as `translate`."""
+    _say(options, "transcribe")
+
+
+def _say(options: Namespace, verb: str) -> None:
+    run = open_run(options, verb)
+    questions = _questions(run, options, verb)
+    settings = {"beam": options.beam, "n_best": options.n_best}
+    if verb == "transcribe":
+        say = run.model.transcribe
+    else:
+        say, settings["length_penalty"] = run.model.say, options.length_penalty
+    said = [say(one.unsqueeze(0), **settings)[0] for one in questions.inputs]
+    scores = _scores(run.model, [one[0].text for one in said], questions.references) if questions.references else {}
+    if options.json:
+        print_json(_content(questions, said, scores))
+    else:
+        _print(questions, said, scores, options.n_best)
+
+
+def _questions(run: Any, options: Namespace, verb: str) -> Questions:
+    """What is asked on the command line, in a file, or of the test part."""
+    if options.get("test"):
+        return _of_test(run, options.test)
+    if run.model.hparams["input_kind"] == "tokens":
+        from rnnbench.inside.script import Script, told_unknown
+
+        texts = asked(options.inputs, options.file, verb)
+        script = Script(run.model.known_tokenizer)
+        warn_unknown(told_unknown(script.encode(text) for text in texts))
+        inputs = [run.model.ids([text])[0][0] for text in texts]
+    else:
+        texts = asked(options.inputs, None, verb)
+        inputs = [_read_file(run, Path(text)) for text in texts]
+    references = options.get("reference") or []
+    if references and len(references) != len(texts):
+        raise RnnbenchError(f"--reference needs one for each of {len(texts)} inputs, got {len(references)}")
+    return Questions(texts, inputs, references)
+
+
+def _read_file(run: Any, path: Path) -> Any:
+    import torch
+
+    if not hasattr(run.data, "inputs_of"):
+        kind = type(run.data).__name__
+        raise RnnbenchError(f"this run reads {kind}, of which no input can be given as a file; use --test N")
+    return torch.from_numpy(run.data.inputs_of(path))
+
+
+def _of_test(run: Any, count: int) -> Questions:
+    """The first of the test part."""
+    import torch
+
+    if count < 1:
+        raise RnnbenchError(f"--test must be at least 1, got {count}")
+    table, size = run.data.table("test"), run.model.hparams["input_size"]
+    rows = table.select(range(min(count, len(table))))
+    inputs = [torch.tensor(one) for one in rows["inputs"][:]]
+    if run.model.hparams["input_kind"] == "features":
+        inputs = [one.float().reshape(-1, size) for one in inputs]
+    numbers = [f"test {number}" for number in range(len(rows))]
+    return Questions(_column(rows, ("source", "name"), numbers), inputs, _column(rows, ("target", "text"), []))
+
+
+def _column(rows: Any, names: tuple[str, ...], default: list[str]) -> list[str]:
+    """The first of some columns that a table has."""
+    return next((list(rows[name][:]) for name in names if name in rows.column_names), default)
+
+
+def _class_names(run: Any) -> list[str]:
+    """Names of the classes; numbers, if the data has none."""
+    count = int(run.model.hparams["output_size"])
+    names = list(getattr(run.data, "classes", ())) if run.record else []
+    return [str(name) for name in names] if len(names) == count else [str(number) for number in range(count)]
+
+
+def _scores(model: Any, said: list[str], references: list[str]) -> dict[str, float]:
+    """The metrics of the model's objective over what it said."""
+    from rnnbench.objectives import Ctc
+    from rnnbench.text_scores import corpus_scores
+
+    if not isinstance(model.objective, Ctc):
+        encoded = model.objective.tokenizer.encode_batch(references, add_special_tokens=False)
+        return corpus_scores(said, [" ".join(one.tokens) for one in encoded])
+    metrics = model.objective.metrics()
+    metrics.update(said, references)
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def _content(questions: Questions, said: list[list[Any]], scores: dict[str, float]) -> dict[str, Any]:
+    answers = []
+    for number, (shown, some) in enumerate(zip(questions.shown, said, strict=True)):
+        reference = {"reference": questions.references[number]} if questions.references else {}
+        answers.append({"input": shown, **reference, "answers": [one._asdict() for one in some]})
+    return {"answers": answers, **({"scores": scores} if scores else {})}
+
+
+def _print(questions: Questions, said: list[list[Any]], scores: dict[str, float], n_best: int) -> None:
+    from rnnbench.inside.script import readable
+
+    console = Console(highlight=False)
+    for number, (shown, some) in enumerate(zip(questions.shown, said, strict=True)):
+        console.print(Text(clean(shown), style="bold"), soft_wrap=True)
+        for one in some:
+            rank = f"{one.score:8.3f}  " if n_best > 1 else "  "
+            console.print(
+                Text(rank, style="dim"), Text(clean(readable(one.text)) or "(nothing)"), sep="", soft_wrap=True
+            )
+        if questions.references:
+            console.print(Text("= ", style="dim"), Text(clean(questions.references[number]), style="green"), sep="",
+                          soft_wrap=True)  # fmt: skip
+    if scores:
+        count = f"{len(said)} inputs" if len(said) > 1 else "1 input"
+        console.print(f"{' · '.join(f'{name} {value:.3f}' for name, value in scores.items())} over {count}")
