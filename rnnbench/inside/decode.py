@@ -8,9 +8,10 @@ from torch.utils._pytree import tree_map
 
 from rnnbench.inside.beam import Hypothesis, beam_search
 from rnnbench.nn.decoder import Encoded
+from rnnbench.objectives.ctc import Ctc, collapsed
 from rnnbench.objectives.ctc import beam_search as prefix_search
-from rnnbench.objectives.ctc import collapsed
 from rnnbench.objectives.sequences import END_ID, PADDING_ID, START_ID, UNKNOWN_ID
+from rnnbench.text_scores import corpus_scores
 
 NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
 
@@ -74,3 +75,13 @@ def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[Said]
         [Said(objective.text(list(prefix)), total, total) for prefix, total in prefix_search(row, beam)]
         for row in log_probs
     ]
+
+
+def scored(objective: Any, said: list[str], references: list[str]) -> dict[str, float]:
+    """The metrics of an objective over what was said, against one true text each."""
+    if isinstance(objective, Ctc):
+        metrics = objective.metrics()
+        metrics.update(said, references)
+        return {name: float(value) for name, value in metrics.compute().items()}
+    encoded = objective.tokenizer.encode_batch(references, add_special_tokens=False)
+    return corpus_scores(said, [" ".join(one.tokens) for one in encoded])

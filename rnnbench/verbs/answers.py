@@ -33,15 +33,13 @@ def classify(options: Namespace) -> None:
     Raises:
         RnnbenchError: no such run, one of another objective, or an input that cannot be read.
     """
-    from rnnbench.objectives import Tagging
-
     run = open_run(options, "classify")
     asked_of = _questions(run, options, "classify")
     names = _class_names(run)
     found: list[Any] = []
     for shown, one in zip(asked_of.shown, asked_of.inputs, strict=True):
         probabilities = run.model.classify(one.unsqueeze(0))[0]
-        if isinstance(run.model.objective, Tagging):
+        if probabilities.ndim == 2:  # of each step
             pieces = run.model.known_tokenizer.encode(shown).offsets
             words = [shown[start:end] for start, end in pieces]
             best = zip(words, probabilities.max(-1).values.tolist(), probabilities.argmax(-1).tolist(), strict=True)
@@ -81,6 +79,8 @@ def transcribe(options: Namespace) -> None:
 
 
 def _say(options: Namespace, verb: str) -> None:
+    from rnnbench.inside.decode import scored
+
     run = open_run(options, verb)
     questions = _questions(run, options, verb)
     settings = {"beam": options.beam, "n_best": options.n_best}
@@ -89,7 +89,8 @@ def _say(options: Namespace, verb: str) -> None:
     else:
         say, settings["length_penalty"] = run.model.say, options.length_penalty
     said = [say(one.unsqueeze(0), **settings)[0] for one in questions.inputs]
-    scores = _scores(run.model, [one[0].text for one in said], questions.references) if questions.references else {}
+    best = [one[0].text for one in said]
+    scores = scored(run.model.objective, best, questions.references) if questions.references else {}
     if options.json:
         print_json(_content(questions, said, scores))
     else:
@@ -150,19 +151,6 @@ def _class_names(run: Any) -> list[str]:
     count = int(run.model.hparams["output_size"])
     names = list(getattr(run.data, "classes", ())) if run.record else []
     return [str(name) for name in names] if len(names) == count else [str(number) for number in range(count)]
-
-
-def _scores(model: Any, said: list[str], references: list[str]) -> dict[str, float]:
-    """The metrics of the model's objective over what it said."""
-    from rnnbench.objectives import Ctc
-    from rnnbench.text_scores import corpus_scores
-
-    if not isinstance(model.objective, Ctc):
-        encoded = model.objective.tokenizer.encode_batch(references, add_special_tokens=False)
-        return corpus_scores(said, [" ".join(one.tokens) for one in encoded])
-    metrics = model.objective.metrics()
-    metrics.update(said, references)
-    return {name: float(value) for name, value in metrics.compute().items()}
 
 
 def _content(questions: Questions, said: list[list[Any]], scores: dict[str, float]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import math
 from typing import Any, NamedTuple
 
 from jsonargparse import Namespace
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -99,7 +98,7 @@ def _place(channel: str | None, names: list[str]) -> int:
 
 
 def _print(window: Window) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False, title=f"{window.channel}, in {window.unit}", title_justify="left")
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"{window.channel}, in {window.unit}", title_justify="left")
     ways = ("continuous", "on its own")
     heads = ("step", "measured", *ways, *(f"rmse\n{way}" for way in (*ways, "persistence")))
     for head in heads:
