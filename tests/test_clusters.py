@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import Folders, plan, run_grid
-from rnnbench.record import Record, RecordStore
+from rnnbench.record import Environment, Record, RecordStore
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
 
@@ -23,6 +24,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+SOMEWHERE = Environment(
+    python="3", torch="2", lightning="2", rnnbench="0", platform="p", processor="p", device="cpu", threads=1
+)
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 with_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="needs the extra slurm")
 
@@ -82,12 +86,26 @@ def test_a_grid_on_a_ray_cluster_survives_the_loss_of_a_node_and_gives_the_same_
 
 
 @with_ray
-def test_without_an_address_a_cluster_of_this_machine_is_made(
-    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+def test_the_board_is_the_same_to_the_byte_from_every_executor(
+    grid: Callable[..., GridSpec], tmp_path: Path, watcher: Silent
 ) -> None:
-    records = run(grid(architectures=["gru"], executor="ray"), folders, watcher)
-    assert records["short/gru/0"].status == "done"
-    assert watcher.count("started") == 1
+    def board_from(name: str, executor: Any) -> dict[str, bytes]:
+        folders = Folders(tmp_path / name, tmp_path / f"runs-{name}")
+        records = run(grid(architectures=["elman", "gru"], executor=executor), folders, watcher)
+        assert {record.status for record in records.values()} == {"done"}
+        timeless = RecordStore(tmp_path / f"timeless-{name}")
+        for record in records.values():
+            assert record.cost
+            cost = record.cost.model_copy(update={"train_seconds": 1, "total_seconds": 1, "peak_memory_bytes": 1})
+            timeless.write(record.model_copy(update={"started": "", "cost": cost, "environment": SOMEWHERE}))
+        assert main(["board", "--leaderboard", str(timeless.folder.parent)]) == 0
+        return {path.name: path.read_bytes() for path in timeless.folder.parent.glob("*.*")}
+
+    expected = board_from("inline", "inline")
+    assert b"gru" in expected["README.md"]
+    assert board_from("one", {"local": {"workers": 1}}) == expected
+    assert board_from("eight", {"local": {"workers": 8}}) == expected
+    assert board_from("ray", "ray") == expected  # without an address: a cluster of this machine alone
 
 
 @with_ray
