@@ -136,11 +136,13 @@ class Profile:
 
     Args:
         loss: ‖∂L_T/∂s_{T−d}‖ of each layer and direction, `[L·D, T]`.
+        directions: D.
         jacobian: singular values of ∂s_T/∂s_{T−d}, largest first, `[T + 1, N]`; None if they could not be taken.
         why_not: why they could not.
     """
 
     loss: Tensor
+    directions: int
     jacobian: Tensor | None
     why_not: str = ""
 
@@ -226,8 +228,8 @@ def profile(module: Any, batches: Sequence[Batch], jacobians: int = 2) -> Profil
         with torch.no_grad():
             each = [singular_values(step_jacobians(layer, one.embedding(row.unsqueeze(0))[0])) for row in sequences]
     except RnnbenchError as error:
-        return Profile(loss, None, str(error))
-    return Profile(loss, mean_of_lengths([values.T for values in each]).T)
+        return Profile(loss, layer.directions, None, str(error))
+    return Profile(loss, layer.directions, mean_of_lengths([values.T for values in each]).T)
 
 
 def _doubled(part: Any) -> Any:

