@@ -86,3 +86,37 @@ def _power(n: int, va: float, vb: float, difference: float, level: float) -> flo
     critical = float(stdtrit(freedom, 1 - level / 2))
     shift = difference / math.sqrt((va + vb) / n)
     return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
+
+
+def paired(differences: Sequence[float]) -> tuple[float | None, float]:
+    """Half the width of the 95 % interval of a mean difference, and p of the paired t test (Student 1908) that it is 0.
+
+    Without a width, and with p = 1, for fewer than two differences.
+    """
+    width = half_width(differences)
+    if width is None:
+        return None, 1.0
+    from scipy.special import stdtr
+
+    error, mean = stdev(differences) / math.sqrt(len(differences)), abs(fmean(differences))
+    if error == 0:
+        return width, 0.0 if mean > 0 else 1.0
+    return width, min(1.0, 2 * float(stdtr(len(differences) - 1, -mean / error)))
+
+
+def pairs_to_separate(differences: Sequence[float], level: float = LEVEL, power: float = POWER) -> int | None:
+    """How many pairs the paired t test needs to tell a mean difference from 0 in 80 % of cases, if mean and standard
+    deviation are what they seem. None: fewer than two, no difference, or more than 10,000 pairs.
+    """
+    if len(differences) < 2 or fmean(differences) == 0:
+        return None
+    from scipy.special import nctdtr, stdtrit
+
+    effect = abs(fmean(differences)) / stdev(differences) if stdev(differences) else math.inf
+
+    def reached(n: int) -> float:
+        critical, shift = float(stdtrit(n - 1, 1 - level / 2)), min(effect * math.sqrt(n), 1e6)
+        return 1 - float(nctdtr(n - 1, shift, critical)) + float(nctdtr(n - 1, shift, -critical))
+
+    found = 2 if effect == math.inf else bisect_left(range(MOST_SEEDS + 1), power, lo=2, key=reached)
+    return found if found <= MOST_SEEDS else None

@@ -1,0 +1,76 @@
+"""`rnnbench export` and `rnnbench compare`: the board for other programs, and two of its rows in the terminal."""
+
+import sys
+from collections.abc import Callable
+
+from jsonargparse import Namespace
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from rnnbench.board.export import check_target, rows_of, to_csv, to_json, to_latex, to_parquet
+from rnnbench.board.render import clean
+from rnnbench.board.states import Cell, cells_of, cells_on_record
+from rnnbench.board.table import make_table, number
+from rnnbench.board.versus import interval_of, place_of, versus
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import write_whole
+from rnnbench.harness.grid import Folders
+from rnnbench.record import RecordStore
+from rnnbench.verbs.run import make_console, warn
+
+TEXTS: dict[str, Callable[[list[Cell]], str]] = {
+    "csv": lambda cells: to_csv(rows_of(cells)),
+    "json": lambda cells: to_json(rows_of(cells)),
+    "latex": lambda cells: to_latex(make_table(cells)),
+}
+
+
+def export(options: Namespace) -> None:
+    """Write all records, or the cells of a grid.
+
+    Raises:
+        RnnbenchError: there is nothing to export, or it cannot be written.
+    """
+    check_target(options.format, options.out)
+    cells = _cells(options)
+    if options.format == "parquet":
+        to_parquet(rows_of(cells), options.out)
+    elif options.out is None:
+        sys.stdout.write(TEXTS[options.format](cells))
+        return
+    else:
+        write_whole(options.out, TEXTS[options.format](cells))
+    print(f"{options.out}: {len(cells)} runs", file=sys.stderr)
+
+
+def _cells(options: Namespace) -> list[Cell]:
+    folders = Folders(options.leaderboard, options.runs)
+    records, problems = RecordStore(folders.leaderboard).read()
+    warn(problems)
+    if options.grid:
+        return cells_of(folders.grid(options.grid).expand(), records)
+    if not records:
+        raise RnnbenchError(f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart")
+    return cells_on_record(records)
+
+
+def compare(options: Namespace) -> None:
+    """Print two rows of the board against each other.
+
+    Raises:
+        RnnbenchError: there is no such row, or they share nothing.
+    """
+    records, problems = RecordStore(options.leaderboard).read()
+    warn(problems)
+    found = versus(make_table(cells_on_record(records)), options.a, options.b, options.task)
+    a, b = clean(found.a.label), clean(found.b.label)
+    table = RichTable("task", box=box.SIMPLE_HEAVY, pad_edge=False)
+    for head in (a, b, "seeds", f"lead of {a}", "verdict"):
+        table.add_column(Text(head), justify="left" if head == "verdict" else "right")
+    for one in found.duels:
+        fields = (place_of(one), number(one.a), number(one.b), str(one.seeds), interval_of(one), one.verdict(a, b))
+        table.add_row(*(Text(clean(field)) for field in fields))
+    console = make_console()
+    console.print(table)
+    console.print(Text(clean(found.summary())))

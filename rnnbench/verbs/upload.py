@@ -1,0 +1,88 @@
+"""`rnnbench upload`: the board to Weights & Biases."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.board.export import flat, rows_of
+from rnnbench.board.page import write_page
+from rnnbench.board.render import clean
+from rnnbench.board.sheet import Sheet
+from rnnbench.board.states import cells_on_record
+from rnnbench.board.table import make_table
+from rnnbench.errors import RnnbenchError
+from rnnbench.record import RecordStore
+from rnnbench.verbs.run import warn
+
+PAGES = ("README.md", "index.html")
+
+
+def upload(options: Namespace) -> None:
+    """Log the board and all records as tables, and the pages as an artifact; offline, into `./wandb` for a later sync.
+
+    Raises:
+        RnnbenchError: there are no records, W&B would ask for a login, or it cannot be reached.
+    """
+    records, problems = RecordStore(options.leaderboard).read()
+    warn(problems)
+    if not records:
+        raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
+    cells = cells_on_record(records)
+    table = make_table(cells)
+    write_page(options.leaderboard, table)
+    run = _start(options.project, options.entity)
+    try:
+        run.log(
+            {
+                "board": _table(*_sheet(Sheet.of(table))),
+                "records": _table(*_records([flat(row) for row in rows_of(cells)])),
+            }
+        )
+        run.log_artifact(_pages(options.leaderboard))
+        where = run.url or f"kept offline; send it with: wandb sync {os.path.relpath(run.settings.sync_dir)}"
+    finally:
+        run.finish()
+    print(f"{len(records)} records: {where}")
+
+
+def _start(project: str, entity: str | None) -> Any:
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") in ("online", "shared") and not wandb.login(prompt=False):
+        raise RnnbenchError("W&B is not logged in: use `wandb login`, or set WANDB_MODE=offline")
+    try:
+        return wandb.init(project=project, entity=entity, job_type="board", name="board")
+    except wandb.Error as error:
+        raise RnnbenchError(f"W&B says: {error}") from None
+
+
+def _table(heads: list[str], rows: list[list[Any]]) -> Any:
+    """A table of W&B, which shows text as it is."""
+    import wandb
+
+    table = wandb.Table(columns=list(map(clean, heads)), allow_mixed_types=True)
+    for row in rows:
+        table.add_data(*(clean(field) if isinstance(field, str) else field for field in row))
+    return table
+
+
+def _sheet(sheet: Sheet) -> tuple[list[str], list[list[Any]]]:
+    heads = [sheet.corner, *(", ".join(lines) for lines in sheet.across)]
+    return heads, [[", ".join(head), *(one.text for one in row)]
+                   for head, row in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
+
+
+def _records(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    return list(rows[0]), [list(row.values()) for row in rows]
+
+
+def _pages(leaderboard: Path) -> Any:
+    import wandb
+
+    artifact = wandb.Artifact("board", type="board")
+    for path in (leaderboard / name for name in PAGES):
+        if path.is_file():
+            artifact.add_file(str(path))
+    return artifact
