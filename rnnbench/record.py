@@ -27,13 +27,20 @@ Module = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.\w+)*|rnnbench(\.\w+)*\
 
 
 class Cost(Strict):
-    """What a run took. Seconds are of wall-clock time; training without validation, test, start and data."""
+    """What a run took. Seconds are of wall-clock time; training without validation, test, start and data.
+
+    `state_bytes`: what the network keeps of a sequence from step to step; `flops_per_step`: of one more input step
+    forwards, see `rnnbench.size.Flops`. None of networks in which they cannot be counted.
+    """
 
     train_seconds: float = Field(ge=0, le=1e12)
     total_seconds: float = Field(ge=0, le=1e12)
     steps: Count
     epochs: Count
     peak_memory_bytes: Count
+    steps_per_epoch: Count | None = None
+    state_bytes: Count | None = None
+    flops_per_step: Count | None = None
 
 
 class Environment(Strict):

@@ -94,6 +94,8 @@ def scale_of(table: Table, column: Column) -> Scale | str:
     sign = 1 if column.direction == "maximise" else -1
     means = [fmean(row.entries[column].values) for row in table.rows
              if column in row.entries and row.entries[column].values]  # fmt: skip
+    if not means:
+        return "it has no score"
     best = max(means, key=lambda mean: sign * mean)
     if not chance.beaten(best, column.direction) or best == chance.value:
         return "it has no ceiling, and nobody is better than chance"

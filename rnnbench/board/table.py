@@ -1,5 +1,6 @@
 """The board as a table: tasks as columns, architectures as rows."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,6 +109,12 @@ class Row:
     def parameters(self) -> str:
         """Trainable numbers; they differ from task to task by input and head."""
         return self.spread(record.parameters or 0 for entry in self.entries.values() for record in entry.done)
+
+    @property
+    def least_parameters(self) -> float:
+        """What the column of parameters is sorted by."""
+        counts = [record.parameters or 0 for entry in self.entries.values() for record in entry.done]
+        return min(counts, default=math.inf)
 
     @property
     def seconds(self) -> str:

@@ -21,7 +21,7 @@ from rnnbench.harness.environment import code_of, environment, peak_memory
 from rnnbench.harness.job import Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.resume import Resume
-from rnnbench.harness.size import check_size, fit_size
+from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_bytes
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.record import Cost, Record
 
@@ -80,9 +80,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     trainer = make_trainer(job, [reporter, best, resume])
     trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
     steps = trainer.global_step
-    epochs = math.ceil(
-        steps / trainer.num_training_batches
-    )  # begun; a run that had ended before it went on counts none
+    steps_per_epoch = int(trainer.num_training_batches)
+    epochs = math.ceil(steps / steps_per_epoch)  # begun; a run that had ended before it went on counts none
     if not (checkpoint := best.best_model_path):  # the budget ended before the first validation
         trainer.validate(model, data, verbose=False)
         checkpoint = str(best.path)
@@ -120,6 +119,9 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
             steps=steps,
             epochs=epochs,
             peak_memory_bytes=peak_memory(device),
+            steps_per_epoch=steps_per_epoch,
+            state_bytes=state_bytes(model),
+            flops_per_step=_flops(model),
         ),
         backend=backend_of(model),
         data_fingerprint=about["fingerprint"],
@@ -127,6 +129,13 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         environment=environment(device),
         attempts=list(job.attempts),
     )
+
+
+def _flops(model: LightningModule) -> int | None:
+    try:
+        return flops_of_a_step(model)
+    except RnnbenchError:  # a network of somebody else, which cannot be run on made-up inputs
+        return None
 
 
 def _disband() -> None:

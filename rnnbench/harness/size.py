@@ -125,6 +125,17 @@ def _layers(model: LightningModule) -> list[nn.Module]:
     raise RnnbenchError(f"{type(model).__name__} has no sequence layer whose parameters could be counted")
 
 
+def state_bytes(model: LightningModule) -> int | None:
+    """Bytes of the states that the layers keep of one sequence between two steps; None where no layer has a cell."""
+    layers: list[Any] = [one for one in model.modules() if hasattr(one, "cell") and hasattr(one, "directions")]
+    sizes = [
+        layer.num_layers * layer.directions * sum(layer.cell.state_sizes(layer.hidden_size))
+        * next(layer.parameters()).element_size()
+        for layer in layers
+    ]  # fmt: skip
+    return sum(sizes) if sizes else None
+
+
 def flops_of_a_step(model: LightningModule) -> int:
     """What one more input step of one sequence costs in the forward pass, see `rnnbench.size.Flops`.
 

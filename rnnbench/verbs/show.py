@@ -1,6 +1,7 @@
 """Verbs that only look: `list`, `status`, `board`, `show`."""
 
 from collections import Counter
+from pathlib import Path
 
 import yaml
 from jsonargparse import Namespace
@@ -12,7 +13,9 @@ from rich.text import Text
 from rnnbench.board.page import whole_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import STATES, cells_of
+from rnnbench.board.table import Table as Board
 from rnnbench.board.table import make_table, number
+from rnnbench.board.web.build import can_build, write_html
 from rnnbench.card import summary_of
 from rnnbench.harness.grid import Folders
 from rnnbench.harness.lease import leased
@@ -71,11 +74,20 @@ def board(options: Namespace) -> None:
         if table.rows or problems:
             console.print(Terminal(table))
             console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
+            _show_html(folders.leaderboard, table, problems, console)
         else:
             console.print(
                 f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart", highlight=False
             )
     warn(problems)
+
+
+def _show_html(leaderboard: Path, table: Board, problems: list[str], console: Console) -> None:
+    if can_build():
+        page = write_html(leaderboard, table, problems)
+        console.print(f"open in a browser: {page}", highlight=False, soft_wrap=True)
+    else:
+        console.print("for the page (index.html): pip install 'rnnbench[board]'", highlight=False)
 
 
 def show(options: Namespace) -> None:

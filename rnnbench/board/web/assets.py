@@ -1,0 +1,43 @@
+"""Other people's scripts and style sheets that the page carries: DataTables by itables, Vega by vl-convert."""
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import cache_folder, write_whole
+
+HERE = Path(__file__).parent
+EXPORTS = re.compile(r"export\s*\{([^}]*)\}")
+
+
+def datatables() -> tuple[str, str]:
+    """Script and style sheet of DataTables, which gives `window.DataTable`.
+
+    Raises:
+        RnnbenchError: itables has another form than expected.
+    """
+    import itables
+
+    folder = Path(itables.__file__).parent / "html"
+    script, style = ((folder / f"dt_bundle.{end}").read_text("utf-8") for end in ("js", "css"))
+    found = EXPORTS.search(script)
+    names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", found[1] if found else "")}
+    if "jQuery" not in names:
+        raise RnnbenchError(f"itables {version('itables')} exports no jQuery: the page cannot be built with it")
+    return EXPORTS.sub("", script) + f"\nwindow.DataTable = {names['jQuery']}.fn.dataTable;\n", style
+
+
+def vega() -> str:
+    """Vega-Embed and what it needs as one script, which gives `window.vegaEmbed`; kept in the cache, to be quick."""
+    import vl_convert
+
+    path = cache_folder("board") / f"vega-embed-{version('vl-convert-python')}.js"
+    if not path.is_file():
+        write_whole(path, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    return path.read_text("utf-8")
+
+
+def own(name: str) -> str:
+    """A file of ours."""
+    return (HERE / name).read_text("utf-8")

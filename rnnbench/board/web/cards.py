@@ -1,0 +1,88 @@
+"""Sections about tasks and architectures: the card, the equation, published numbers beside ours."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from rnnbench.board.equations import words_about
+from rnnbench.board.statistics import half_width
+from rnnbench.board.table import Column, Table, number
+from rnnbench.card import ArchitectureCard, Published, TaskCard
+from rnnbench.resources import catalogue
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A number of the literature beside our best."""
+
+    published: Published
+    ours: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """A task of the board: its card, and what the literature says."""
+
+    card: TaskCard
+    comparisons: list[Comparison]
+
+
+@dataclass(frozen=True)
+class ArchitectureSection:
+    """An architecture of the board: one line, its class, and the words of its code."""
+
+    name: str
+    summary: str
+    class_path: str
+    words: list[str]
+
+
+def task_sections(table: Table) -> list[TaskSection]:
+    """Those whose card is still what the scores were made with."""
+    by_task: dict[str, list[Column]] = {}
+    for column in table.columns:
+        if column in table.cards:
+            by_task.setdefault(column.task, []).append(column)
+    return [TaskSection(table.cards[columns[0]], comparisons(table, columns)) for columns in by_task.values()]
+
+
+def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
+    """Each published number beside the best mean of ours, of all columns of a task."""
+    columns = list(columns)
+    card = table.cards[columns[0]]
+    sign = 1 if card.direction == "maximise" else -1
+    found = [(row.label, row.entries[column].values) for row in table.rows for column in columns
+             if column in row.entries and row.entries[column].values]  # fmt: skip
+    if not found:
+        return [Comparison(one, "–", "not run") for one in card.published]
+    label, values = max(found, key=lambda one: sign * fmean(one[1]))
+    width = half_width(values)
+    interval = "" if width is None else f" ± {number(width)}"
+    ours = f"{number(fmean(values))}{interval} ({label}, n={len(values)})"
+    return [Comparison(one, ours, verdict(one, fmean(values), width, sign)) for one in card.published]
+
+
+def verdict(published: Published, mean: float, width: float | None, sign: int) -> str:
+    """What our best mean says of a published number."""
+    if not published.comparable:
+        return "not comparable"
+    ahead = sign * (mean - published.value)
+    if width is not None and abs(ahead) <= width:
+        return "the same, as far as our seeds tell"
+    unsure = " (one seed)" if width is None else ""
+    return f"ours is better by {number(ahead)}{unsure}" if ahead > 0 else f"ours is worse by {number(-ahead)}{unsure}"
+
+
+def architecture_sections(table: Table) -> list[ArchitectureSection]:
+    """One for each name and class on the board."""
+    known = catalogue("architecture")
+    named = sorted({(row.contender.name, row.contender.class_path) for row in table.rows})
+    return [ArchitectureSection(name, _summary(name, path, known), path, words_about(path)) for name, path in named]
+
+
+def _summary(name: str, class_path: str, known: Iterable[str]) -> str:
+    if name not in known:
+        return ""
+    _, card = ArchitectureCard.load(name)
+    return card.summary if card.class_path == class_path else ""

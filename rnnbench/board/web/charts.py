@@ -1,0 +1,67 @@
+"""Charts of the page as Vega-Lite, without their data: the page lays that in when a chart is looked at."""
+
+from functools import cache
+from typing import Any
+
+DATA = "rows"
+FULL = "container"
+
+
+@cache
+def chart_specs() -> dict[str, dict[str, Any]]:
+    """Each chart by name; its data is the named set `rows`."""
+    import altair as alt
+
+    made = {
+        "seeds": _seeds(alt),
+        "score": _curve(alt, "score", "validation score"),
+        "loss": _curve(alt, "loss", "training loss"),
+        "pareto": _pareto(alt),
+    }
+    return {name: _bare(chart) for name, chart in made.items()}
+
+
+def _bare(chart: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = chart.to_dict()
+    return {name: value for name, value in spec.items() if name not in {"$schema", "config"}}
+
+
+def _seeds(alt: Any) -> Any:
+    """Each seed a dot."""
+    points = alt.Chart(alt.NamedData(DATA), width=FULL, height=70, description="test score of each seed, a dot each")
+    return points.mark_point(filled=True, size=90, opacity=0.75).encode(
+        x=alt.X("score:Q").scale(zero=False).title("test score"),
+        tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("score:Q")],
+    )
+
+
+def _curve(alt: Any, name: str, title: str) -> Any:
+    """Validation score or training loss over steps, a line for each seed."""
+    chart = alt.Chart(
+        alt.NamedData(DATA), width=FULL, height=170, description=f"{title} over steps, a line for each seed"
+    )
+    return chart.mark_line(point={"size": 18}, strokeWidth=1.5).encode(
+        x=alt.X("step:Q").scale(nice=False).axis(tickMinStep=1, labelOverlap=True).title("optimiser step"),
+        y=alt.Y(f"{name}:Q").scale(zero=False).title(title),
+        color=alt.Color("seed:N").title("seed").legend(orient="top"),
+        tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{name}:Q")],
+    )
+
+
+def _pareto(alt: Any) -> Any:
+    """Score against cost; the front is joined by a line."""
+    base = alt.Chart(
+        alt.NamedData(DATA), width=FULL, height=340, description="score against cost, front joined"
+    ).encode(
+        x=alt.X("cost:Q").scale(type="log", nice=False, padding=30).title("cost"),
+        y=alt.Y("score:Q").scale(zero=False, padding=16).title("score"),
+    )
+    front = base.transform_filter("datum.front").mark_line(strokeDash=[4, 3], opacity=0.7)
+    tips = [alt.Tooltip(name) for name in ("label:N", "backend:N", "score:Q", "cost:Q", "front:N")]
+    points = base.mark_point(filled=True, size=110).encode(
+        shape=alt.Shape("front:N").scale(domain=[True, False], range=["diamond", "circle"]).legend(None),
+        color=alt.Color("family:N").title("family").legend(orient="top"),
+        tooltip=tips,
+    )
+    names = base.mark_text(dy=-12, fontSize=11).encode(text="label:N")
+    return front + points + names

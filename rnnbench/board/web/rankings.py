@@ -1,0 +1,63 @@
+"""Rankings of the page: over all tasks, over real and synthetic ones, over each group."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rnnbench.board.pairs import Pairs, compare_all
+from rnnbench.board.ranking import Ranking, rank
+from rnnbench.board.scores import Scores, scores_of
+from rnnbench.board.table import Column, Table
+from rnnbench.board.web.diagram import critical_difference_diagram
+
+
+@dataclass(frozen=True)
+class RankingSection:
+    """One set of tasks, and what can be said over it.
+
+    Args:
+        name: of the set.
+        scores: what is compared.
+        ranking: on the cells that all share; None where there are none.
+        pairs: each two on what both have, in the order of `order`.
+        order: labels as the ranking has them, then the others.
+        diagram: critical differences, as SVG.
+    """
+
+    name: str
+    scores: Scores
+    ranking: Ranking | None
+    pairs: Pairs
+    order: list[str]
+    diagram: str
+
+
+def ranking_sections(table: Table) -> list[RankingSection]:
+    """All sets of tasks with two contenders or more; a set that is the same as all tasks is left out."""
+    found: list[RankingSection] = []
+    for name, counts in _sets(table):
+        scores = scores_of(table, counts)
+        if len(scores.contenders) > 1 and scores.columns and (not found or scores.columns != found[0].scores.columns):
+            found.append(_section(name, scores))
+    return found
+
+
+def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:
+    yield "all tasks", lambda column: True
+    cards = table.cards
+    kinds, groups = ({getattr(card, name) for card in cards.values()} for name in ("kind", "group"))
+    members = {f"{kind} data": {one for one, card in cards.items() if card.kind == kind} for kind in sorted(kinds)}
+    members |= {
+        f"group {group}": {one for one, card in cards.items() if card.group == group} for group in sorted(groups)
+    }
+    for name, some in members.items():
+        yield name, some.__contains__
+
+
+def _section(name: str, scores: Scores) -> RankingSection:
+    ranking = rank(scores)
+    ranked = [place.label for place in ranking.places] if ranking else []
+    order = [*ranked, *(label for label in scores.contenders if label not in ranked)]
+    pairs = compare_all(scores.values[[scores.contenders.index(label) for label in order]])
+    return RankingSection(
+        name, scores, ranking, pairs, order, critical_difference_diagram(ranking, name) if ranking else ""
+    )

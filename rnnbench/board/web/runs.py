@@ -1,0 +1,97 @@
+"""What a field opens: its runs, as plain data for the page."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rnnbench.board.render import clean
+from rnnbench.board.reproduce import command_of
+from rnnbench.board.states import Cell
+from rnnbench.board.table import Entry, Table
+from rnnbench.record import Environment, Record
+
+MOST_POINTS = 60
+MOST_LOG = 4000
+Artefacts = Callable[[Record], list[dict[str, str]]]
+"""What a run has made: `title` and `text` each."""
+
+
+def none(record: Record) -> list[dict[str, str]]:
+    """Of a leaderboard without artefacts."""
+    return []
+
+
+def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
+    """All fields that have runs, by key, and the environments they refer to."""
+    environments: dict[Environment, int] = {}
+    fields = {
+        f"{a},{t}": _field(row.label, row.entries[column], environments, artefacts)
+        for a, row in enumerate(table.rows)
+        for t, column in enumerate(table.columns)
+        if column in row.entries
+    }
+    machines = [environment.model_dump() for environment in environments]
+    return {"fields": fields, "environments": machines}
+
+
+def _field(label: str, entry: Entry, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
+    spec = entry.cells[0].spec
+    cells = sorted(entry.cells, key=lambda cell: (cell.spec.seed, cell.spec.id))
+    chance = next((one.baseline_scores.get(spec.task.metric) for one in entry.done if one.baseline_scores), None)
+    settings = {"class": spec.architecture.class_path, **spec.arguments}
+    settings |= {"size": str(spec.size)} if spec.size else {}
+    return {
+        "title": f"{label} on {spec.task.name}",
+        "metric": spec.task.metric,
+        "better": "lower" if spec.task.direction == "minimise" else "higher",
+        "baseline": chance,
+        "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
+        "budget": spec.budget.model_dump(exclude_none=True),
+        "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
+        "again": command_of([cell.spec for cell in cells]),
+        "runs": [_run(cell, environments, artefacts) for cell in cells],
+    }
+
+
+def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
+    record = cell.record
+    run: dict[str, Any] = {"id": cell.spec.id, "seed": cell.spec.seed, "state": cell.state}
+    if cell.reason:
+        run["reason"] = clean(cell.reason)
+    if record is None:
+        return run
+    run["started"] = clean(record.started)
+    if record.log_tail:
+        run["log"] = "\n".join(map(clean, record.log_tail[-MOST_LOG:].splitlines()))
+    if record.attempts:
+        run["attempts"] = [clean(one) for one in record.attempts]
+    if record.status == "done":
+        run |= _outcome(record)
+    if record.environment:
+        run["environment"] = environments.setdefault(record.environment, len(environments))
+    if made := artefacts(record):
+        run["artefacts"] = made
+    return run
+
+
+def _outcome(record: Record) -> dict[str, Any]:
+    step = max(1, -(-len(record.curve) // MOST_POINTS))
+    last = record.curve[-1:] if (len(record.curve) - 1) % step else []
+    return {
+        "score": short(record.score),
+        "scores": {clean(name): short(value) for name, value in record.scores.items()},
+        "validation": {clean(name): short(value) for name, value in record.validation.items()},
+        "best_step": record.best_step,
+        "curve": [[point.step, short(point.train_loss), short(point.score)] for point in record.curve[::step] + last],
+        "parameters": record.parameters,
+        "backend": clean(record.backend),
+        "cost": {name: short(value) for name, value in record.cost or ()},
+    }
+
+
+def short(value: float | None) -> float | None:
+    """A number with five digits that matter."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def _plain(value: Any) -> str:
+    return clean(str(value))

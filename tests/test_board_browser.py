@@ -1,0 +1,211 @@
+"""The page in a real browser, opened from a file: what a reader does with it, in both themes and on a phone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnbench.board.table import make_table
+from rnnbench.board.web.build import html
+from tests.made_up_board import HOSTILE, made_up_cells
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+pytestmark = [
+    pytest.mark.skipif(
+        BROWSER is None and not os.environ.get("CI"),
+        reason=f"no browser: none of {', '.join(BROWSERS)} is on the path; CI installs one",
+    ),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+WIDE, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(html(make_table(made_up_cells()), [HOSTILE]))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    assert BROWSER, "CI has a browser: .ci/run installs it"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Visit:
+    """A page with all that it said and asked for."""
+
+    def __init__(self, browser: Any, address: str, viewport: dict[str, int] = WIDE, scheme: str = "light") -> None:
+        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(address)
+
+    def texts(self, selector: str) -> list[str]:
+        return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
+
+    def rows(self) -> list[str]:
+        return self.texts("#scores tbody tr:visible > th")
+
+    def columns(self) -> list[str]:
+        return [text.split("\n")[0] for text in self.texts("#scores thead th")][1:-1]
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    made = Visit(browser, address)
+    yield made
+    made.context.close()
+    assert made.said == []
+    assert made.asked == [address]
+
+
+def test_a_heading_sorts_with_the_best_first_and_what_has_no_score_last(visit: Visit) -> None:
+    def first_click(task: str) -> list[str]:
+        head = visit.page.locator("#scores thead th", has_text=task).filter(has_text="300 steps")
+        head.click()
+        index = head.evaluate("head => head.cellIndex")
+        return visit.texts(f"#scores tbody tr > :nth-child({index + 1}) .mean")
+
+    low = [float(text.split()[0]) for text in first_click("adding")]
+    high = [float(text.split()[0]) for text in first_click("mnist1d")]
+    assert low == sorted(low)
+    assert high == sorted(high, reverse=True)
+    assert len(low) == len(high) == 6
+    visit.page.locator("#scores thead th", has_text="100 steps").first.click()
+    assert visit.rows()[0] == "gru"
+
+
+def test_scores_are_searched_and_filtered(visit: Visit) -> None:
+    everything, tasks = visit.rows(), visit.columns()
+    visit.page.fill("#search", "lstm")
+    assert visit.rows() == ["lstm", "lstm-peephole"]
+    visit.page.click("text=Show all")
+    assert visit.rows() == everything
+    visit.page.select_option("#by-family", "GRU")
+    assert visit.rows() == ["gru"]
+    visit.page.select_option("#by-family", "")
+    visit.page.select_option("#by-group", "music")
+    assert visit.columns() == ["folk-abc"]
+    visit.page.select_option("#by-group", "")
+    visit.page.select_option("#by-kind", "synthetic")
+    assert set(visit.columns()) == {"adding", "copy-memory", "mnist1d", "parity"}
+    assert "of 6 architectures, 6 of 10 tasks" in visit.page.inner_text("#shown")
+    visit.page.click("text=Show all")
+    assert visit.columns() == tasks
+
+
+def test_a_field_opens_by_mouse_and_by_keyboard_and_says_everything(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#scores tbody tr", has_text="mingru").locator("button.field").last.click()
+    shown = page.locator("#run")
+    assert shown.is_visible()
+    assert page.inner_text("#run-title").startswith("mingru on ")
+    shown.locator(".chart svg").nth(2).wait_for()
+    assert shown.locator(".chart").first.locator("path[aria-roledescription='point']").count() == 3
+    words = shown.inner_text()
+    for word in ("Learning curves", "rnnbench run again.yaml", "hidden_size", "Processor X", "native", "seed"):
+        assert word in words
+    page.keyboard.press("Escape")
+    assert not shown.is_visible()
+    page.locator("button.field").first.focus()
+    page.keyboard.press("Enter")
+    assert page.inner_text("#run-title") == "elman on adding"
+
+
+def test_a_failed_run_says_why_and_its_text_does_nothing(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#scores tbody tr", has_text="gru").locator("button.field", has_text="failed").click()
+    assert page.locator("#run pre").first.inner_text() == HOSTILE
+    assert page.locator("#run p", has_text="<script>").first.inner_text() == HOSTILE
+    assert page.title() == "rnnbench leaderboard"
+    assert page.locator("img").count() == 0
+
+
+def test_a_ranking_is_chosen_and_a_number_is_explained_by_one_click(visit: Visit) -> None:
+    page = visit.page
+    assert visit.texts("#ranking-0 tbody th[scope=row]")[:2] == ["tcn", "mingru"]
+    page.select_option("#ranking-set", label="synthetic data")
+    assert page.locator(".ranking:visible").count() == 1
+    assert "4 tasks" in page.locator(".ranking:visible > p").first.inner_text()
+    page.locator(".ranking:visible [popovertarget=define-win_rate]").click()
+    assert "a tie is half" in page.locator("#define-win_rate").inner_text()
+    assert page.locator("#define-win_rate").is_visible()
+
+
+def test_costs_of_two_machines_are_never_in_one_table(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#cost").scroll_into_view_if_needed()
+    page.locator("#pareto svg").wait_for()
+    assert len(visit.texts("#costs tbody th")) == 6
+    for machine in ("Processor X, 2 threads", "GPU Y (Processor X)"):
+        page.select_option("#cost-machine", machine)
+        shown = page.eval_on_selector_all("#costs tbody tr", "rows => rows.map(row => row.dataset.machine)")
+        assert set(filter(None, shown)) <= {machine}
+    assert "No record says this cost here." in page.inner_text("#pareto")
+    page.select_option("#cost-task", label="adding, mse ↓, 100 steps")
+    assert "torch.nn.GRU" in page.inner_text("#costs")
+
+
+def test_the_theme_follows_the_system_until_the_reader_chooses(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, scheme="dark")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert visit.page.evaluate(colour) == "rgb(20, 23, 28)"
+    visit.page.click("#theme")
+    assert visit.page.evaluate(colour) == "rgb(255, 255, 255)"
+    visit.page.click("#theme")
+    assert visit.page.evaluate(colour) == "rgb(20, 23, 28)"
+    visit.context.close()
+
+
+def test_on_a_phone_only_tables_scroll_sideways(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport=PHONE)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    first = visit.page.locator("#scores tbody th").first
+    left = first.bounding_box()["x"]
+    visit.page.locator("#scores").evaluate("table => table.closest('.scroll').scrollLeft = 400")
+    assert first.bounding_box()["x"] == pytest.approx(left, abs=2)
+    visit.page.locator("button.field").first.click()
+    assert visit.page.evaluate("document.querySelector('#run').scrollWidth") <= PHONE["width"]
+    assert visit.said == []
+    visit.context.close()
+
+
+def test_paper_gets_everything_that_is_folded(visit: Visit, tmp_path: Path) -> None:
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert visit.page.locator("details:not([open])").count() == 0
+    visit.page.emulate_media(media="print")
+    assert not visit.page.locator("#filters").is_visible()
+    assert len(visit.page.pdf(path=tmp_path / "page.pdf")) > 10_000
+    visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert visit.page.locator("details[open]").count() == 0
+
+
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)])
+def test_axe_finds_nothing_wrong(browser: Any, address: str, scheme: str, viewport: dict[str, int]) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    visit = Visit(browser, address, viewport=viewport, scheme=scheme)
+    for details in visit.page.locator("details").all():
+        details.evaluate("details => details.open = true")
+    found = Axe().run(visit.page)
+    assert found.violations_count == 0, found.generate_report()
+    visit.page.locator("button.field").nth(3).click()
+    visit.page.locator("#run .chart svg").nth(2).wait_for()
+    found = Axe().run(visit.page)
+    assert found.violations_count == 0, found.generate_report()
+    visit.context.close()
