@@ -28,10 +28,10 @@ conformance: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,board,plots]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,board,plots,music]'
 	touch $@
 
 # what only the tests need, and what only the benchmarks need
 .venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,$*]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,$*]'
 	touch $@

@@ -11,11 +11,11 @@ from torch.utils._pytree import tree_map
 from rnnbench.architectures.asked import Asked
 from rnnbench.errors import RnnbenchError
 from rnnbench.inside.beam import beam_search, check_beam
-from rnnbench.inside.generate import Sampling, generate
+from rnnbench.inside.generate import Sampling, continue_frames, generate
 from rnnbench.inside.score import Scored, log_probs
 from rnnbench.inside.script import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
 from rnnbench.nn import Recurrent
-from rnnbench.objectives import LanguageModel
+from rnnbench.objectives import LanguageModel, MultiLabelFrames
 
 NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
 """Tokens that a model never says."""
@@ -97,6 +97,21 @@ class Speaking(Asked):
                                       never=NEVER, generator=generator).tolist()  # fmt: skip
                 said |= {row: script.decode(one) for row, one in zip(rows, tokens, strict=True)}
         return [said[row] for row in range(len(ids))]
+
+    def continue_frames(
+        self, frames: Tensor, length: int, *, temperature: float = 1.0, greedy: bool = False, seed: int = 0
+    ) -> Tensor:
+        """Frames of music `[B, length, O]` that go on from `frames` `[B, T, O]`; see `rnnbench.inside.generate`.
+
+        Raises:
+            RnnbenchError: no model of polyphonic music, or a value out of its range.
+        """
+        self.require(MultiLabelFrames)
+        if length < 1:
+            raise RnnbenchError(f"length must be at least 1, got {length}")
+        with self.answering():
+            return continue_frames(self.advance, frames, length, temperature, greedy,
+                                   torch.Generator().manual_seed(seed))  # fmt: skip
 
     def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[Scored]:
         """How likely each text is at the start of a document, or after `context`.

@@ -23,6 +23,13 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--greedy", action="store_true", help="the likeliest token at each step")
     one.add_argument("--beam", type=int, default=1, help="look for the likeliest text with so many beginnings")
     one.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    one.add_argument(
+        "--abc", action="store_true", help="parse what is written as tunes in ABC notation, and say how many are"
+    )
+    one.add_argument("--piece", type=int, default=0, help="of piano rolls: which piece of the test part to go on with")
+    one.add_argument("--given", type=int, default=16, help="of piano rolls: frames of it that are given")
+    one.add_argument("--midi", type=Path, metavar="FOLDER", help="of music: write what sounds as MIDI files")
+    one.add_argument("--plot", type=Path, metavar="FILE", help="of music: draw what sounds (.html, .png, .svg)")
     _add_json(one)
 
     one = _add(verbs, "score", "how likely a language model finds texts")
@@ -55,6 +62,7 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--horizon", type=int, default=24, help="steps ahead")
     one.add_argument("--window", type=int, default=0, help="which window of the test part, from 0")
     one.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")
+    one.add_argument("--plot", type=Path, metavar="FILE", help="a figure of both (.html, .png or .svg)")
     _add_json(one)
     verbs_of = ("classify", "translate", "caption", "transcribe")
     asked = {name: partial(_answer, name) for name in verbs_of}

@@ -3,6 +3,7 @@
 import math
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -11,6 +12,7 @@ from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
 from rnnbench.sources import Source
+from rnnbench.tunes import has_parser, parse_rate
 
 MUSIC21 = Source(
     "music21",
@@ -21,6 +23,8 @@ MUSIC21 = Source(
 )
 BOOKS = re.compile(r"music21/corpus/(airdsAirs|oneills1850|ryansMammoth|miscFolk)/.*\.abc")
 FIELD = re.compile(r"([A-Za-z]):(.*)")
+SAMPLED = 100
+"""Tunes that a model writes to be judged."""
 KEPT = "MLK"
 """Fields of a tune that are read: metre, unit of length, key."""
 
@@ -47,6 +51,8 @@ class FolkABC(TokenDataModule):
     per_step = True
     unknown = -100
     sources = (MUSIC21,)
+    scored_by = ("rnnbench.inside.generate", "rnnbench.tunes")
+    """Modules that shape `sampled_scores`."""
 
     def __init__(self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if max_length < 1:
@@ -80,6 +86,16 @@ class FolkABC(TokenDataModule):
         }
         size = tokenizer.get_vocab_size()
         return Splits(tables, size, size, "frequencies of characters", scores)
+
+    def sampled_scores(self, sample: Callable[[int, int], list[str]]) -> dict[str, float]:
+        """`parse_rate`: share of `SAMPLED` texts that a model writes by itself that are tunes, in [0, 1].
+
+        Nothing without music21. `sample` gives so many texts of at most so many characters.
+        """
+        if not has_parser():
+            print("no parse_rate: it needs music21 (pip install 'rnnbench[music]')")
+            return {}
+        return {"parse_rate": parse_rate(sample(SAMPLED, self.max_length))}
 
 
 def read_tunes(archive: Path) -> dict[str, str]:

@@ -147,7 +147,8 @@ def _disband() -> None:
 
 
 def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, report: Any) -> dict[str, float]:
-    """Test scores of a checkpoint; the only place where the test part is read.
+    """Test scores of a checkpoint; the only place where the test part is read. Of some data what the model writes by
+    itself is judged as well.
 
     Raises:
         Diverged: a score is not finite.
@@ -155,6 +156,9 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
     report(Progress("test", trainer.global_step, 1.0))
     logged = trainer.test(model, data, ckpt_path=checkpoint, weights_only=True, verbose=False)[0]
     scores = {name.removeprefix("test/"): float(value) for name, value in logged.items()}
+    if hasattr(data, "sampled_scores") and hasattr(model, "generate"):
+        writer: Any = model
+        scores |= data.sampled_scores(lambda count, length: writer.generate([""] * count, length))
     for name, value in scores.items():
         if not math.isfinite(value):
             raise Diverged(f"diverged: test {name} is {value}")

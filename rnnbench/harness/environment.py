@@ -71,7 +71,8 @@ def code_of(spec: RunSpec, model: LightningModule, data: LightningDataModule) ->
     cells = [module.cell for module in model.modules() if hasattr(module, "cell")]  # equations are no modules
     paths = [spec.architecture.class_path, spec.task.data.class_path, *(type(cell).__module__ for cell in cells)]
     tops = {"rnnbench", *(path.partition(".")[0] for path in paths)}
-    readers = {*getattr(data, "readers", ()), *TRAINING_CODE, *(["rnnbench.harness.size"] if spec.size else [])}
+    readers = {*getattr(data, "readers", ()), *getattr(data, "scored_by", ()), *TRAINING_CODE}
+    readers |= {"rnnbench.harness.size"} if spec.size else set()
     classes = [base for thing in (*model.modules(), *cells, data) for base in type(thing).__mro__]
     modules = {base.__module__ for base in classes if base.__module__.partition(".")[0] in tops}
     return {module: code_digest(module) for module in sorted(modules | readers)}

@@ -111,6 +111,33 @@ def generate(
     return said if end is None else ended(said, end)
 
 
+def continue_frames(
+    advance: Advance,
+    frames: Tensor,
+    count: int,
+    temperature: float = 1.0,
+    greedy: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Frames that go on from `frames` `[B, T, O]`, `[B, count, O]`, 1 for each key that sounds, else 0.
+
+    Each key sounds with the probability that the model gives it, by itself; `temperature` divides the logits. Greedily
+    it sounds if that is above one half.
+
+    Raises:
+        RnnbenchError: a temperature out of its range.
+    """
+    sampling = Sampling(temperature, greedy=greedy)
+    logits, state = advance(frames)
+    said = []
+    for _ in range(count):
+        shares = (logits / sampling.temperature).sigmoid()
+        drawn = shares.new_full(shares.shape, 0.5) if greedy else torch.rand(shares.shape, generator=generator)
+        said.append((shares > drawn.to(shares.device)).to(frames.dtype).unsqueeze(1))
+        logits, state = advance(said[-1], state)
+    return torch.cat(said, 1)
+
+
 def _all_ended(said: Tensor, end: int) -> bool:
     return bool((said == end).any(1).all())
 

@@ -34,8 +34,17 @@ def forecast(options: Namespace) -> None:
     Raises:
         RnnbenchError: no such run, one of another objective, or a value out of its range.
     """
+    if options.plot:
+        from rnnbench.inside.charts import check_plot
+
+        check_plot(options.plot)
     run = open_run(options, "forecast")
     window = foreseen(run, options.horizon, options.window, options.channel)
+    if options.plot:
+        from rnnbench.inside.charts import save
+        from rnnbench.inside.pictures import forecast_chart
+
+        save(forecast_chart(window._asdict(), run.name), options.plot, run.name)
     if options.json:
         print_json(window._asdict())
     else:

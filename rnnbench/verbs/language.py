@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
+from rnnbench.verbs import music
 from rnnbench.verbs.opening import asked, open_run, print_json, warn_unknown
 
 SETTINGS = ("temperature", "top_k", "top_p", "greedy", "beam", "seed")
@@ -23,9 +24,16 @@ def generate(options: Namespace) -> None:
     """
     if options.count < 1:
         raise RnnbenchError(f"--count must be at least 1, got {options.count}")
+    music.check(options)
     run = open_run(options, "generate")
+    if run.model.hparams["input_kind"] == "features":
+        music.go_on(run, options)
+        return
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     said = continued(run.model, prompts, options)
+    if options.abc or options.midi or options.plot:
+        music.tunes([prompt + text for prompt, text in zip(prompts, said, strict=True)], options, run.name)
+        return
     if options.json:
         print_json([{"prompt": prompt, "text": text} for prompt, text in zip(prompts, said, strict=True)])
         return

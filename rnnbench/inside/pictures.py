@@ -1,0 +1,95 @@
+"""Charts of what a trained model says: music as piano rolls, forecasts beside what was measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rnnbench.inside.charts import COLOURS, look
+from rnnbench.tunes import Note
+
+LOWEST_OF_AXIS, OCTAVE = 12, 12
+GREY = "#999999"
+
+
+def rolls_chart(pieces: Mapping[str, Sequence[Note]], given: float, title: str, subtitle: str = "") -> Any:
+    """Piano rolls, one below the other: keys over time in quarter notes; what was `given` is grey."""
+    import altair as alt
+
+    return look(alt.vconcat(*(_roll(name, notes, given) for name, notes in pieces.items())), title, subtitle)
+
+
+def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
+    import altair as alt
+
+    rows = [
+        {"start": one.start, "end": one.start + one.length, "low": one.pitch - 0.45, "high": one.pitch + 0.45,
+         "key": spelled(one.pitch), "by": "given" if one.start < given else "the model"}
+        for one in notes
+    ]  # fmt: skip
+    lowest, highest = min(one.pitch for one in notes) - 2, max(one.pitch for one in notes) + 2
+    octaves = [pitch for pitch in range(LOWEST_OF_AXIS, 128, OCTAVE) if lowest <= pitch <= highest]
+    axis = alt.Axis(values=octaves, labelExpr="'C' + (datum.value / 12 - 1)", title=None)
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=["given", "the model"], range=[GREY, COLOURS[0]]),
+                       legend=alt.Legend(orient="top") if given else None)  # fmt: skip
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_rect()
+        .encode(
+            x=alt.X("start:Q", title="quarter notes"),
+            x2="end:Q",
+            y=alt.Y("low:Q", axis=axis, scale=alt.Scale(domain=[lowest, highest], zero=False)),
+            y2="high:Q",
+            color=colour,
+            tooltip=["key:N", "start:Q"],
+        )
+        .properties(
+            width=900, height=max(80, 5 * (highest - lowest)), title=alt.Title(name, anchor="start", fontSize=13)
+        )
+    )
+
+
+def spelled(pitch: int) -> str:
+    """The name of a MIDI number, as C4 for 60."""
+    names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+    return f"{names[pitch % OCTAVE]}{pitch // OCTAVE - 1}"
+
+
+def forecast_chart(window: Mapping[str, Any], title: str) -> Any:
+    """A window and its end as foreseen with measured inputs and without, above the errors by step of both."""
+    import altair as alt
+
+    past, horizon = window["past"], len(window["free"])
+    names = {
+        "measured": "measured",
+        "continuous": "continuous (inputs measured)",
+        "free": "autoregressive (on its own)",
+        "persistence": "persistence (the last value)",
+    }
+    lines = [{"step": step - len(past) + 1, "value": one, "what": "measured"} for step, one in enumerate(past)]
+    lines += [row for key in ("measured", "continuous", "free") for row in _steps(names[key], window[key])]
+    rows = [row for key in ("continuous", "free", "persistence") for row in _steps(names[key], window[f"{key}_error"])]
+    scale = alt.Scale(domain=list(names.values()), range=["#000000", *COLOURS[:2], GREY])
+    colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale)
+    base = {"width": 760, "height": 240}
+    above = _lines(lines, f"{window['channel']}, {window['unit']}", colour).properties(**base)
+    below = _lines(rows, "rmse, standard deviations, whole test part", colour).properties(**base)
+    return look(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
+
+
+def _steps(what: str, values: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Rows of known values, the first of step 1."""
+    return [{"step": step, "value": one, "what": what} for step, one in enumerate(values, 1) if one is not None]
+
+
+def _lines(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
+    import altair as alt
+
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=18))
+        .encode(
+            x=alt.X("step:Q", title="step"),
+            y=alt.Y("value:Q", title=what, scale=alt.Scale(zero=False)),
+            color=colour,
+            tooltip=["what:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
+        )
+    )

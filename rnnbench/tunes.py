@@ -1,0 +1,119 @@
+"""Tunes in ABC notation by music21's parser: whether they are any, what sounds in them, and MIDI files of that."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnbench.errors import DataUnavailable, RnnbenchError
+
+LOWEST = 21
+"""MIDI number of the first of the 88 keys of a piano roll."""
+
+
+class NoTune(RnnbenchError):
+    """A text that is no tune."""
+
+
+class Note(NamedTuple):
+    """A key that sounds, `pitch` its MIDI number; `start` and `length` in quarter notes."""
+
+    start: float
+    length: float
+    pitch: int
+
+
+def parse(text: str) -> list[Note]:
+    """The notes of a tune in ABC notation, by their start; repeats are not played.
+
+    Raises:
+        NoTune: music21 cannot parse it, or finds no key or no note in it.
+        DataUnavailable: music21 is not installed.
+    """
+    music21 = _music21()
+    if not any(line.startswith("K:") for line in text.splitlines()):
+        raise NoTune("it names no key (K:)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the parser warns of what it mends
+        try:
+            score = music21.converter.parseData(f"X:1\n{text}", format="abc")
+        except Exception as error:  # the parser raises whatever comes to its mind of a text that is no tune
+            said = (str(error).splitlines() or [""])[0]
+            raise NoTune(f"{type(error).__name__}: {said[:80]}") from error
+        found = [
+            Note(float(one.offset), float(one.quarterLength), int(pitch.midi))
+            for one in score.flatten().notes
+            for pitch in one.pitches
+        ]
+    if not found:
+        raise NoTune("it has no note")
+    return found
+
+
+def parse_rate(texts: Iterable[str]) -> float:
+    """Share of texts that are tunes, in [0, 1]."""
+    every = list(texts)
+    return sum(map(is_tune, every)) / len(every)
+
+
+def is_tune(text: str) -> bool:
+    """Whether `parse` finds notes in it."""
+    try:
+        parse(text)
+    except NoTune:
+        return False
+    return True
+
+
+def notes_of(roll: Sequence[Sequence[float]], frame: float = 1.0) -> list[Note]:
+    """The notes of a piano roll `[T, 88]`, keys above one half sounding, each as long as its key sounds on.
+
+    Args:
+        roll: 88 keys in each frame.
+        frame: quarter notes of a frame.
+    """
+    found: list[Note] = []
+    begun: dict[int, int] = {}
+    for time, keys in enumerate([*roll, []]):
+        sounding = {key for key, value in enumerate(keys) if value > 0.5}
+        for key in [key for key in begun if key not in sounding]:
+            start = begun.pop(key)
+            found.append(Note(start * frame, (time - start) * frame, LOWEST + key))
+        for key in sounding:
+            begun.setdefault(key, time)
+    return sorted(found)
+
+
+def write_midi(notes: Sequence[Note], path: Path, tempo: int = 100) -> None:
+    """Write notes as a MIDI file, `tempo` quarter notes a minute.
+
+    Raises:
+        RnnbenchError: it cannot be written.
+        DataUnavailable: music21 is not installed.
+    """
+    music21 = _music21()
+    stream = music21.stream.Stream([music21.tempo.MetronomeMark(number=tempo)])
+    for one in notes:
+        made = music21.note.Note(one.pitch, quarterLength=one.length)
+        stream.insert(one.start, made)
+    try:
+        stream.write("midi", fp=path)
+    except OSError as error:
+        raise RnnbenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def has_parser() -> bool:
+    """Whether music21 is installed."""
+    try:
+        _music21()
+    except DataUnavailable:
+        return False
+    return True
+
+
+def _music21() -> Any:
+    try:
+        import music21
+    except ModuleNotFoundError:
+        raise DataUnavailable("tunes need music21: pip install 'rnnbench[music]'") from None
+    return music21
