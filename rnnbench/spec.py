@@ -111,6 +111,7 @@ class GridSpec(Strict):
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
+        watch: `gradients`: loggers are told how far back they reach and how often clipping acts, at each validation.
     """
 
     name: Name
@@ -126,6 +127,7 @@ class GridSpec(Strict):
     devices: int = Field(1, ge=1, le=1024)
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
+    watch: list[Literal["gradients"]] = []
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

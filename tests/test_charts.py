@@ -11,17 +11,9 @@ import yaml
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import Folders
-from rnnbench.inside.charts import (
-    Curves,
-    Panel,
-    check_plot,
-    gates_chart,
-    gradient_chart,
-    page,
-    save,
-    scripts,
-    training_chart,
-)
+from rnnbench.inside.charts import check_plot, page, save, scripts
+from rnnbench.inside.gate_charts import Panel, gates_chart
+from rnnbench.inside.gradient_charts import Curves, gradient_chart
 from rnnbench.verbs.gradients import shares_of, sparkline
 from tests.trained import train
 
@@ -44,11 +36,22 @@ def values(spec: Any) -> list[dict[str, Any]]:
 
 def test_the_chart_of_gradients_has_both_measures_as_shares_and_nothing_that_has_no_logarithm() -> None:
     rows = values(gradient_chart(CURVES, "title").to_dict())
-    assert len(rows) == 3 + 3 + 2 + 3
-    after = [row["value"] for row in rows if row["when"] == "after training"]
-    assert after == [1.0, 2.0, 4.0, 1.0, 2.0, 4.0]
-    before = [(row["distance"], row["value"]) for row in rows if row["when"] == "before training"]
-    assert before == [(0, 1.0), (1, 0.5), (2, 0.25), (0, 1.0), (1, 0.1)]
+    kinds = ("largest", "median", "loss")
+    after, before = (
+        [
+            [(row["distance"], row["value"]) for row in rows if row["when"] == when and row["kind"] == kind]
+            for kind in kinds
+        ]
+        for when in ("after training", "before training")
+    )
+    assert after == [[(0, 1.0), (1, 2.0), (2, 4.0)], [(0, 1.0), (1, 1.0), (2, 1.0)], [(0, 1.0), (1, 2.0), (2, 4.0)]]
+    assert before == [[(0, 1.0), (1, 0.5), (2, 0.25)], [(0, 1.0), (1, 0.4), (2, 0.1)], [(0, 1.0), (1, 0.1)]]
+
+
+def test_what_was_logged_during_training_is_a_panel_for_each_measure() -> None:
+    rows = [{"architecture": "elman", "step": step, "measure": what, "value": 1.0} for what in "ab" for step in (1, 2)]
+    *_, last = gradient_chart(CURVES, "title", training=rows).to_dict()["vconcat"]
+    assert values(last) == rows
 
 
 def test_networks_without_jacobian_have_one_row_of_panels() -> None:
@@ -79,9 +82,8 @@ def test_no_text_leaves_the_data_of_a_page_and_it_asks_for_nothing(text: str) ->
 @pytest.mark.parametrize(("name", "begins"), [("a.html", b"<!DOCTYPE html>"), ("a.png", b"\x89PNG"), ("a.svg", b"<svg"),
                                               ("a.json", b"{")])  # fmt: skip
 def test_a_chart_is_written_as_its_ending_says(name: str, begins: bytes, tmp_path: Path) -> None:
-    rows = [{"architecture": "lstm", "step": 1, "measure": "distance", "value": 3.0}]
     check_plot(tmp_path / name)
-    save(training_chart(rows, "title"), tmp_path / name, "title")
+    save(gradient_chart(CURVES, "title"), tmp_path / name, "title")
     content = (tmp_path / name).read_bytes()
     assert content.startswith(begins)
     assert len(content) > 300
@@ -112,7 +114,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_gradients_of_a_grid_before_and_after_training(
     place: Path, grid: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = grid(architectures=["elman", "cnn", "lstm"]).model_dump(mode="json", exclude_none=True)
+    content = grid(architectures=["elman", "cnn", "lstm"], watch=["gradients"]).model_dump(
+        mode="json", exclude_none=True
+    )
     (place / "small.yaml").write_text(yaml.safe_dump(content))
     assert main(["gradients", "small.yaml", "--architectures", "elman", "cnn"]) == 0
     said = capsys.readouterr().out
@@ -121,6 +125,10 @@ def test_gradients_of_a_grid_before_and_after_training(
     assert "cnn: CNN has no recurrent stack" in said
     assert main(["run", "small.yaml"]) == 0
     capsys.readouterr()
+    assert main(["gradients", "small.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "during training" in said
+    assert "by norm" in said
     assert main(["gradients", "small.yaml", "--json", "--sequences", "3", "--plot", "g.html"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     kinds = [(one["architecture"], one["when"]) for one in found["curves"]]
@@ -128,6 +136,8 @@ def test_gradients_of_a_grid_before_and_after_training(
     assert all(len(one["loss"]) == 6 and one["jacobian"][0] == 1.0 for one in found["curves"])
     before, after = (one["loss"] for one in found["curves"][:2])
     assert before != after
+    steps = {(row["architecture"], row["step"]) for row in found["training"]}
+    assert steps == {(name, step) for name in ("elman", "lstm") for step in (2, 5)}  # counted from 0
     assert "elman" in (place / "g.html").read_text("utf-8")
 
 

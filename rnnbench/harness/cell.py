@@ -23,6 +23,7 @@ from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.resume import Resume
 from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_bytes
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
+from rnnbench.inside.during import GradientWatch
 from rnnbench.record import Cost, Record
 
 
@@ -77,7 +78,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     about, code = data.about(), code_of(spec, model, data)
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
     resume = Resume(best.path.with_stem("resume"), {"id": spec.id, "data": about["fingerprint"], "code": code}, begun)
-    trainer = make_trainer(job, [reporter, best, resume])
+    watches = [GradientWatch()] if "gradients" in job.watch else []
+    trainer = make_trainer(job, [reporter, best, resume, *watches])
     trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
     steps = trainer.global_step
     steps_per_epoch = int(trainer.num_training_batches)

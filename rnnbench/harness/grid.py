@@ -38,6 +38,7 @@ EFFECTS = {
     "devices": _OTHER,
     "executor": _SAME,
     "loggers": _SAME,
+    "watch": _SAME,
 }
 """What a change of each field of a grid does to its cells."""
 STOP = "stop"
@@ -184,7 +185,8 @@ class Desk:
 
     def job(self, cell: Cell, folder: Path) -> Job:
         """The job of a cell."""
-        return Job(cell.spec, self.grid.name, folder, tuple(self.grid.loggers))
+        grid = self.grid
+        return Job(cell.spec, grid.name, folder, tuple(grid.loggers), watch=tuple(grid.watch))
 
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
         """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""

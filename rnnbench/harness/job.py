@@ -22,6 +22,7 @@ class Job:
         loggers: `csv`, `wandb`, `tensorboard`.
         memory: bytes that runs of its kind have used, if one has been run.
         attempts: how each earlier attempt at it ended.
+        watch: what is looked at while it is trained, see `GridSpec`.
     """
 
     spec: RunSpec
@@ -30,6 +31,7 @@ class Job:
     loggers: tuple[str, ...] = ("csv",)
     memory: int | None = None
     attempts: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[str, str]:

@@ -1,5 +1,6 @@
-"""Gradients through time of a run's model, as it began and as it was trained."""
+"""Gradients through time of a run's model, as it began, as it was trained, and what was logged meanwhile."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +12,13 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.classes import make_data, make_model
 from rnnbench.harness.reopen import reopen
 from rnnbench.harness.size import fit_size
+from rnnbench.inside.during import CLIPPING, GRADIENTS
 from rnnbench.inside.gradients import Profile, alone, profile
 from rnnbench.record import RecordStore, file_of
 from rnnbench.spec import RunSpec
+from rnnbench.strict import read_text
+
+WATCHED = (f"{GRADIENTS}/", f"{CLIPPING}/")
 
 
 class Profiles(NamedTuple):
@@ -52,3 +57,21 @@ def profiles(spec: RunSpec, batches: Sequence[Batch], facts: dict[str, Any], lea
     except RnnbenchError as error:
         return Profiles(before, None, str(error))
     return Profiles(before, profile(trained, batches), "")
+
+
+def logged(spec: RunSpec, runs: Path) -> list[tuple[int, dict[str, float]]]:
+    """What a run's CSV logger was told by a `GradientWatch`: steps, and values by name; nothing if there was none.
+
+    Raises:
+        RnnbenchError: the file is no log.
+    """
+    found = sorted(runs.glob(f"*/{spec.id}/curves/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    rows = []
+    try:
+        for row in csv.DictReader(read_text(found[-1]).splitlines()) if found else ():
+            values = {name: float(value) for name, value in row.items() if value and name.startswith(WATCHED)}
+            if values:
+                rows.append((int(row["step"]), values))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RnnbenchError(f"{found[-1]} is no log of a run: {error}") from error
+    return rows

@@ -15,7 +15,7 @@ from rnnbench.verbs.opening import print_json, warn_unknown
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rnnbench.inside.charts import Panel
+    from rnnbench.inside.gate_charts import Panel
     from rnnbench.inside.gates import Trace
 
 SHADES = " ░▒▓█"
@@ -37,7 +37,8 @@ def gates(options: Namespace) -> None:
             written.
     """
     from rnnbench.harness.reopen import reopen
-    from rnnbench.inside.charts import check_plot, gates_chart, save
+    from rnnbench.inside.charts import check_plot, save
+    from rnnbench.inside.gate_charts import gates_chart
     from rnnbench.inside.gates import trace
     from rnnbench.inside.gradients import recurrent_layer
 
@@ -114,7 +115,7 @@ def _name(piece: str) -> str:
 
 def panels(one: "Trace", layer: Any, most: int) -> "list[Panel]":
     """Heat maps of a layer in one direction: the units that vary most in its cell state, or what comes nearest."""
-    from rnnbench.inside.charts import Panel
+    from rnnbench.inside.gate_charts import Panel
     from rnnbench.inside.gates import most_varied
 
     def panel(name: str, values: "Tensor", of: "Tensor") -> Panel:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jsonargparse import Namespace
 from rich import box
@@ -18,7 +18,7 @@ from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.verbs.opening import print_json
 
 if TYPE_CHECKING:
-    from rnnbench.inside.charts import Curves
+    from rnnbench.inside.gradient_charts import Curves
     from rnnbench.inside.gradients import Profile
 
 BEFORE, AFTER = "before training", "after training"
@@ -27,6 +27,8 @@ SPARK, LOW, HIGH = 14, -6, 2
 """Columns of a small curve in the terminal, and the powers of ten it reaches from and to."""
 WIDE = 100
 """From this width on a terminal shows more distances."""
+DISTANCE = "distance from which < 1 % of the gradient is left"
+BY_NORM, BY_VALUE = "share of steps clipped by norm", "share of steps clipped by value"
 LEGEND = (
     "‖∂L(T)/∂s(T−d)‖: gradient of the last loss by the states d steps before, as a share of that at d = 0. σ: largest "
     "singular value of ∂s(T)/∂s(T−d). Curves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
@@ -34,10 +36,11 @@ LEGEND = (
 
 
 class Look(NamedTuple):
-    """What was found of one task: curves, and a sentence for each run that has none, or only one."""
+    """What was found of one task: curves, what was logged during training, a sentence for each run that lacks some."""
 
     task: str
     curves: "list[Curves]"
+    training: list[dict[str, Any]]
     notes: list[str]
 
 
@@ -47,7 +50,8 @@ def gradients(options: Namespace) -> None:
     Raises:
         RnnbenchError: no such grid, task, architecture or seed; a picture that cannot be written; nothing to show.
     """
-    from rnnbench.inside.charts import check_plot, gradient_chart, save
+    from rnnbench.inside.charts import check_plot, save
+    from rnnbench.inside.gradient_charts import gradient_chart
 
     if options.plot is not None:
         check_plot(options.plot)
@@ -63,14 +67,23 @@ def gradients(options: Namespace) -> None:
         raise RnnbenchError("; ".join(dict.fromkeys(note for look in looks for note in look.notes)))
     if options.json:
         print_json(
-            [{"task": look.task, "curves": [vars(one) for one in look.curves], "notes": look.notes} for look in looks]
+            [
+                {
+                    "task": look.task,
+                    "curves": [vars(one) for one in look.curves],
+                    "training": look.training,
+                    "notes": look.notes,
+                }
+                for look in looks
+            ]
         )
     else:
         show(looks, Console(highlight=False))
     if options.plot is not None:
         (look,) = looks
         about = f"{grid.name}: means over {options.sequences} validation sequences of {look.task}, seed {specs[0].seed}"
-        save(gradient_chart(look.curves, "Gradients through time", about), options.plot, f"Gradients: {grid.name}")
+        chart = gradient_chart(look.curves, "Gradients through time", about, look.training)
+        save(chart, options.plot, f"Gradients: {grid.name}")
 
 
 def chosen(grid: GridSpec, options: Namespace) -> list[RunSpec]:
@@ -101,7 +114,7 @@ def look_at(task: str, specs: Sequence[RunSpec], folders: Folders, sequences: in
     from rnnbench.harness.profiles import profiles, validation_sequences
 
     own = [spec for spec in specs if spec.task.name == task]
-    look = Look(task, [], [])
+    look = Look(task, [], [], [])
     try:
         batches, facts = validation_sequences(own[0], sequences)
     except RnnbenchError as error:
@@ -117,13 +130,14 @@ def look_at(task: str, specs: Sequence[RunSpec], folders: Folders, sequences: in
         look.curves.append(curves_of(name, BEFORE, found.before))
         if found.after is not None:
             look.curves.append(curves_of(name, AFTER, found.after))
+            look.training.extend(during(name, spec, folders))
         look.notes.extend(f"{name}: {why}" for why in (found.why_not, found.before.why_not) if why)
     return look
 
 
 def curves_of(name: str, when: str, found: "Profile") -> "Curves":
     """A profile as plain numbers: of the loss the forward direction of the top layer."""
-    from rnnbench.inside.charts import Curves
+    from rnnbench.inside.gradient_charts import Curves
 
     values = found.jacobian
     largest = [] if values is None else values[:, 0].tolist()
@@ -131,11 +145,24 @@ def curves_of(name: str, when: str, found: "Profile") -> "Curves":
     return Curves(name, when, largest, median, found.loss[-found.directions].tolist())
 
 
+def during(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any]]:
+    """What a run's log says of its training: of gradients, those of the top layer that reads forwards."""
+    from rnnbench.harness.profiles import logged
+
+    for step, values in logged(spec, folders.runs):
+        top = max((key for key in values if key.endswith("/distance") and "reverse" not in key), default=None)
+        for key, measure in ((top, DISTANCE), ("clipping/by_norm", BY_NORM), ("clipping/by_value", BY_VALUE)):
+            if key in values:
+                yield {"architecture": name, "step": step, "measure": measure, "value": values[key]}
+
+
 def show(looks: Sequence[Look], console: Console) -> None:
     """The curves as tables."""
     for look in looks:
         if look.curves:
             console.print(_table(look, console.width))
+        if look.training:
+            console.print(_training(look))
         for note in look.notes:
             console.print(Text(clean(note), style="dim"), soft_wrap=True)
     console.print(Text(LEGEND, style="dim"))
@@ -160,6 +187,23 @@ def _table(look: Look, width: int) -> Table:
         name = "" if one.architecture == before else clean(one.architecture)
         table.add_row(Text(name), one.when.split()[0], gone, *at, sigma, sparkline(shares))
         before = one.architecture
+    return table
+
+
+def _training(look: Look) -> Table:
+    """Of each run the distance at its first and last validation, and the share of steps that were clipped."""
+    table = Table(title=f"{escape(clean(look.task))}: during training", title_justify="left", box=box.SIMPLE_HEAVY,
+                  pad_edge=False)  # fmt: skip
+    table.add_column("architecture", overflow="fold")
+    for name in ("< 1 % from d,\nfirst → last", "steps clipped\nby norm", "by value"):
+        table.add_column(name, justify="right")
+    for name in dict.fromkeys(row["architecture"] for row in look.training):
+        series = [
+            [row["value"] for row in look.training if (row["architecture"], row["measure"]) == (name, measure)]
+            for measure in (DISTANCE, BY_NORM, BY_VALUE)
+        ]
+        clipped = [f"{sum(shares) / len(shares):.0%}" if shares else "–" for shares in series[1:]]
+        table.add_row(Text(clean(name)), f"{series[0][0]:.0f} → {series[0][-1]:.0f}" if series[0] else "–", *clipped)
     return table
 
 
