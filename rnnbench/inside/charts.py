@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 FORMATS = (".html", ".json", ".png", ".svg")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5E3C", "#7F7F7F", "#6A3D9A")
+"""Told apart by people with any colour vision (Okabe & Ito 2008, and three more)."""
 Row = dict[str, Any]
 
 

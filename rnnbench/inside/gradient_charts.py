@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnbench.inside.charts import Row, data, look
+from rnnbench.inside.charts import COLOURS, Row, data, look
 
 if TYPE_CHECKING:
     import altair as alt
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5E3C", "#7F7F7F", "#6A3D9A")
-"""Told apart by people with any colour vision (Okabe & Ito 2008, and three more)."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 LEAST, MOST = 1e-8, 1e6
 """A logarithmic axis shows no more than this."""
