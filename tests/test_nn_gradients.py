@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnbench import nn
+from rnnbench.nn.engine.scan import loop
 from tests.nn_layers import CASES, ENGINES, as_hx, close, draw, draw_states, flat, gradients, make, prepare
 
 
@@ -73,6 +74,39 @@ def test_gradients_of_gradients_where_some_are_not_wanted() -> None:
         (first,) = torch.autograd.grad(layer(inputs)[0].square().sum(), [inputs], create_graph=True)
         found.append(torch.autograd.grad(first.square().sum(), [inputs])[0])
     close(found[:2], [found[2]] * 2)
+
+
+def second_gradients(call: Any, leaves: list[Tensor]) -> list[Tensor]:
+    """Gradients as they are when they are to be derived again, and those of their squares."""
+    first = torch.autograd.grad(call().sin().sum(), leaves, create_graph=True)
+    total = torch.stack([one.square().sum() for one in first]).sum()
+    return [*(one.detach() for one in first), *torch.autograd.grad(total, leaves)]
+
+
+@pytest.mark.parametrize("engine", ["native", "function"])
+@pytest.mark.parametrize("way", ["two calls", "checkpoints"])
+def test_gradients_of_gradients_where_one_pass_feeds_another(way: str, engine: Any) -> None:
+    layer, inputs = make("lstm", 2, 3), draw(4, 2, 2).requires_grad_()
+
+    def call() -> Tensor:
+        if way == "two calls":
+            output, states = layer(inputs[:2])
+            return torch.cat([output, layer(inputs[2:], states)[0]])
+        return layer(inputs)[0]  # type: ignore[no-any-return]
+
+    leaves = [inputs, *layer.parameters()]
+    layer.engine = "reference"
+    want = second_gradients(call, leaves)
+    layer.engine, layer.checkpoint_steps = engine, 2 if way == "checkpoints" else None
+    close(second_gradients(call, leaves), want)
+
+
+def test_gradients_of_gradients_where_a_recurrence_takes_one_tensor_twice() -> None:
+    value = draw(4, 2, 5).requires_grad_()
+    close(
+        second_gradients(lambda: nn.linear_recurrence(value, value), [value]),
+        second_gradients(lambda: loop(value, value), [value]),
+    )
 
 
 def test_a_linear_recurrence_has_its_gradients() -> None:

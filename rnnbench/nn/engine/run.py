@@ -178,6 +178,8 @@ def _again(
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """The gradients as something that can be derived again."""
+    # views: what an input was itself computed from, by the same weights or not, is no part of this pass
+    inputs, *tensors = (None if t is None else t.view_as(t) for t in (inputs, *tensors))  # type: ignore[assignment]
     sequences, final = reference.run(one, inputs, tensors)
     pairs = [(o, g) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
     wanted = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need and t is not None]

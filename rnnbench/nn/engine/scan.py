@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -50,8 +49,8 @@ class _Scan(torch.autograd.Function):
         a, b, h0, h = ctx.saved_tensors
         g = gradients[0].contiguous()
         if torch.is_grad_enabled():  # a derivative of the derivative is wanted
-            again = [a, b] if h0 is None else [a, b, h0]
-            found: Sequence[Tensor | None] = torch.autograd.grad(loop(a, b, h0), again, g, create_graph=True)
+            again = [one.view_as(one) for one in (a, b, h0) if one is not None]  # views: each is a variable of its own
+            found = torch.autograd.grad(loop(*again), again, g, create_graph=True)
             return (*found, None)[:3]
         da, db = torch.empty_like(a), torch.empty_like(a)
         dh0 = None if h0 is None else torch.empty_like(h0)
@@ -59,7 +58,7 @@ class _Scan(torch.autograd.Function):
         return da, db, dh0
 
 
-def loop(a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
+def loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     """The same with plain autograd."""
     state, states = torch.zeros_like(b[0]) if h0 is None else h0, []
     for one, other in zip(a.unbind(0), b.unbind(0), strict=True):
