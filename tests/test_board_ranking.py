@@ -1,12 +1,16 @@
 """The ranking: numbers worked by hand, and the same data through other people's implementations."""
 
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from rnnbench.board.pairs import Need, compare_all, need, separated
 from rnnbench.board.ranking import critical_difference, friedman, rank, ranks_of, seed_means, shared_block, win_shares
+from rnnbench.board.render import Terminal, markdown
 from rnnbench.board.resample import Resamples
 from rnnbench.board.scores import Array, Scores, scores_of
 from rnnbench.board.statistics import holm, same_as_best, seeds_to_separate
@@ -154,6 +158,15 @@ def test_probabilities_of_both_ways_add_up_to_one() -> None:
         assert (one + other.T)[above] == pytest.approx(np.ones(12))
 
 
+def test_who_has_won_each_of_three_tasks_is_not_sure_of_the_fourth() -> None:
+    three = compare_all(made_up(2, 3, 2, spread=0.01) + np.array([1, 0])[:, None, None])
+    assert three.better[0, 1] == 1
+    assert three.low[0, 1] == pytest.approx(0.025 ** (1 / 3))  # the exact interval of three of three
+    six = compare_all(made_up(2, 6, 2, spread=0.01) + np.array([1, 0])[:, None, None])
+    assert six.low[0, 1] == pytest.approx(stats.binomtest(6, 6).proportion_ci().low)
+    assert six.low[0, 1] > 0.5
+
+
 def test_two_tasks_of_one_seed_are_drawn_as_enumeration_says() -> None:
     draws = Resamples.draw(np.ones((2, 1), bool), count=20_000)
     means = draws.means(np.array([[[0.0], [1.0]]])).mean(1)[:, 0]
@@ -226,7 +239,7 @@ def test_what_differs_on_every_task_is_told_apart_and_the_rest_is_tied() -> None
     assert ranking is not None
     assert [place.ties for place in ranking.places] == [(1, 2), (1, 2), (3, 3)]
     assert [place.need is None for place in ranking.places] == [False, True, True]
-    assert ranking.places[2].position.low == 3
+    assert [(place.position.low, place.position.high) for place in ranking.places] == [(1, 2), (1, 2), (3, 3)]
 
 
 def scores_with_many_tasks(values: Array) -> Scores:
@@ -289,3 +302,15 @@ def test_the_same_as_the_best_are_those_that_the_adjusted_test_does_not_tell_fro
 
 def test_win_shares_by_hand() -> None:
     assert win_shares(np.array([[[1.0]], [[2.0]], [[2.0]]]))[:, 0, 0] == pytest.approx([0, 0.75, 0.75])
+
+
+def test_the_ranking_stands_in_the_terminal_and_in_markdown() -> None:
+    ranking = rank(scores(HAND))
+    assert ranking is not None
+    table = make_table(cells(done()))
+    console = Console(file=StringIO(), width=80)
+    console.print(Terminal(table, ranking))
+    for text in (console.file.getvalue(), markdown(table, ranking)):  # type: ignore[attr-defined]
+        for word in ("0.600", "1.75", "0.56", "4 pairs of task and seed", "p = ", "more task"):
+            assert word in text
+    assert "Ranking" not in markdown(table)

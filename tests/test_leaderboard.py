@@ -19,11 +19,12 @@ def rebuilt(folder: Path) -> dict[str, bytes]:
     """The pages that records give, written beside a copy of them."""
     if (COMMITTED / "records").is_dir():
         shutil.copytree(COMMITTED / "records", folder / "records", dirs_exist_ok=True)
+    shutil.copy(COMMITTED / "conformance.json", folder)
     assert main(["board", "--leaderboard", str(folder)]) == 0
     table, problems = whole_board(folder)
     assert not problems
     write_page(folder, table)
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".md", ".html"}}
 
 
 def test_the_committed_records_pass_every_check() -> None:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from rnnbench.board.ranking import rank
 from rnnbench.board.render import markdown
+from rnnbench.board.scores import scores_of
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import Table, make_table
 from rnnbench.files import write_whole
@@ -30,5 +32,5 @@ def write_page(leaderboard: Path, table: Table) -> Path:
         RnnbenchError: it cannot be written.
     """
     path = leaderboard / "README.md"
-    write_whole(path, HEAD + (markdown(table) if table.rows else "No records yet.\n"))
+    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else "No records yet.\n"))
     return path

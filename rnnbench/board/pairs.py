@@ -19,7 +19,8 @@ class Pairs:
 
     Args:
         better: probability that the row is better, at a task and a seed drawn at random; NaN where they share none.
-        low, high: its 95 % interval.
+        low, high: its 95 % interval, never narrower than the exact binomial one for as many tasks (of one task, seeds):
+            a bootstrap has no doubt of who has won each of three.
         cells: how many they share.
         tasks: on how many tasks.
     """
@@ -54,6 +55,8 @@ def compare_all(values: Array) -> Pairs:
         drawn += copies
     with np.errstate(invalid="ignore"):
         better, bounds = total / tasks, draws.interval(resampled / drawn)
+    low, high = _binomial(better, np.where(tasks > 1, tasks, cells))
+    bounds = np.stack([np.fmin(bounds[0], low), np.fmax(bounds[1], high)])
     return Pairs(
         _square(count, better, 1 - better),
         _square(count, bounds[0], 1 - bounds[1]),
@@ -61,6 +64,17 @@ def compare_all(values: Array) -> Pairs:
         _square(count, cells, cells),
         _square(count, tasks, tasks),
     )
+
+
+def _binomial(share: Array, count: Array, confidence: float = 0.95) -> tuple[Array, Array]:
+    """The exact interval of a probability of which `share` of `count` trials came true (Clopper & Pearson 1934)."""
+    from scipy.special import betaincinv
+
+    tail, hits = (1 - confidence) / 2, share * count
+    low = np.where(hits > 0, betaincinv(hits, count - hits + 1, tail), 0)
+    high = np.where(hits < count, betaincinv(hits + 1, count - hits, 1 - tail), 1)
+    none = np.isnan(share)
+    return np.where(none, np.nan, low), np.where(none, np.nan, high)
 
 
 def _square(count: int, above: Array, below: Array) -> Array:
@@ -98,12 +112,10 @@ class Need:
     def text(self) -> str:
         """In a sentence."""
         if self.seeds is not None:
-            return f"about {self.seeds} more seed{'s' * (self.seeds != 1)} of each task would separate these two"
+            return f"about {self.seeds} more seed{'s' * (self.seeds != 1)} of each task would separate them"
         if self.tasks is not None:
-            return (
-                f"seeds alone would not separate these two; about {self.tasks} more task{'s' * (self.tasks != 1)} would"
-            )
-        return "nothing would separate these two: their means are equal"
+            return f"seeds alone would not separate them; about {self.tasks} more task{'s' * (self.tasks != 1)} would"
+        return "nothing would separate them: their means are equal"
 
 
 def need(a: Array, b: Array, present: Mask) -> Need:

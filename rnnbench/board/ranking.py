@@ -28,7 +28,8 @@ class Place:
         score: mean normalised score, 0 for chance and 1 for the ceiling; a run below chance counts as chance.
         rank: its rank by mean score on a task, averaged over tasks; 1 is best.
         win_rate: share of comparisons with another one, at the same task and seed, that it wins; a tie is half.
-        position: by score, and the positions that the resamples give it.
+        position: by score, and which it may have: behind all that are told to be better, before all that are told to be
+            worse (Mogstad, Romano, Shaikh & Wilhelm 2024, simultaneous confidence sets for ranks).
         ties: first and last of the neighbouring positions that cannot be told from it.
         need: what would tell it from the next one, if it cannot be.
     """
@@ -65,6 +66,21 @@ class Ranking:
     friedman: float | None
     critical_difference: float
     means: Array
+
+    def note(self) -> str:
+        """What is compared, and what is not."""
+        compared = (
+            f"Compared on {self.tasks} task{'s' * (self.tasks != 1)} and {self.cells} pairs of task and seed that "
+        )
+        compared += f"all {len(self.places)} have; {100 * self.missing:.0f} % of the grid is missing or not shared."
+        left = [f"Not ranked, as they share too little: {', '.join(self.left)}."] if self.left else []
+        test = [] if self.friedman is None else [f"Friedman's test that all are the same: p = {self.friedman:.2g}."]
+        return " ".join([compared, *left, *test])
+
+    def needs(self) -> list[str]:
+        """What would tell neighbours apart, a sentence each."""
+        pairs = zip(self.places, self.places[1:], strict=False)
+        return [f"{one.label} and {other.label}: {one.need.text()}" for one, other in pairs if one.need]
 
 
 def rank(scores: Scores) -> Ranking | None:
@@ -116,7 +132,6 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
         (score, resampled),
         (ranks_of(seed_means(values, present)).mean(1), ranks_of(draws.means(values), axis=2).mean(1)),
         (seed_means(won, present).mean(1), draws.means(won).mean(1)),
-        (ranks_of(score), ranks_of(resampled, axis=1)),
     ]
     estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
     order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
@@ -125,8 +140,10 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     for place, a in enumerate(order):
         after = order[place + 1] if place + 1 < len(order) else None
         lacking = None if after is None or told[a, after] else need(clipped[a], clipped[after], present)
-        score_, rank_, wins, position = (column[a] for column in estimates)
-        places.append(Place(labels[a], score_, rank_, wins, position, ties[place], lacking))
+        better, worse = (int((told[a] & side).sum()) for side in (score > score[a], score < score[a]))
+        position = Estimate(place + 1, 1 + better, len(labels) - worse)
+        own_score, own_rank, wins = (column[a] for column in estimates)
+        places.append(Place(labels[a], own_score, own_rank, wins, position, ties[place], lacking))
     return places
 
 

@@ -9,16 +9,19 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from rnnbench.board.definitions import DEFINITIONS
+from rnnbench.board.ranking import Ranking
 from rnnbench.board.sheet import CHANCE, Sheet, Style, Text
 from rnnbench.board.table import Table
 
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
 MOST_COLUMNS = 8
-FOOTNOTE = (
-    "Test score of the checkpoint with the best validation score: mean ± 95 % interval (Student's t) over n seeds. "
-    "Bold: the best alone; =: the same as the best, as far as these seeds tell (Welch's t test, adjusted by Holm, "
-    "p ≥ 0.05). "
-    "≈ chance: not better than chance by the margin on the task's card."
+FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
+RANKING_FOOTNOTE = (
+    "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
+    "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds, and the places that cannot "
+    "be ruled out when all pairs are judged at once (5 % for the whole table). "
+    "Win rate: share of the others beaten at the same task and seed."
 )
 
 
@@ -28,10 +31,10 @@ def clean(text: str) -> str:
 
 
 class Terminal:
-    """The board for rich: as wide as the console, in as many parts as that takes."""
+    """The board for rich, and the ranking if there is one: as wide as the console, in as many parts as that takes."""
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
+    def __init__(self, table: Table, ranking: Ranking | None = None) -> None:
+        self.table, self.ranking = table, ranking
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         def fits(sheet: Sheet) -> bool:
@@ -40,6 +43,14 @@ class Terminal:
         yield from map(_rich, Sheet.of(self.table).parts(fits))
         yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
         yield RichText(FOOTNOTE, style="dim")
+        if self.ranking:
+            yield RichText("\nRanking over tasks", style="bold")
+            yield from map(_rich, Sheet.of_ranking(self.ranking).parts(fits))
+            yield from (RichText(clean(text), style="dim") for text in [*_told(self.ranking), RANKING_FOOTNOTE])
+
+
+def _told(ranking: Ranking) -> list[str]:
+    return [ranking.note(), *ranking.needs()]
 
 
 def _rich(sheet: Sheet) -> RichTable:
@@ -55,17 +66,25 @@ def _rich(sheet: Sheet) -> RichTable:
     return shown
 
 
-def markdown(table: Table) -> str:
-    """The board in GitHub's Markdown: the way round that is easier to read."""
+def markdown(table: Table, ranking: Ranking | None = None) -> str:
+    """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
     sheet = Sheet.of(table)
     if len(sheet.across) > max(MOST_COLUMNS, len(sheet.down)):
         sheet = sheet.turned()
+    notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
+    blocks = [_grid(sheet), [FOOTNOTE], notes]
+    if ranking:
+        told, needs = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.needs()]
+        blocks += [["## Ranking over tasks"], _grid(Sheet.of_ranking(ranking)), [told], needs, [RANKING_FOOTNOTE]]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _grid(sheet: Sheet) -> list[str]:
     heads = [sheet.corner, *("<br>".join(map(escape, lines)) for lines in sheet.across)]
     lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
     for heading, fields in zip(sheet.down, sheet.fields, strict=True):
         lines.append(_line([", ".join(map(escape, heading)), *map(_marked, fields)]))
-    notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
-    return "\n".join([*lines, "", FOOTNOTE, *(["", *notes] if notes else [])]) + "\n"
+    return lines
 
 
 def _marked(field: Text) -> str:

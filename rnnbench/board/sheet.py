@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rnnbench.board.ranking import Estimate, Ranking
 from rnnbench.board.table import Column, Row, Table, number
 
 CHANCE = "chance"
@@ -20,9 +21,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Fields with a heading (of lines) for each column and each row."""
+    """Fields with a heading (of lines) for each column and each row.
+
+    Args:
+        corner: what the rows are.
+        turns_to: what the columns are, if the sheet may be turned.
+    """
 
     corner: str
+    turns_to: str
     across: Sequence[Sequence[str]]
     down: Sequence[Sequence[str]]
     fields: Sequence[Sequence[Text]]
@@ -36,25 +43,47 @@ class Sheet:
             for row in table.rows
         ]
         chance = [*(Text(_chance(table, column), "dim") for column in table.columns), Text(""), Text("")]
-        return cls("architecture", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
+        return cls("architecture", "task", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
+
+    @classmethod
+    def of_ranking(cls, ranking: Ranking) -> "Sheet":
+        """Places down, the best first."""
+        across = [["place"], ["mean normalised", "score"], ["average", "rank"], ["win rate"], ["same as", "places"]]
+        fields = [
+            [
+                Text(f"{place.position.value:g}{_interval(place.position, 0)}"),
+                Text(f"{place.score.value:.3f}{_interval(place.score, 3)}"),
+                Text(f"{place.rank.value:.2f}{_interval(place.rank, 2)}"),
+                Text(f"{place.win_rate.value:.2f}{_interval(place.win_rate, 2)}"),
+                Text("alone" if place.ties[0] == place.ties[1] else f"{place.ties[0]}–{place.ties[1]}"),
+            ]
+            for place in ranking.places
+        ]
+        return cls("architecture", "", across, [[place.label] for place in ranking.places], fields)
 
     def turned(self) -> "Sheet":
-        """Tasks down, architectures across."""
-        return Sheet("task", self.down, self.across, list(zip(*self.fields, strict=True)))
+        """Columns as rows."""
+        return Sheet(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
 
     def parts(self, fits: Callable[["Sheet"], bool]) -> Iterator["Sheet"]:
         """The sheet itself if it fits; else the way round that has fewer columns, in as many parts as it takes."""
         if fits(self):
             yield self
             return
-        sheet = self if len(self.across) <= len(self.down) else self.turned()
+        sheet = self.turned() if self.turns_to and len(self.across) > len(self.down) else self
         while sheet.across:
             count = next((n for n in range(len(sheet.across), 1, -1) if fits(sheet._columns(0, n))), 1)
             yield sheet._columns(0, count)
             sheet = sheet._columns(count, len(sheet.across))
 
     def _columns(self, start: int, end: int) -> "Sheet":
-        return Sheet(self.corner, self.across[start:end], self.down, [row[start:end] for row in self.fields])
+        return Sheet(
+            self.corner, self.turns_to, self.across[start:end], self.down, [row[start:end] for row in self.fields]
+        )
+
+
+def _interval(one: Estimate, digits: int) -> str:
+    return "" if one.low is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
 
 
 def _field(table: Table, row: Row, column: Column) -> Text:

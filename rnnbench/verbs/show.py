@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.ranking import rank
 from rnnbench.board.render import Terminal, clean
+from rnnbench.board.scores import scores_of
 from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import Table as Board
 from rnnbench.board.table import make_table, number
@@ -72,7 +74,7 @@ def board(options: Namespace) -> None:
     else:
         table, problems = whole_board(folders.leaderboard)
         if table.rows or problems:
-            console.print(Terminal(table))
+            console.print(Terminal(table, rank(scores_of(table))))
             console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
             _show_html(folders.leaderboard, table, problems, console)
         else:

@@ -2,6 +2,7 @@
 
 import re
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError
@@ -17,10 +18,7 @@ def datatables() -> tuple[str, str]:
     Raises:
         RnnbenchError: itables has another form than expected.
     """
-    import itables
-
-    folder = Path(itables.__file__).parent / "html"
-    script, style = ((folder / f"dt_bundle.{end}").read_text("utf-8") for end in ("js", "css"))
+    script, style = ((_folder("itables") / "html" / f"dt_bundle.{end}").read_text("utf-8") for end in ("js", "css"))
     found = EXPORTS.search(script)
     names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", found[1] if found else "")}
     if "jQuery" not in names:
@@ -36,6 +34,14 @@ def vega() -> str:
     if not path.is_file():
         write_whole(path, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     return path.read_text("utf-8")
+
+
+def _folder(package: str) -> Path:
+    """Where a package lies; it is not imported, as that takes long."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise RnnbenchError(f"the page needs {package}: pip install 'rnnbench[board]'")
+    return Path(spec.origin).parent
 
 
 def own(name: str) -> str:
