@@ -33,5 +33,5 @@ conformance: .venv/installed
 
 # what only the tests need, and what only the benchmarks need
 .venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,$*]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,tune,$*]'
 	touch $@

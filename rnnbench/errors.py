@@ -30,7 +30,12 @@ class DataUnavailable(Infeasible):
 
 
 class Diverged(RnnbenchError):
-    """The training loss is no longer a finite number."""
+    """The training loss, or a score, is no longer a finite number."""
+
+    PREFIX = "diverged: "
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{self.PREFIX}{what}")
 
 
 def unknown(kind: str, received: str, allowed: Iterable[str], where: str = "") -> UnknownName:

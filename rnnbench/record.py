@@ -87,6 +87,8 @@ class Point(Strict):
 class Record(Strict):
     """The outcome of one run. `id` is that of the spec; `score` is the card's metric on the test part.
 
+    That of a trial has validation scores alone.
+
     Args:
         schema_version: of this format.
         id: of the run.
@@ -145,22 +147,34 @@ class Record(Strict):
             if self.score is not None or not self.reason:
                 raise ValueError(f"a record that is {self.status} has a reason and no score")
             return self
-        needed = (self.score, self.parameters, self.cost, self.environment)
-        if None in needed or not self.data_fingerprint or not self.code:
-            raise ValueError(
-                "a record that is done has score, parameters, cost, environment, data_fingerprint and code"
-            )
+        if None in (self.parameters, self.cost, self.environment) or not self.data_fingerprint or not self.code:
+            raise ValueError("a record that is done has parameters, cost, environment, data_fingerprint and code")
         if self.spec.size is not None and (self.size is None or not self.spec.size.met_by(self.size.count)):
             raise ValueError(f"its size is to be {self.spec.size}, got {self.size}")
-        if self.score != self.scores.get(self.spec.task.metric):
-            raise ValueError(f"score is {self.score}, but scores has {self.scores.get(self.spec.task.metric)} "
-                             f"for {self.spec.task.metric!r}")  # fmt: skip
+        self._check_scores()
         return self
+
+    def _check_scores(self) -> None:
+        metric = self.spec.task.metric
+        if self.spec.trial is not None:
+            if self.score is not None or self.scores or self.baseline_scores:
+                raise ValueError("a trial never sees the test part, but this one has test scores")
+            if metric not in self.validation:
+                raise ValueError(f"a trial has a validation score by {metric!r}, got {sorted(self.validation)}")
+        elif self.score is None:
+            raise ValueError("a record that is done has a score")
+        elif self.score != self.scores.get(metric):
+            raise ValueError(f"score is {self.score}, but scores has {self.scores.get(metric)} for {metric!r}")
 
     @property
     def file(self) -> Path:
         """Its place in the folder of records."""
         return file_of(self.spec)
+
+    @property
+    def claim(self) -> float | None:
+        """The score that it stands for: on the test part, or if it is a trial on the validation part."""
+        return self.validation.get(self.spec.task.metric) if self.spec.trial else self.score
 
     def changed_code(self) -> list[str]:
         """Modules whose code is no longer what the run used."""

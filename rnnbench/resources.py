@@ -13,7 +13,12 @@ PLUGINS = "rnnbench.plugins"
 """Entry-point group; the value is a package that holds its own `tasks` and `configs` folders."""
 
 YAML = {".yaml", ".yml"}
-KINDS = {"task": "tasks/*/task.yaml", "architecture": "configs/architectures/*.yaml", "grid": "configs/grids/*.yaml"}
+KINDS = {
+    "task": "tasks/*/task.yaml",
+    "architecture": "configs/architectures/*.yaml",
+    "grid": "configs/grids/*.yaml",
+    "space": "configs/spaces/*.yaml",
+}
 
 
 @cache
@@ -40,7 +45,7 @@ def _home(package: str) -> Path:
 
 
 def catalogue(kind: str) -> dict[str, Path]:
-    """All files of a kind (`task`, `architecture`, `grid`) by name, sorted.
+    """All files of a kind (`task`, `architecture`, `grid`, `space`) by name, sorted.
 
     Raises:
         RnnbenchError: two packages use the same name.

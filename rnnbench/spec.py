@@ -12,11 +12,11 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
 from rnnbench.fingerprint import digest, file_digest
 from rnnbench.resources import find
+from rnnbench.seeds import Seed, seed_list, seeds_field
 from rnnbench.size import FlopsField, ParamsField, Size
 from rnnbench.strict import Arguments, Strict, read_yaml
+from rnnbench.tuning import Selected, Space, Trial, Tune, laid_over, trials_of
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-MOST_SEEDS = 10_000
 LoggerName = Literal["csv", "wandb", "tensorboard"]
 
 
@@ -47,7 +47,16 @@ class RunSpec(Strict):
     seed: Seed
     budget: Budget
     devices: int = Field(1, ge=1, le=1024)
+    data_seed: Seed | None = None
     size: Size | None = None
+    trial: Trial | None = None
+    selected: Selected | None = None
+
+    @model_validator(mode="after")
+    def _one_design(self) -> Self:
+        if self.trial is not None and self.selected is not None:
+            raise ValueError("a run is a trial, or of what was selected among trials, not both")
+        return self
 
     @property
     def id(self) -> str:
@@ -63,14 +72,18 @@ class RunSpec(Strict):
             content["devices"] = self.devices
         if model.files:
             content["files"] = model.files
-        if self.size:
-            content["size"] = self.size.content
+        if self.data_seed is not None:
+            content["data_seed"] = self.data_seed
+        for name, part in (("size", self.size), ("trial", self.trial), ("selected", self.selected)):
+            if part is not None:
+                content[name] = part.content
         return digest(content, length=12)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Arguments of the model."""
-        return self.architecture.init_args
+        """Arguments of the model: those of the architecture, under those of a trial or of what was selected."""
+        design = self.trial or self.selected
+        return laid_over(self.architecture.init_args, design.arguments if design else {})
 
     @property
     def network(self) -> list[Any]:
@@ -78,20 +91,26 @@ class RunSpec(Strict):
         return [self.architecture.class_path, self.arguments, self.size.content if self.size else None]
 
     @property
+    def setting(self) -> list[Any]:
+        """What all runs have in common that differ in their seed and what is tuned alone."""
+        task, model = self.task, self.architecture
+        return [
+            *(task.fingerprint, task.data.class_path, task.data.init_args, self.data_seed),
+            *(model.name, model.class_path, model.init_args, self.size.content if self.size else None),
+            *(self.budget.model_dump(exclude_none=True), self.devices),
+        ]
+
+    @property
+    def row(self) -> str:
+        """The architecture, and how it was tuned: `lstm`, `lstm tuned(16)`, or of a trial `lstm trial 3`."""
+        if self.trial is not None:
+            return f"{self.architecture.name} trial {self.trial.index}"
+        return self.architecture.name + (f" tuned({self.selected.trials})" if self.selected else "")
+
+    @property
     def label(self) -> str:
         """For people: `task/architecture/seed`."""
-        return f"{self.task.name}/{self.architecture.name}/{self.seed}"
-
-
-def _seeds(value: Any) -> Any:
-    """What `seeds` may be; pydantic itself would tell of each alternative by itself."""
-    numbers = value if isinstance(value, list) else [value]
-    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
-    if numbers and whole and (all(0 <= one < 2**31 for one in value) if numbers is value else 1 <= value <= MOST_SEEDS):
-        return value
-    raise ValueError(
-        f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds (whole numbers from 0), got {value!r}"
-    )
+        return f"{self.task.name}/{self.row}/{self.seed}"
 
 
 class GridSpec(Strict):
@@ -102,9 +121,11 @@ class GridSpec(Strict):
         summary: one line.
         architectures: names, or paths of YAML files.
         tasks: names, or paths of folders with a `task.yaml`.
-        seeds: how many (0, 1, …), or which.
+        seeds: of the model, of dropout and of the order of batches: how many (0, 1, …), or which.
+        data_seed: of whatever is drawn to make or split the data; without one, as each task's card says.
         params: how many parameters every network is to have, `70_000 ± 2%`: its width is chosen for that.
         flops: or how many operations a step.
+        tune: how many trials in which space: beside every architecture as it is, its best trial is a row of its own.
         budget: of every run; without one, each task's own.
         model: constructor arguments laid over those of every architecture.
         batch_size: of every run; without one, each task's own.
@@ -118,9 +139,11 @@ class GridSpec(Strict):
     summary: str = ""
     architectures: list[str] = Field(min_length=1)
     tasks: list[str] = Field(min_length=1)
-    seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 1
+    seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
+    data_seed: Seed | None = None
     params: ParamsField = None
     flops: FlopsField = None
+    tune: Tune | None = None
     budget: Budget | None = None
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1)
@@ -155,33 +178,47 @@ class GridSpec(Strict):
     @property
     def seed_list(self) -> list[int]:
         """The seeds themselves."""
-        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        return seed_list(self.seeds)
 
     def expand(self) -> list[RunSpec]:
-        """All runs, the first seed of every cell before the second of any, so that a board fills evenly.
+        """All runs that are known before any has ended: trials, then the architectures as they are.
+
+        The first trial, or seed, of every cell comes before the second of any, so that a board fills evenly.
 
         Raises:
-            RnnbenchError: unknown or broken architecture or task; two cells that are the same run.
+            RnnbenchError: unknown or broken architecture, task or space; two cells that are the same run.
         """
         where = f"grid {self.name!r}"
         models = [self._architecture(name, where) for name in self.architectures]
-        cards = [TaskCard.load(name, where) for name in self.tasks]
-        cells = [(card, self._task(card), model) for card in cards for model in models]
-        size = Size.of(self.params, self.flops)
-        specs = [
+        cells = [
             RunSpec(
-                task=task,
+                task=self._task(card),
                 architecture=model,
-                seed=seed,
+                seed=0,
                 budget=self.budget or card.budget,
                 devices=self.devices,
-                size=size,
+                data_seed=self.data_seed,
+                size=Size.of(self.params, self.flops),
             )
-            for seed in self.seed_list
-            for card, task, model in cells
+            for card in [TaskCard.load(name, where) for name in self.tasks]
+            for model in models
         ]
+        untuned = [cell.model_copy(update={"seed": seed}) for seed in self.seed_list for cell in cells]
+        specs = [*(self._trials(cells, where) if self.tune else []), *untuned]
         _refuse_twice(specs, where)
         return specs
+
+    def _trials(self, cells: list[RunSpec], where: str) -> list[RunSpec]:
+        assert self.tune is not None
+        names = list(dict.fromkeys(cell.architecture.name for cell in cells))
+        space = Space.load(self.tune.space, where, names)
+        trials = {name: trials_of(self.tune, space, name) for name in names}
+        return [
+            cell.model_copy(update={"seed": seed, "trial": trials[cell.architecture.name][index]})
+            for index in range(self.tune.trials)
+            for seed in self.tune.seed_list
+            for cell in cells
+        ]
 
     def _architecture(self, name: str, where: str) -> ArchitecturePart:
         own, card = ArchitectureCard.load(name, where)

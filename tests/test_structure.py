@@ -52,6 +52,9 @@ TORCH_FREE = {
     "fingerprint",
     "files",
     "resources",
+    "selection",
+    "size",
+    "tuning",
 }
 HEAVY = {"torch", "lightning", "datasets", "torchmetrics"}
 

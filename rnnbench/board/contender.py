@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,8 @@ class Contender:
         class_path: of its class.
         arguments: of its constructor, as canonical JSON.
         size: the rule that chose its width, if one did.
-        tuning: `default`, or how its hyper-parameters were found.
+        tuning: `default`, or `tuned(k)`: its hyper-parameters are those of the best of k trials.
+        space: of these trials.
     """
 
     name: str
@@ -30,13 +31,22 @@ class Contender:
     arguments: str
     size: str = ""
     tuning: str = DEFAULT
+    space: str = ""
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Contender":
-        """The contender of a run."""
-        model = spec.architecture
+        """The contender of a run; one that is tuned is the same on every task, whatever was selected there."""
+        model, selected = spec.architecture, spec.selected
         size = str(spec.size) if spec.size else ""
-        return cls(model.name, model.class_path, canonical(spec.arguments), size)
+        one = cls(model.name, model.class_path, canonical(model.init_args), size)
+        if selected is None:
+            return one
+        return replace(one, tuning=f"tuned({selected.trials})", space=f"{selected.space} {selected.design}")
+
+    @property
+    def shown(self) -> str:
+        """Its name, and that it is tuned."""
+        return self.name if self.tuning == DEFAULT else f"{self.name} {self.tuning}"
 
     @property
     def family(self) -> str:
@@ -47,7 +57,7 @@ class Contender:
     def settings(self) -> dict[str, Any]:
         """Whatever tells it from others of its name."""
         rules = {"size": self.size} if self.size else {}
-        rules |= {} if self.tuning == DEFAULT else {"tuning": self.tuning}
+        rules |= {"space": self.space} if self.space else {}
         return {"class": self.class_path, **json.loads(self.arguments), **rules}
 
 
@@ -55,15 +65,15 @@ def labels_of(contenders: Iterable[Contender]) -> dict[Contender, str]:
     """A label for each: the architecture's name, with its settings where one name stands for several."""
     by_name: dict[str, list[Contender]] = defaultdict(list)
     for one in sorted(set(contenders), key=lambda one: (one.name, one.class_path, one.arguments, one.size, one.tuning)):
-        by_name[one.name].append(one)
+        by_name[one.shown].append(one)
     return {one: _label(one, others) for others in by_name.values() for one in others}
 
 
 def _label(own: Contender, others: list[Contender]) -> str:
     if len(others) == 1:
-        return own.name
+        return own.shown
     keys = sorted({key for other in others for key in {**other.settings, **own.settings} if _differ(key, own, other)})
-    return f"{own.name} ({', '.join(f'{key}={own.settings.get(key, DEFAULT)}' for key in keys)})"
+    return f"{own.shown} ({', '.join(f'{key}={own.settings.get(key, DEFAULT)}' for key in keys)})"
 
 
 def _differ(key: str, one: Contender, other: Contender) -> bool:

@@ -36,13 +36,16 @@ class Sheet:
 
     @classmethod
     def of(cls, table: Table) -> "Sheet":
-        """Architectures down, tasks across; the last row is chance, the last columns parameters and seconds."""
-        across = [*(table.headings[column] for column in table.columns), ["parameters"], ["train s"]]
+        """Architectures down, tasks across; the last row is chance, the last columns what it cost."""
+        across = [*(table.headings[column] for column in table.columns), *([name] for name in _costs(table))]
         fields = [
-            [*(_field(table, row, column) for column in table.columns), Text(row.parameters), Text(row.seconds)]
+            [*(_field(table, row, column) for column in table.columns), *map(Text, _costs(table, row))]
             for row in table.rows
         ]
-        chance = [*(Text(_chance(table, column), "dim") for column in table.columns), Text(""), Text("")]
+        chance = [
+            *(Text(_chance(table, column), "dim") for column in table.columns),
+            *(Text("") for _ in _costs(table)),
+        ]
         return cls("architecture", "task", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
 
     @classmethod
@@ -91,6 +94,15 @@ def _field(table: Table, row: Row, column: Column) -> Text:
     if entry is None:
         return Text("–")
     return Text(table.text(row, column), "best" if entry.standing == "best" else "")
+
+
+def _costs(table: Table, row: Row | None = None) -> list[str]:
+    """The last columns: their names, or what a row has there. Those about tuning only where something was tuned."""
+    names, values = ["parameters", "train s"], [row.parameters, row.seconds] if row else []
+    if any(one.studies for one in table.rows):
+        names += ["trials", "tuning s"]
+        values += [row.trials, row.tuning_seconds] if row else []
+    return values if row else names
 
 
 def _chance(table: Table, column: Column) -> str:

@@ -29,13 +29,13 @@ class Present:
     """What records are held against: the cards as they are now, and the data of the latest run on each."""
 
     cards: Mapping[str, str]
-    data: Mapping[str, str]
+    data: Mapping[tuple[str, int | None], str]
 
     @classmethod
     def beside(cls, records: Collection[Record]) -> "Present":
         """The present state of everything that `records` name."""
         done = sorted((record for record in records if record.status == "done"), key=lambda record: record.started)
-        data = {record.spec.task.fingerprint: record.data_fingerprint for record in done}
+        data = {_data_of(record.spec): record.data_fingerprint for record in done}
         known = set(catalogue("task")) & {record.spec.task.name for record in records}
         return cls({name: TaskCard.load(name).fingerprint for name in known}, data)
 
@@ -44,7 +44,7 @@ class Present:
         task = record.spec.task
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
             return "its card has changed"
-        if record.data_fingerprint and self.data.get(task.fingerprint) != record.data_fingerprint:
+        if record.data_fingerprint and self.data.get(_data_of(record.spec)) != record.data_fingerprint:
             return "its data has changed"
         changed = record.changed_code()
         return f"code has changed: {', '.join(changed)}" if changed else ""
@@ -78,8 +78,15 @@ def cells_on_record(records: Mapping[str, Record]) -> list[Cell]:
     return [present.cell(record) for record in records.values()]
 
 
+def _data_of(spec: RunSpec) -> tuple[str, int | None]:
+    """What decides what a run's data is."""
+    return spec.task.fingerprint, spec.data_seed
+
+
 def _place(spec: RunSpec) -> str:
     """What stays the same when a card or its data change: everything that is asked of the run itself."""
     batch_size = spec.task.data.init_args.get("batch_size")
     budget = spec.budget.model_dump(exclude_none=True)
-    return digest([spec.task.name, batch_size, spec.architecture.name, spec.network, spec.seed, budget])
+    designs = [one.content if one else None for one in (spec.trial, spec.selected)]
+    asked = [spec.architecture.name, spec.network, spec.seed, budget, spec.data_seed, designs]
+    return digest([spec.task.name, batch_size, *asked])

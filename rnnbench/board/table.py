@@ -10,9 +10,11 @@ from typing import Any, Literal
 from rnnbench.board.contender import Contender, labels_of
 from rnnbench.board.states import STATES, Cell
 from rnnbench.board.statistics import half_width, same_as_best
+from rnnbench.board.tuning import Study, studies, up_to_date
 from rnnbench.card import Budget, Chance, Direction, TaskCard
 from rnnbench.record import Record
 from rnnbench.resources import catalogue
+from rnnbench.selection import study_of
 from rnnbench.spec import RunSpec
 
 Standing = Literal["best", "tied"]
@@ -30,24 +32,30 @@ class Column:
     direction: Direction
     budget: Budget
     batch_size: Any
+    data_seed: int | None = None
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Column":
         """The column of a run."""
         task = spec.task
-        batch_size = task.data.init_args.get("batch_size")
-        return cls(task.name, task.version, task.fingerprint, task.metric, task.direction, spec.budget, batch_size)
+        known = (task.name, task.version, task.fingerprint, task.metric, task.direction, spec.budget)
+        return cls(*known, task.data.init_args.get("batch_size"), spec.data_seed)
 
     @property
     def order(self) -> tuple[str, ...]:
         """Where it stands: by task, then by whatever else differs, the same every time."""
-        return (self.task, str(self.version), self.budget.model_dump_json(), str(self.batch_size), self.fingerprint)
+        rest = (str(self.batch_size), str(self.data_seed), self.fingerprint)
+        return (self.task, str(self.version), self.budget.model_dump_json(), *rest)
 
     @property
     def details(self) -> list[str]:
         """What a heading leaves out as long as it is the same for all."""
         every = f", validated every {self.budget.validate_every}" if self.budget.validate_every else ""
-        return [f"batch {self.batch_size or 'default'}{every}", f"version {self.version} ({self.fingerprint[:6]})"]
+        seed = "" if self.data_seed is None else f", data seed {self.data_seed}"
+        return [
+            f"batch {self.batch_size or 'default'}{every}{seed}",
+            f"version {self.version} ({self.fingerprint[:6]})",
+        ]
 
     @property
     def arrow(self) -> str:
@@ -96,6 +104,7 @@ class Row:
     label: str
     contender: Contender
     entries: dict[Column, Entry]
+    studies: tuple[Study, ...] = ()
 
     def spread(self, values: Iterable[float]) -> str:
         """Smallest to largest, for people."""
@@ -122,6 +131,16 @@ class Row:
         times = [[record.cost.train_seconds for record in entry.done if record.cost] for entry in self.entries.values()]
         return self.spread(fmean(some) for some in times if some)
 
+    @property
+    def trials(self) -> str:
+        """Configurations that were tried to find these, on each task."""
+        return self.spread(study.trials for study in self.studies)
+
+    @property
+    def tuning_seconds(self) -> str:
+        """What that took, by task."""
+        return self.spread(study.seconds for study in self.studies)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -147,12 +166,20 @@ class Table:
 
 
 def make_table(cells: Sequence[Cell]) -> Table:
-    """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry."""
+    """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry.
+
+    Trials have no row: those that are tuned by them say how many there were, and what they took.
+    """
+    found = studies(cell.record for cell in cells if cell.record)
+    cells = [up_to_date(cell, found) for cell in cells if cell.spec.trial is None]
     columns = sorted({Column.of(cell.spec) for cell in cells}, key=lambda column: column.order)
     contenders = {cell.spec.id: Contender.of(cell.spec) for cell in cells}
     labels = labels_of(contenders.values())
     grouped: dict[Contender, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    used: dict[Contender, dict[str, Study]] = defaultdict(dict)
     for cell in cells:
+        if cell.spec.selected and (study := study_of(cell.spec)) in found:
+            used[contenders[cell.spec.id]][study] = found[study]
         grouped[contenders[cell.spec.id]][Column.of(cell.spec)].append(cell)
     entries = {one: {column: Entry(tuple(some)) for column, some in grouped[one].items()} for one in grouped}
     standings = {column: _standings(column, entries) for column in columns}
@@ -161,10 +188,11 @@ def make_table(cells: Sequence[Cell]) -> Table:
             labels[one],
             one,
             {column: replace(entry, standing=standings[column].get(one)) for column, entry in entries[one].items()},
+            tuple(used[one].values()),
         )
         for one in sorted(entries, key=labels.__getitem__)
     ]
-    reasons = _reasons((cell, labels[contenders[cell.spec.id]]) for cell in cells)
+    reasons = _reasons(((cell, labels[contenders[cell.spec.id]]) for cell in cells), found.values())
     cards = _cards(columns)
     return Table(columns, rows, _headings(columns), cards, _chances(cards, cells), reasons)
 
@@ -204,10 +232,11 @@ def _chances(cards: Mapping[Column, TaskCard], cells: Sequence[Cell]) -> dict[Co
     return found
 
 
-def _reasons(cells: Iterable[tuple[Cell, str]]) -> list[tuple[str, str]]:
-    """Why cells are not done: where, and the reason, each once."""
+def _reasons(cells: Iterable[tuple[Cell, str]], found: Iterable[Study]) -> list[tuple[str, str]]:
+    """Why cells are not done, and trials without a score: where, and the reason, each once."""
     told = {(f"{cell.state}: {cell.spec.task.name} × {label}", cell.reason) for cell, label in cells if cell.reason}
-    return sorted(told)
+    lost = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost) for one in found if one.lost}
+    return sorted(told | lost)
 
 
 def number(value: float) -> str:

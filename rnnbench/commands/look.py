@@ -1,4 +1,4 @@
-"""Verbs that only look: `list`, `status`, `board`, `show`, `check`."""
+"""Verbs that only look: `list`, `status`, `board`, `show`, `importance`, `check`."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from rnnbench.errors import RnnbenchError
 
 def add(verbs: Any) -> Verbs:
     """Declare them."""
-    one = add_verb(verbs, "list", "architectures, tasks and grids, each with one line")
-    one.add_argument("kind", nargs="?", choices=["architectures", "tasks", "grids"], help="only these")
+    one = add_verb(verbs, "list", "architectures, tasks, grids and spaces, each with one line")
+    one.add_argument("kind", nargs="?", choices=["architectures", "tasks", "grids", "spaces"], help="only these")
 
     one = add_verb(verbs, "status", "what of a grid is done, running, missing, and what failed why")
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
@@ -28,11 +28,23 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("run", type=str, help="the start of a run's id")
     add_folders(one)
 
+    one = add_verb(verbs, "importance", "which hyper-parameters matter, by the trials of a grid that is tuned")
+    one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+    one.add_argument("--task", type=str, help="only this task")
+    add_folders(one)
+
     one = add_verb(verbs, "check", "check every card, architecture, grid and record")
     one.add_argument("folder", nargs="?", type=Path, help="only the records of this leaderboard")
     one.add_argument("--base", type=str, metavar="REV", help="what a change is held against (default: main)")
     add_folders(one)
-    return {"list": _list, "status": _status, "board": _board, "show": _show, "check": _check}
+    return {
+        "list": _list,
+        "status": _status,
+        "board": _board,
+        "show": _show,
+        "importance": _importance,
+        "check": _check,
+    }
 
 
 def _list(options: Namespace) -> int:
@@ -67,6 +79,13 @@ def _show(options: Namespace) -> int:
     from rnnbench.verbs.show import show
 
     show(options)
+    return 0
+
+
+def _importance(options: Namespace) -> int:
+    from rnnbench.verbs.importance import importance
+
+    importance(options)
     return 0
 
 

@@ -95,7 +95,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         if rank:
             return None
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
-    scores = _test(trainer, model, data, checkpoint, report)
+    scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
     close_loggers(trainer.loggers)
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
@@ -106,13 +106,13 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         spec=spec,
         status="done",
         started=started,
-        score=scores[spec.task.metric],
+        score=None if spec.trial else scores[spec.task.metric],
         scores=scores,
         validation=reporter.validations[chosen],
         best_step=chosen,
         curve=reporter.curve,
-        baseline=about["baseline"],
-        baseline_scores=about["baseline_scores"],
+        baseline="" if spec.trial else about["baseline"],
+        baseline_scores={} if spec.trial else about["baseline_scores"],
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         size=fit,
         cost=Cost(
@@ -163,7 +163,7 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
         scores |= data.sampled_scores(lambda count, length: writer.generate([""] * count, length))
     for name, value in scores.items():
         if not math.isfinite(value):
-            raise Diverged(f"diverged: test {name} is {value}")
+            raise Diverged(f"test {name} is {value}")
     return scores
 
 

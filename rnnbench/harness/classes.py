@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rnnbench.card import ClassSpec
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.harness.wall import wall_off_test
 from rnnbench.spec import RunSpec
 
 FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
@@ -77,9 +78,17 @@ def _check_type(name: str, value: Any, hint: Any, where: str) -> None:
 
 
 def make_data(spec: RunSpec) -> Any:
-    """The run's data module; its batches come in an order drawn from the run's seed."""
+    """The run's data module; its batches come in an order drawn from the run's seed. That of a trial has no test part.
+
+    Raises:
+        RnnbenchError: no such class or argument; a seed for data that takes none.
+    """
     where = f"task {spec.task.name!r}"
-    return construct(spec.task.data, LightningDataModule, where, {"shuffle_seed"}, shuffle_seed=spec.seed)
+    card, seeds = spec.task.data, {"shuffle_seed": spec.seed}
+    if spec.data_seed is not None:
+        card = ClassSpec(class_path=card.class_path, init_args={**card.init_args, "data_seed": spec.data_seed})
+    data = construct(card, LightningDataModule, where, {"shuffle_seed"}, **seeds)
+    return wall_off_test(data) if spec.trial else data
 
 
 def make_model(spec: RunSpec, **facts: Any) -> Any:

@@ -128,9 +128,10 @@ def make_display(cells: Sequence[Cell], todo: Sequence[Cell], console: Console) 
 def _outcome(record: Record) -> str:
     if record.status != "done":
         return f": {record.reason}"
-    assert record.score is not None  # a done record has one
-    assert record.cost is not None
-    return f": {record.spec.task.metric} {number(record.score)}, {record.cost.total_seconds:.1f} s"
+    assert record.cost is not None  # a done record has it
+    assert record.claim is not None
+    part = "validation " if record.spec.trial else ""
+    return f": {part}{record.spec.task.metric} {number(record.claim)}, {record.cost.total_seconds:.1f} s"
 
 
 def _left(begun: float, progress: Progress) -> float | None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rnnbench.board.states import Cell, cells_of
-from rnnbench.errors import RnnbenchError, UnknownName
+from rnnbench.errors import Diverged, RnnbenchError, UnknownName
 from rnnbench.files import writable_folder, write_whole
 from rnnbench.harness.job import Everyone, Job, Progress, Watcher
 from rnnbench.harness.lease import DRIVER, STALE, Leases
 from rnnbench.record import Record, RecordStore, file_of
+from rnnbench.selection import runs_of, study_of
 from rnnbench.size import NO_WIDTH
 from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.strict import read_json
@@ -31,7 +32,9 @@ EFFECTS = {
     "tasks": _NEW,
     "seeds": _NEW,
     "params": _OTHER,
+    "data_seed": _OTHER,
     "flops": _OTHER,
+    "tune": "trials that are new are run, and tested is what is best of all of them; what is gone stays on record",
     "budget": _OTHER,
     "model": _OTHER,
     "batch_size": _OTHER,
@@ -113,18 +116,27 @@ def plan(
 ) -> tuple[list[Cell], list[Cell]]:
     """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names; or only the stale.
 
+    What was selected among trials is not run before the trials that are to be run again.
+
     Raises:
         RnnbenchError: the grid names something unknown or broken.
     """
-    cells = cells_of(grid.expand(), records)
+    cells = cells_of(runs_of(grid, records), records)
     wanted = {"stale", *retry} if refresh else {"missing", "stale", *retry}
-    return cells, [cell for cell in cells if cell.state in wanted]
+    todo = [cell for cell in cells if cell.state in wanted]
+    open_studies = {study_of(cell.spec) for cell in todo if cell.spec.trial}
+    return cells, [cell for cell in todo if not (cell.spec.selected and study_of(cell.spec) in open_studies)]
 
 
-def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Watcher) -> Counter[str]:
-    """Run the cells `todo` and keep each record as it comes; how many ended in which state.
+def run_grid(
+    grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Watcher, retry: Collection[str] = ()
+) -> Counter[str]:
+    """Run the cells `todo`, then what is selected among their trials, and keep each record as it comes.
 
     Another process, on this machine or one that shares the leaderboard, may run the same grid: no cell is run twice.
+
+    Returns:
+        How many ended in which state; trials that diverged, as those with large steps do, are counted as `diverged`.
 
     Raises:
         RnnbenchError: a folder cannot be written; a class or an argument of some cell is wrong. Nothing has been
@@ -143,15 +155,31 @@ def run_grid(grid: GridSpec, todo: Sequence[Cell], folders: Folders, watcher: Wa
         writable_folder(store.folder.joinpath(*place), "the leaderboard (--leaderboard)")
     working = writable_folder(folders.of(grid.name), "working state (--runs)")
     folders.note(grid)
-    ended = Counter[str]()
-    with Desk(folders, grid, todo, watcher) as desk:
-        jobs = [desk.job(cell, working / cell.spec.id) for cell in todo]
-        with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
-            for record in records:
-                store.write(record)
-                desk.give_back_run(record.id)
-                ended[record.status] += 1
+    ended, begun = Counter[str](), set[str]()
+    with Desk(folders, grid, watcher) as desk:
+        while todo:
+            begun |= {cell.spec.id for cell in todo}
+            jobs = [desk.job(cell, working / cell.spec.id) for cell in todo]
+            with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
+                for record in records:
+                    store.write(record)
+                    desk.give_back_run(record.id)
+                    ended["diverged" if _only_diverged(record) else record.status] += 1
+            todo = _selected(grid, store, begun, retry)
     return ended
+
+
+def _selected(grid: GridSpec, store: RecordStore, begun: Collection[str], retry: Collection[str]) -> list[Cell]:
+    """Runs of what trials have selected, now that these have ended."""
+    if grid.tune is None:
+        return []
+    _, todo = plan(grid, store.read()[0], retry)
+    return [cell for cell in todo if cell.spec.selected and cell.spec.id not in begun]
+
+
+def _only_diverged(record: Record) -> bool:
+    """Whether a run is a trial that diverged, as trials with large steps do: nothing that anybody could mend."""
+    return record.spec.trial is not None and record.reason.startswith(Diverged.PREFIX)
 
 
 def _refuse_hopeless(grid: GridSpec, executor: "Executor", todo: Sequence[Cell]) -> None:
@@ -168,9 +196,9 @@ def _refuse_hopeless(grid: GridSpec, executor: "Executor", todo: Sequence[Cell])
 class Desk:
     """Where an executor asks which cells are free, and tells how they go; see `Driver` and `Watcher`."""
 
-    def __init__(self, folders: Folders, grid: GridSpec, todo: Sequence[Cell], watcher: Watcher) -> None:
+    def __init__(self, folders: Folders, grid: GridSpec, watcher: Watcher) -> None:
         self.store, self.grid, self.watcher = RecordStore(folders.leaderboard), grid, watcher
-        self.before = {cell.spec.id: _stamp(self.place(cell.spec)) for cell in todo}
+        self.before: dict[str, tuple[int, int] | None] = {}
         self.lost: list[str] = []
         self.stop = folders.of(grid.name) / STOP
         self.stopped_before = _stamp(self.stop)
@@ -184,7 +212,8 @@ class Desk:
         self.leases.close()
 
     def job(self, cell: Cell, folder: Path) -> Job:
-        """The job of a cell."""
+        """The job of a cell. A record that comes before it is claimed, where there was none, is somebody else's."""
+        self.before[cell.spec.id] = None if cell.state == "missing" else _stamp(self.place(cell.spec))
         grid = self.grid
         return Job(cell.spec, grid.name, folder, tuple(grid.loggers), watch=tuple(grid.watch))
 

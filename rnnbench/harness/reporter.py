@@ -104,7 +104,7 @@ class Reporter(Callback):
 
     def _finite(self, what: str, value: float, trainer: Trainer) -> float:
         if not math.isfinite(value):
-            raise Diverged(f"diverged: {what} is {value} at step {trainer.global_step}")
+            raise Diverged(f"{what} is {value} at step {trainer.global_step}")
         return value
 
     def _tell(self, trainer: Trainer, now: float) -> None:

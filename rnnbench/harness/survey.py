@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningDataModule
 
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.files import CACHE, cache_folder, writable_folder
@@ -20,12 +21,16 @@ def check(specs: Sequence[RunSpec]) -> None:
     Raises:
         RnnbenchError: what is wrong with the first that is.
     """
-    for spec in {spec.task.model_dump_json(): spec for spec in specs}.values():
+    for spec in {_data(spec) + str(spec.trial is None): spec for spec in specs}.values():
         _check_task(spec)
     for spec in {digest([spec.network, spec.budget.model_dump()]): spec for spec in specs}.values():
-        _check_schedule(spec, make_model(spec))
-        if spec.size is not None:
-            width_argument(spec)
+        try:
+            _check_schedule(spec, make_model(spec))
+            _check_width(spec)
+        except RnnbenchError as error:
+            if spec.trial is None:
+                raise
+            raise RnnbenchError(f"space {spec.trial.space!r}, trial {spec.trial.index}: {error}") from None
 
 
 def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
@@ -34,7 +39,7 @@ def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
     facts: dict[str, dict[str, Any] | None] = {}
     known: dict[str, str] = {}
     for spec in specs:
-        task = spec.task.model_dump_json()
+        task = _data(spec)
         if task not in facts:
             data = make_data(spec)
             facts[task] = data.facts() if getattr(data, "prepared", False) else None
@@ -56,6 +61,23 @@ def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
     return ""
 
 
+def _val_loader(cls: type[LightningDataModule]) -> Any:
+    return cls.val_dataloader
+
+
+def _data(spec: RunSpec) -> str:
+    """What runs have in common that read the same data."""
+    return f"{spec.task.model_dump_json()} {spec.data_seed}"
+
+
+def _check_width(spec: RunSpec) -> None:
+    if spec.size is None:
+        return
+    width = width_argument(spec)
+    if spec.trial is not None and width in spec.trial.arguments:
+        raise RnnbenchError(f"{width} is chosen so that a network has {spec.size}; it cannot be tuned as well")
+
+
 def _check_schedule(spec: RunSpec, model: Any) -> None:
     schedule = getattr(model.hparams, "schedule", "constant")
     if schedule != "constant" and spec.budget.steps is spec.budget.epochs is None:
@@ -71,6 +93,8 @@ def _check_task(spec: RunSpec) -> None:
         raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
     if data.objective != spec.task.objective:
         raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
+    if spec.trial is not None and _val_loader(type(data)) is _val_loader(LightningDataModule):
+        raise RnnbenchError(f"{where}: {type(data).__name__} has no validation part (val_dataloader) to tune by")
     names = find_objective(spec.task.objective).example().score_names()
     if spec.task.metric not in names:
         raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)

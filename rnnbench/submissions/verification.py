@@ -29,7 +29,8 @@ def compare(record: Record, again: Record, tolerance: float) -> Verdict:
     if record.status != again.status:
         why = f": {again.reason}" if again.reason else ""
         return Verdict(False, f"not reproduced: recorded as {record.status}, now {again.status}{why}")
-    if record.score is None or again.score is None:
+    claimed, found = record.claim, again.claim
+    if claimed is None or found is None:
         same = record.reason == again.reason
         words = f"reproduced: {record.status} again" if same else f"{record.status} again, but because: {again.reason}"
         return Verdict(same, words)
@@ -38,8 +39,8 @@ def compare(record: Record, again: Record, tolerance: float) -> Verdict:
         return Verdict(False, "not comparable: the data is not that of the record", notes)
     if record.parameters != again.parameters:
         return Verdict(False, f"not reproduced: {record.parameters} parameters recorded, now {again.parameters}", notes)
-    difference, allowed = abs(record.score - again.score), max(tolerance * abs(record.score), SMALLEST)
-    told = f"{record.spec.task.metric} {number(record.score)} recorded, now {number(again.score)}"
+    difference, allowed = abs(claimed - found), max(tolerance * abs(claimed), SMALLEST)
+    told = f"{record.spec.task.metric} {number(claimed)} recorded, now {number(found)}"
     if difference == 0:
         return Verdict(True, f"reproduced to the last digit: {told}", notes)
     if difference <= allowed:

@@ -13,6 +13,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.resources import catalogue
 from rnnbench.spec import GridSpec
 from rnnbench.submissions.audit import Audit, audit
+from rnnbench.tuning import Space
 
 
 def check_all(options: Namespace) -> int:
@@ -39,6 +40,7 @@ def _check_names() -> tuple[list[str], dict[str, int]]:
     loaders: dict[str, Callable[[str], Any]] = {
         "task": TaskCard.load,
         "architecture": ArchitectureCard.load,
+        "space": lambda name: Space.load(name, "", []),
         "grid": lambda name: check(GridSpec.load(name).expand()),
     }
     for kind, load in loaders.items():

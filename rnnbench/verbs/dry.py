@@ -13,6 +13,7 @@ from rnnbench.board.states import Cell
 from rnnbench.fingerprint import digest
 from rnnbench.harness.executors import make_executor
 from rnnbench.record import Record
+from rnnbench.selection import awaited
 from rnnbench.spec import GridSpec, RunSpec
 
 
@@ -57,28 +58,26 @@ def show_plan(
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     facts, past = executor.survey([cell.spec for cell in todo]), Past(records)
-    grouped: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    grouped: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
     for cell in todo:
-        grouped[cell.spec.task.name, cell.spec.architecture.name].append(cell)
+        kind = f"{cell.spec.architecture.name} trials" if cell.spec.trial else cell.spec.row
+        grouped[cell.spec.task.name, kind].append(cell.spec)
     table = Table("task", "architecture", "runs", "minutes", "memory", "data", "", box=box.SIMPLE, pad_edge=False)
     total, unknown = 0.0, 0
-    for (task, model), some in grouped.items():
-        cached, why_not = facts[some[0].spec.id]
-        seconds, memory = past.expected(some[0].spec)
-        if why_not:
-            seconds = 0.0
-        if seconds is None:
-            unknown += len(some)
-        else:
-            total += seconds * len(some)
+    for (task, kind), specs in grouped.items():
+        why_not = Counter(why for spec in specs if (why := facts[spec.id][1]))
+        expected = [past.expected(spec) for spec in specs if not facts[spec.id][1]]
+        known = [seconds for seconds, _ in expected if seconds is not None]
+        memory = max((most for _, most in expected if most), default=None)
+        total, unknown = total + sum(known), unknown + len(expected) - len(known)
         table.add_row(
             Text(task),
-            Text(model),
-            str(len(some)),
-            "?" if seconds is None else f"{seconds * len(some) / 60:.1f}",
+            Text(kind),
+            str(len(specs)),
+            "?" if len(known) < len(expected) else f"{sum(known) / 60:.1f}",
             f"{memory / 1e9:.2f} GB" if memory else "?",
-            "cached" if cached else "to prepare",
-            Text(f"infeasible: {why_not}" if why_not else "", style="yellow"),
+            "cached" if facts[specs[0].id][0] else "to prepare",
+            Text("; ".join(_infeasible(*one, len(specs)) for one in why_not.items()), style="yellow"),
         )
     if todo:
         console.print(table)
@@ -86,6 +85,12 @@ def show_plan(
     console.print(f"{len(cells)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}")
     places = executor.places()
     hours = total / 3600 / places
-    known = f"about {hours:.2f} hours on {places} at a time" if len(todo) > unknown else "time unknown"
+    told = f"about {hours:.2f} hours on {places} at a time" if len(todo) > unknown else "time unknown"
     more = f", and {unknown} runs of which nothing is on record" if unknown and len(todo) > unknown else ""
-    console.print(f"{len(todo)} to run: {known}{more}; nothing was started", highlight=False)
+    later = awaited(grid, [cell.spec for cell in cells])
+    then = f", then up to {later} tuned runs" if later else ""
+    console.print(f"{len(todo)} to run{then}: {told}{more}; nothing was started", highlight=False)
+
+
+def _infeasible(why: str, count: int, of: int) -> str:
+    return f"infeasible: {why}" if count == of else f"{count} infeasible: {why}"

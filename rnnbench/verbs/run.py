@@ -16,10 +16,11 @@ from rnnbench.board.page import whole_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
-from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.errors import DataUnavailable, Diverged, RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import Folders, plan, run_grid
 from rnnbench.record import RecordStore
+from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
 from rnnbench.verbs.dry import show_plan
 
@@ -63,8 +64,11 @@ def run(options: Namespace) -> int:
         return 0
     again = f"rnnbench run {quote(options.grid)}" + _given(options)
     retry = (f" --retry {' '.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
+    later = awaited(grid, [cell.spec for cell in cells])
     console.print(
-        f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run", highlight=False
+        f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run"
+        + (f", then up to {later} tuned ones" if later else ""),
+        highlight=False,
     )
     failed = 0
     if not todo:
@@ -73,7 +77,7 @@ def run(options: Namespace) -> int:
     else:
         try:
             with _heeded_sigterm(), make_display(cells, todo, console) as display:
-                failed = run_grid(grid, todo, folders, display)["failed"]
+                failed = run_grid(grid, todo, folders, display, options.retry)["failed"]
         except KeyboardInterrupt:
             print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
             return 130
@@ -97,7 +101,8 @@ def _heeded_sigterm() -> Iterator[None]:
 
 
 def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
-    cells = cells_of(grid.expand(), RecordStore(folders.leaderboard).read()[0])
+    records, _ = RecordStore(folders.leaderboard).read()
+    cells = cells_of(runs_of(grid, records), records)
     console.print(Terminal(make_table(cells)))
     table, problems = whole_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
@@ -109,6 +114,8 @@ def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell
 
 def _may_pass(cell: Cell) -> bool:
     """Whether a run that gave no score may give one another time."""
+    if cell.spec.trial and cell.reason.startswith(Diverged.PREFIX):
+        return False
     return cell.state == "failed" or (cell.state == "infeasible" and cell.reason.startswith(DataUnavailable.PREFIX))
 
 

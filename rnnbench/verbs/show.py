@@ -23,14 +23,17 @@ from rnnbench.harness.grid import Folders
 from rnnbench.harness.lease import leased
 from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue, first_line
+from rnnbench.selection import runs_of
 from rnnbench.verbs.run import make_console, warn
 from rnnbench.verbs.watch import describe
+
+KINDS = {"architecture": "architectures", "task": "tasks", "grid": "grids", "space": "spaces"}
 
 
 def list_all(kind: str | None) -> None:
     """Names and one line each."""
     console = make_console()
-    for one, title in (("architecture", "architectures"), ("task", "tasks"), ("grid", "grids")):
+    for one, title in KINDS.items():
         if kind in (None, title):
             table = Table(
                 title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
@@ -44,9 +47,9 @@ def status(options: Namespace) -> None:
     """Counts of the six states, runs at work, and why others are not done."""
     folders = Folders(options.leaderboard, options.runs)
     grid = folders.grid(options.grid)
-    specs = grid.expand()
-    running = leased(folders.leases, [spec.id for spec in specs])
     records, problems = RecordStore(folders.leaderboard).read()
+    specs = runs_of(grid, records)
+    running = leased(folders.leases, [spec.id for spec in specs])
     cells = cells_of(specs, records, running)
     counts = Counter(cell.state for cell in cells)
     console = make_console()
@@ -68,7 +71,7 @@ def board(options: Namespace) -> None:
     if options.grid:
         records, problems = RecordStore(folders.leaderboard).read()
         grid = folders.grid(options.grid)
-        specs = grid.expand()
+        specs = runs_of(grid, records)
         running = leased(folders.leases, [spec.id for spec in specs])
         console.print(Terminal(make_table(cells_of(specs, records, running))))
     else:

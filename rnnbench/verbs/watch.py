@@ -17,7 +17,8 @@ from rnnbench.files import write_whole
 from rnnbench.harness.grid import STOP, Folders
 from rnnbench.harness.lease import Lease, drivers, leased
 from rnnbench.record import RecordStore
-from rnnbench.spec import RunSpec
+from rnnbench.selection import runs_of
+from rnnbench.spec import GridSpec
 from rnnbench.verbs.run import make_console
 
 SECONDS = 2.0
@@ -28,21 +29,21 @@ def watch(options: Namespace) -> int:
     """Show runs at work and counts of states until nobody runs the grid any more."""
     folders, console = Folders(options.leaderboard, options.runs), make_console()
     grid = folders.grid(options.grid)
-    specs = grid.expand()
-    shown = _look(folders, specs)
+    shown = _look(folders, grid)
     if not drivers(folders.leases, grid.name):
         console.print(shown, Text(f"nobody runs grid {grid.name} now"))
         return 0
     with Live(shown, console=console, auto_refresh=False, transient=False) as live:
         while drivers(folders.leases, grid.name):
             time.sleep(SECONDS)
-            live.update(_look(folders, specs), refresh=True)
+            live.update(_look(folders, grid), refresh=True)
     return 0
 
 
-def _look(folders: Folders, specs: list[RunSpec]) -> RenderableType:
-    running = leased(folders.leases, [spec.id for spec in specs])
+def _look(folders: Folders, grid: GridSpec) -> RenderableType:
     records, _ = RecordStore(folders.leaderboard).read()
+    specs = runs_of(grid, records)
+    running = leased(folders.leases, [spec.id for spec in specs])
     counts = Counter(cell.state for cell in cells_of(specs, records, running))
     line = Text(" · ".join(f"{counts[state]} {state}" for state in STATES), style="bold")
     return Group(*(Text(clean(describe(one))) for one in running.values()), line)

@@ -1,0 +1,92 @@
+"""What trials have cost and brought: pure functions of their records."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rnnbench.board.states import Cell
+from rnnbench.card import Direction
+from rnnbench.record import Record
+from rnnbench.selection import best, scores_of, study_of
+from rnnbench.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials of one architecture on one task that have ended."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def spec(self) -> RunSpec:
+        """One of them."""
+        return self.records[0].spec
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """Mean validation score of each trial that has one with every seed."""
+        return scores_of(self.records)
+
+    @property
+    def trials(self) -> int:
+        """How many configurations were tried."""
+        return len({one.spec.trial.index for one in self.records if one.spec.trial})
+
+    @property
+    def seconds(self) -> float:
+        """Time that was spent on them, as far as it is on record: that of a run that failed is not."""
+        return sum(one.cost.total_seconds for one in self.records if one.cost)
+
+    @property
+    def best(self) -> int | None:
+        """The trial that is selected."""
+        return best(self.scores, self.spec.task.direction)
+
+    @property
+    def curve(self) -> list[float]:
+        """Expected best validation score of 1, 2, … trials; one without a score counts as the worst of the others."""
+        if not self.scores:
+            return []
+        minimise = self.spec.task.direction == "minimise"
+        worst = (max if minimise else min)(self.scores.values())
+        lost = self.trials - len(self.scores)
+        return expected_best([*self.scores.values(), *[worst] * lost], self.spec.task.direction)
+
+    @property
+    def lost(self) -> str:
+        """Why trials gave no score, or nothing."""
+        reasons = sorted({one.reason for one in self.records if one.status != "done"})
+        count = self.trials - len(self.scores)
+        more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
+        return f"{count} of {self.trials} trials gave no score: {reasons[0]}{more}" if count and reasons else ""
+
+
+def studies(records: Iterable[Record]) -> dict[str, Study]:
+    """The trials among some records, by what `rnnbench.selection.study_of` gives."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.spec.trial is not None:
+            found[study_of(record.spec)].append(record)
+    return {key: Study(tuple(some)) for key, some in found.items()}
+
+
+def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
+    """The best of k configurations drawn from those tried, expected, for k = 1 … n.
+
+    With scores v sorted from the worst to the best, `Σ_i v_i ((i/n)^k − ((i−1)/n)^k)` (Dodge et al. 2019, eq. 6).
+    """
+    ordered = sorted(scores, reverse=direction == "minimise")
+    n = len(ordered)
+    weights = [[(i / n) ** k - ((i - 1) / n) ** k for i in range(1, n + 1)] for k in range(1, n + 1)]
+    return [sum(one * score for one, score in zip(some, ordered, strict=True)) for some in weights]
+
+
+def up_to_date(cell: Cell, found: dict[str, Study]) -> Cell:
+    """A tuned run as it is now: one that is still the best of more trials was selected among all of them."""
+    selected = cell.spec.selected
+    study = found.get(study_of(cell.spec))
+    if selected is None or study is None or study.best != selected.index or study.trials <= selected.trials:
+        return cell
+    spec = cell.spec.model_copy(update={"selected": selected.model_copy(update={"trials": study.trials})})
+    return Cell(spec, cell.state, cell.reason, cell.record)

@@ -1,0 +1,83 @@
+"""From the trials of a grid to its tuned runs: a pure function of validation scores."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from rnnbench.card import Direction
+from rnnbench.fingerprint import digest
+from rnnbench.record import Record
+from rnnbench.spec import GridSpec, RunSpec
+from rnnbench.tuning import Selected
+
+
+def best(scores: Mapping[int, float], direction: Direction) -> int | None:
+    """The index with the best score, of equal ones the lowest; None if there is no score."""
+    sign = 1 if direction == "minimise" else -1
+    return min(scores, key=lambda index: (sign * scores[index], index), default=None)
+
+
+def study_of(spec: RunSpec) -> str:
+    """What trials have in common that are compared with each other, and with the run that is selected among them.
+
+    Nothing for a run that is neither.
+    """
+    design = spec.trial or spec.selected
+    return "" if design is None else digest([spec.setting, design.design])
+
+
+def runs_of(grid: GridSpec, records: Mapping[str, Record]) -> list[RunSpec]:
+    """All runs of a grid that are known so far: `expand()`, and the tuned runs of those whose trials have all ended.
+
+    Raises:
+        RnnbenchError: what `expand` refuses.
+    """
+    specs = grid.expand()
+    return specs if grid.tune is None else [*specs, *_tuned(grid, specs, records)]
+
+
+def awaited(grid: GridSpec, specs: Sequence[RunSpec]) -> int:
+    """How many tuned runs of a grid are not known yet, since their trials have not all ended."""
+    waiting = {study_of(spec) for spec in specs if spec.trial} - {study_of(spec) for spec in specs if spec.selected}
+    return len(waiting) * len(grid.seed_list)
+
+
+def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
+    studies: dict[str, list[RunSpec]] = defaultdict(list)
+    for spec in specs:
+        if spec.trial is not None:
+            studies[study_of(spec)].append(spec)
+    chosen = [one for trials in studies.values() if (one := select(trials, records)) is not None]
+    return [one.model_copy(update={"seed": seed}) for seed in grid.seed_list for one in chosen]
+
+
+def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:
+    """The configuration with the best mean validation score over its seeds, frozen; of equal ones the first.
+
+    None as long as a trial has not ended. One that failed with a seed is never chosen; None if all did.
+    """
+    if not all(spec.id in records for spec in trials):
+        return None
+    scores: dict[int, float] = scores_of([records[spec.id] for spec in trials])
+    index = best(scores, trials[0].task.direction)
+    if index is None:
+        return None
+    first = next(spec for spec in trials if spec.trial is not None and spec.trial.index == index)
+    assert first.trial is not None
+    number = len({spec.trial.index for spec in trials if spec.trial is not None})
+    selected = Selected(**first.trial.model_dump(), trials=number, by=f"validation {first.task.metric}")
+    return first.model_copy(update={"trial": None, "selected": selected})
+
+
+def scores_of(trials: Iterable[Record]) -> dict[int, float]:
+    """Mean validation score of each trial that has one with every seed it was tried with."""
+    found: dict[int, list[float]] = defaultdict(list)
+    without = set[int]()
+    for record in trials:
+        if record.spec.trial is None:
+            continue
+        if record.claim is not None:
+            found[record.spec.trial.index].append(record.claim)
+        else:
+            without.add(record.spec.trial.index)
+    return {index: fmean(some) for index, some in sorted(found.items()) if index not in without}

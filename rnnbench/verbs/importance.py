@@ -1,0 +1,69 @@
+"""`rnnbench importance`: which hyper-parameters matter, by the trials of a grid."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from jsonargparse import Namespace
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.board.importance import INTERACTIONS, importances
+from rnnbench.board.tuning import Study, studies
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.harness.grid import Folders
+from rnnbench.record import RecordStore
+from rnnbench.tuning import Dimension, Space
+from rnnbench.verbs.run import make_console, warn
+
+
+def importance(options: Namespace) -> None:
+    """Print, of each architecture, the share of variance that each hyper-parameter explains on each task.
+
+    Raises:
+        RnnbenchError: the grid has no trials, none have ended, or has no such task.
+    """
+    folders = Folders(options.leaderboard, options.runs)
+    grid = folders.grid(options.grid)
+    if grid.tune is None:
+        raise RnnbenchError(f"grid {grid.name!r} has no trials: it does not say `tune`")
+    runs = [spec for spec in grid.expand() if spec.trial]
+    tasks = list(dict.fromkeys(spec.task.name for spec in runs))
+    if options.task is not None and options.task not in tasks:
+        raise unknown("task", options.task, tasks, f"grid {grid.name!r}")
+    records, problems = RecordStore(folders.leaderboard).read()
+    ended = [records[spec.id] for spec in runs if spec.id in records and options.task in (None, spec.task.name)]
+    if not ended:
+        raise RnnbenchError(f"no trial of grid {grid.name!r} has ended; run it with: rnnbench run {options.grid}")
+    names = list(dict.fromkeys(spec.architecture.name for spec in runs))
+    space, console = Space.load(grid.tune.space, f"grid {grid.name!r}", names), make_console()
+    for name in names:
+        own = [one for one in studies(ended).values() if one.spec.architecture.name == name]
+        _show(name, own, space.dimensions(name), console)
+    warn(problems)
+
+
+def _show(architecture: str, own: Sequence[Study], dimensions: Mapping[str, Dimension], console: Console) -> None:
+    found: dict[str, dict[str, float]] = {}
+    notes = []
+    for study in own:
+        task = study.spec.task.name
+        notes += [f"{task}: {study.lost}; they are left out"] if study.lost else []
+        points = {one.spec.trial.index: one.spec.trial.arguments for one in study.records if one.spec.trial}
+        try:
+            found[task] = importances(dimensions, [points[index] for index in study.scores], [*study.scores.values()])
+        except RnnbenchError as error:
+            notes.append(f"{task}: {error}")
+    heads = [f"{one.spec.task.name}\n{one.trials} trials" for one in own if one.spec.task.name in found]
+    title = {"title": architecture, "title_justify": "left", "title_style": "bold"}
+    table = Table("", *heads, box=box.SIMPLE, pad_edge=False, **title)  # type: ignore[arg-type]
+    for column in table.columns[1:]:
+        column.justify = "right"
+    order = sorted(dimensions, key=lambda name: -fmean(one[name] for one in found.values()) if found else 0.0)
+    for name in [*order, INTERACTIONS] if found else []:
+        table.add_row(Text(name), *(f"{100 * shares[name]:.1f} %" for shares in found.values()))
+    if found:
+        console.print(table)
+    for note in notes:
+        console.print(Text(f"{architecture} on {note}", style="dim"))
