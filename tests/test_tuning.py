@@ -24,6 +24,7 @@ from rnnbench.record import Record, RecordStore
 from rnnbench.selection import awaited, best, runs_of, study_of
 from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.strict import read_yaml
+from rnnbench.submissions.audit import doubtful
 from rnnbench.submissions.verification import compare
 from rnnbench.tuning import Dimension, Sampler, Space, Tune, laid_over, points, trials_of
 from tests.conftest import Silent
@@ -363,6 +364,16 @@ def test_a_record_of_a_trial_with_test_scores_is_refused(tuned: Callable[..., Gr
         Record.read({**trial(run, 0.1).model_dump(), "score": 0.1, "scores": {"mse": 0.1}}, "r")
     with pytest.raises(RnnbenchError, match="a trial has a validation score by 'mse'"):
         Record.read({**trial(run, 0.1).model_dump(), "validation": {}}, "r")
+
+
+def test_a_selection_that_the_trials_on_record_contradict_is_noted(tuned: Callable[..., GridSpec]) -> None:
+    grid = tuned(architectures=["elman"])
+    records = answered(grid, [0.3, 0.1, 0.2])
+    tested = [done(run) for run in runs_of(grid, records) if run.selected]
+    assert doubtful([*records.values(), *tested]) == []
+    assert doubtful(tested) == []
+    (note,) = doubtful([*answered(grid, [0.3, 0.1, 0.0]).values(), *tested])
+    assert note.endswith("trial 1 is said to be the best of 3, but by the trials on record trial 2 is")
 
 
 def test_a_trial_is_verified_by_its_validation_score(tuned: Callable[..., GridSpec]) -> None:

@@ -36,7 +36,7 @@ def rows_of(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 
 def _row(cell: Cell) -> dict[str, Any]:
     spec, record = cell.spec, cell.record
-    cost, where, source = (getattr(record, name, None) for name in ("cost", "environment", "provenance"))
+    cost, where, source, fit = (getattr(record, name, None) for name in ("cost", "environment", "provenance", "size"))
     return {
         "id": spec.id,
         "task": spec.task.name,
@@ -48,6 +48,8 @@ def _row(cell: Cell) -> dict[str, Any]:
         "class_path": spec.architecture.class_path,
         "arguments": spec.arguments,
         "size": str(spec.size) if spec.size else None,
+        "width": getattr(fit, "width", None),
+        "size_found": getattr(fit, "count", None),
         "data_arguments": spec.task.data.init_args,
         "budget": spec.budget.model_dump(exclude_none=True),
         "devices": spec.devices,

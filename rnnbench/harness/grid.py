@@ -91,9 +91,9 @@ class Folders:
             return []
         now = grid.model_dump(mode="json")
         return [
-            f"changed since the last run: {name}: {_shown(before[name])} -> {_shown(now[name])} ({EFFECTS[name]})"
+            f"changed since the last run: {what}: {_shown(then)} -> {_shown(value)} ({EFFECTS[name]})"
             for name in now
-            if before[name] != now[name]
+            for what, then, value in _differing(name, before[name], now[name])
         ]
 
     def check(self) -> None:
@@ -104,6 +104,13 @@ class Folders:
         """
         writable_folder(self.leaderboard / "records", "the leaderboard (--leaderboard)")
         writable_folder(self.runs, "working state (--runs)")
+
+
+def _differing(name: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    """What is other in a field, or in its own fields, before and now."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [(f"{name}.{key}", before.get(key), now.get(key)) for key in now if before.get(key) != now.get(key)]
+    return [] if before == now else [(name, before, now)]
 
 
 def _shown(value: Any) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rnnbench.board.tuning import studies
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_plain
 from rnnbench.fingerprint import digest
 from rnnbench.record import LARGEST_FILE, Record, RecordStore
+from rnnbench.selection import best, study_of
 from rnnbench.strict import parse_json
 from rnnbench.submissions.git import Repository
 from rnnbench.submissions.history import altered
@@ -40,6 +42,7 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
         path = store.folder / record.file
         found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
     found.problems += copies(records.values())
+    found.notes += doubtful(records.values())
     _history(store.folder, base, known, found)
     return found
 
@@ -65,6 +68,23 @@ def _twice_said(path: Path) -> list[str]:
     except RnnbenchError as error:
         return [str(error).lstrip(" :")]
     return []
+
+
+def doubtful(records: Iterable[Record]) -> list[str]:
+    """Tuned runs whose configuration is, by the trials that are on record, not the best of those it says it is of."""
+    given = [*records]
+    found = studies(given)
+    told = []
+    for record in given:
+        selected, study = record.spec.selected, found.get(study_of(record.spec))
+        if selected is None or study is None:
+            continue
+        scores = {index: score for index, score in study.scores.items() if index < selected.trials}
+        index = best(scores, record.spec.task.direction)
+        if index not in (None, selected.index):
+            told.append(f"{record.file}: trial {selected.index} is said to be the best of {selected.trials}, but by "
+                        f"the trials on record trial {index} is")  # fmt: skip
+    return told
 
 
 def copies(records: Iterable[Record]) -> list[str]:

@@ -85,8 +85,8 @@ def show_plan(
     console.print(f"{len(cells)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}")
     places = executor.places()
     hours = total / 3600 / places
-    told = f"about {hours:.2f} hours on {places} at a time" if len(todo) > unknown else "time unknown"
-    more = f", and {unknown} runs of which nothing is on record" if unknown and len(todo) > unknown else ""
+    told = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
+    more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""
     later = awaited(grid, [cell.spec for cell in cells])
     then = f", then up to {later} tuned runs" if later else ""
     console.print(f"{len(todo)} to run{then}: {told}{more}; nothing was started", highlight=False)
