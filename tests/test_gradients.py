@@ -54,6 +54,12 @@ def weight(layer: Recurrent) -> Tensor:
     return layer.parameters_of(0, "_l0")["weight_hh"].detach()
 
 
+def test_the_last_jacobians_are_those_of_the_states_that_the_steps_before_lead_to() -> None:
+    layer, x = make(GRULayer(2, H))
+    torch.testing.assert_close(step_jacobians(layer, x[:, 0], 3), step_jacobians(layer, x[:, 0])[-3:])
+    torch.testing.assert_close(step_jacobians(layer, x[:, 0], 99), step_jacobians(layer, x[:, 0]))
+
+
 def test_a_linear_recurrence_has_the_gradients_and_singular_values_of_the_powers_of_its_matrix() -> None:
     layer, x = make(Recurrent(2, H, cell=LinearCell()))
     g, u = torch.randn(H, dtype=torch.float64), weight(layer)

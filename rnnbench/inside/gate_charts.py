@@ -53,7 +53,7 @@ def _heat(panel: Panel, tokens: Sequence[str]) -> Any:
         for t, values in enumerate(panel.values)
         for unit, value in zip(panel.units, values, strict=True)
     ]
-    words = max(map(len, tokens), default=1) > 1
+    words = sum(map(len, tokens)) > 1.5 * len(tokens)
     labels = f"{json.dumps(list(tokens), ensure_ascii=False)}[datum.value]"
     axis = alt.Axis(labelExpr=labels, labelAngle=-90 if words else 0, labelOverlap=False, labelLimit=90, ticks=False)
     return (

@@ -20,8 +20,10 @@ FAINT = 0.01
 """Below this share of what it was, a gradient counts as gone."""
 LARGEST = 512
 """Most numbers of a state whose Jacobian is taken."""
-CHUNK = 64
-"""Jacobians taken at a time."""
+ROWS = 8192
+"""Rows of Jacobians that are taken at a time."""
+FAR = 200
+"""Farthest distance over which a profile multiplies Jacobians."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,11 @@ def distance_below(norms: Tensor, share: float = FAINT) -> int | None:
 # --- the Jacobian of the states
 
 
-def step_jacobians(layer: Recurrent, inputs: Tensor) -> Tensor:
+def step_jacobians(layer: Recurrent, inputs: Tensor, last: int | None = None) -> Tensor:
     """`∂s_t/∂s_{t−1}` of a stack for each step t of one sequence `inputs` `[T, I]` from zero states: `[T, N, N]`.
 
-    s is all states of all layers side by side, N = L ΣW numbers. By vmapped reverse mode, in the type of the layer.
+    s is all states of all layers side by side, N = L ΣW numbers. `last`: only so many steps, the last ones. By
+    vmapped reverse mode, in the type of the layer.
 
     Raises:
         RnnbenchError: the layer reads both ways, or N is more than `LARGEST`.
@@ -101,7 +104,8 @@ def step_jacobians(layer: Recurrent, inputs: Tensor) -> Tensor:
         with torch.no_grad():
             for x in inputs[:-1]:
                 states.append(step(states[-1], x))
-            jacobians: Tensor = vmap(jacrev(step), chunk_size=CHUNK)(torch.stack(states), inputs)
+            some, chunk = slice(-min(last or len(inputs), len(inputs)), None), max(1, ROWS // sum(sizes))
+            jacobians: Tensor = vmap(jacrev(step), chunk_size=chunk)(torch.stack(states)[some], inputs[some])
             return jacobians
     finally:
         layer.engine = engine
@@ -137,7 +141,8 @@ class Profile:
     Args:
         loss: ‖∂L_T/∂s_{T−d}‖ of each layer and direction, `[L·D, T]`.
         directions: D.
-        jacobian: singular values of ∂s_T/∂s_{T−d}, largest first, `[T + 1, N]`; None if they could not be taken.
+        jacobian: singular values of ∂s_T/∂s_{T−d}, largest first, `[T + 1, N]`, T at most `FAR`; None if they could
+            not be taken.
         why_not: why they could not.
     """
 
@@ -226,7 +231,9 @@ def profile(module: Any, batches: Sequence[Batch], jacobians: int = 2) -> Profil
     sequences = [row for batch in doubled for row in batch.inputs][:jacobians]
     try:
         with torch.no_grad():
-            each = [singular_values(step_jacobians(layer, one.embedding(row.unsqueeze(0))[0])) for row in sequences]
+            each = [
+                singular_values(step_jacobians(layer, one.embedding(row.unsqueeze(0))[0], FAR)) for row in sequences
+            ]
     except RnnbenchError as error:
         return Profile(loss, layer.directions, None, str(error))
     return Profile(loss, layer.directions, mean_of_lengths([values.T for values in each]).T)

@@ -60,7 +60,7 @@ def gates(options: Namespace) -> None:
         if length > options.steps:
             print(f"the first {options.steps} of {length} steps; --steps shows more")
     if options.plot is not None:
-        about = f"{run.name}: units that vary most; gates by their activation, states after each step"
+        about = f"{run.name}: units whose hidden state varies most; activations of gates, states after each step"
         chart = gates_chart([panel for one in traces for panel in panels(one, layer, options.units)], read.names,
                             "Gates and states over a sequence", about)  # fmt: skip
         save(chart, options.plot, f"Gates: {run.name}")
@@ -114,7 +114,7 @@ def _name(piece: str) -> str:
 
 
 def panels(one: "Trace", layer: Any, most: int) -> "list[Panel]":
-    """Heat maps of a layer in one direction: the units that vary most in its cell state, or what comes nearest."""
+    """Heat maps of a layer in one direction, the same units in each: those whose hidden state varies most."""
     from rnnbench.inside.gate_charts import Panel
     from rnnbench.inside.gates import most_varied
 
@@ -122,9 +122,9 @@ def panels(one: "Trace", layer: Any, most: int) -> "list[Panel]":
         units = most_varied((of if of.shape == values.shape else values)[:, 0], most)
         return Panel(f"{where(one, layer)}{name}", values[:, 0, units].tolist(), units)
 
-    memory = one.states.get("c", next(iter(one.states.values())))
-    gates = [panel(f"gate {name} ({one.functions[name]})", values, memory) for name, values in one.gates.items()]
-    return gates + [panel(f"state {name}", values, memory) for name, values in one.states.items()]
+    hidden = next(iter(one.states.values()))
+    gates = [panel(f"gate {name} ({one.functions[name]})", values, hidden) for name, values in one.gates.items()]
+    return gates + [panel(f"state {name}", values, hidden) for name, values in one.states.items()]
 
 
 def where(one: "Trace", layer: Any) -> str:
