@@ -11,6 +11,7 @@ from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, 
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
 from rnnbench.fingerprint import digest, file_digest
+from rnnbench.questions import QuestionsField
 from rnnbench.resources import find
 from rnnbench.seeds import Seed, seed_list, seeds_field
 from rnnbench.size import FlopsField, ParamsField, Size
@@ -133,6 +134,9 @@ class GridSpec(Strict):
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
         watch: `gradients`: loggers are told how far back they reach and how often clipping acts, at each validation.
+        artefacts: what every run is asked when it is trained, `default` or settings of `rnnbench.questions.Questions`;
+            answers lie beside the records, in `artefacts/`.
+        replay: keep the weights of steps 0, 1, 4, 16, 64, … for `rnnbench replay`.
     """
 
     name: Name
@@ -151,6 +155,8 @@ class GridSpec(Strict):
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
     watch: list[Literal["gradients"]] = []
+    artefacts: QuestionsField = None
+    replay: bool = False
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

@@ -9,6 +9,7 @@ from rnnbench.errors import DataUnavailable, RnnbenchError
 
 LOWEST = 21
 """MIDI number of the first of the 88 keys of a piano roll."""
+OCTAVE = 12
 
 
 class NoTune(RnnbenchError):
@@ -82,6 +83,25 @@ def notes_of(roll: Sequence[Sequence[float]], frame: float = 1.0) -> list[Note]:
         for key in sounding:
             begun.setdefault(key, time)
     return sorted(found)
+
+
+def spelled(pitch: int) -> str:
+    """The name of a MIDI number, as C4 for 60."""
+    names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+    return f"{names[pitch % OCTAVE]}{pitch // OCTAVE - 1}"
+
+
+def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
+    """A piano roll in letters, the highest key first: a column a frame, a bar where the model begins."""
+    lines = []
+    for pitch in range(max(one.pitch for one in notes), min(one.pitch for one in notes) - 1, -1):
+        row = [" "] * frames
+        for one in notes:
+            if one.pitch == pitch:
+                start, end = int(one.start), int(one.start + one.length)
+                row[start:end] = ["█", *["▬"] * (end - start - 1)]
+        lines.append(f"{spelled(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
+    return lines
 
 
 def write_midi(notes: Sequence[Note], path: Path, tempo: int = 100) -> None:

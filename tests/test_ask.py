@@ -109,8 +109,8 @@ def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
         (["caption", "caption-emoji/elman", "absent.png"], "cannot read absent.png"),
         (["caption", "translate-numbers/elman", "a.png"], "this run is a translator; it can: translate"),
         (["forecast", "weather-nyc-24h/elman", "--horizon", "72"], "horizon must be from 1 to 71"),
-        (["forecast", "weather-nyc-24h/elman", "--horizon", "30"], "--horizon must be at most 24"),
-        (["forecast", "weather-nyc-24h/elman", "--window", "9999"], "--window must be from 0 to"),
+        (["forecast", "weather-nyc-24h/elman", "--horizon", "30"], "horizon must be at most 24"),
+        (["forecast", "weather-nyc-24h/elman", "--window", "9999"], "window must be from 0 to"),
         (["forecast", "weather-nyc-24h/elman", "--channel", "tmp"], "did you mean 'temp'"),
     ],
 )

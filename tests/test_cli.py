@@ -52,6 +52,7 @@ def write(place: Path, grid: GridSpec, name: str = "small.yaml", **changes: Any)
         ["caption"],
         ["transcribe"],
         ["forecast"],
+        ["replay"],
         ["data"],
         ["data", "list"],
         ["data", "fetch"],

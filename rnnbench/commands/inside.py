@@ -64,9 +64,16 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")
     one.add_argument("--plot", type=Path, metavar="FILE", help="a figure of both (.html, .png or .svg)")
     _add_json(one)
+    one = _add(verbs, "replay", "the same questions at each step that was kept: from noise to what was learnt")
+    one.add_argument("--prompt", nargs="*", type=str, default=[], help="texts instead of those of the test part")
+    one.add_argument("--length", type=int, default=80, help="most tokens to add to a text")
+    one.add_argument("--temperature", type=float, default=0.8, help="below 1 bolder, above 1 wilder")
+    one.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    one.add_argument("--examples", type=int, default=3, help="how many of the test part")
+    _add_json(one)
     verbs_of = ("classify", "translate", "caption", "transcribe")
     asked = {name: partial(_answer, name) for name in verbs_of}
-    return {"generate": _generate, "score": _score, "forecast": _forecast, **asked}
+    return {"generate": _generate, "score": _score, "forecast": _forecast, "replay": _replay, **asked}
 
 
 def _add(verbs: Any, name: str, help_text: str) -> Parser:
@@ -103,6 +110,13 @@ def _forecast(options: Namespace) -> int:
     from rnnbench.verbs.forecast import forecast
 
     forecast(options)
+    return 0
+
+
+def _replay(options: Namespace) -> int:
+    from rnnbench.verbs.replay import replay
+
+    replay(options)
     return 0
 
 

@@ -15,15 +15,19 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, seed_everything
 
+from rnnbench.artefacts import Artefact, write_artefacts
 from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError
+from rnnbench.harness.artefacts import make_artefacts
 from rnnbench.harness.classes import make_data, make_model
 from rnnbench.harness.environment import code_of, environment, peak_memory
-from rnnbench.harness.job import Job, Progress, not_done
+from rnnbench.harness.job import ARTEFACTS, Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.resume import Resume
 from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_bytes
+from rnnbench.harness.snapshots import Snapshots
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.inside.during import GradientWatch
+from rnnbench.questions import Questions
 from rnnbench.record import Cost, Record
 
 
@@ -79,7 +83,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
     resume = Resume(best.path.with_stem("resume"), {"id": spec.id, "data": about["fingerprint"], "code": code}, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
-    trainer = make_trainer(job, [reporter, best, resume, *watches])
+    kept = [Snapshots(best.path.parent)] if job.replay else []
+    trainer = make_trainer(job, [reporter, best, resume, *watches, *kept])
     trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
     steps = trainer.global_step
     steps_per_epoch = int(trainer.num_training_batches)
@@ -97,6 +102,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
     close_loggers(trainer.loggers)
+    if job.asked:
+        write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.asked))
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
     resume.forget()
@@ -131,6 +138,14 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         environment=environment(device),
         attempts=list(job.attempts),
     )
+
+
+def _answers(model: LightningModule, data: Any, asked: Questions) -> list[Artefact]:
+    """What a model answers. A question that it cannot read costs no score: the artefact says so."""
+    try:
+        return make_artefacts(model, data, asked)
+    except RnnbenchError as error:
+        return [Artefact(title="no answer", text=str(error))]
 
 
 def _flops(model: LightningModule) -> int | None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from rnnbench.artefacts import ArtefactStore, read_artefacts
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.errors import Diverged, RnnbenchError, UnknownName
 from rnnbench.files import writable_folder, write_whole
-from rnnbench.harness.job import Everyone, Job, Progress, Watcher
+from rnnbench.harness.job import ARTEFACTS, Everyone, Job, Progress, Watcher
 from rnnbench.harness.lease import DRIVER, STALE, Leases
+from rnnbench.questions import Questions
 from rnnbench.record import Record, RecordStore, file_of
 from rnnbench.selection import runs_of, study_of
 from rnnbench.size import NO_WIDTH
@@ -42,6 +44,8 @@ EFFECTS = {
     "executor": _SAME,
     "loggers": _SAME,
     "watch": _SAME,
+    "artefacts": "runs that come are asked; those that are done are not run again",
+    "replay": "runs that come keep weights; those that are done are not run again",
 }
 """What a change of each field of a grid does to its cells."""
 STOP = "stop"
@@ -170,6 +174,7 @@ def run_grid(
             with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
                 for record in records:
                     store.write(record)
+                    _keep_artefacts(record, working / record.id / ARTEFACTS, ArtefactStore(folders.leaderboard))
                     desk.give_back_run(record.id)
                     ended["diverged" if _only_diverged(record) else record.status] += 1
             todo = _selected(grid, store, begun, retry)
@@ -187,6 +192,12 @@ def _selected(grid: GridSpec, store: RecordStore, begun: Collection[str], retry:
 def _only_diverged(record: Record) -> bool:
     """Whether a run is a trial that diverged, as trials with large steps do: nothing that anybody could mend."""
     return record.spec.trial is not None and record.reason.startswith(Diverged.PREFIX)
+
+
+def _keep_artefacts(record: Record, made: Path, store: ArtefactStore) -> None:
+    """Take what a run has made, if anything, to its leaderboard."""
+    if record.status == "done" and made.is_file():
+        store.write(record.spec, read_artefacts(made, record.spec).items)
 
 
 def _refuse_hopeless(grid: GridSpec, executor: "Executor", todo: Sequence[Cell]) -> None:
@@ -222,7 +233,10 @@ class Desk:
         """The job of a cell. A record that comes before it is claimed, where there was none, is somebody else's."""
         self.before[cell.spec.id] = None if cell.state == "missing" else _stamp(self.place(cell.spec))
         grid = self.grid
-        return Job(cell.spec, grid.name, folder, tuple(grid.loggers), watch=tuple(grid.watch))
+        last = cell.spec.trial is None  # a trial never sees the test part, which is what is asked about
+        asked = grid.artefacts if last and isinstance(grid.artefacts, Questions) else None
+        return Job(cell.spec, grid.name, folder, tuple(grid.loggers), watch=tuple(grid.watch), asked=asked,
+                   replay=grid.replay and last)  # fmt: skip
 
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
         """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from rnnbench.fingerprint import digest
+from rnnbench.questions import Questions
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
+ARTEFACTS = "artefacts.json"
 LOG_TAIL_LINES, LOG_TAIL_LETTERS = 100, 8000
 
 
@@ -23,6 +25,8 @@ class Job:
         memory: bytes that runs of its kind have used, if one has been run.
         attempts: how each earlier attempt at it ended.
         watch: what is looked at while it is trained, see `GridSpec`.
+        asked: what it is asked when it is trained, if anything; the answers go to `ARTEFACTS` in the folder.
+        replay: whether the weights of some steps are kept.
     """
 
     spec: RunSpec
@@ -32,6 +36,8 @@ class Job:
     memory: int | None = None
     attempts: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
+    asked: Questions | None = None
+    replay: bool = False
 
     @property
     def kind(self) -> tuple[str, str]:

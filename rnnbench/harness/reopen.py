@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.classes import import_class, make_data
+from rnnbench.harness.snapshots import snapshots
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import RunSpec
 
@@ -116,6 +117,20 @@ def checkpoint_of(record: Record, runs: Path) -> Path:
             "name the folder with --runs, or run it again with `rnnbench run GRID --retry done`"
         )
     return found[-1]
+
+
+def snapshots_of(run: Reopened) -> list[tuple[str, Any]]:
+    """Names and models of the steps of a run that were kept, in order, and of the one with the best validation.
+
+    Raises:
+        RnnbenchError: none was kept.
+    """
+    found = snapshots(run.checkpoint.parent)
+    if not found:
+        raise RnnbenchError(f"{run.name} has kept no steps: say `replay: true` in its grid, and run it again")
+    steps = [(f"step {step}", load(path, run.record)) for step, path in found.items()]
+    best = read_checkpoint(run.checkpoint).get("global_step")
+    return [*steps, (f"step {best}, the best by validation", run.model)]
 
 
 def load(path: Path, record: Record | None) -> Any:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnbench.inside.charts import COLOURS, look
-from rnnbench.tunes import Note
+from rnnbench.tunes import OCTAVE, Note, spelled
 
-LOWEST_OF_AXIS, OCTAVE = 12, 12
+LOWEST_OF_AXIS = 12
 GREY = "#999999"
 
 
@@ -45,12 +45,6 @@ def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
             width=900, height=max(80, 5 * (highest - lowest)), title=alt.Title(name, anchor="start", fontSize=13)
         )
     )
-
-
-def spelled(pitch: int) -> str:
-    """The name of a MIDI number, as C4 for 60."""
-    names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
-    return f"{names[pitch % OCTAVE]}{pitch // OCTAVE - 1}"
 
 
 def forecast_chart(window: Mapping[str, Any], title: str) -> Any:

@@ -1,7 +1,7 @@
 """`rnnbench classify`, `translate`, `caption` and `transcribe`."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -9,22 +9,11 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.examples import Examples, class_names, examples
 from rnnbench.verbs.opening import asked, open_run, print_json, warn_unknown
 
 MOST = 5
 """Classes that are shown of a sequence."""
-
-
-class Questions(NamedTuple):
-    """What a model is asked.
-
-    `shown` stands before each answer; `inputs` are as the model reads them, one tensor `[T]` or `[T, C]` each;
-    `references` are true answers, or empty.
-    """
-
-    shown: list[str]
-    inputs: list[Any]
-    references: list[str]
 
 
 def classify(options: Namespace) -> None:
@@ -35,7 +24,7 @@ def classify(options: Namespace) -> None:
     """
     run = open_run(options, "classify")
     asked_of = _questions(run, options, "classify")
-    names = _class_names(run)
+    names = class_names(run.model, run.data if run.record else None)
     found: list[Any] = []
     for shown, one in zip(asked_of.shown, asked_of.inputs, strict=True):
         probabilities = run.model.classify(one.unsqueeze(0))[0]
@@ -97,10 +86,12 @@ def _say(options: Namespace, verb: str) -> None:
         _print(questions, said, scores, options.n_best)
 
 
-def _questions(run: Any, options: Namespace, verb: str) -> Questions:
+def _questions(run: Any, options: Namespace, verb: str) -> Examples:
     """What is asked on the command line, in a file, or of the test part."""
     if options.get("test"):
-        return _of_test(run, options.test)
+        if options.test < 1:
+            raise RnnbenchError(f"--test must be at least 1, got {options.test}")
+        return examples(run.model, run.data, options.test)
     if run.model.hparams["input_kind"] == "tokens":
         from rnnbench.inside.script import Script, told_unknown
 
@@ -114,7 +105,7 @@ def _questions(run: Any, options: Namespace, verb: str) -> Questions:
     references = options.get("reference") or []
     if references and len(references) != len(texts):
         raise RnnbenchError(f"--reference needs one for each of {len(texts)} inputs, got {len(references)}")
-    return Questions(texts, inputs, references)
+    return Examples(texts, inputs, references)
 
 
 def _read_file(run: Any, path: Path) -> Any:
@@ -126,34 +117,7 @@ def _read_file(run: Any, path: Path) -> Any:
     return torch.from_numpy(run.data.inputs_of(path))
 
 
-def _of_test(run: Any, count: int) -> Questions:
-    """The first of the test part."""
-    import torch
-
-    if count < 1:
-        raise RnnbenchError(f"--test must be at least 1, got {count}")
-    table, size = run.data.table("test"), run.model.hparams["input_size"]
-    rows = table.select(range(min(count, len(table))))
-    inputs = [torch.tensor(one) for one in rows["inputs"][:]]
-    if run.model.hparams["input_kind"] == "features":
-        inputs = [one.float().reshape(-1, size) for one in inputs]
-    numbers = [f"test {number}" for number in range(len(rows))]
-    return Questions(_column(rows, ("source", "name"), numbers), inputs, _column(rows, ("target", "text"), []))
-
-
-def _column(rows: Any, names: tuple[str, ...], default: list[str]) -> list[str]:
-    """The first of some columns that a table has."""
-    return next((list(rows[name][:]) for name in names if name in rows.column_names), default)
-
-
-def _class_names(run: Any) -> list[str]:
-    """Names of the classes; numbers, if the data has none."""
-    count = int(run.model.hparams["output_size"])
-    names = list(getattr(run.data, "classes", ())) if run.record else []
-    return [str(name) for name in names] if len(names) == count else [str(number) for number in range(count)]
-
-
-def _content(questions: Questions, said: list[list[Any]], scores: dict[str, float]) -> dict[str, Any]:
+def _content(questions: Examples, said: list[list[Any]], scores: dict[str, float]) -> dict[str, Any]:
     answers = []
     for number, (shown, some) in enumerate(zip(questions.shown, said, strict=True)):
         reference = {"reference": questions.references[number]} if questions.references else {}
@@ -161,7 +125,7 @@ def _content(questions: Questions, said: list[list[Any]], scores: dict[str, floa
     return {"answers": answers, **({"scores": scores} if scores else {})}
 
 
-def _print(questions: Questions, said: list[list[Any]], scores: dict[str, float], n_best: int) -> None:
+def _print(questions: Examples, said: list[list[Any]], scores: dict[str, float], n_best: int) -> None:
     from rnnbench.inside.script import readable
 
     console = Console(highlight=False)

@@ -11,7 +11,7 @@ from rich.text import Text
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import writable_folder
-from rnnbench.tunes import Note, NoTune, notes_of, parse, write_midi
+from rnnbench.tunes import Note, NoTune, drawn, notes_of, parse, write_midi
 from rnnbench.verbs.opening import print_json
 
 
@@ -98,21 +98,6 @@ def go_on(run: Any, options: Namespace) -> None:
         console.print(Text(title, style="bold"))
         for line in drawn(notes, len(whole[0]), options.given):
             console.print(Text(line), soft_wrap=True)
-
-
-def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
-    """A piano roll in letters, the highest key first: a column a frame, a bar where the model begins."""
-    from rnnbench.inside.pictures import spelled
-
-    lines = []
-    for pitch in range(max(one.pitch for one in notes), min(one.pitch for one in notes) - 1, -1):
-        row = [" "] * frames
-        for one in notes:
-            if one.pitch == pitch:
-                start, end = int(one.start), int(one.start + one.length)
-                row[start:end] = ["█", *["▬"] * (end - start - 1)]
-        lines.append(f"{spelled(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
-    return lines
 
 
 def keep(found: Mapping[str, Sequence[Note]], options: Namespace, title: str, given: float) -> None:

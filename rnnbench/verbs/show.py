@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rnnbench.artefacts import ArtefactStore
 from rnnbench.board.page import whole_board, write_page
 from rnnbench.board.ranking import rank
 from rnnbench.board.render import Terminal, clean
@@ -117,6 +118,8 @@ def show(options: Namespace) -> None:
         console.print(table)
     if log:
         console.print(Text("end of the log", style="bold"), Text("\n".join(map(clean, log.splitlines()))), sep="\n")
+    for one in ArtefactStore(folders.leaderboard).of(record):
+        console.print(Text(one["title"], style="bold"), Text("\n".join(map(clean, one["text"].split("\n")))), sep="\n")
     console.print(f"record: {store.folder / record.file}", soft_wrap=True)
     for folder in sorted(folders.runs.glob(f"*/{record.id}")):
         console.print(f"checkpoint, log, curves: {folder}", soft_wrap=True)

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rnnbench.artefacts import ArtefactStore
 from rnnbench.board.costs import QUANTITIES, CostRow, cost_rows
 from rnnbench.board.definitions import DEFINITIONS
 from rnnbench.board.render import clean
@@ -35,8 +36,8 @@ def can_build() -> bool:
     return all(find_spec(package) for package in PACKAGES)
 
 
-def write_html(leaderboard: Path, table: Table, problems: list[str], artefacts: Artefacts = none) -> Path:
-    """Write `index.html`.
+def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
+    """Write `index.html`; fields open what their runs have made, if the leaderboard has artefacts.
 
     Raises:
         RnnbenchError: it cannot be written; packages are missing.
@@ -45,7 +46,7 @@ def write_html(leaderboard: Path, table: Table, problems: list[str], artefacts: 
         raise RnnbenchError("the page needs packages that are not installed: pip install 'rnnbench[board]'")
     path = leaderboard / "index.html"
     claims = read_claims(leaderboard)
-    write_whole(path, html(table, [*problems, *claims.problems], claims.verdicts, artefacts))
+    write_whole(path, html(table, [*problems, *claims.problems], claims.verdicts, ArtefactStore(leaderboard).of))
     return path
 
 

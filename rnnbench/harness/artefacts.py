@@ -1,0 +1,181 @@
+"""Answers of a trained model to fixed questions: samples, translations, classes, forecasts, music."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from rnnbench.artefacts import LONGEST, Artefact
+from rnnbench.harness.examples import class_names, examples
+from rnnbench.harness.foreseen import TestWindows
+from rnnbench.inside.script import readable
+from rnnbench.objectives import (
+    Classification,
+    Ctc,
+    Forecast,
+    LanguageModel,
+    MultiLabelFrames,
+    Objective,
+    Regression,
+    SequenceToSequence,
+    Tagging,
+)
+from rnnbench.questions import Questions
+from rnnbench.tunes import drawn, has_parser, is_tune, notes_of
+
+BEAM = 4
+GIVEN = 16
+"""Frames of a piece that are given."""
+START = 40
+"""Tokens of the test part that a language model goes on with."""
+WINDOWS, HORIZON = 7, 24
+"""Windows that are foreseen, and steps of each unless the objective has a horizon: a week of hours."""
+
+
+def make_artefacts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    """What a model answers; nothing, if it is of somebody else or its objective has no answers.
+
+    Raises:
+        RnnbenchError: a question that it cannot read.
+    """
+    if not hasattr(model, "answering"):
+        return []
+    for objective, make in MAKERS:
+        if isinstance(model.objective, objective):
+            return make(model, data, asked)
+    return []
+
+
+def _samples(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    """Texts that go on from beginnings; of short texts such as tunes, whole ones."""
+    prompts = asked.texts or _beginnings(model, data, asked.examples)
+    said = model.generate(prompts, asked.length, temperature=asked.temperature, seed=asked.seed)
+    judged = hasattr(data, "sampled_scores") and has_parser()
+    between = " " if model.script.of_words else ""
+    made = []
+    for number, (prompt, text) in enumerate(zip(prompts, said, strict=True), 1):
+        whole = f"{prompt}{between}{text}" if prompt else text
+        verdict = (", a tune" if is_tune(whole) else ", no tune") if judged else ""
+        how = f"after {prompt[:40]!r}" if prompt else "from the beginning"
+        made.append(_artefact(f"sample {number}, {how}, temperature {asked.temperature:g}{verdict}", whole))
+    return made
+
+
+def _beginnings(model: Any, data: Any, count: int) -> list[str]:
+    if hasattr(data, "sampled_scores"):
+        return [""] * count
+    ids = data.table("test")[0]["inputs"][1 : START + 1]
+    return ["", model.script.decode(ids)]
+
+
+def _sentences(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    """What a decoder says of sentences, or of the first of the test part with what is true."""
+    if asked.texts and model.hparams["input_kind"] == "tokens":
+        shown, references, title = asked.texts, list[str](), "translations"
+        said = [one[0].text for one in model.translate(shown, beam=BEAM)]
+    else:
+        shown, inputs, references = examples(model, data, asked.examples)
+        said = [model.say(one.unsqueeze(0), beam=BEAM)[0][0].text for one in inputs]
+        title = f"answers to the first {len(shown)} of the test part"
+    return [_artefact(f"{title}, beam {BEAM}", _beside(shown, map(readable, said), references))]
+
+
+def _transcripts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    shown, inputs, references = examples(model, data, asked.examples)
+    said = [model.transcribe(one.unsqueeze(0))[0][0].text for one in inputs]
+    return [
+        _artefact(f"transcripts of the first {len(shown)} of the test part, greedy", _beside(shown, said, references))
+    ]
+
+
+def _classes(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    names = class_names(model, data)
+    if asked.texts and model.hparams["input_kind"] == "tokens":
+        shown, inputs, references = asked.texts, [model.ids([text])[0][0] for text in asked.texts], list[str]()
+    else:
+        shown, inputs, references = examples(model, data, asked.examples)
+    found = [model.classify(one.unsqueeze(0))[0].max(-1) for one in inputs]
+    said = [f"{names[int(best)]} ({float(value):.0%})" for value, best in found]
+    return [_artefact(f"classes of {len(shown)} inputs", _beside(shown, said, references))]
+
+
+def _tags(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    if model.tokenizer is None:
+        return []
+    names, lines = class_names(model, data), []
+    texts = asked.texts or [" ".join(words) for words in data.table("test").select(range(asked.examples))["words"][:]]
+    for text in texts:
+        offsets = model.known_tokenizer.encode(text).offsets
+        tags = model.classify([text])[0].argmax(-1).tolist()
+        lines.append(
+            " ".join(f"{text[start:end]}/{names[tag]}" for (start, end), tag in zip(offsets, tags, strict=True))
+        )
+    return [_artefact(f"tags of {len(texts)} sentences", "\n\n".join(lines))]
+
+
+def _forecasts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    """The first windows of the test part, one after the other: measured, continuous, autoregressive."""
+    horizon = getattr(model.objective, "horizon", HORIZON)
+    lines, step = [f"{'step':>5} {'measured':>10} {'continuous':>11} {'on its own':>11}"], 0
+    test = TestWindows(model, data, horizon)
+    windows = [test.window(number) for number in range(min(WINDOWS, len(test)))]
+    title = f"forecasts of {len(windows)} windows, {horizon} steps each: {windows[0].channel}, {windows[0].unit}"
+    for window in windows:
+        for measured, continuous, free in zip(window.measured, window.continuous, window.free, strict=True):
+            step += 1
+            first = "–" if measured is None else f"{measured:.2f}"
+            lines.append(f"{step:>5} {first:>10} {continuous:>11.2f} {free:>11.2f}")
+    return [_artefact(title, "\n".join(lines))]
+
+
+def _music(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    row = data.table("test")[0]
+    piece = torch.tensor(row["inputs"]).float().reshape(1, -1, model.hparams["input_size"])[:, :GIVEN]
+    said = model.continue_frames(piece, min(asked.length, 64), temperature=asked.temperature, seed=asked.seed)
+    whole = torch.cat([piece, said], 1)[0].tolist()
+    notes, given = notes_of(whole), piece.shape[1]
+    name = row.get("name", "the first piece of the test part")
+    return [_artefact(f"{name}, gone on with after {given} frames", "\n".join(drawn(notes, len(whole), given)))]
+
+
+def _values(model: Any, data: Any, asked: Questions) -> list[Artefact]:
+    """Values of the first of the test part, beside the true ones."""
+    shown, inputs, _ = examples(model, data, asked.examples)
+    true = data.table("test").select(range(len(shown)))["targets"][:]
+    with model.answering():
+        said = [model(one.unsqueeze(0))[0].tolist() for one in inputs]
+    numbers = [[f"{value:.4g}" for value in (row if isinstance(row, list) else [row])] for row in (*said, *true)]
+    words = [", ".join(row) for row in numbers]
+    return [
+        _artefact(
+            f"values of the first {len(shown)} of the test part", _beside(shown, words[: len(said)], words[len(said) :])
+        )
+    ]
+
+
+MAKERS: list[tuple[type[Objective], Callable[[Any, Any, Questions], list[Artefact]]]] = [
+    (LanguageModel, _samples),
+    (MultiLabelFrames, _music),
+    (Tagging, _tags),
+    (Classification, _classes),
+    (SequenceToSequence, _sentences),
+    (Ctc, _transcripts),
+    (Forecast, _forecasts),
+    (Regression, _values),
+]
+"""What is made for each objective, those that derive from another before it."""
+
+
+def _beside(shown: Iterable[str], said: Iterable[str], references: list[str]) -> str:
+    """What was asked, `→` what was said, `=` what is true."""
+    pairs = [f"{one}\n→ {other or '(nothing)'}" for one, other in zip(shown, said, strict=True)]
+    return (
+        "\n\n".join(f"{one}\n= {true}" for one, true in zip(pairs, references, strict=True))
+        if references
+        else "\n\n".join(pairs)
+    )
+
+
+def _artefact(title: str, text: str) -> Artefact:
+    """An artefact, cut to what one may have."""
+    return Artefact(title=title[:200], text=text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
