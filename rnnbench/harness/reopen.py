@@ -94,8 +94,11 @@ def find_record(run: str, records: dict[str, Record]) -> Record:
 
 
 def best_of(label: str, records: dict[str, Record]) -> Record:
-    """Of the runs of `task/architecture` or `task/architecture/seed` the one with the best validation score."""
-    every = [record for record in records.values() if record.status == "done"]
+    """Of the runs of `task/architecture` or `task/architecture/seed` the one with the best validation score.
+
+    Trials of a search are none of them: they are named by their ids.
+    """
+    every = [record for record in records.values() if record.status == "done" and record.spec.trial is None]
     named = {"/".join(record.spec.label.split("/")[:2]) for record in every} | {one.spec.label for one in every}
     if label not in named:
         raise unknown("task/architecture", label, named)
