@@ -22,9 +22,9 @@ TASKS, ARCHITECTURES, GRIDS = (list(catalogue(kind)) for kind in ("task", "archi
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither read nor fill the user's cache."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+    """Tests neither read nor fill the user's cache; processes of one test run share theirs."""
+    patch, base = pytest.MonkeyPatch(), tmp_path_factory.getbasetemp()
+    patch.setenv(CACHE_VARIABLE, str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
     yield
     patch.undo()
 

@@ -17,7 +17,8 @@ LAYERS = [
 
 
 def rows() -> dict[str, str]:
-    table = [line for line in README.splitlines() if line.startswith("| `")]
+    section = README.partition("\n## Layers\n")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| `")]
     return {name: line for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
 
 

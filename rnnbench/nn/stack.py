@@ -68,8 +68,9 @@ def _direction(
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
     every = layer.bptt or (None if packed else layer.checkpoint_steps)
-    steps = len(data) if sizes is None else len(sizes)
-    if every is None or steps <= every or torch.compiler.is_exporting():  # what is exported need not be trained
+    if torch.compiler.is_exporting():  # what is exported need not be trained, and its number of steps stays open
+        every = None
+    if every is None or len(data if sizes is None else sizes) <= every:
         sequences, final = part(data, before, raws, sizes)
     else:
         if packed is not None:  # rows come and go: there have to be states of all
