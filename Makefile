@@ -8,7 +8,7 @@ quickstart: .venv/installed
 	$(BIN)/rnnbench run quickstart
 
 test: .venv/peers lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .
