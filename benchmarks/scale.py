@@ -88,7 +88,7 @@ def measure(cells: int, folder: Path, driven: int) -> dict[str, float]:
     del todo
     resuming, (_, left) = timed(lambda: plan(grid_of(cells), store.read()[0]))
     assert not left
-    peak = _peak(me)
+    most = peak(me)
     few = grid_of(driven)
     folders = Folders(folder / "driven", folder / "runs")
     from rnnbench.harness import executors
@@ -96,10 +96,11 @@ def measure(cells: int, folder: Path, driven: int) -> dict[str, float]:
     executors.make_executor = lambda grid: Instant()  # type: ignore[assignment, return-value]
     driving, ended = timed(lambda: run_grid(few, plan(few, {})[1], folders, Quiet()))
     assert ended == Counter(done=driven)
-    return {"plan": planning, "resume": resuming, "memory": peak - before, "driver": driving / driven}
+    return {"plan": planning, "resume": resuming, "memory": most - before, "driver": driving / driven}
 
 
-def _peak(process: psutil.Process) -> int:
+def peak(process: psutil.Process) -> int:
+    """The most memory that a process has had, in bytes."""
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024

@@ -1,5 +1,6 @@
 """Cards: what a task is, and what a named architecture is."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -137,10 +138,24 @@ class TaskCard(Strict):
             RnnbenchError: there is none, or something in it is wrong.
         """
         path = find("task", name, where)
-        card = cls.read(read_yaml(path), str(path))
+        card = cls._load(path, *_stamp(path))
         if card.name != path.resolve().parent.name:
             raise RnnbenchError(f"{path}: name is {card.name!r}, but the folder is {path.resolve().parent.name!r}")
         return card
+
+    @classmethod
+    @lru_cache(256)
+    def _load(cls, path: Path, *stamp: int) -> Self:
+        return cls.read(read_yaml(path), str(path))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What tells a file from a later one in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 class ArchitectureCard(ClassSpec):

@@ -67,17 +67,21 @@ def read_plain(path: Path, limit: int) -> bytes:
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise RnnbenchError(f"cannot read {path}: {why}") from None
-    with open(number, "rb") as file:  # noqa: PTH123  # a descriptor, so that nobody puts a link there in between
+    try:  # of the descriptor, so that nobody puts a link there in between
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             raise RnnbenchError(f"cannot read {path}: it is no plain file")
         if status.st_size > limit:
             raise RnnbenchError(f"cannot read {path}: {status.st_size} bytes are more than {limit}")
-        return file.read(limit)
+        return b"".join(iter(lambda: os.read(number, limit), b""))
+    finally:
+        os.close(number)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, durable: bool = True) -> None:
     """Write `path` so that a reader, or a crash at any moment, sees the old content or the new, never a part.
+
+    Without `durable` a crash of the whole machine may leave less: for what is checked when read, and can be made again.
 
     Raises:
         RnnbenchError: no permission, disk full, …; the old content is untouched.
@@ -89,7 +93,8 @@ def write_whole(path: Path, text: str) -> None:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -23,6 +23,8 @@ def canonical(content: Any) -> str:
 
 
 def _canonical(content: Any) -> Any:
+    if isinstance(content, str | int):  # most often, so first
+        return content
     if isinstance(content, dict):
         return {str(key): _canonical(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -1,15 +1,13 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
-import gc
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from rnnbench.bulk import no_collection, share, walk
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
@@ -169,7 +167,7 @@ class Record(Strict):
     @property
     def file(self) -> Path:
         """Its place in the folder of records."""
-        return file_of(self.spec)
+        return Path(self.spec.task.name, self.spec.architecture.name, f"{self.id}.json")
 
     @property
     def claim(self) -> float | None:
@@ -198,10 +196,15 @@ class RecordStore:
         Raises:
             RnnbenchError: a folder cannot be read: what lies in it is not missing.
         """
+        return self.read_files(sorted(Path(folder, name) for folder, names in walk(self.folder) for name in names))
+
+    def read_files(self, paths: Iterable[Path]) -> tuple[dict[str, Record], list[str]]:
+        """As `read`, of some files."""
         records: dict[str, Record] = {}
         problems: list[str] = []
-        with _no_collection():
-            for path in self._files():
+        known: dict[Any, Any] = {}
+        with no_collection():
+            for path in paths:
                 try:
                     record = self.read_one(path)
                 except RnnbenchError as error:
@@ -210,16 +213,10 @@ class RecordStore:
                 if other := records.get(record.id):
                     problems.append(f"{path}: the same run as {other.file}")
                     continue
+                share(record, known)
+                share(record.spec, known)
                 records[record.id] = record
         return records, problems
-
-    def _files(self) -> list[Path]:
-        def refuse(error: OSError) -> None:
-            if not isinstance(error, FileNotFoundError | NotADirectoryError):
-                raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}")
-
-        walk = os.walk(self.folder, onerror=refuse)
-        return sorted(Path(folder, name) for folder, _, names in walk for name in names if name.endswith(".json"))
 
     def read_one(self, path: Path) -> Record:
         """One record.
@@ -228,7 +225,8 @@ class RecordStore:
             RnnbenchError: it is broken, foreign, or lies where it does not belong.
         """
         record = Record.parse(read_plain(path, LARGEST_FILE), str(path))
-        if path.relative_to(self.folder) != record.file:
+        spec = record.spec
+        if str(path) != f"{self.folder}/{spec.task.name}/{spec.architecture.name}/{record.id}.json":
             raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
         return record
 
@@ -265,15 +263,3 @@ class RecordStore:
         if len(found) > 1:
             raise RnnbenchError(f"{prefix!r} is the start of {len(found)} runs: {', '.join(found[:5])}")
         return found[0]
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage collection while many records are made: none refers to itself, and each look costs half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

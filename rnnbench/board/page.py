@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rnnbench.board.index import read_quickly
 from rnnbench.board.ranking import rank
 from rnnbench.board.render import markdown
 from rnnbench.board.scores import scores_of
@@ -22,6 +23,12 @@ code and on which machine. Six states: *done* (a score), *failed*, *infeasible* 
 def whole_board(leaderboard: Path) -> tuple[Table, list[str]]:
     """The table of all records of a leaderboard, and a sentence for each file that is none."""
     records, problems = RecordStore(leaderboard).read()
+    return make_table(cells_on_record(records)), problems
+
+
+def quick_board(leaderboard: Path) -> tuple[Table, list[str]]:
+    """The same by the index, in which runs have no learning curve and no log."""
+    records, problems = read_quickly(leaderboard)
     return make_table(cells_on_record(records)), problems
 
 

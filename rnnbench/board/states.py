@@ -1,7 +1,7 @@
 """The six states of a cell: done, failed, infeasible, running, missing, stale."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rnnbench.card import TaskCard
@@ -30,6 +30,7 @@ class Present:
 
     cards: Mapping[str, str]
     data: Mapping[tuple[str, int | None], str]
+    _changed: dict[int, tuple[Mapping[str, str], str]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def beside(cls, records: Collection[Record]) -> "Present":
@@ -46,8 +47,11 @@ class Present:
             return "its card has changed"
         if record.data_fingerprint and self.data.get(_data_of(record.spec)) != record.data_fingerprint:
             return "its data has changed"
-        changed = record.changed_code()
-        return f"code has changed: {', '.join(changed)}" if changed else ""
+        if id(record.code) not in self._changed:  # records of an index share theirs
+            changed = record.changed_code()
+            told = f"code has changed: {', '.join(changed)}" if changed else ""
+            self._changed[id(record.code)] = record.code, told
+        return self._changed[id(record.code)][1]
 
     def cell(self, record: Record) -> Cell:
         """The cell of a record."""

@@ -3,12 +3,20 @@
 import math
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TypeVar
 
 LEVEL, POWER = 0.05, 0.8
 MOST_SEEDS = 10_000
 Who = TypeVar("Who", bound=Hashable)
+
+
+def stdev(values: Sequence[float]) -> float:
+    """Standard deviation of a sample, `√(Σ(x − mean)² / (n − 1))`; exactly 0 for equal values."""
+    if min(values) == max(values):
+        return 0.0
+    mean = fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def half_width(values: Sequence[float], confidence: float = 0.95) -> float | None:

@@ -171,16 +171,15 @@ def make_table(cells: Sequence[Cell]) -> Table:
     Trials have no row: those that are tuned by them say how many there were, and what they took.
     """
     found = studies(cell.record for cell in cells if cell.record)
-    cells = [up_to_date(cell, found) for cell in cells if cell.spec.trial is None]
-    columns = sorted({Column.of(cell.spec) for cell in cells}, key=lambda column: column.order)
-    contenders = {cell.spec.id: Contender.of(cell.spec) for cell in cells}
-    labels = labels_of(contenders.values())
+    groups = _groups(up_to_date(cell, found) for cell in cells if cell.spec.trial is None)
+    columns = sorted({column for _, column, _ in groups}, key=lambda column: column.order)
+    labels = labels_of(one for one, _, _ in groups)
     grouped: dict[Contender, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     used: dict[Contender, dict[str, Study]] = defaultdict(dict)
-    for cell in cells:
-        if cell.spec.selected and (study := study_of(cell.spec)) in found:
-            used[contenders[cell.spec.id]][study] = found[study]
-        grouped[contenders[cell.spec.id]][Column.of(cell.spec)].append(cell)
+    for one, column, some in groups:
+        if some[0].spec.selected and (study := study_of(some[0].spec)) in found:
+            used[one][study] = found[study]
+        grouped[one][column] += some
     entries = {one: {column: Entry(tuple(some)) for column, some in grouped[one].items()} for one in grouped}
     standings = {column: _standings(column, entries) for column in columns}
     rows = [
@@ -192,9 +191,23 @@ def make_table(cells: Sequence[Cell]) -> Table:
         )
         for one in sorted(entries, key=labels.__getitem__)
     ]
-    reasons = _reasons(((cell, labels[contenders[cell.spec.id]]) for cell in cells), found.values())
     cards = _cards(columns)
-    return Table(columns, rows, _headings(columns), cards, _chances(cards, cells), reasons)
+    reasons = _reasons(((labels[one], some) for one, _, some in groups), found.values())
+    return Table(columns, rows, _headings(columns), cards, _chances(cards, groups), reasons)
+
+
+Group = tuple[Contender, Column, list[Cell]]
+
+
+def _groups(cells: Iterable[Cell]) -> list[Group]:
+    """Cells with their row and column: one group where specs share their parts, as those of an index do."""
+    found: dict[tuple[int, ...], Group] = {}
+    for cell in cells:
+        parts = tuple([id(value) for name, value in vars(cell.spec).items() if name != "seed"])
+        if parts not in found:
+            found[parts] = Contender.of(cell.spec), Column.of(cell.spec), []
+        found[parts][2].append(cell)
+    return list(found.values())
 
 
 def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
@@ -220,21 +233,26 @@ def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
     return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
 
 
-def _chances(cards: Mapping[Column, TaskCard], cells: Sequence[Cell]) -> dict[Column, Chance]:
+def _chances(cards: Mapping[Column, TaskCard], groups: Iterable[Group]) -> dict[Column, Chance]:
     """The reference of each column: as a record of it computed it, else as its card says."""
     found = {column: card.chance for column, card in cards.items()}
-    for cell in cells:
-        if cell.state == "done" and cell.record and cell.spec.task.metric in cell.record.baseline_scores:
-            value = cell.record.baseline_scores[cell.spec.task.metric]
-            column = Column.of(cell.spec)
+    for _, column, cells in groups:
+        if record := next((one for one in map(_baseline, reversed(cells)) if one), None):
             margin = cards[column].chance.margin if column in cards else 0.0
-            found[column] = Chance(value=value, of=cell.record.baseline, margin=margin)
+            found[column] = Chance(value=record.baseline_scores[column.metric], of=record.baseline, margin=margin)
     return found
 
 
-def _reasons(cells: Iterable[tuple[Cell, str]], found: Iterable[Study]) -> list[tuple[str, str]]:
+def _baseline(cell: Cell) -> Record | None:
+    """The record of a cell, if it counts and has computed the reference."""
+    known = cell.record is not None and cell.spec.task.metric in cell.record.baseline_scores
+    return cell.record if known and cell.state == "done" else None
+
+
+def _reasons(groups: Iterable[tuple[str, Iterable[Cell]]], found: Iterable[Study]) -> list[tuple[str, str]]:
     """Why cells are not done, and trials without a score: where, and the reason, each once."""
-    told = {(f"{cell.state}: {cell.spec.task.name} × {label}", cell.reason) for cell, label in cells if cell.reason}
+    told = {(f"{cell.state}: {cell.spec.task.name} × {label}", cell.reason)
+            for label, cells in groups for cell in cells if cell.reason}  # fmt: skip
     lost = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost) for one in found if one.lost}
     return sorted(told | lost)
 

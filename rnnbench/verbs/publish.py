@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import clean
 from rnnbench.board.states import Present
 from rnnbench.errors import RnnbenchError
@@ -40,7 +40,7 @@ def publish(options: Namespace) -> int:
     commit, clean_tree = source.commit, source.clean
     tree = "" if clean_tree is None else f" at {commit[:10]}, {'clean' if clean_tree else 'with changes not committed'}"
     print(f"{len(done.written)} published, {len(done.already)} there already; rnnbench {source.version}{tree}")
-    print(f"board: {write_page(options.to, whole_board(options.to)[0])}")
+    print(f"board: {write_page(options.to, quick_board(options.to)[0])}")
     print(f"what a pull request will change: rnnbench board --preview --leaderboard {quote(str(options.to))}")
     return 0
 

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import Namespace
 from rich.console import Console
 
-from rnnbench.board.page import whole_board, write_page
+from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
@@ -104,7 +104,7 @@ def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell
     records, _ = RecordStore(folders.leaderboard).read()
     cells = cells_of(runs_of(grid, records), records)
     console.print(Terminal(make_table(cells)))
-    table, problems = whole_board(folders.leaderboard)
+    table, problems = quick_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
     warn(problems)
     console.print(f"board: {page}\nrecords: {folders.leaderboard / 'records'}\n"

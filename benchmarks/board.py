@@ -1,0 +1,113 @@
+"""How the board grows with its records: `python -m benchmarks.board`.
+
+Each figure is of a process of its own, from the call to a written `leaderboard/README.md`: seconds on the wall and of
+the processor, and the most memory over what the process has after its imports. `whole` reads and checks every record;
+`index, first` makes the index as well; `index, one new` redraws the board after one more record.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.made_up import made_up
+from benchmarks.scale import peak
+from rnnbench.board.page import quick_board, whole_board, write_page
+from rnnbench.files import CACHE_VARIABLE
+from rnnbench.record import RecordStore
+from rnnbench.resources import catalogue
+from rnnbench.spec import GridSpec
+
+SHAPES = {1_000: (10, 10, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
+"""Tasks, architectures and seeds."""
+STEPS = ("whole", "index, first", "index, one new")
+GOALS = {(100_000, "whole"): "< 20 s, < 2 GB", (100_000, "index, one new"): "< 1 s"}
+
+
+def write(leaderboard: Path, records: int, seeds: range | None = None) -> None:
+    """Write made-up records, by default of all seeds."""
+    tasks, architectures, count = SHAPES[records]
+    content = {
+        "name": "board",
+        "tasks": list(catalogue("task"))[:tasks],
+        "architectures": list(catalogue("architecture"))[:architectures],
+        "seeds": list(seeds or range(count)),
+    }
+    store = RecordStore(leaderboard)
+    for spec in GridSpec.read(content, "board").expand():
+        record = made_up(spec)
+        path = store.folder / record.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1))
+
+
+def add_one(leaderboard: Path, records: int) -> None:
+    """One more record, of a seed that is not there yet."""
+    folder = next((leaderboard / "records").glob("*/*"))
+    content = {"name": "one", "tasks": [folder.parent.name], "architectures": [folder.name], "seeds": [records]}
+    (spec,) = GridSpec.read(content, "one").expand()
+    RecordStore(leaderboard).write(made_up(spec))
+
+
+def measure(leaderboard: Path, whole: bool) -> dict[str, float]:
+    """Draw the board once, in this process."""
+    me = psutil.Process()
+    before, wall, processor = me.memory_info().rss, time.perf_counter(), time.process_time()
+    table, problems = (whole_board if whole else quick_board)(leaderboard)
+    write_page(leaderboard, table)
+    figures = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
+    assert not problems
+    return figures | {"memory": peak(me) - before, "rows": len(table.rows), "columns": len(table.columns)}
+
+
+def measured(leaderboard: Path, step: str) -> dict[str, float]:
+    """The same, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.board", "--one", step, "--leaderboard", str(leaderboard)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ)).stdout
+    return dict(json.loads(said))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--records", type=int, nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    options.add_argument("--one", help="measure one step in this process, and print JSON")
+    options.add_argument("--leaderboard", type=Path)
+    given = options.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.leaderboard, given.one == "whole")))
+        return
+    table = Table("records", "board", *STEPS, title="seconds on the wall (of the processor), memory")
+    for records in given.records:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ[CACHE_VARIABLE] = str(Path(folder) / "cache")
+            table.add_row(*row(Path(folder) / "leaderboard", records))
+    Console(width=130).print(table)
+
+
+def row(leaderboard: Path, records: int) -> list[str]:
+    """All steps for so many records."""
+    write(leaderboard, records)
+    fields = [f"{records:,}"]
+    for step in STEPS:
+        if step == STEPS[-1]:
+            add_one(leaderboard, records)
+        found = measured(leaderboard, step)
+        if step == STEPS[0]:
+            fields.append(f"{found['rows']:g} × {found['columns']:g}")
+        goal = f" [goal {GOALS[records, step]}]" if (records, step) in GOALS else ""
+        told = f"{found['wall']:.2f} s ({found['processor']:.2f} s), {found['memory'] / 1e6:.0f} MB{goal}"
+        fields.append(told.replace("[", r"\["))
+    return fields
+
+
+if __name__ == "__main__":
+    main()
