@@ -6,6 +6,7 @@ from typing import Any
 from rnnbench.board.states import Cell
 from rnnbench.card import TaskCard
 from rnnbench.record import Cost, Environment, Point, Record
+from rnnbench.selection import runs_of
 from rnnbench.spec import GridSpec, RunSpec
 from tests.test_record import done, lost
 
@@ -42,7 +43,7 @@ def made(spec: RunSpec, device: str = "cpu", **changes: Any) -> Record:
     curve = [Point(step=step, train_loss=2 / step**0.5, score=score * (1 + 10 / step)) for step in range(30, 301, 30)]
     content = {"cost": cost, "environment": where, "curve": curve, "best_step": 300, "backend": "native",
                "validation": {spec.task.metric: score}, "parameters": int(10_000 + 40_000 * share)}  # fmt: skip
-    return done(spec, score, **{**content, **changes})
+    return done(spec, **{"score": score, **content, **changes})
 
 
 def made_up_cells(architectures: list[str] = ARCHITECTURES, tasks: list[str] = TASKS, seeds: int = 3) -> list[Cell]:
@@ -57,4 +58,17 @@ def made_up_cells(architectures: list[str] = ARCHITECTURES, tasks: list[str] = T
     cells[4] = Cell(strange[3], "missing")
     cells[5] = Cell(strange[4], "stale", "its card has changed", made(strange[4]))
     other = specs(["gru"], tasks[:2], 2, steps=100)
-    return cells + [Cell(spec, "done", "", made(spec, device="GPU Y", backend="torch.nn.GRU")) for spec in other]
+    cells += [Cell(spec, "done", "", made(spec, device="GPU Y", backend="torch.nn.GRU")) for spec in other]
+    return cells + tuned_cells()
+
+
+def tuned_cells() -> list[Cell]:
+    """A tuned row: four trials, and what they select with three seeds."""
+    content = {"name": "tuned", "architectures": ["elman"], "tasks": ["adding"], "seeds": 3, "budget": {"steps": 300}}
+    grid = GridSpec.read({**content, "tune": {"trials": 4, "space": "core"}}, "made up")
+    trials = [spec for spec in grid.expand() if spec.trial]
+    records = {spec.id: made(spec, score=None, scores={}, validation={"mse": value})
+               for spec, value in zip(trials, (0.2, 0.12, 0.16, 0.15), strict=True)}  # fmt: skip
+    tested = [spec for spec in runs_of(grid, records) if spec.selected]
+    records |= {spec.id: made(spec) for spec in tested}
+    return [Cell(record.spec, "done", "", record) for record in records.values()]

@@ -87,7 +87,7 @@ def test_a_heading_sorts_with_the_best_first_and_what_has_no_score_last(visit: V
     high = [float(text.split()[0]) for text in first_click("mnist1d")]
     assert low == sorted(low)
     assert high == sorted(high, reverse=True)
-    assert len(low) == len(high) == 6
+    assert (len(low), len(high)) == (7, 6)
     visit.page.locator("#scores thead th", has_text="100 steps").first.click()
     assert visit.rows()[0] == "gru"
 
@@ -101,12 +101,15 @@ def test_scores_are_searched_and_filtered(visit: Visit) -> None:
     visit.page.select_option("#by-family", "GRU")
     assert visit.rows() == ["gru"]
     visit.page.select_option("#by-family", "")
+    visit.page.select_option("#by-tuning", "tuned(4)")
+    assert visit.rows() == ["elman tuned(4)"]
+    visit.page.select_option("#by-tuning", "")
     visit.page.select_option("#by-group", "music")
     assert visit.columns() == ["folk-abc"]
     visit.page.select_option("#by-group", "")
     visit.page.select_option("#by-kind", "synthetic")
     assert set(visit.columns()) == {"adding", "copy-memory", "mnist1d", "parity"}
-    assert "of 6 architectures, 6 of 10 tasks" in visit.page.inner_text("#shown")
+    assert "of 7 architectures, 6 of 10 tasks" in visit.page.inner_text("#shown")
     visit.page.click("text=Show all")
     assert visit.columns() == tasks
 
@@ -144,6 +147,13 @@ def test_a_ranking_is_chosen_and_a_number_is_explained_by_one_click(visit: Visit
     page.select_option("#ranking-set", label="synthetic data")
     assert page.locator(".ranking:visible").count() == 1
     assert "4 tasks" in page.locator(".ranking:visible > p").first.inner_text()
+    assert visit.texts(".ranking:visible .pairs tbody th")[:2] == ["tcn", "mingru"]
+    assert (
+        page.locator(".ranking:visible .pairs tbody td")
+        .nth(1)
+        .get_attribute("title")
+        .startswith("tcn better than mingru: 100 %")
+    )
     page.locator(".ranking:visible [popovertarget=define-win_rate]").click()
     assert "a tie is half" in page.locator("#define-win_rate").inner_text()
     assert page.locator("#define-win_rate").is_visible()
@@ -153,7 +163,7 @@ def test_costs_of_two_machines_are_never_in_one_table(visit: Visit) -> None:
     page = visit.page
     page.locator("#cost").scroll_into_view_if_needed()
     page.locator("#pareto svg").wait_for()
-    assert len(visit.texts("#costs tbody th")) == 6
+    assert len(visit.texts("#costs tbody th")) == 7
     for machine in ("Processor X, 2 threads", "GPU Y (Processor X)"):
         page.select_option("#cost-machine", machine)
         shown = page.eval_on_selector_all("#costs tbody tr", "rows => rows.map(row => row.dataset.machine)")

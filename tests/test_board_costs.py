@@ -1,10 +1,10 @@
 """Costs: by hand, never over machines; how to run again what is shown."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from rnnbench.board.costs import CostRow, cost_rows
 from rnnbench.board.reproduce import command_of, grid_of
@@ -12,6 +12,7 @@ from rnnbench.board.table import make_table
 from rnnbench.harness.size import state_bytes
 from rnnbench.record import Cost, Environment, Record
 from rnnbench.spec import GridSpec
+from rnnbench.strict import read_yaml
 from tests.test_board import cells
 from tests.test_record import done, spec
 
@@ -73,11 +74,18 @@ def test_state_bytes_by_hand(name: str, by_hand: int | None) -> None:
         assert sum(state.numel() * state.element_size() for state in states) == by_hand
 
 
+def typed(command: str, folder: Path) -> Any:
+    """What a shell writes into the file."""
+    path = folder / "again.yaml"
+    path.write_text(command.partition("'END-OF-GRID'\n")[2].partition("\nEND-OF-GRID\n")[0])
+    return read_yaml(path)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{}, {"params": "5000 ± 20%"}, {"batch_size": 16, "devices": 2}, {"model": {"hidden_size": 8, "clip_norm": None}}],
 )
-def test_the_grid_to_run_again_expands_to_the_same_runs(changes: dict[str, Any]) -> None:
+def test_the_grid_to_run_again_expands_to_the_same_runs(changes: dict[str, Any], tmp_path: Path) -> None:
     base = {
         "name": "my",
         "architectures": ["lstm-peephole"],
@@ -88,19 +96,18 @@ def test_the_grid_to_run_again_expands_to_the_same_runs(changes: dict[str, Any])
     specs = GridSpec.read({**base, **changes}, "test").expand()
     again = GridSpec.read(grid_of(specs), "test").expand()
     assert [one.id for one in again] == [one.id for one in specs]
-    text = command_of(specs)
-    inside = text.partition("'END-OF-GRID'\n")[2].partition("END-OF-GRID\n")[0]
-    assert [one.id for one in GridSpec.read(yaml.safe_load(inside), "test").expand()] == [one.id for one in specs]
+    assert [one.id for one in GridSpec.read(typed(command_of(specs), tmp_path), "t").expand()] == [
+        one.id for one in specs
+    ]
 
 
 @pytest.mark.parametrize(
-    "evil", ["x\nEND-OF-GRID\nrm -rf ~\n", "$(touch x)", "'; touch x; '", "\x1b[31m", "END-OF-GRID"]
+    "evil", ["x\nEND-OF-GRID\nrm -rf ~\n", "$(touch x)", "'; touch x; '", "\x1b[31m", "END-OF-GRID", "é 🎵 \x9b31m"]
 )
-def test_nothing_in_a_record_leaves_the_grid_that_is_typed_again(evil: str) -> None:
+def test_nothing_in_a_record_leaves_the_grid_that_is_typed_again(evil: str, tmp_path: Path) -> None:
     run = spec()
     model = run.architecture.model_copy(update={"init_args": {"hidden_size": 8, evil: evil}})
     text = command_of([run.model_copy(update={"architecture": model})])
     assert text.splitlines().count("END-OF-GRID") == 1
     assert "\x1b" not in text
-    inside = text.partition("'END-OF-GRID'\n")[2].partition("\nEND-OF-GRID\n")[0]
-    assert yaml.safe_load(inside)["model"][evil] == evil
+    assert typed(text, tmp_path)["model"][evil] == evil

@@ -65,8 +65,7 @@ def page(text: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def data(page: Reader) -> dict[str, Any]:
-    (content,) = (script for script in page.scripts if script.startswith('{"runs"'))
-    found: dict[str, Any] = json.loads(content)
+    found: dict[str, Any] = json.loads(page.scripts[0])
     return found
 
 
@@ -137,6 +136,16 @@ def test_a_field_has_its_runs_with_reason_curve_and_command(data: dict[str, Any]
     assert len(one["curve"]) == 10
     assert data["runs"]["environments"][one["environment"]]["processor"] == "Processor X"
     assert all("rnnbench run again.yaml" in field["again"] for field in fields.values())
+
+
+def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:
+    (field,) = (one for one in data["runs"]["fields"].values() if "tuning" in one)
+    assert field["title"] == "elman tuned(4) on adding"
+    assert field["tuning"]["chosen"] == "trial 1 of 4, by validation mse; 36 s spent on trials"
+    assert len(field["tuning"]["curve"]) == 4
+    assert field["tuning"]["curve"][0] == pytest.approx((0.2 + 0.12 + 0.16 + 0.15) / 4)
+    assert "among 4 trials" in field["again"]
+    assert "learning_rate" in field["settings"]
 
 
 def test_long_curves_are_thinned_and_keep_their_end() -> None:

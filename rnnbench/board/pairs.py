@@ -9,6 +9,9 @@ from rnnbench.board.resample import Mask, Resamples
 from rnnbench.board.scores import Array
 from rnnbench.board.statistics import LEVEL
 
+DRAWS = 1000
+MOST = 1000
+"""Seeds or tasks that somebody might still run."""
 ADDED = 1.959964 + 0.841621
 """Standard errors between two means that a two-sided test at 0.05 tells apart in 80 % of cases."""
 
@@ -37,24 +40,26 @@ def compare_all(values: Array) -> Pairs:
     count = len(values)
     rows, columns = np.triu_indices(count, 1)
     values = values[:, ~np.isnan(values).all((0, 2))]
-    draws = Resamples.draw(np.asarray(~np.isnan(values).all(0)))
-    total, resampled = np.zeros(len(rows)), np.zeros((draws.task.shape[0], len(rows)))
-    tasks, drawn = np.zeros_like(total), np.zeros_like(resampled)
-    cells = np.zeros_like(total)
+    draws = Resamples.draw(np.asarray(~np.isnan(values).all(0)), DRAWS)
+    total, tasks, cells = np.zeros((3, len(rows)))
+    resampled, drawn = np.zeros((2, len(rows), DRAWS))
     for task, weights in enumerate(draws.weights()):
         difference = values[rows, task] - values[columns, task]
-        shared = ~np.isnan(difference)
+        shared, copies = ~np.isnan(difference), weights.sum(0)
         won = np.where(shared, (difference > 0) + 0.5 * (difference == 0), 0.0)
         own = shared.any(1)
         total[own] += won[own].sum(1) / shared[own].sum(1)
         tasks += own
         cells += shared.sum(1)
-        weight = (shared @ weights).T
-        copies = np.where(weight > 0, weights.sum(0)[:, None], 0.0)
-        resampled += np.divide((won @ weights).T, weight, out=np.zeros_like(weight), where=weight > 0) * copies
-        drawn += copies
+        if shared.all():
+            resampled += won @ weights
+            drawn += copies
+        else:
+            weight = shared @ weights
+            resampled += np.divide(won @ weights, weight, out=np.zeros_like(weight), where=weight > 0) * copies
+            drawn += np.where(weight > 0, copies, 0.0)
     with np.errstate(invalid="ignore"):
-        better, bounds = total / tasks, draws.interval(resampled / drawn)
+        better, bounds = total / tasks, draws.interval((resampled / drawn).T)
     low, high = _binomial(better, np.where(tasks > 1, tasks, cells))
     bounds = np.stack([np.fmin(bounds[0], low), np.fmax(bounds[1], high)])
     return Pairs(
@@ -111,11 +116,12 @@ class Need:
 
     def text(self) -> str:
         """In a sentence."""
-        if self.seeds is not None:
+        if self.seeds is not None and self.seeds <= MOST:
             return f"about {self.seeds} more seed{'s' * (self.seeds != 1)} of each task would separate them"
-        if self.tasks is not None:
-            return f"seeds alone would not separate them; about {self.tasks} more task{'s' * (self.tasks != 1)} would"
-        return "nothing would separate them: their means are equal"
+        if self.seeds is None and self.tasks is not None and self.tasks <= MOST:
+            tasks = f"{self.tasks} more task{'s' * (self.tasks != 1)}"
+            return f"seeds alone would not separate them; about {tasks} would"
+        return "too alike to be separated"
 
 
 def need(a: Array, b: Array, present: Mask) -> Need:

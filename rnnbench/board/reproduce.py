@@ -1,15 +1,18 @@
 """How to run again what a field of the board shows."""
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
-
-import yaml
 
 from rnnbench.spec import RunSpec
 
 
 def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
-    """The grid that expands to `specs`, runs of one contender on one task that differ in their seed."""
+    """The grid that expands to `specs`, runs of one contender on one task that differ in their seed.
+
+    Of a tuned contender it has the configuration that was selected, as runs of their own.
+    """
     spec = specs[0]
     grid: dict[str, Any] = {
         "name": "again",
@@ -21,6 +24,10 @@ def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
     }
     if "batch_size" in spec.task.data.init_args:
         grid["batch_size"] = spec.task.data.init_args["batch_size"]
+    if spec.data_seed is not None:
+        grid["data_seed"] = spec.data_seed
+    if spec.selected:
+        grid["summary"] = f"what was selected among {spec.selected.trials} trials by {spec.selected.by}"
     if spec.devices > 1:
         grid["devices"] = spec.devices
     if spec.size:
@@ -31,5 +38,11 @@ def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
 
 def command_of(specs: Sequence[RunSpec]) -> str:
     """What to type into a shell to run `specs` again. Quoting by the here-document: nothing in it is a command."""
-    text = yaml.safe_dump(grid_of(specs), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-    return f"cat > again.yaml <<'END-OF-GRID'\n{text}END-OF-GRID\nrnnbench run again.yaml"
+    lines = [f"{name}: {_flow(value)}" for name, value in grid_of(specs).items()]
+    return "\n".join(["cat > again.yaml <<'END-OF-GRID'", *lines, "END-OF-GRID", "rnnbench run again.yaml"])
+
+
+def _flow(value: Any) -> str:
+    """A value in one line of YAML, which is JSON but for the escapes of what is not ASCII."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)

@@ -20,7 +20,7 @@ from rnnbench.board.web.cards import architecture_sections, task_sections
 from rnnbench.board.web.charts import chart_specs
 from rnnbench.board.web.claims import Verdict, read_claims
 from rnnbench.board.web.overview import MEANINGS, SIGNS, overview
-from rnnbench.board.web.rankings import ranking_sections
+from rnnbench.board.web.rankings import pairs_data, ranking_sections
 from rnnbench.board.web.runs import Artefacts, none, runs_data, short
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
@@ -66,8 +66,9 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
     table_script, table_style = datatables()
     scripts = [_inline(script) for script in (table_script, vega(), own("page.js"))]
     heads, fields = overview(table)
-    costs = cost_rows(table)
+    costs, rankings = cost_rows(table), ranking_sections(table)
     data = {
+        "pairs": [pairs_data(section) for section in rankings],
         "runs": runs_data(table, artefacts),
         "charts": chart_specs(),
         "costs": [_cost_data(table, row) for row in costs],
@@ -77,7 +78,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
         "table": table,
         "heads": heads,
         "fields": fields,
-        "rankings": ranking_sections(table),
+        "rankings": rankings,
         "costs": costs,
         "machines": most_first(row.machine for row in costs),
         "costed": most_first(row.column for row in costs),

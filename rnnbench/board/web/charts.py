@@ -16,6 +16,7 @@ def chart_specs() -> dict[str, dict[str, Any]]:
         "seeds": _seeds(alt),
         "score": _curve(alt, "score", "validation score"),
         "loss": _curve(alt, "loss", "training loss"),
+        "trials": _trials(alt),
         "pareto": _pareto(alt),
     }
     return {name: _bare(chart) for name, chart in made.items()}
@@ -48,6 +49,18 @@ def _curve(alt: Any, name: str, title: str) -> Any:
     )
 
 
+def _trials(alt: Any) -> Any:
+    """Best of k: what the best of so many trials is expected to score on the validation part."""
+    base = alt.Chart(
+        alt.NamedData(DATA), width=FULL, height=170, description="expected best validation score of k trials"
+    )
+    return base.mark_line(point=True).encode(
+        x=alt.X("trials:Q").axis(tickMinStep=1).title("trials"),
+        y=alt.Y("score:Q").scale(zero=False).title("expected best validation score"),
+        tooltip=[alt.Tooltip("trials:Q"), alt.Tooltip("score:Q")],
+    )
+
+
 def _pareto(alt: Any) -> Any:
     """Score against cost; the front is joined by a line."""
     base = alt.Chart(
@@ -57,11 +70,11 @@ def _pareto(alt: Any) -> Any:
         y=alt.Y("score:Q").scale(zero=False, padding=16).title("score"),
     )
     front = base.transform_filter("datum.front").mark_line(strokeDash=[4, 3], opacity=0.7)
-    tips = [alt.Tooltip(name) for name in ("label:N", "backend:N", "score:Q", "cost:Q", "front:N")]
+    tips = [alt.Tooltip(name) for name in ("label:N", "family:N", "backend:N", "score:Q", "cost:Q", "front:N")]
     points = base.mark_point(filled=True, size=110).encode(
         shape=alt.Shape("front:N").scale(domain=[True, False], range=["diamond", "circle"]).legend(None),
-        color=alt.Color("family:N").title("family").legend(orient="top"),
+        color=alt.Color("family:N").legend(None),
         tooltip=tips,
     )
-    names = base.mark_text(dy=-12, fontSize=11).encode(text="label:N")
+    names = base.mark_text(dy=-12, fontSize=11).encode(text="name:N")
     return front + points + names

@@ -57,6 +57,20 @@ function redraw() {
   }
 }
 
+function whenSeen(place, act) {
+  const watching = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watching.disconnect();
+    act();
+  });
+  watching.observe(place);
+}
+function scrolling(element, label) {
+  const scroll = make("div", null, { class: "scroll", role: "region", "aria-label": label, tabindex: "0" });
+  scroll.append(element);
+  return scroll;
+}
+
 // What both tables have in common: no furniture but the headings.
 const bare = {
   paging: false, info: false, autoWidth: false, order: [],
@@ -91,10 +105,42 @@ const scores = $("scores") && (() => {
   return table;
 })();
 
-// Rankings: one set of tasks at a time.
-$("ranking-set")?.addEventListener("change", (event) => {
-  for (const section of document.querySelectorAll(".ranking")) section.hidden = section.id !== event.target.value;
-});
+// Rankings: one set of tasks at a time; who beats whom is laid out when its set is looked at.
+function layPairs(place) {
+  const set = data().pairs[Number(place.dataset.set)];
+  const element = make("table", null, { class: "pairs" });
+  const head = element.createTHead().insertRow();
+  head.append(make("td", ""));
+  for (const label of set.labels) head.append(make("th", label, { scope: "col" }));
+  const body = element.createTBody();
+  set.labels.forEach((label, a) => {
+    const line = body.insertRow();
+    line.append(make("th", label, { scope: "row" }));
+    set.labels.forEach((other, b) => {
+      const [better, low, high] = [set.better[a][b], set.low[a][b], set.high[a][b]];
+      const field = make("td", a === b ? "" : better ?? "–");
+      line.append(field);
+      if (a === b) field.className = "self";
+      else if (better === null) field.title = "no task and seed in common";
+      else {
+        field.style.setProperty("--p", `${better}%`);
+        if (low !== null && (low > 50 || high < 50)) field.className = "sure";
+        const interval = low === null ? "" : `, 95 % interval ${low}–${high} %`;
+        field.title = `${label} better than ${other}: ${better} %${interval}, ${set.runs[a][b]} shared runs on ${set.tasks[a][b]} tasks`;
+      }
+    });
+  });
+  place.replaceChildren(scrolling(element, `Probability that the row is better than the column, over ${set.name}`));
+}
+function showRanking(id) {
+  for (const section of document.querySelectorAll(".ranking")) section.hidden = section.id !== id;
+  const place = $(id).querySelector(".pairs-place");
+  if (!place.firstChild) layPairs(place);
+}
+if ($("ranking-set")) {
+  $("ranking-set").addEventListener("change", (event) => showRanking(event.target.value));
+  whenSeen($("ranking"), () => showRanking($("ranking-set").value));
+}
 
 // Costs: one machine at a time, so that times of two are never in one order.
 if ($("costs")) {
@@ -110,7 +156,8 @@ if ($("costs")) {
     const rows = data().costs
       .filter((row) => row.machine === $("cost-machine").value && row.task === Number($("cost-task").value))
       .filter((row) => row.costs[quantity] > 0)
-      .map((row) => ({ ...row, cost: row.costs[quantity], front: row.fronts.includes(quantity) }));
+      .map((row) => ({ ...row, cost: row.costs[quantity], front: row.fronts.includes(quantity) }))
+      .map((row, _, all) => ({ ...row, name: row.front || all.length <= 20 ? row.label : "" }));
     const task = $("cost-task").selectedOptions[0].textContent;
     const titled = (spec) => {
       for (const layer of spec.layer) {
@@ -126,14 +173,8 @@ if ($("costs")) {
     }
   };
   $("cost-form").addEventListener("change", refresh);
-  const seen = new IntersectionObserver((entries) => {
-    if (entries.some((entry) => entry.isIntersecting)) {
-      seen.disconnect();
-      refresh();
-    }
-  });
   table.draw();
-  seen.observe($("pareto"));
+  whenSeen($("pareto"), refresh);
 }
 
 // A field opens.
@@ -151,9 +192,7 @@ function table(headings, rows, label) {
     const line = body.insertRow();
     for (const value of row) line.append(make("td", value));
   }
-  const scroll = make("div", null, { class: "scroll", role: "region", "aria-label": label, tabindex: "0" });
-  scroll.append(element);
-  return scroll;
+  return scrolling(element, label);
 }
 
 function pairs(values) {
@@ -193,6 +232,10 @@ function open(key) {
     numbers.append(make("summary", "in numbers"), table(["seed", "step", "training loss", "validation score"], points.map((point) => [point.seed, point.step, point.loss, point.score]), "Learning curves in numbers"));
     add(numbers);
   }
+  if (field.tuning) {
+    add(make("h3", `Tuned: ${field.tuning.chosen}`), make("div", null, { class: "chart" }));
+    charts.push(["trials", field.tuning.curve.map((score, index) => ({ trials: index + 1, score }))]);
+  }
   for (const run of field.runs) {
     if (run.reason || run.log || run.attempts) {
       add(make("h3", `Seed ${run.seed} ${run.state === "done" ? "was begun more than once" : `is ${run.state}`}`));
@@ -222,6 +265,7 @@ function open(key) {
 
 // Print: everything that is folded is unfolded.
 addEventListener("beforeprint", () => {
+  if ($("ranking-set")) showRanking($("ranking-set").value);
   for (const details of document.querySelectorAll("details:not([open])")) {
     details.open = true;
     details.dataset.folded = "";

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from rnnbench.board.pairs import Pairs, compare_all
 from rnnbench.board.ranking import Ranking, rank
-from rnnbench.board.scores import Scores, scores_of
+from rnnbench.board.render import clean
+from rnnbench.board.scores import Array, Scores, scores_of
 from rnnbench.board.table import Column, Table
 from rnnbench.board.web.diagram import critical_difference_diagram
 
@@ -39,6 +43,19 @@ def ranking_sections(table: Table) -> list[RankingSection]:
         if len(scores.contenders) > 1 and scores.columns and (not found or scores.columns != found[0].scores.columns):
             found.append(_section(name, scores))
     return found
+
+
+def pairs_data(section: RankingSection) -> dict[str, Any]:
+    """The pairs of a section for the page, in per cent; None where two have nothing in common."""
+    pairs = section.pairs
+    better, low, high = (_per_cent(part) for part in (pairs.better, pairs.low, pairs.high))
+    runs, tasks = (np.nan_to_num(part).astype(int).tolist() for part in (pairs.cells, pairs.tasks))
+    return {"labels": [clean(label) for label in section.order], "name": section.name, "better": better, "low": low,
+            "high": high, "runs": runs, "tasks": tasks}  # fmt: skip
+
+
+def _per_cent(values: Array) -> list[list[int | None]]:
+    return [[None if np.isnan(value) else round(100 * value) for value in row] for row in values.tolist()]
 
 
 def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:

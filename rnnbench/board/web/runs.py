@@ -6,8 +6,10 @@ from typing import Any
 from rnnbench.board.render import clean
 from rnnbench.board.reproduce import command_of
 from rnnbench.board.states import Cell
-from rnnbench.board.table import Entry, Table
+from rnnbench.board.table import Entry, Row, Table
 from rnnbench.record import Environment, Record
+from rnnbench.selection import study_of
+from rnnbench.spec import RunSpec
 
 MOST_POINTS = 60
 MOST_LOG = 4000
@@ -24,7 +26,7 @@ def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
     """All fields that have runs, by key, and the environments they refer to."""
     environments: dict[Environment, int] = {}
     fields = {
-        f"{a},{t}": _field(row.label, row.entries[column], environments, artefacts)
+        f"{a},{t}": _field(row, row.entries[column], environments, artefacts)
         for a, row in enumerate(table.rows)
         for t, column in enumerate(table.columns)
         if column in row.entries
@@ -33,14 +35,14 @@ def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
     return {"fields": fields, "environments": machines}
 
 
-def _field(label: str, entry: Entry, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
+def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
     spec = entry.cells[0].spec
-    cells = sorted(entry.cells, key=lambda cell: (cell.spec.seed, cell.spec.id))
+    cells = sorted(entry.cells, key=lambda cell: (cell.spec.seed, _id(cell)))
     chance = next((one.baseline_scores.get(spec.task.metric) for one in entry.done if one.baseline_scores), None)
     settings = {"class": spec.architecture.class_path, **spec.arguments}
     settings |= {"size": str(spec.size)} if spec.size else {}
     return {
-        "title": f"{label} on {spec.task.name}",
+        "title": clean(f"{row.label} on {spec.task.name}"),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
         "baseline": chance,
@@ -49,12 +51,23 @@ def _field(label: str, entry: Entry, environments: dict[Environment, int], artef
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
         "again": command_of([cell.spec for cell in cells]),
         "runs": [_run(cell, environments, artefacts) for cell in cells],
-    }
+    } | _tuning(row, spec)
+
+
+def _tuning(row: Row, spec: RunSpec) -> dict[str, Any]:
+    """The best of k trials, of a row that is tuned."""
+    study = next((one for one in row.studies if spec.selected and study_of(one.spec) == study_of(spec)), None)
+    if study is None or spec.selected is None:
+        return {}
+    chosen = (
+        f"trial {spec.selected.index} of {study.trials}, by {spec.selected.by}; {study.seconds:.0f} s spent on trials"
+    )
+    return {"tuning": {"chosen": clean(chosen), "curve": [short(score) for score in study.curve]}}
 
 
 def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
     record = cell.record
-    run: dict[str, Any] = {"id": cell.spec.id, "seed": cell.spec.seed, "state": cell.state}
+    run: dict[str, Any] = {"id": _id(cell), "seed": cell.spec.seed, "state": cell.state}
     if cell.reason:
         run["reason"] = clean(cell.reason)
     if record is None:
@@ -71,6 +84,10 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
     if made := artefacts(record):
         run["artefacts"] = made
     return run
+
+
+def _id(cell: Cell) -> str:
+    return cell.record.id if cell.record else cell.spec.id
 
 
 def _outcome(record: Record) -> dict[str, Any]:
