@@ -56,10 +56,10 @@ def gradient_chart(
     loss = [row for one in curves for row in _rows(one, "loss", [value / (one.loss[0] or 1.0) for value in one.loss])]
     panels = []
     if jacobian:
-        panels.append(_panels(jacobian, "singular values of ∂s(T)/∂s(T−d)", whens, [colour, dash, _width()]))
+        panels.append(_panels(jacobian, "singular values of ∂s(T)/∂s(T−d)", whens, [colour, dash, _shade()]))
     panels.append(_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=FAINT))
     if training:
-        panels.append(_training(training, colour))
+        panels.append(_training(training, [colour, dash]))
     return look(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
 
 
@@ -98,16 +98,16 @@ def _panels(rows: list[Row], what: str, whens: list[str], channels: list[Any], r
     )
 
 
-def _training(rows: Sequence[Row], colour: Any) -> Any:
+def _training(rows: Sequence[Row], channels: list[Any]) -> Any:
     """A panel for each measure, two side by side."""
     import altair as alt
 
     return (
         alt.Chart(data(rows))
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=30))
+        .mark_line(strokeWidth=2)
         .encode(
-            colour,
-            alt.X("step:Q", title="optimiser step"),
+            *channels,
+            alt.X("step:Q", title="optimiser step", axis=alt.Axis(tickCount=6)),
             alt.Y("value:Q", title=None),
             tooltip=["architecture:N", "step:Q", "value:Q"],
         )
@@ -117,11 +117,12 @@ def _training(rows: Sequence[Row], colour: Any) -> Any:
     )
 
 
-def _width() -> Any:
+def _shade() -> Any:
+    """Of singular values: the largest is dark, the median light."""
     import altair as alt
 
-    scale = alt.Scale(domain=[LARGEST, MEDIAN], range=[2.2, 0.8])
-    return alt.StrokeWidth("kind:N", sort=[LARGEST, MEDIAN], title="singular value", scale=scale)
+    scale = alt.Scale(domain=[LARGEST, MEDIAN], range=[1.0, 0.3])
+    return alt.Opacity("kind:N", sort=[LARGEST, MEDIAN], title="singular value", scale=scale)
 
 
 def _scale(names: list[str], values: Sequence[Any]) -> Any:
