@@ -206,6 +206,15 @@ def test_the_last_loss_is_that_of_the_last_known_step() -> None:
     torch.testing.assert_close(last_step_loss(module, Batch(inputs, targets)), by_hand)
 
 
+def test_what_is_read_after_the_last_scored_step_does_not_count() -> None:
+    torch.manual_seed(0)
+    module = GRU(2, 3, "tagging", hidden_size=4)
+    x, y = torch.randn(2, 6, 2), torch.tensor([[0, 1, 2, 0, -100, -100], [0, 1, 2, 0, 1, 2]])
+    norms = loss_norms(module, [Batch(x, y)])
+    short, long = loss_norms(module, [Batch(x[:1, :4], y[:1, :4])]), loss_norms(module, [Batch(x[1:], y[1:])])
+    torch.testing.assert_close(norms, torch.cat([(short + long[:, :4]) / 2, long[:, 4:]], 1))
+
+
 def test_sequences_of_different_lengths_count_by_their_distance_from_their_own_end() -> None:
     torch.manual_seed(0)
     module = GRU(2, 3, "classification", hidden_size=4)

@@ -199,13 +199,22 @@ def alone(batch: AnyBatch, most: int) -> list[Batch]:
 
 
 def loss_norms(module: Any, batches: Sequence[Batch]) -> Tensor:
-    """‖∂L_T/∂s_{T−d}‖ by layer and direction, and distance d, `[L·D, T]`: means over all sequences that are so long."""
+    """‖∂L_T/∂s_{T−d}‖ by layer and direction, and distance d, `[L·D, T]`: means over all sequences that are so long.
+
+    T is the last step that a sequence's loss depends on: what is read later does not count.
+    """
     layer = recurrent_layer(module)
     each: list[Tensor] = []
     for batch in batches:
         found = state_gradients(layer, partial(last_step_loss, module, batch))
-        each += torch.stack([one.norms() for one in found]).unbind(-1)
+        each += [_from_last(one) for one in torch.stack([one.norms() for one in found]).unbind(-1)]
     return mean_of_lengths(each)
+
+
+def _from_last(norms: Tensor) -> Tensor:
+    """Norms `[L·D, T]` without the first distances, if nothing depends on them."""
+    counts = norms.sum(0).nonzero()
+    return norms[:, int(counts[0]) :] if len(counts) else norms
 
 
 def mean_of_lengths(each: Sequence[Tensor]) -> Tensor:
