@@ -82,6 +82,7 @@ def test_the_verb_prints_a_table_for_each_architecture(
     first, *_ = [line for line in said.splitlines() if line.startswith((" learning_rate", " momentum"))]
     assert first.startswith(" learning_rate")
     assert "lstm on short: 1 of 32 trials gave no score: diverged: x; they are left out" in said
+    assert "lstm on short: 31 scores say little of 4 hyper-parameters; 32 are a start" in said
     assert "gru on short: 4 trials with different scores are needed, there are 2" in said
     assert main(["importance", "t.yaml", "--task", "shrot"]) == 2
     assert "unknown task 'shrot'; did you mean 'short'?" in capsys.readouterr().err

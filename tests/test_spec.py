@@ -11,6 +11,7 @@ import yaml
 from rnnbench.card import TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.fingerprint import code_digest, digest, source_file
+from rnnbench.harness.grid import EFFECTS
 from rnnbench.spec import GridSpec
 
 GRID: dict[str, Any] = {
@@ -183,3 +184,7 @@ def test_comments_and_docstrings_do_not_change_code_but_code_does(
     code_digest.cache_clear()
     assert code_digest("whole.*") not in (before, "absent")
     assert source_file("rnnbench.nn") == Path(source_file("rnnbench") or "").parent / "nn" / "__init__.py"
+
+
+def test_of_every_field_it_is_said_what_a_change_does_to_cells() -> None:
+    assert set(EFFECTS) == set(GridSpec.model_fields)

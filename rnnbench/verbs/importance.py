@@ -17,6 +17,9 @@ from rnnbench.record import RecordStore
 from rnnbench.tuning import Dimension, Space
 from rnnbench.verbs.run import make_console, warn
 
+ENOUGH = 8
+"""Trials a hyper-parameter below which shares are mostly noise (Greff et al. 2015 had fifty)."""
+
 
 def importance(options: Namespace) -> None:
     """Print, of each architecture, the share of variance that each hyper-parameter explains on each task.
@@ -48,9 +51,12 @@ def _show(architecture: str, own: Sequence[Study], dimensions: Mapping[str, Dime
     found: dict[str, dict[str, float]] = {}
     notes = []
     for study in own:
-        task = study.spec.task.name
+        task, wanted = study.spec.task.name, ENOUGH * len(dimensions)
         notes += [f"{task}: {study.lost}; they are left out"] if study.lost else []
         points = {one.spec.trial.index: one.spec.trial.arguments for one in study.records if one.spec.trial}
+        if len(study.scores) < wanted:
+            notes.append(f"{task}: {len(study.scores)} scores say little of {len(dimensions)} hyper-parameters; "
+                         f"{wanted} are a start")  # fmt: skip
         try:
             found[task] = importances(dimensions, [points[index] for index in study.scores], [*study.scores.values()])
         except RnnbenchError as error:
