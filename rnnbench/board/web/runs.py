@@ -74,7 +74,7 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
         return run
     run["started"] = clean(record.started)
     if record.log_tail:
-        run["log"] = "\n".join(map(clean, record.log_tail[-MOST_LOG:].splitlines()))
+        run["log"] = _lines(record.log_tail[-MOST_LOG:])
     if record.attempts:
         run["attempts"] = [clean(one) for one in record.attempts]
     if record.status == "done":
@@ -82,8 +82,12 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
     if record.environment:
         run["environment"] = environments.setdefault(record.environment, len(environments))
     if made := artefacts(record):
-        run["artefacts"] = made
+        run["artefacts"] = [{"title": clean(one["title"]), "text": _lines(one["text"])} for one in made]
     return run
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(clean, text.splitlines()))
 
 
 def _id(cell: Cell) -> str:
