@@ -64,7 +64,7 @@ class Visit:
         return self.texts("#scores tbody tr:visible > th")
 
     def columns(self) -> list[str]:
-        return [text.split("\n")[0] for text in self.texts("#scores thead th")][1:-1]
+        return [text.split("\n")[0] for text in self.texts("#scores thead th[data-group]")]
 
 
 @pytest.fixture

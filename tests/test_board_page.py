@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from rnnbench.board.equations import words_about
+from rnnbench.board.states import Cell
+from rnnbench.board.statistics import seeds_to_separate
 from rnnbench.board.table import Table, make_table
 from rnnbench.board.web.build import html, most_first, write_html
 from rnnbench.board.web.cards import verdict
@@ -20,6 +22,7 @@ from rnnbench.card import ArchitectureCard, Published
 from rnnbench.record import RecordStore
 from tests.conftest import ARCHITECTURES
 from tests.made_up_board import HOSTILE, made, made_up_cells, specs
+from tests.test_record import done
 
 
 class Reader(HTMLParser):
@@ -136,6 +139,19 @@ def test_a_field_has_its_runs_with_reason_curve_and_command(data: dict[str, Any]
     assert len(one["curve"]) == 10
     assert data["runs"]["environments"][one["environment"]]["processor"] == "Processor X"
     assert all("rnnbench run again.yaml" in field["again"] for field in fields.values())
+
+
+def test_a_field_says_how_it_stands_to_the_best_and_how_many_seeds_would_tell() -> None:
+    from rnnbench.board.web.runs import runs_data
+
+    near = [Cell(spec, "done", "", done(spec, score)) for spec, score in
+            zip(specs(["gru", "lstm"], ["adding"], 2), (0.1, 0.11, 0.12, 0.12), strict=True)]  # fmt: skip
+    told = [field["standing"] for field in runs_data(make_table(near))["fields"].values()]
+    needed = seeds_to_separate([0.1, 0.12], [0.11, 0.12])
+    assert needed is not None
+    same = "the same as the best, gru, as far as the seeds tell"
+    more = f"about {needed - 2} more seeds of each would tell them apart"
+    assert told == ["the best here; others are the same", f"{same}; {more}"]
 
 
 def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:

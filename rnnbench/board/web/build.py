@@ -78,6 +78,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
         "table": table,
         "heads": heads,
         "fields": fields,
+        "tuned": any(row.studies for row in table.rows),
         "rankings": rankings,
         "costs": costs,
         "machines": most_first(row.machine for row in costs),

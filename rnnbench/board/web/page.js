@@ -95,8 +95,8 @@ const scores = $("scores") && (() => {
     });
     table.column(0).search($("search").value, { exact: false, smart: true });
     table.draw();
-    const tasks = heads.filter((head, index) => head.dataset.group && table.column(index).visible()).length;
-    $("shown").textContent = `${table.rows({ search: "applied" }).count()} of ${table.rows().count()} architectures, ${tasks} of ${heads.length - 2} tasks`;
+    const tasks = heads.flatMap((head, index) => (head.dataset.group ? [table.column(index).visible()] : []));
+    $("shown").textContent = `${table.rows({ search: "applied" }).count()} of ${table.rows().count()} architectures, ${tasks.filter(Boolean).length} of ${tasks.length} tasks`;
   };
   $("filters").addEventListener("input", refresh);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -210,6 +210,7 @@ function open(key) {
   const add = (...elements) => content.append(...elements);
   content.replaceChildren();
   $("run-title").textContent = field.title;
+  if (field.standing) add(make("p", field.standing));
   const done = field.runs.filter((run) => run.score !== undefined);
   const charts = [];
   if (done.length) {

@@ -1,12 +1,14 @@
 """What a field opens: its runs, as plain data for the page."""
 
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 from rnnbench.board.render import clean
 from rnnbench.board.reproduce import command_of
 from rnnbench.board.states import Cell
-from rnnbench.board.table import Entry, Row, Table
+from rnnbench.board.statistics import seeds_to_separate
+from rnnbench.board.table import Column, Entry, Row, Table
 from rnnbench.record import Environment, Record
 from rnnbench.selection import study_of
 from rnnbench.spec import RunSpec
@@ -25,14 +27,36 @@ def none(record: Record) -> list[dict[str, str]]:
 def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
     """All fields that have runs, by key, and the environments they refer to."""
     environments: dict[Environment, int] = {}
+    best = {column: _best(table, column) for column in table.columns}
     fields = {
-        f"{a},{t}": _field(row, row.entries[column], environments, artefacts)
+        f"{a},{t}": _field(row, row.entries[column], environments, artefacts) | _against(row, column, best[column])
         for a, row in enumerate(table.rows)
         for t, column in enumerate(table.columns)
         if column in row.entries
     }
     machines = [environment.model_dump() for environment in environments]
     return {"fields": fields, "environments": machines}
+
+
+def _best(table: Table, column: Column) -> Row | None:
+    """The row with the best mean of a column."""
+    sign = 1 if column.direction == "maximise" else -1
+    rows = [row for row in table.rows if column in row.entries and row.entries[column].values]
+    return max(rows, key=lambda row: sign * fmean(row.entries[column].values), default=None)
+
+
+def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
+    """How a field stands to the best of its column, and what would tell them apart."""
+    own = row.entries[column]
+    if best is None or own.standing is None:
+        return {}
+    if row is best:
+        return {"standing": "the best here" + (", alone" if own.standing == "best" else "; others are the same")}
+    values, others = own.values, best.entries[column].values
+    needed = seeds_to_separate(values, others)
+    more = "nobody could afford the seeds to tell them apart" if needed is None else (
+        f"about {max(1, needed - min(len(values), len(others)))} more seeds of each would tell them apart")  # fmt: skip
+    return {"standing": clean(f"the same as the best, {best.label}, as far as the seeds tell; {more}")}
 
 
 def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
