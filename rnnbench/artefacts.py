@@ -7,13 +7,15 @@ from typing import Literal
 from pydantic import Field
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import write_whole
+from rnnbench.files import read_plain, write_whole
 from rnnbench.record import Record, file_of
 from rnnbench.spec import RunSpec
-from rnnbench.strict import Strict, read_json
+from rnnbench.strict import Strict
 
 MOST, LONGEST = 60, 20_000
 """Artefacts of a run, and characters of each."""
+LARGEST = 4 * MOST * LONGEST + (1 << 16)
+"""Bytes of a file of them."""
 
 
 class Artefact(Strict):
@@ -77,7 +79,7 @@ def read_artefacts(path: Path, spec: RunSpec) -> Artefacts:
     Raises:
         RnnbenchError: they cannot be read, or are of another run.
     """
-    found = Artefacts.read(read_json(path), str(path))
+    found = Artefacts.parse(read_plain(path, LARGEST), str(path))
     if found.id != spec.id:
         raise RnnbenchError(f"{path}: artefacts of run {found.id}, in the place of those of {spec.id}")
     return found

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rnnbench.artefacts import Artefact, ArtefactStore
 from rnnbench.cli import main
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec
+from rnnbench.submissions.audit import audit
 from rnnbench.submissions.verification import compare
 from tests.test_cli import write
 from tests.test_record import done, lost, spec
@@ -62,6 +64,14 @@ def test_what_is_published_already_stays_as_it_is(place: Path, capsys: pytest.Ca
     assert main(["publish", "*", "--to", "shared", "--by", "Eve"]) == 0
     assert "0 published, 3 there already" in capsys.readouterr().out
     assert published(place) == before
+
+
+def test_what_a_run_has_made_goes_with_its_record(place: Path) -> None:
+    made = [Artefact(title="a sample", text="b")]
+    ArtefactStore(place / "leaderboard").write(spec(), made)
+    assert main(["publish", "*", "--to", "shared"]) == 0
+    assert ArtefactStore(place / "shared").of(done()) == [one.model_dump() for one in made]
+    assert not audit(place / "shared").problems
 
 
 def test_a_failed_run_is_replaced_by_its_result(place: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
+from rnnbench.artefacts import Artefact, ArtefactStore
 from rnnbench.board.page import whole_board, write_page
 from rnnbench.cli import main
 from rnnbench.record import LARGEST_FILE, Point, Record, RecordStore
@@ -235,6 +236,24 @@ def rendered(page: str) -> Counter[str]:
     """What Markdown makes of a page, without its words."""
     tokens = MarkdownIt("gfm-like").disable("linkify").parse(page)
     return Counter(token.type for one in tokens for token in [one, *(one.children or [])] if token.type != "text")
+
+
+def test_artefacts_are_checked_beside_the_records(tmp_path: Path) -> None:
+    RecordStore(tmp_path).write(done())
+    store = ArtefactStore(tmp_path)
+    path = store.write(spec(), [Artefact(title="a", text="b\n" * 9)])
+    assert not audit(tmp_path).problems
+    store.write(spec(seed=5), [])
+    assert "artefacts of no record" in told(tmp_path)
+    (store.folder / done(spec(seed=5)).file).unlink()
+    path.write_text(path.read_text().replace(done().id, "0" * 12))
+    assert "artefacts of run 000000000000" in told(tmp_path)
+    path.unlink()
+    (tmp_path / "secret.json").write_text('{"token": "abc"}')
+    path.symlink_to(tmp_path / "secret.json")
+    assert "is a link to" in told(tmp_path)
+    assert "it is a link" in store.of(done())[0]["text"]
+    assert "token" not in str(store.of(done()))
 
 
 @pytest.fixture

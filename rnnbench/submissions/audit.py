@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rnnbench.artefacts import LARGEST, ArtefactStore, read_artefacts
 from rnnbench.board.tuning import studies
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_plain
@@ -42,6 +43,7 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
         path = store.folder / record.file
         found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
     found.problems += copies(records.values())
+    found.problems += _artefacts(ArtefactStore(leaderboard).folder, records.values())
     found.notes += doubtful(records.values())
     _history(store.folder, base, known, found)
     return found
@@ -59,6 +61,21 @@ def _history(folder: Path, base: str | None, known: Known, found: Audit) -> None
     found.notes += notes
     if repository.shallow():
         found.notes.append("git has only the latest commits: older changes of records are not seen")
+
+
+def _artefacts(folder: Path, records: Iterable[Record]) -> list[str]:
+    """What lies beside the records: links, files of no run, texts that are none."""
+    told = strays(folder, LARGEST)
+    of = {folder / record.file: record.spec for record in records}
+    for path in sorted(folder.glob("*/*/*.json")) if not told else []:
+        if path not in of:
+            told.append(f"{path}: artefacts of no record")
+            continue
+        try:
+            read_artefacts(path, of[path])
+        except RnnbenchError as error:
+            told.append(str(error))
+    return told
 
 
 def _twice_said(path: Path) -> list[str]:

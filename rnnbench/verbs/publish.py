@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from rnnbench.artefacts import ArtefactStore, read_artefacts
 from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import clean
 from rnnbench.board.states import Present
@@ -34,6 +35,7 @@ def publish(options: Namespace) -> int:
         raise RnnbenchError("nothing is published:\n" + "\n".join(why))
     done, target = Published(), RecordStore(options.to)
     for record in chosen:
+        _artefacts(record, options.leaderboard, options.to)
         publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)
         ask = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
         print(f"{clean(record.spec.label)}: {_hardware(record)}{ask}")
@@ -43,6 +45,17 @@ def publish(options: Namespace) -> int:
     print(f"board: {write_page(options.to, quick_board(options.to)[0])}")
     print(f"what a pull request will change: rnnbench board --preview --leaderboard {quote(str(options.to))}")
     return 0
+
+
+def _artefacts(record: Record, source: Path, target: Path) -> None:
+    """What a run has made goes with its record.
+
+    Raises:
+        RnnbenchError: it cannot be read or written.
+    """
+    path = ArtefactStore(source).folder / record.file
+    if path.is_file() and source.resolve() != target.resolve():
+        ArtefactStore(target).write(record.spec, read_artefacts(path, record.spec).items)
 
 
 def _hardware(record: Record) -> str:
