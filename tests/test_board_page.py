@@ -16,7 +16,7 @@ from rnnbench.board.states import Cell
 from rnnbench.board.statistics import seeds_to_separate
 from rnnbench.board.table import Table, make_table
 from rnnbench.board.web.build import html, most_first, write_html
-from rnnbench.board.web.cards import verdict
+from rnnbench.board.web.cards import task_sections, verdict
 from rnnbench.board.web.claims import read_claims
 from rnnbench.card import ArchitectureCard, Published
 from rnnbench.record import RecordStore
@@ -213,6 +213,13 @@ def test_the_verdict_on_a_published_number(mean: float, width: float | None, com
     published = Published(architecture="LSTM", value=0.5, source="Somebody 2000", comparable=comparable)
     assert verdict(published, mean, width, 1) == said
     assert verdict(published.model_copy(update={"value": -0.5}), -mean, width, -1) == said
+
+
+def test_a_published_number_stands_beside_the_same_architecture_or_beside_our_best(table: Table) -> None:
+    section = next(one for one in task_sections(table) if one.card.name == "mnist1d")
+    beside = {one.published.architecture: one.ours for one in section.comparisons}
+    assert "(gru, n=3)" in beside["GRU"]
+    assert "(tcn, our best, n=3)" in beside["MLP"]
 
 
 def test_claims_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ from statistics import fmean
 
 from rnnbench.board.equations import words_about
 from rnnbench.board.statistics import half_width
-from rnnbench.board.table import Column, Table, number
+from rnnbench.board.table import Column, Row, Table, number
 from rnnbench.card import ArchitectureCard, Published, TaskCard
 from rnnbench.resources import catalogue
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A number of the literature beside our best."""
+    """A number of the literature beside ours."""
 
     published: Published
     ours: str
@@ -48,23 +48,34 @@ def task_sections(table: Table) -> list[TaskSection]:
 
 
 def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
-    """Each published number beside the best mean of ours, of all columns of a task."""
+    """Each published number beside our best mean in all columns of a task: of the same architecture if one of ours has
+    its name, else of any.
+    """
     columns = list(columns)
     card = table.cards[columns[0]]
-    sign = 1 if card.direction == "maximise" else -1
-    found = [(row.label, row.entries[column].values) for row in table.rows for column in columns
+    found = [(row, row.entries[column].values) for row in table.rows for column in columns
              if column in row.entries and row.entries[column].values]  # fmt: skip
+    return [_compared(one, found, 1 if card.direction == "maximise" else -1) for one in card.published]
+
+
+def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: int) -> Comparison:
+    same = [one for one in found if _is_called(one[0], published.architecture)]
     if not found:
-        return [Comparison(one, "–", "not run") for one in card.published]
-    label, values = max(found, key=lambda one: sign * fmean(one[1]))
+        return Comparison(published, "–", "not run")
+    row, values = max(same or found, key=lambda one: sign * fmean(one[1]))
     width = half_width(values)
     interval = "" if width is None else f" ± {number(width)}"
-    ours = f"{number(fmean(values))}{interval} ({label}, n={len(values)})"
-    return [Comparison(one, ours, verdict(one, fmean(values), width, sign)) for one in card.published]
+    which = row.label if same else f"{row.label}, our best"
+    ours = f"{number(fmean(values))}{interval} ({which}, n={len(values)})"
+    return Comparison(published, ours, verdict(published, fmean(values), width, sign))
+
+
+def _is_called(row: Row, name: str) -> bool:
+    return name.casefold() in {row.contender.name.casefold(), row.contender.family.casefold()}
 
 
 def verdict(published: Published, mean: float, width: float | None, sign: int) -> str:
-    """What our best mean says of a published number."""
+    """What our mean says of a published number."""
     if not published.comparable:
         return "not comparable"
     ahead = sign * (mean - published.value)
