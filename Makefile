@@ -18,6 +18,7 @@ lint: .venv/installed
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.harness
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.board
 	$(BIN)/python -m benchmarks.kills
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png

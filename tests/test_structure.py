@@ -43,6 +43,7 @@ TORCH_FREE = {
     "verbs",
     "commands",
     "cli",
+    "bulk",
     "card",
     "spec",
     "executor_settings",
