@@ -105,7 +105,7 @@ def test_a_run_on_two_devices_is_trained_by_both_and_tested_on_one(
     grid: Callable[..., GridSpec], folders: Folders, watcher: Silent, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"architectures": ["gru"], "budget": {"steps": 8, "validate_every": 4}}
-    two = run(grid(**changes, devices=2, executor=local()), folders, watcher)
+    two = run(grid(**changes, devices=2, executor=local(), watch=["gradients"]), folders, watcher)
     assert two.status == "done", two.reason + two.log_tail
     assert ("started", two.id) in watcher.told
     one = run(grid(**changes, executor=local()), Folders(tmp_path / "other", tmp_path / "runs-2"), Silent())
@@ -115,6 +115,7 @@ def test_a_run_on_two_devices_is_trained_by_both_and_tested_on_one(
     assert two.cost.steps == one.cost.steps == 8
     assert two.scores == pytest.approx(one.scores, rel=1e-4)  # the same batches, halved
     assert (folders.of("small") / two.id / "log-1.txt").exists()
+    assert "gradients/layer1/distance" in (folders.of("small") / two.id / "curves" / "metrics.csv").read_text()
 
 
 def test_a_run_on_two_devices_that_loses_one_goes_on(

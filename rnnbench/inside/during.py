@@ -18,7 +18,8 @@ GRADIENTS, CLIPPING = "gradients", "clipping"
 class GradientWatch(Callback):
     """Logs at each validation how far back gradients reach, and how often clipping has acted since the last.
 
-    For each layer and direction, on the first sequences of the validation part, in the type of the module:
+    For each layer and direction, on the first sequences of the validation part (of several processes the first one's
+    share), in the type of the module:
 
         gradients/<place>/distance  first d at which ‖∂L(T)/∂s(T−d)‖ is below 1 % of that at d = 0; T if none is
         gradients/<place>/first     ‖∂L(T)/∂s(T)‖
@@ -90,7 +91,7 @@ class GradientWatch(Callback):
         self._steps, self._counts = 0, {}
         if batch is not None:
             found |= self._through_time(pl_module, batch)
-        pl_module.log_dict(found, sync_dist=True)
+        pl_module.log_dict(found, sync_dist=True, rank_zero_only=True)  # by then gradients are the same everywhere
 
     def _through_time(self, module: Any, batch: Any) -> dict[str, Any]:
         try:
