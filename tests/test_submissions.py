@@ -328,6 +328,17 @@ def test_what_was_altered_and_put_back_is_no_problem(repository: Callable[..., s
     assert not audit(tmp_path / "board").problems
 
 
+def test_what_was_removed_and_put_back_is_no_problem(repository: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "board" / "records" / done().file
+    path.unlink()
+    repository()
+    assert "a score was removed" in told(tmp_path / "board")
+    place(tmp_path / "board", content(done()))
+    assert not audit(tmp_path / "board").problems
+    repository()
+    assert not audit(tmp_path / "board").problems
+
+
 def test_an_alteration_hidden_behind_a_second_one_is_still_told(repository: Callable[..., str], tmp_path: Path) -> None:
     path = place(tmp_path / "board", content(done(score=0.1)))
     repository()

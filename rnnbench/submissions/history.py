@@ -25,7 +25,7 @@ def altered(repository: Repository, base: str, known: Known) -> tuple[list[str],
     """A sentence for each record that is altered after the fact, and one for each that a maintainer answers for."""
     committed = repository.changes()
     pending = repository.changed("HEAD")
-    now = {path: _present(repository.root / repository.folder / path) for path in pending}
+    home = repository.root / repository.folder
     contents = repository.contents({name for one in committed for name in (one.before, one.after) if name}
                                    | set(pending.values()))  # fmt: skip
     steps: dict[str, list[tuple[str, bytes, bytes | None]]] = {}
@@ -39,17 +39,17 @@ def altered(repository: Repository, base: str, known: Known) -> tuple[list[str],
         else:
             steps.setdefault(one.path, []).append((f"by commit {one.commit[:10]}", contents[one.before], after))
     for path, before in pending.items():
-        steps.setdefault(path, []).append(("in the work tree", contents[before], now[path]))
-    told = [f"{repository.folder}/{path}: {why}" for path, some in steps.items() if (why := _walk(some, known))]
-    return sorted(told), notes
+        steps.setdefault(path, []).append(("in the work tree", contents[before], _present(home / path)))
+    told = [(path, _walk(some, home / path, known)) for path, some in steps.items()]
+    return sorted(f"{repository.folder}/{path}: {why}" for path, why in told if why), notes
 
 
 def _excuse(change: Change, repository: Repository, base: str) -> str:
     return change.excuse if change.excuse and repository.contains(base, change.commit) else ""
 
 
-def _walk(steps: Iterable[tuple[str, bytes, bytes | None]], known: Known) -> str:
-    """What was wrong with a file's first bad step, unless its content came back; what is right is gone on from."""
+def _walk(steps: Iterable[tuple[str, bytes, bytes | None]], path: Path, known: Known) -> str:
+    """What was wrong with a file's first bad step, unless what is there now may follow on what was before it."""
     good: bytes | None = None
     told = ""
     for where, before, after in steps:
@@ -58,7 +58,7 @@ def _walk(steps: Iterable[tuple[str, bytes, bytes | None]], known: Known) -> str
             told = told or f"{why} ({where})"
         else:
             good, told = after, ""
-    return told
+    return told if told and good is not None and wrong(good, _present(path), known) else ""
 
 
 def wrong(before: bytes, after: bytes | None, known: Known) -> str:
