@@ -31,6 +31,7 @@ from rnnbench.nn import LRU as LRULayer
 from rnnbench.nn import LSTM as LSTMLayer
 from rnnbench.nn import Cell, Recurrent
 from rnnbench.nn import Elman as ElmanLayer
+from rnnbench.objectives import Classification, Ctc, SequenceToSequence, Tagging
 from tests.conftest import ARCHITECTURES
 
 T, H = 12, 5
@@ -206,6 +207,13 @@ def test_the_last_loss_is_that_of_the_last_known_step() -> None:
     torch.testing.assert_close(last_step_loss(module, Batch(inputs, targets)), by_hand)
 
 
+def test_targets_are_cut_to_the_length_of_a_sequence_only_where_each_step_has_one() -> None:
+    batch = Batch(torch.zeros(2, 5, 1), torch.arange(10).reshape(2, 5), torch.tensor([3, 5]))
+    for objective, length in ((Tagging, 3), (Ctc, 5), (SequenceToSequence, 5)):
+        first, second = alone(batch, 2, objective)
+        assert (first.inputs.shape[1], first.targets.shape[1], second.targets.shape[1]) == (3, length, 5)
+
+
 def test_what_is_read_after_the_last_scored_step_does_not_count() -> None:
     torch.manual_seed(0)
     module = GRU(2, 3, "tagging", hidden_size=4)
@@ -219,7 +227,7 @@ def test_sequences_of_different_lengths_count_by_their_distance_from_their_own_e
     torch.manual_seed(0)
     module = GRU(2, 3, "classification", hidden_size=4)
     x, y = torch.randn(2, 6, 2), torch.tensor([0, 2])
-    norms = loss_norms(module, alone(Batch(x, y, torch.tensor([4, 6])), 2))
+    norms = loss_norms(module, alone(Batch(x, y, torch.tensor([4, 6])), 2, Classification))
     short, long = loss_norms(module, [Batch(x[:1, :4], y[:1])]), loss_norms(module, [Batch(x[1:], y[1:])])
     torch.testing.assert_close(norms, torch.cat([(short + long[:, :4]) / 2, long[:, 4:]], 1))
 

@@ -14,6 +14,7 @@ from rnnbench.harness.reopen import reopen
 from rnnbench.harness.size import fit_size
 from rnnbench.inside.during import CLIPPING, GRADIENTS
 from rnnbench.inside.gradients import Profile, alone, profile
+from rnnbench.objectives import find_objective
 from rnnbench.record import RecordStore, file_of
 from rnnbench.spec import RunSpec
 from rnnbench.strict import read_text
@@ -38,7 +39,8 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     data = make_data(spec)
     data.prepare_data()
     data.setup("validate")
-    return alone(next(iter(data.val_dataloader())), most), data.facts()
+    objective = find_objective(spec.task.objective)
+    return alone(next(iter(data.val_dataloader())), most, objective), data.facts()
 
 
 def profiles(spec: RunSpec, batches: Sequence[Batch], facts: dict[str, Any], leaderboard: Path, runs: Path) -> Profiles:

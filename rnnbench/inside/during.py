@@ -99,7 +99,9 @@ class GradientWatch(Callback):
         except RnnbenchError:
             return {}
         with torch.inference_mode(False):  # in which Lightning validates; tensors made there know no gradient
-            norms = loss_norms(module, [Batch(*map(_cloned, one)) for one in alone(batch, self.sequences)])
+            norms = loss_norms(
+                module, [Batch(*map(_cloned, one)) for one in alone(batch, self.sequences, type(module.objective))]
+            )
         found: dict[str, Any] = {}
         for place, one in enumerate(norms):
             name = f"{GRADIENTS}/layer{place // layer.directions + 1}{'_reverse' * (place % layer.directions)}"

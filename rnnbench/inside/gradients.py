@@ -20,6 +20,8 @@ FAINT = 0.01
 """Below this share of what it was, a gradient counts as gone."""
 LARGEST = 512
 """Most numbers of a state whose Jacobian is taken."""
+ASKED = ("objective", "outputs", "hidden_states", "embedding")
+"""What a module has beside its layer, as a `SequenceModule` does."""
 ROWS = 8192
 """Rows of Jacobians that are taken at a time."""
 FAR = 200
@@ -157,11 +159,16 @@ def last_step_loss(module: Any, batch: AnyBatch) -> Tensor:
     objective: Objective = module.objective
     inputs, targets, lengths = batch[:3]
     targets = objective.known_targets(targets, lengths)
-    aligned = type(objective).known_targets is Objective.known_targets
-    if objective.per_step and aligned and not objective.unrolls:
+    if stepwise(type(objective)):
         targets = _last_alone(targets, objective.unknown)
     predictions = module.outputs("test", Batch(inputs, targets, lengths))
     return objective.loss(predictions, targets)[0]
+
+
+def stepwise(objective: type[Objective]) -> bool:
+    """Whether there is a target for each step of the input."""
+    aligned = objective.known_targets is Objective.known_targets
+    return objective.per_step and aligned and not objective.unrolls
 
 
 def _last_alone(targets: Tensor, unknown: float) -> Tensor:
@@ -181,19 +188,18 @@ def recurrent_layer(module: Any) -> Recurrent:
         RnnbenchError: it has none.
     """
     layer = getattr(module, "layer", None)
-    if not isinstance(layer, Recurrent) or not hasattr(module, "objective"):
+    if not isinstance(layer, Recurrent) or not all(hasattr(module, name) for name in ASKED):
         raise RnnbenchError(f"{type(module).__name__} has no recurrent stack of rnnbench.nn: it carries no state on")
     return layer
 
 
-def alone(batch: AnyBatch, most: int) -> list[Batch]:
+def alone(batch: AnyBatch, most: int, objective: type[Objective]) -> list[Batch]:
     """The first `most` sequences of a batch as batches without padding: each by itself, if their lengths differ."""
     inputs, targets, lengths = batch[:3]
     if lengths is None:
         return [Batch(inputs[:most], targets[:most])]
-    per_step = targets.ndim > 1 and targets.shape[1] == inputs.shape[1]
     return [
-        Batch(inputs[k : k + 1, :length], targets[k : k + 1, :length] if per_step else targets[k : k + 1])
+        Batch(inputs[k : k + 1, :length], targets[k : k + 1, :length] if stepwise(objective) else targets[k : k + 1])
         for k, length in enumerate(lengths[:most].tolist())
     ]
 

@@ -101,7 +101,7 @@ def of_validation(run: Any, number: int) -> Read:
     batch = next(iter(run.data.val_dataloader()))
     if not 0 <= number < len(batch[0]):
         raise RnnbenchError(f"--sequence must be 0 to {len(batch[0]) - 1}, got {number}")
-    rows = [row for one in alone(batch, number + 1) for row in one.inputs]
+    rows = [row for one in alone(batch, number + 1, type(run.model.objective)) for row in one.inputs]
     inputs = rows[number].unsqueeze(0)
     tokenizer = run.model.tokenizer
     if inputs.ndim == 2 and tokenizer is not None:

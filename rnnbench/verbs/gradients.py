@@ -66,17 +66,7 @@ def gradients(options: Namespace) -> None:
     if not any(look.curves for look in looks):
         raise RnnbenchError("; ".join(dict.fromkeys(note for look in looks for note in look.notes)))
     if options.json:
-        print_json(
-            [
-                {
-                    "task": look.task,
-                    "curves": [vars(one) for one in look.curves],
-                    "training": look.training,
-                    "notes": look.notes,
-                }
-                for look in looks
-            ]
-        )
+        print_json([{**look._asdict(), "curves": [vars(one) for one in look.curves]} for look in looks])
     else:
         show(looks, Console(highlight=False))
     if options.plot is not None:
