@@ -36,10 +36,9 @@ def runs_of(grid: GridSpec, records: Mapping[str, Record]) -> list[RunSpec]:
     return specs if grid.tune is None else [*specs, *_tuned(grid, specs, records)]
 
 
-def awaited(grid: GridSpec, specs: Sequence[RunSpec]) -> int:
-    """How many tuned runs of a grid are not known yet, since their trials have not all ended."""
-    waiting = {study_of(spec) for spec in specs if spec.trial} - {study_of(spec) for spec in specs if spec.selected}
-    return len(waiting) * len(grid.seed_list)
+def awaited(grid: GridSpec, todo: Iterable[RunSpec]) -> int:
+    """How many tuned runs may follow on the trials among the runs that are to do."""
+    return len({study_of(spec) for spec in todo if spec.trial}) * len(grid.seed_list)
 
 
 def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:

@@ -182,7 +182,7 @@ def test_what_is_selected_is_run_once_a_seed_and_says_among_how_many_it_was(tune
         assert run.selected is not None
         assert (run.selected.index, run.selected.by) == (1, "validation mse")
         assert run.arguments["learning_rate"] == chosen.arguments["learning_rate"]
-    assert awaited(grid, runs_of(grid, records)) == 0
+    assert awaited(grid, selected) == 0
 
 
 def test_nothing_is_selected_before_every_trial_has_ended_nor_among_none_that_gave_a_score(

@@ -87,7 +87,7 @@ def show_plan(
     hours = total / 3600 / places
     told = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
     more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""
-    later = awaited(grid, [cell.spec for cell in cells])
+    later = awaited(grid, (cell.spec for cell in todo))
     then = f", then up to {later} tuned runs" if later else ""
     console.print(f"{len(todo)} to run{then}: {told}{more}; nothing was started", highlight=False)
 

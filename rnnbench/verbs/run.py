@@ -64,7 +64,7 @@ def run(options: Namespace) -> int:
         return 0
     again = f"rnnbench run {quote(options.grid)}" + _given(options)
     retry = (f" --retry {' '.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
-    later = awaited(grid, [cell.spec for cell in cells])
+    later = awaited(grid, (cell.spec for cell in todo))
     console.print(
         f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run"
         + (f", then up to {later} tuned ones" if later else ""),
