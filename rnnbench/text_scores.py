@@ -12,7 +12,10 @@ ORDERS = 6
 
 
 class Bleu(SacreBLEUScore):
-    """BLEU-4 of a corpus in percent (Papineni et al. 2002), over tokens that spaces part, as sacrebleu counts it."""
+    """BLEU-4 of a corpus in percent (Papineni et al. 2002), over tokens that spaces part, as sacrebleu counts it.
+
+    Not smoothed: without one 4-gram in common it is 0.
+    """
 
     def __init__(self) -> None:
         super().__init__(tokenize="none")
@@ -26,7 +29,8 @@ class ChrF(Metric):
     """chrF2 of a corpus in percent (Popović 2015), as sacrebleu counts it.
 
     With P and R the mean shares of character n-grams (n = 1 … 6, without spaces) that match, over those of the texts
-    and of the references: `5 P R / (4 P + R)`. An n of which either has none in the whole corpus is left out.
+    and of the references: `5 P R / (4 P + R)`. An n of which either has none in the whole corpus is left out; those of
+    a text do not count where its reference is too short to have any.
     """
 
     full_state_update = False
@@ -41,7 +45,7 @@ class ChrF(Metric):
         for text, (reference,) in zip(said, references, strict=True):
             for order in range(ORDERS):
                 ours, theirs = (_ngrams(one, order + 1) for one in (text, reference))
-                counts = ours.total(), theirs.total(), (ours & theirs).total()
+                counts = ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()
                 self.counts[:, order] += self.counts.new_tensor(counts)
 
     def compute(self) -> Tensor:

@@ -1,6 +1,7 @@
 """LightningModules: built from facts, trained, clipped, saved and opened again."""
 
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
 
 from rnnbench import architectures
 from rnnbench.architectures import GRU, LSTM, Elman
@@ -114,6 +116,16 @@ def test_padding_never_changes_a_prediction(cls: Any, both: bool) -> None:
     longer = torch.cat([tokens, torch.full((1, 7), 8)], dim=1)
     beside = model(torch.cat([longer, torch.randint(1, 9, (1, 11))]), torch.tensor([4, 11]))
     assert torch.allclose(beside[:1], alone, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_batch_whose_loss_is_no_number_is_not_left_out_of_the_score(tmp_path: Path) -> None:
+    model = Elman(1, 1, "regression", hidden_size=4)
+    inputs = torch.rand(4, 3, 1)
+    inputs[2] = float("nan")
+    batches: Any = [(row.unsqueeze(0), torch.zeros(1, 1), None) for row in inputs]
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    assert math.isnan(trainer.test(model, DataLoader(batches, batch_size=None), verbose=False)[0]["test/loss"])
 
 
 def test_a_bidirectional_prediction_uses_both_ends() -> None:

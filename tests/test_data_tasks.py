@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy, Shakespeare
+from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy, Shakespeare, music
 from rnnbench.data import batches as batches_module
 from rnnbench.data.batches import StreamStore
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.music import read_tunes
+from rnnbench.data.music import incipit, read_tunes
 from rnnbench.data.parts import grouped_parts, moments, random_parts, stratified_parts
 from rnnbench.data.series import read_series
 from rnnbench.data.tags import TAGS, read_sentences
@@ -211,6 +211,20 @@ def test_tunes_of_one_title_are_in_one_part_and_each_predicts_its_next_character
         assert (characters[0], characters[-1]) == ("<s>", "</s>")
         assert "".join(one or "" for one in characters[1:-1]) == row["text"]
         assert row["inputs"][1:] == row["targets"][:-1]
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_tune_that_stands_under_two_titles_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    tunes = {text: str(number) for number, text in enumerate(read_tunes(FolkABC.sources[0].path))}  # all titles differ
+    again = {f"{text.replace('K:D', 'K:Dmix')}|": f"{title} again" for text, title in tunes.items()}
+    monkeypatch.setattr(music, "read_tunes", lambda _: tunes | again)
+    seen = {split: set(map(incipit, FolkABC(200, 16, data_seed=1).table(split)["text"])) for split in SPLITS}
+    assert not any(seen[one] & seen[other] for one, other in PAIRS)
+
+
+def test_an_incipit_is_the_first_notes_whatever_their_octave_length_or_ornament() -> None:
+    assert incipit('M:3/4\nK:G\n|:"Am"{/g}a2 B,>c !trill!(3d\'e^f|\nz4 G:|') == "abcdefg"
+    assert incipit("K:C\n" + 30 * "cd") == 12 * "cd"
 
 
 @pytest.mark.usefixtures("twins")

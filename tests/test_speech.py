@@ -18,7 +18,7 @@ from rnnbench.data.audio import log_mel, mel, mel_filters, read_wav, stacked
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.spectra import noisy
-from rnnbench.data.speech import ALPHABET, decoded, encoded, least_steps, read_transcripts
+from rnnbench.data.speech import ALIKE, ALPHABET, VOICES, decoded, encoded, least_steps, read_transcripts
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import Ctc
 from rnnbench.objectives.ctc import beam_search, collapsed
@@ -93,11 +93,18 @@ def test_without_espeak_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         speak([Utterance("one", "en-us+m1", 160, 50)])
 
 
+def test_voices_that_are_nearly_one_are_each_in_one_group() -> None:
+    alike = [voice for group in ALIKE for voice in group]
+    assert len(alike) == len(set(alike))
+    assert set(alike) <= set(VOICES)
+
+
 def test_no_voice_is_in_two_parts_and_every_part_has_every_digit() -> None:
-    data = SpeechDigits(voices=8, batch_size=8)
+    data = SpeechDigits(voices=8, batch_size=8)  # drawn by voice, Gene and Gene2, nearly one, would be in two parts
     voices = {split: set(data.table(split)["voice"]) for split in SPLITS}
     assert sum(map(len, voices.values())) == 8
     assert not any(voices[one] & voices[other] for one, other in PAIRS)
+    assert any({"Gene", "Gene2"} <= some for some in voices.values())
     for split in SPLITS:
         assert set(data.table(split)["targets"]) == set(range(10))
     data.setup()

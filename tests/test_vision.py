@@ -148,7 +148,18 @@ def test_a_folder_of_clips_that_cannot_be_read(tmp_path: Path, broken: str) -> N
 
 @pytest.mark.parametrize(
     ("emoji", "bare"),
-    [("👩🏾‍🚀", "🚀"), ("🧑‍🚀", "🚀"), ("👨", "person"), ("👩🏿", "person"), ("🏃🏻‍♀️", "🏃"), ("🍓", "🍓"), ("❤️", "❤")],
+    [
+        ("👩🏾‍🚀", "🚀"),
+        ("🧑‍🚀", "🚀"),
+        ("👨", "person"),
+        ("👩🏿", "person"),
+        ("🏃🏻‍♀️", "🏃"),
+        ("🍓", "🍓"),
+        ("❤️", "❤"),
+        ("🏃🏽‍♀️‍➡️", "🏃"),
+        ("🙂‍↔️", "🙂"),
+        ("➡️", "➡"),
+    ],
 )
 def test_variants_of_an_emoji_have_one_base(emoji: str, bare: str) -> None:
     assert base(emoji) == bare

@@ -40,7 +40,8 @@ class ObjectiveSteps(LightningModule):
         """Install the head and fresh metrics."""
         self.objective = objective
         self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
-        self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("val", "test")})
+        # A loss that is no number is to be seen in the score: torchmetrics would leave its batch out.
+        self.losses = nn.ModuleDict({stage: MeanMetric(nan_strategy="disable") for stage in ("val", "test")})
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """The mean loss of a batch, and penalties; over several processes, of all their shares of it together."""

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.given import Frames, read_moments, standard
-from rnnbench.data.hub import read_hub
+from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.tokens import sentence_tokenizer
@@ -23,7 +23,9 @@ FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 STRIKE = 109
 """The one size of the font's pictures."""
 SIDE = 96
-SKIN, SIGNS = re.compile("[\U0001f3fb-\U0001f3ff]"), re.compile("[\ufe0f\u200d\u2640\u2642]")
+SKIN = re.compile("[\U0001f3fb-\U0001f3ff]")
+SIGNS = re.compile("\u200d[\u27a1\u2194\u2195]|[\ufe0f\u200d\u2640\u2642]")
+"""Joined arrows, which turn an emoji; what joins; signs of gender."""
 PEOPLE = re.compile("[\U0001f468\U0001f469\U0001f9d1]")
 """Man, woman, person."""
 
@@ -54,7 +56,7 @@ class Captions(SequenceDataModule):
     objective = "captioning"
     unaligned = True
     unknown = -100
-    readers = ("rnnbench.data.vision", "rnnbench.data.given", "rnnbench.data.hub")
+    readers = ("rnnbench.data.vision", "rnnbench.data.given")
     side: ClassVar[int]
     """Height and width of a picture as the encoder sees it."""
 
@@ -128,7 +130,7 @@ class CaptionEmoji(Captions):
     """Emoji and their English names.
 
     Every fully-qualified emoji that the font has, drawn 96 pixels high on white. 70 : 15 : 15, drawn from `data_seed`,
-    by what remains without skin tone, gender and kind of person: the variants of one emoji are in one part.
+    by what remains without skin tone, gender, kind of person and direction: the variants of one emoji are in one part.
 
     Args:
         size: how many emoji, at least 40; None: all.
@@ -184,7 +186,7 @@ class CaptionEmoji(Captions):
         return {split: [pictures[names[row]] for row in some] for split, some in rows.items()}
 
 
-class Flickr8k(Captions):
+class Flickr8k(OnHub, Captions):
     """Photographs and five captions of each (Hodosh, Young & Hockenmaier 2013), from a hub.
 
     Args:
@@ -199,7 +201,6 @@ class Flickr8k(Captions):
     """
 
     sources = (WEIGHTS,)
-    given = "path"
     side = 224
 
     def __init__(
@@ -230,7 +231,7 @@ class Flickr8k(Captions):
 
 
 def base(emoji: str) -> str:
-    """What an emoji shows, whoever it is: without skin tone, gender and kind of person."""
+    """What an emoji shows, whoever it is: without skin tone, gender, kind of person and direction."""
     bare = SIGNS.sub("", SKIN.sub("", emoji))
     return PEOPLE.sub("", bare) or "person"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from rnnbench.data.hub import content_of, read_hub
+from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.language import LanguageStream
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.tokens import Tokens
@@ -17,7 +17,7 @@ FILES: dict[Split, str] = {"train": "ptb.train.txt", "validation": "ptb.valid.tx
 """What the Penn Treebank's files are called since Mikolov et al. 2010."""
 
 
-class WikiText2(LanguageStream):
+class WikiText2(OnHub, LanguageStream):
     """Good articles of Wikipedia (Merity et al. 2017), as they were written, by their own split: one stream a part.
 
     Words are what spaces part, capitals kept: the text has spaces around its punctuation, and `@-@` for a hyphen. The
@@ -37,8 +37,6 @@ class WikiText2(LanguageStream):
 
     lowercase = False
     splitter = WhitespaceSplit()
-    given = "path"
-    readers = ("rnnbench.data.hub",)
 
     def __init__(
         self,
@@ -54,10 +52,6 @@ class WikiText2(LanguageStream):
     ) -> None:
         super().__init__(tokens, vocabulary_size, bptt, batch_size, data_seed, shuffle_seed, ngram)
         self.path, self.name = path, name
-
-    def identity(self) -> dict[str, Any]:
-        """The arguments, with the content of a folder for where it lies."""
-        return {**super().identity(), "path": content_of(self.path)}
 
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
         parts = read_hub(self.path, {"text": str}, self.name, blank=True)

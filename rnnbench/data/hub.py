@@ -2,12 +2,30 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import datasets
 
-from rnnbench.data.module import SPLITS, NoProgressBars, Split
+from rnnbench.data.module import SPLITS, NoProgressBars, SequenceDataModule, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
+
+
+class OnHub(SequenceDataModule):
+    """Data of a hub, or of a folder of the same layout: `path`."""
+
+    given = "path"
+    path: str
+
+    @cached_property
+    def content(self) -> str:
+        """What is at `path`, see `content_of`."""
+        return content_of(self.path)
+
+    def identity(self) -> dict[str, Any]:
+        """The arguments, with the content of a folder for where it lies."""
+        return {**super().identity(), "path": self.content}
 
 
 def read_hub(

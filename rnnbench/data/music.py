@@ -9,7 +9,7 @@ from pathlib import Path
 import datasets
 
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.parts import grouped_parts
+from rnnbench.data.parts import connected, grouped_parts
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
 from rnnbench.sources import Source
 from rnnbench.tunes import has_parser, parse_rate
@@ -27,15 +27,19 @@ SAMPLED = 100
 """Tunes that a model writes to be judged."""
 KEPT = "MLK"
 """Fields of a tune that are read: metre, unit of length, key."""
+ORNAMENT = re.compile(r'"[^"]*"|![^!]*!|\{[^}]*\}|[^A-Ga-g]')
+"""Chords, marks and grace notes, and whatever is no letter of a note."""
+INCIPIT = 24
+"""Notes by which a tune is known."""
 
 
 class FolkABC(TokenDataModule):
     """Tunes of Ireland and Scotland in ABC notation, character by character, each from its start to its end.
 
     Inputs `[B, T]`: `<s>` and the characters of a tune: its metre (`M:`), unit of length (`L:`), key (`K:`) and notes;
-    0 is `<pad>`, 1 is `<unk>`. Targets `[B, T]`: the characters, and `</s>`. Tunes with the same title, and so most
-    settings of the same tune, are in one part; 70 : 15 : 15, drawn from `data_seed`; a tune that stands twice is used
-    once.
+    0 is `<pad>`, 1 is `<unk>`. Targets `[B, T]`: the characters, and `</s>`. Tunes of the same title, and tunes that
+    begin with the same notes, whatever their titles, are in one part: so are most settings of the same tune;
+    70 : 15 : 15, drawn from `data_seed`; a tune that stands twice is used once.
 
     Args:
         max_length: characters; longer tunes are left out.
@@ -63,7 +67,7 @@ class FolkABC(TokenDataModule):
     def make(self, folder: Path) -> Splits:  # noqa: D102
         tunes = read_tunes(self.sources[0].fetch())
         some = [(text, title) for text, title in tunes.items() if len(text) <= self.max_length]
-        rows = grouped_parts([title for _, title in some], self.data_seed)
+        rows = grouped_parts(connected([(title, incipit(text)) for text, title in some]), self.data_seed)
         parts = {split: [some[row][0] for row in chosen] for split, chosen in rows.items()}
         tokenizer = character_tokenizer(parts["train"])
         tokenizer.save(str(folder / "tokenizer.json"))
@@ -128,6 +132,15 @@ def _tune(piece: str) -> tuple[str, str]:
     if not notes:
         return "", title
     return "\n".join([*(f"{name}:{fields[name]}" for name in KEPT if name in fields), *notes]), title
+
+
+def incipit(text: str) -> str:
+    """The first notes of a tune, by which catalogues tell tunes apart: letters alone, whatever their octave or length.
+
+    A setting in another key has others.
+    """
+    notes = "".join(line for line in text.splitlines() if not FIELD.match(line))
+    return ORNAMENT.sub("", notes).lower()[:INCIPIT]
 
 
 def _decoded(content: bytes) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
 from rnnbench.data.espeak import RATE, Utterance, speak
-from rnnbench.data.hub import read_hub
+from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.parts import connected, grouped_parts, majority_scores
 from rnnbench.data.spectra import BANDS, Spectra, noisy, standardised
@@ -31,6 +31,13 @@ VOICES = (
     "robosoft5", "robosoft6", "robosoft7", "robosoft8", "shelby", "steph", "steph2", "steph3", "travis", "zac",
 )  # fmt: skip
 """eSpeak NG's voices, without those that sound otherwise each time (they draw noise) and those that whisper."""
+ALIKE = (
+    ("Alex", "croak", "fast", "m6"), ("Diogo", "Henrique", "Hugo", "michel", "miguel"), ("Gene", "Gene2"),
+    ("Mario", "Michael"), ("Reed", "adam", "benjamin", "edward2", "klatt6", "mike2"), ("Tweaky", "john"),
+    ("aunty", "linda"), ("edward", "klatt3", "klatt4", "klatt5"), ("klatt", "klatt2"), ("robosoft2", "robosoft3"),
+    ("robosoft4", "robosoft5", "robosoft7"), ("steph", "steph2", "steph3"),
+)  # fmt: skip
+"""Voices that are nearly one: their spectra differ by less than 0.5 on average, those of half of all pairs by 2.1."""
 MANNERS = (("en-us", 140, 45), ("en", 170, 55), ("en-gb-x-rp", 200, 65))
 """Accent, words a minute and pitch of the three times that each voice says each digit."""
 TRANSCRIPTS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
@@ -44,7 +51,7 @@ class SpeechDigits(Spectra):
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the digit. Every one of 92 voices says
     every digit three times: with three accents, speeds and pitches, each time in white noise of its own, drawn from
-    `data_seed`. 70 : 15 : 15 by voice, drawn from `data_seed`.
+    `data_seed`. 70 : 15 : 15 by voice, drawn from `data_seed`; voices that are nearly one (`ALIKE`) are in one part.
 
     Args:
         voices: how many of the voices are used, at least 8.
@@ -82,7 +89,8 @@ class SpeechDigits(Spectra):
             for accent, speed, pitch in MANNERS
         ]
         voices, digits, utterances = zip(*said, strict=True)
-        rows = grouped_parts(voices, self.data_seed)
+        family = {voice: group[0] for group in ALIKE for voice in group}
+        rows = grouped_parts([family.get(voice, voice) for voice in voices], self.data_seed)
         sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
         spectra = [log_mel(noisy(sound, self.snr, random), RATE, BANDS) for sound in sounds]
         labels = np.array(digits)
@@ -171,7 +179,7 @@ class SpeechPrompts(Spectra):
         return Splits(tables, 3 * BANDS, 1 + len(ALPHABET), "nothing said", scores, options)
 
 
-class SpeechCommands(Spectra):
+class SpeechCommands(OnHub, Spectra):
     """Single words of many speakers (Warden 2018), by the set's own split, from a hub.
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the word, in the order of the alphabet.
@@ -192,7 +200,6 @@ class SpeechCommands(Spectra):
     """
 
     objective = "classification"
-    given = "path"
 
     def __init__(
         self,

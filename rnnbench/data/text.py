@@ -3,11 +3,10 @@
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rnnbench.data.hub import content_of, read_hub
+from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.labelled import Labelled, TextClassification, Texts
 from rnnbench.data.parts import random_parts
 from rnnbench.data.tokens import Tokens
@@ -49,7 +48,7 @@ class MovieSentiment(TextClassification):
         return {split: [every[row] for row in rows] for split, rows in random_parts(len(every), self.data_seed).items()}
 
 
-class SST5(TextClassification):
+class SST5(OnHub, TextClassification):
     """The Stanford sentiment treebank, whole sentences in five classes (Socher et al. 2013), by its own split.
 
     Targets `[B]`: 0 (very negative) to 4 (very positive).
@@ -66,8 +65,6 @@ class SST5(TextClassification):
     """
 
     classes = CLASSES
-    given = "path"
-    readers = (*TextClassification.readers, "rnnbench.data.hub")
 
     def __init__(
         self,
@@ -82,10 +79,6 @@ class SST5(TextClassification):
     ) -> None:
         super().__init__(vocabulary_size, max_length, batch_size, data_seed, shuffle_seed, tokens, ngram)
         self.path = path
-
-    def identity(self) -> dict[str, Any]:
-        """The arguments, with the content of a folder for where it lies."""
-        return {**super().identity(), "path": content_of(self.path)}
 
     def texts(self) -> Texts:  # noqa: D102
         return {

@@ -14,7 +14,7 @@ import numpy as np
 from num2words import num2words
 from tokenizers import Tokenizer
 
-from rnnbench.data.hub import read_hub
+from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import Parts, connected, grouped_parts, random_parts
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
@@ -76,7 +76,7 @@ class ParallelText(TokenDataModule):
         target.save(str(folder / "target.json"))
         tables = {split: _table(source, target, some) for split, some in parts.items()}
         scores = corpus_scores(
-            [" ".join(source.encode(pair.source).tokens[:-1]) for pair in parts["test"]],
+            [_written(source, pair.source) for pair in parts["test"]],  # an unknown word is none of the translation's
             [" ".join(target.encode(pair.target).tokens[:-1]) for pair in parts["test"]],
         )
         longest = max(map(len, tables["train"]["targets"]))
@@ -173,7 +173,7 @@ class NumberWords(ParallelText):
         return _parted(words, random_parts(len(words), self.data_seed))
 
 
-class Multi30k(ParallelText):
+class Multi30k(OnHub, ParallelText):
     """Captions of pictures in English and German (Elliott et al. 2016), by its own split.
 
     Args:
@@ -187,8 +187,6 @@ class Multi30k(ParallelText):
         DataUnavailable: the hub cannot be reached.
         RnnbenchError: a split or a column is missing, or a row is empty.
     """
-
-    given = "path"
 
     def __init__(
         self,
@@ -243,6 +241,11 @@ def _plain(text: str) -> bool:
 
 def _letters(text: str) -> str:
     return " ".join(re.findall(r"[^\W\d_]+", text))
+
+
+def _written(tokenizer: Tokenizer, text: str) -> str:
+    """The words and punctuation marks of a text, in small letters, known or not."""
+    return " ".join(text[start:end].lower() for start, end in tokenizer.encode(text).offsets[:-1])
 
 
 def _parted(pairs: list[Pair], parts: Parts) -> dict[Split, list[Pair]]:
