@@ -3,6 +3,7 @@
 import math
 import pickle
 from collections.abc import Callable
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from scipy.io import savemat
 
 from rnnbench.card import TaskCard
 from rnnbench.cli import main
-from rnnbench.data import PianoRoll
+from rnnbench.data import PianoRoll, matfile
+from rnnbench.data.matfile import Other, read_mat
 from rnnbench.data.module import SPLITS
+from rnnbench.data.rollfiles import read_rolls
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import MultiLabelFrames
 
@@ -197,6 +200,68 @@ def test_a_file_of_another_layout_is_refused(name: str, content: bytes, told: st
     (tmp_path / name).write_bytes(content)
     with pytest.raises(RnnbenchError, match=told):
         PianoRoll(str(tmp_path / name)).prepare_data()
+
+
+@pytest.mark.parametrize(
+    "content", [{**SEQUENCES, "train": [[[10**5000]]]}, {10**5000: 1}, {"train": [[["x" * 9999], []]]}]
+)
+def test_whatever_a_pickle_holds_is_told_briefly(content: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(RnnbenchError) as caught:
+        PianoRoll(str(path)).prepare_data()
+    assert len(str(caught.value)) < 200 + len(str(path))
+
+
+# --- MATLAB files
+
+
+def saved(packed: bool = False, **variables: Any) -> bytes:
+    file = BytesIO()
+    savemat(file, variables, do_compression=packed)  # type: ignore[arg-type]  # it takes an open file too
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["u1", "i2", "i8", "f4", "f8", "?"])
+def test_matrices_and_cells_are_read_as_they_were_saved(kind: str, packed: bool) -> None:
+    matrix = (np.arange(12).reshape(4, 3) % 2).astype(kind)
+    cells = np.empty((1, 3), object)
+    cells[0, :] = [matrix, matrix[:1], np.zeros((0, 0))]
+    found = read_mat(saved(matrix=matrix, cells=cells, text="abc", record={"a": 1}, packed=packed))
+    assert list(found) == ["matrix", "cells", "text", "record"]
+    for one, other in zip([matrix, *cells[0]], [found["matrix"], *found["cells"]], strict=True):
+        assert np.array_equal(one, other)
+    assert (found["text"], found["record"]) == (Other("text"), Other("struct"))
+
+
+def test_a_damaged_matlab_file_is_refused_whatever_is_wrong_with_it() -> None:
+    cells = np.empty((1, 2), object)
+    cells[0, :] = [np.eye(5, 88), np.eye(3, 88)]
+    random = np.random.default_rng(0)
+    for packed in (False, True):
+        content = saved(traindata=cells, validdata=cells, testdata=cells, packed=packed)
+        whole = read_rolls(content, "a.mat")
+        refused = 0
+        for _ in range(300):
+            damaged = bytearray(content)
+            for place in random.integers(124, len(content), 3):
+                damaged[place] = random.integers(256)
+            try:
+                rolls = read_rolls(bytes(damaged[: random.integers(1, len(content) + 1)]), "a.mat")
+            except RnnbenchError:
+                refused += 1
+            else:
+                assert rolls.keys() == whole.keys()
+        assert refused > 250
+
+
+def test_a_variable_that_unpacks_to_more_than_memory_should_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matfile, "LARGEST", 10_000)
+    content = saved(traindata=np.zeros((1000, 88)), packed=True)
+    assert len(content) < 2000
+    with pytest.raises(RnnbenchError, match=r"a\.mat cannot be read as a MATLAB file: a variable has more than 10000"):
+        read_rolls(content, "a.mat")
 
 
 def test_the_chance_on_the_card_holds_for_any_file(written: Callable[..., str]) -> None:

@@ -77,7 +77,7 @@ class PianoRoll(SequenceDataModule):
     per_step = True
     unknown = float("nan")
     given = "path"
-    readers = ("rnnbench.data.rollfiles",)
+    readers = ("rnnbench.data.matfile", "rnnbench.data.rollfiles")
 
     def __init__(
         self, path: str | None = None, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0

@@ -2,12 +2,15 @@
 
 import io
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr as repr_short
 from typing import Any, NoReturn
 
 import numpy as np
 
+from rnnbench.data.matfile import Other, read_mat
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.errors import RnnbenchError
 
@@ -44,7 +47,9 @@ def key_of(midi: object, where: str) -> int:
     """
     if isinstance(midi, int | float) and type(midi) is not bool and midi in range(LOWEST, LOWEST + KEYS):
         return int(midi) - LOWEST
-    raise RnnbenchError(f"{where}: a note must be a MIDI number from {LOWEST} to {LOWEST + KEYS - 1}, got {midi!r}")
+    raise RnnbenchError(
+        f"{where}: a note must be a MIDI number from {LOWEST} to {LOWEST + KEYS - 1}, got {_shown(midi)}"
+    )
 
 
 def _layout(path: str) -> tuple[Callable[[bytes, str], Any], dict[str, str], Callable[[Any, str], Roll]]:
@@ -66,22 +71,18 @@ def _load_pickle(content: bytes, path: str) -> Any:
 
 
 def _load_mat(content: bytes, path: str) -> Any:
-    from scipy.io import loadmat  # only who has such a file waits for it
-
     try:
-        return loadmat(io.BytesIO(content))  # type: ignore[arg-type]  # scipy takes an open file too
-    except Exception as error:  # so may a damaged MATLAB file
+        return read_mat(content)
+    except (ValueError, struct.error) as error:
         raise RnnbenchError(f"{path} cannot be read as a MATLAB file: {error}") from error
 
 
 def _rows(loaded: Any, name: str, path: str) -> list[Any]:
     """The sequences of a part, as they are."""
     if not isinstance(loaded, dict) or name not in loaded:
-        found = sorted(map(str, loaded)) if isinstance(loaded, dict) else type(loaded).__name__
+        found = f"[{', '.join(sorted(map(_shown, loaded)))}]" if isinstance(loaded, dict) else _told(loaded)
         raise RnnbenchError(f"{path} has no {name!r} (found: {found})")
     rows = loaded[name]
-    if isinstance(rows, np.ndarray) and rows.dtype == object:
-        rows = list(rows.ravel())
     if not isinstance(rows, list | tuple) or not rows:
         raise RnnbenchError(f"{path}: {name} must be sequences, at least one, got {_told(rows)}")
     return list(rows)
@@ -114,7 +115,16 @@ def _enough(length: int, where: str) -> int:
     return length
 
 
+def _shown(thing: object) -> str:
+    """A number or text as it is, unless that takes long; of anything else its kind."""
+    if isinstance(thing, int) and thing.bit_length() > 64:
+        return f"a number of {thing.bit_length()} bits"
+    return repr_short(thing) if isinstance(thing, int | float | str | bytes) else _told(thing)
+
+
 def _told(thing: Any) -> str:
+    if isinstance(thing, Other):
+        return f"a {thing.kind}"
     shape = f" {list(thing.shape)} of {thing.dtype}" if isinstance(thing, np.ndarray) else ""
     empty = "an empty " if isinstance(thing, list | tuple) and not thing else ""
     return f"{empty}{type(thing).__name__}{shape}"
