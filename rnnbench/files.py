@@ -1,19 +1,24 @@
 """Where things lie on disk, and writing them whole or not at all."""
 
 import errno
+import json
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.fingerprint import file_digest
 
 CACHE_VARIABLE = "RNNBENCH_CACHE"
+SUMS = "sums.json"
+"""Of a folder: the digest of each file in it."""
 CACHE = f"the cache (set {CACHE_VARIABLE} to move it)"
 
 
@@ -99,6 +104,32 @@ def write_whole(path: Path, text: str, durable: bool = True) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise RnnbenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def seal(folder: Path) -> None:
+    """Note what all files of a folder hold, so that `intact` can tell."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    sums = {str(path.relative_to(folder)): file_digest(path) for path in files}
+    (folder / SUMS).write_text(json.dumps(sums), "utf-8")
+
+
+def intact(folder: Path) -> bool:
+    """Whether every file of a sealed folder is there, to the bit; a process reads it again only if it was written."""
+    try:
+        sums = json.loads((folder / SUMS).read_text("utf-8"))
+        return isinstance(sums, dict) and bool(sums) and all(_sum(folder / name) == sums[name] for name in sums)
+    except (OSError, ValueError):
+        return False
+
+
+def _sum(path: Path) -> str:
+    status = path.stat()
+    return _sum_of(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sum_of(path: Path, _size: int, _changed: int) -> str:
+    return file_digest(path)
 
 
 def remove_leftovers(folder: Path, prefix: str) -> None:

@@ -325,6 +325,30 @@ def test_the_base_alone_is_no_data() -> None:
         SequenceDataModule()  # type: ignore[abstract]
 
 
+@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "about.json", "sums.json"])
+def test_prepared_data_of_which_one_bit_flipped_is_prepared_again(name: str) -> None:
+    data = Adding(7, 336, 16)
+    data.setup()
+    damaged = bytearray((data.folder / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (data.folder / name).write_bytes(damaged)
+    again = Adding(7, 336, 16)
+    assert not again.prepared
+    again.setup()
+    assert torch.equal(again.stores["train"].inputs, data.stores["train"].inputs)
+    assert again.about() == data.about()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"about.json": 3}', '{"../x": "y"}'])
+def test_a_list_of_prepared_files_that_is_none_is_no_error(content: str) -> None:
+    data = Adding(7, 337, 16)
+    data.prepare_data()
+    (data.folder / "sums.json").write_text(content)
+    assert not data.prepared
+    data.prepare_data()
+    assert data.prepared
+
+
 @pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "about.json"])
 def test_prepared_data_that_lost_a_part_is_prepared_again(name: str) -> None:
     data = Adding(7, 335, 16)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from rnnbench.batch import AnyBatch
 from rnnbench.data.batches import GlobalBatches, ResumableLoader, SequenceStore
 from rnnbench.data.checks import check_splits, column
-from rnnbench.files import CACHE, cache_folder, remove_leftovers, writing
+from rnnbench.files import CACHE, cache_folder, intact, remove_leftovers, seal, writing
 from rnnbench.fingerprint import code_digest, digest
 from rnnbench.sources import Source
 
@@ -134,12 +134,8 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     @property
     def prepared(self) -> bool:
-        """Whether the data lies in the cache, as it was written, ready to be mapped."""
-        try:
-            files = json.loads((self.folder / "about.json").read_text("utf-8"))["files"]
-            return all((self.folder / name).stat().st_size == size for name, size in files.items())
-        except (OSError, ValueError, KeyError):
-            return False
+        """Whether the data lies in the cache, to the bit as it was written, ready to be mapped."""
+        return intact(self.folder)
 
     def prepare_data(self) -> None:
         """Make the data unless it is in the cache. Safe when several processes do so at once; never leaves a part.
@@ -152,7 +148,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             return
         with writing(self.folder, CACHE), FileLock(cache_folder("locks") / f"{self.folder.name}.lock"):
             if not self.prepared:
-                shutil.rmtree(self.folder, ignore_errors=True)  # a part of it was lost: a full disk, a cleaned cache
+                shutil.rmtree(self.folder, ignore_errors=True)  # damaged: a full disk, a cleaned cache, a flipped bit
                 self._make_whole()
 
     def _make_whole(self) -> None:
@@ -171,9 +167,8 @@ class SequenceDataModule(LightningDataModule, ABC):
                         for part in column(splits.tables[split], name):
                             content.update(part.tobytes())
             about["fingerprint"] = content.hexdigest()[:16]
-            made = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
-            about["files"] = {str(path.relative_to(temporary)): path.stat().st_size for path in made}
             (temporary / "about.json").write_text(json.dumps(about), "utf-8")
+            seal(temporary)
             temporary.replace(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
