@@ -1,5 +1,6 @@
 """Pictures, clips and captions: what is seen, and what never is in two parts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,29 @@ def test_a_folder_of_clips_that_cannot_be_read(tmp_path: Path, broken: str) -> N
         path, words = path / "nowhere", "is no folder"
     with pytest.raises(RnnbenchError, match=words):
         UCF101(str(path), frames=2, side=32, encoder=ENCODER).prepare_data()
+
+
+def test_pictures_are_encoded_in_their_groups_as_they_come() -> None:
+    random = np.random.default_rng(0)
+    groups = [random.integers(0, 256, (size, 4, 4, 3), dtype=np.uint8) for size in (3, 60, 1, 1, 150, 2)]
+    seen: list[tuple[int, int]] = []
+    came = 0
+
+    def coming() -> Iterator[Any]:
+        nonlocal came
+        for group in groups:
+            came += 1
+            yield group
+
+    class Mean(nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            seen.append((len(pictures), came))
+            return pictures.mean((2, 3))
+
+    found = encode(Mean(), coming())
+    assert seen == [(64, 3), (64, 5), (64, 5), (25, 6)]  # pictures of a batch, groups that had come by then
+    for features, group in zip(found, groups, strict=True):
+        assert np.allclose(features, group.mean((1, 2)) / 255, atol=1e-6)
 
 
 # --- captions

@@ -115,24 +115,34 @@ def read_picture(path: Path, side: int) -> Pictures:
     return np.asarray(canvas.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
 
-@torch.inference_mode()
 def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
-    """Features `[N, F]` of each group of pictures.
+    """Features `[N, F]` of each group of pictures; no more groups are in memory than a batch needs.
 
     Raises:
         RnnbenchError: the encoder gives another shape.
     """
-    groups = list(pictures)
-    every = np.concatenate(groups)
-    parts = []
-    for start in range(0, len(every), BATCH):
-        some = torch.from_numpy(every[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
-        found = encoder(some)
-        if found.ndim != 2 or len(found) != len(some):
-            raise RnnbenchError(f"an encoder must give [N, F], got {list(found.shape)} for {len(some)} pictures")
-        parts.append(found.float().numpy())
-    ends = np.cumsum([len(group) for group in groups])
-    return np.split(np.concatenate(parts), ends[:-1])
+    sizes, parts, waiting = [], [], []
+    for group in pictures:
+        sizes.append(len(group))
+        waiting.append(group)
+        if sum(map(len, waiting)) >= BATCH:
+            every = np.concatenate(waiting)
+            whole = len(every) // BATCH * BATCH
+            parts += [_features(encoder, every[start : start + BATCH]) for start in range(0, whole, BATCH)]
+            waiting = [every[whole:]]
+    if sum(map(len, waiting)):
+        parts.append(_features(encoder, np.concatenate(waiting)))
+    return np.split(np.concatenate(parts), np.cumsum(sizes)[:-1])
+
+
+@torch.inference_mode()
+def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtype[np.float32]]:
+    inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    found = encoder(inputs)
+    if found.ndim != 2 or len(found) != len(pictures):
+        raise RnnbenchError(f"an encoder must give [N, F], got {list(found.shape)} for {len(pictures)} pictures")
+    features: np.ndarray[Any, np.dtype[np.float32]] = found.float().numpy()
+    return features
 
 
 def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> dict[Any, list[np.ndarray[Any, Any]]]:
