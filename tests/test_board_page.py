@@ -19,6 +19,7 @@ from rnnbench.board.web.build import html, most_first, write_html
 from rnnbench.board.web.cards import task_sections, verdict
 from rnnbench.board.web.claims import read_claims
 from rnnbench.card import ArchitectureCard, Published
+from rnnbench.errors import RnnbenchError
 from rnnbench.record import RecordStore
 from tests.conftest import ARCHITECTURES
 from tests.made_up_board import HOSTILE, made, made_up_cells, specs
@@ -236,6 +237,12 @@ def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
     assert store.read() == ({}, [])
     path = write_html(tmp_path, make_table(made_up_cells(["gru"], ["adding"], 6)[1:3]), [])
     assert "A ranking needs two architectures" in path.read_text()
+
+
+def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("rnnbench.board.web.build.PACKAGES", ("no_such_package",))
+    with pytest.raises(RnnbenchError, match=r"pip install 'rnnbench\[board\]'"):
+        write_html(tmp_path, make_table([]), [])
 
 
 def test_what_stands_most_often_comes_first() -> None:

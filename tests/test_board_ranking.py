@@ -270,6 +270,19 @@ def test_how_many_more_seeds_by_hand() -> None:
     assert need(np.zeros((1, 2)), np.zeros((1, 2)), present) == Need(None, None)
 
 
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (Need(1, None), "about 1 more seed of each task would separate them"),
+        (Need(None, 2), "seeds alone would not separate them; about 2 more tasks would"),
+        (Need(5000, None), "too alike to be separated"),
+        (Need(None, None), "too alike to be separated"),
+    ],
+)
+def test_what_is_needed_in_words(lacking: Need, said: str) -> None:
+    assert lacking.text() == said
+
+
 @pytest.mark.parametrize("effect", [0.1, 0.3, 1.0, 3.0])
 def test_how_many_seeds_of_a_task_is_what_statsmodels_says(effect: float) -> None:
     from statsmodels.stats.power import TTestIndPower

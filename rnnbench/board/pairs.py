@@ -114,14 +114,19 @@ class Need:
     seeds: int | None
     tasks: int | None
 
+    @property
+    def possible(self) -> bool:
+        """Whether somebody might still run so many."""
+        return (self.seeds or self.tasks or MOST + 1) <= MOST
+
     def text(self) -> str:
         """In a sentence."""
-        if self.seeds is not None and self.seeds <= MOST:
+        if not self.possible:
+            return "too alike to be separated"
+        if self.seeds:
             return f"about {self.seeds} more seed{'s' * (self.seeds != 1)} of each task would separate them"
-        if self.seeds is None and self.tasks is not None and self.tasks <= MOST:
-            tasks = f"{self.tasks} more task{'s' * (self.tasks != 1)}"
-            return f"seeds alone would not separate them; about {tasks} would"
-        return "too alike to be separated"
+        tasks = f"{self.tasks} more task{'s' * (self.tasks != 1)}"
+        return f"seeds alone would not separate them; about {tasks} would"
 
 
 def need(a: Array, b: Array, present: Mask) -> Need:

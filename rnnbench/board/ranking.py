@@ -1,6 +1,7 @@
 """The ranking over tasks: on the cells that all share, with intervals and ties."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -78,9 +79,9 @@ class Ranking:
         return " ".join([compared, *left, *test])
 
     def needs(self) -> list[str]:
-        """What would tell neighbours apart, a sentence each."""
-        pairs = zip(self.places, self.places[1:], strict=False)
-        return [f"{one.label} and {other.label}: {one.need.text()}" for one, other in pairs if one.need]
+        """What would tell neighbours apart, a sentence each, of the first ten for which something would."""
+        pairs = [(one, other) for one, other in pairwise(self.places) if one.need and one.need.possible]
+        return [f"{one.label} and {other.label}: {one.need.text()}" for one, other in pairs[:10] if one.need]
 
 
 def rank(scores: Scores) -> Ranking | None:

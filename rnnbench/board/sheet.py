@@ -1,7 +1,9 @@
 """The table as a sheet of texts, either way round, cut to the width there is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from rnnbench.board.ranking import Estimate, Ranking
@@ -68,16 +70,22 @@ class Sheet:
         """Columns as rows."""
         return Sheet(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
 
-    def parts(self, fits: Callable[["Sheet"], bool]) -> Iterator["Sheet"]:
-        """The sheet itself if it fits; else the way round that has fewer columns, in as many parts as it takes."""
-        if fits(self):
-            yield self
-            return
-        sheet = self.turned() if self.turns_to and len(self.across) > len(self.down) else self
-        while sheet.across:
-            count = next((n for n in range(len(sheet.across), 1, -1) if fits(sheet._columns(0, n))), 1)
-            yield sheet._columns(0, count)
-            sheet = sheet._columns(count, len(sheet.across))
+    def parts(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
+        """The sheet in as few parts as fit, each with all rows, whichever way round that is."""
+        ways = [self, self.turned()] if self.turns_to else [self]
+        return min((way._cut(fits) for way in ways), key=len)
+
+    def _cut(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
+        parts, start, end = [], 0, len(self.across)
+        while start < end:
+            ends = range(start + 1, end + 1)
+            count = bisect_left(ends, True, key=partial(self._is_too_wide, fits, start))
+            parts.append(self._columns(start, start + max(1, count)))
+            start += max(1, count)
+        return parts
+
+    def _is_too_wide(self, fits: Callable[["Sheet"], bool], start: int, end: int) -> bool:
+        return not fits(self._columns(start, end))
 
     def _columns(self, start: int, end: int) -> "Sheet":
         return Sheet(

@@ -107,7 +107,7 @@ def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell
     table, problems = quick_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
     warn(problems)
-    console.print(f"board: {page}\nrecords: {folders.leaderboard / 'records'}\n"
+    console.print(f"board: {page} (for a browser: rnnbench board)\nrecords: {folders.leaderboard / 'records'}\n"
                   f"checkpoints and logs: {folders.of(grid.name)}", highlight=False, soft_wrap=True)  # fmt: skip
     return cells
 
