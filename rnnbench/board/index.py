@@ -159,16 +159,18 @@ def _folders(records: Path) -> Iterator[tuple[str, str]]:
         yield folder, told.hexdigest()
 
 
+UNSET: set[str] = set()
+"""Nobody asks of records of an index which of their fields were set."""
+
+
 def bare(model: type[M], fields: dict[str, Any]) -> M:
     """An object of a model from fields that were checked before, without checking them again."""
     new = model.__new__(model)
-    object.__setattr__(new, "__dict__", fields)
-    for name, value in (
-        ("__pydantic_fields_set__", set()),
-        ("__pydantic_extra__", None),
-        ("__pydantic_private__", None),
-    ):
-        object.__setattr__(new, name, value)
+    put = object.__setattr__
+    put(new, "__dict__", fields)
+    put(new, "__pydantic_fields_set__", UNSET)
+    put(new, "__pydantic_extra__", None)
+    put(new, "__pydantic_private__", None)
     return new
 
 

@@ -8,6 +8,7 @@ from rnnbench.board.render import markdown
 from rnnbench.board.scores import scores_of
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import Table, make_table
+from rnnbench.bulk import no_collection
 from rnnbench.files import write_whole
 from rnnbench.record import RecordStore
 
@@ -28,8 +29,9 @@ def whole_board(leaderboard: Path) -> tuple[Table, list[str]]:
 
 def quick_board(leaderboard: Path) -> tuple[Table, list[str]]:
     """The same by the index, in which runs have no learning curve and no log."""
-    records, problems = read_quickly(leaderboard)
-    return make_table(cells_on_record(records)), problems
+    with no_collection():
+        records, problems = read_quickly(leaderboard)
+        return make_table(cells_on_record(records)), problems
 
 
 def write_page(leaderboard: Path, table: Table) -> Path:
