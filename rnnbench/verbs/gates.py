@@ -53,17 +53,17 @@ def gates(options: Namespace) -> None:
     length, read = len(read.names), Read(read.inputs[:, : options.steps], read.names[: options.steps])
     with run.model.answering():
         traces = trace(layer, lambda: run.model.hidden_states(read.inputs, None))
+    if options.plot is not None:
+        about = f"{run.name}: units whose hidden state varies most; activations of gates, states after each step"
+        chart = gates_chart([panel for one in traces for panel in panels(one, layer, options.units)], read.names,
+                            "Gates and states over a sequence", about)  # fmt: skip
+        save(chart, options.plot, f"Gates: {run.name}")
     if options.json:
         print_json(content(traces, read.names))
     else:
         show(traces, read.names, Console(highlight=False))
         if length > options.steps:
             print(f"the first {options.steps} of {length} steps; --steps shows more")
-    if options.plot is not None:
-        about = f"{run.name}: units whose hidden state varies most; activations of gates, states after each step"
-        chart = gates_chart([panel for one in traces for panel in panels(one, layer, options.units)], read.names,
-                            "Gates and states over a sequence", about)  # fmt: skip
-        save(chart, options.plot, f"Gates: {run.name}")
 
 
 def of_text(model: Any, text: str) -> Read:

@@ -65,15 +65,15 @@ def gradients(options: Namespace) -> None:
     looks = [look_at(task, specs, folders, options.sequences) for task in dict.fromkeys(one.task.name for one in specs)]
     if not any(look.curves for look in looks):
         raise RnnbenchError("; ".join(dict.fromkeys(note for look in looks for note in look.notes)))
-    if options.json:
-        print_json([{**look._asdict(), "curves": [vars(one) for one in look.curves]} for look in looks])
-    else:
-        show(looks, Console(highlight=False))
     if options.plot is not None:
         (look,) = looks
         about = f"{grid.name}: means over {options.sequences} validation sequences of {look.task}, seed {specs[0].seed}"
         chart = gradient_chart(look.curves, "Gradients through time", about, look.training)
         save(chart, options.plot, f"Gradients: {grid.name}")
+    if options.json:
+        print_json([{**look._asdict(), "curves": [vars(one) for one in look.curves]} for look in looks])
+    else:
+        show(looks, Console(highlight=False))
 
 
 def chosen(grid: GridSpec, options: Namespace) -> list[RunSpec]:
