@@ -54,6 +54,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ({"train": {"targets": [1, 1]}}, {}, r"split 'train' has one class alone, \[1\]: there is nothing to learn"),
         ({"train": {"targets": [0, 2]}}, {}, "split 'train' has classes from 0 to 2, out of 0 to 1"),
         ({"test": {"targets": [[0, 1], [1, 5, 0]]}}, {"per_step": True}, "classes from 0 to 5, out of 0 to 1"),
+        ({"test": {"targets": [[0, 1], [1, 1]]}}, {"per_step": True}, "row 1 has 3 steps, but targets of 2"),
         ({"train": {"targets": [0.5, INFINITE]}}, {"unknown": NAN}, "has a target that is no finite number: inf"),
         ({"train": {"targets": [0.5, NAN]}}, {"unknown": -1.0}, "has a target that is no finite number: nan"),
     ],

@@ -25,16 +25,21 @@ def check_splits(module: "SequenceDataModule", splits: "Splits") -> None:
     """Check the three splits that a data module has made.
 
     Raises:
-        RnnbenchError: a split without sequences, a sequence without steps, an input that is no number, a token or a
-            class out of range, a class of validation or test that training has not, or one class for all.
+        RnnbenchError: a split without sequences, a sequence without steps or with more or fewer targets than steps, an
+            input that is no number, a token or a class out of range, a class of validation or test that training has
+            not, or one class for all.
     """
     seen: set[int] = set()
     for split in ("train", "validation", "test"):
         table, where = splits.tables[split], f"{type(module).__name__}, split {split!r}"
         if not len(table):
             raise RnnbenchError(f"{where} has no sequences: give more data")
-        _check_inputs(module, splits, where, *column(table, "inputs"))
+        values, starts = column(table, "inputs")
+        _check_inputs(module, splits, where, values, starts)
         targets, *offsets = column(table, "targets")
+        if offsets and module.per_step:
+            width = splits.output_size if np.issubdtype(targets.dtype, np.floating) else 1
+            _check_steps(where, np.diff(starts) / _width(module, splits), np.diff(offsets[0]) / width)
         if np.issubdtype(targets.dtype, np.floating):
             _check_values(module, where, targets)
             continue
@@ -61,9 +66,19 @@ def _check_inputs(module: "SequenceDataModule", splits: "Splits", where: str, va
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         row = int(np.searchsorted(offsets, place, side="right")) - 1
-        width = 1 if module.input_kind == "tokens" else splits.input_size
-        step = (place - int(offsets[row])) // width
+        step = (place - int(offsets[row])) // _width(module, splits)
         raise RnnbenchError(f"{where}, row {row}, step {step} has {what}: {values[place]}")
+
+
+def _width(module: "SequenceDataModule", splits: "Splits") -> int:
+    """Numbers of a step."""
+    return 1 if module.input_kind == "tokens" else splits.input_size
+
+
+def _check_steps(where: str, steps: Values, answers: Values) -> None:
+    if len(rows := np.flatnonzero(steps != answers)):
+        row = rows[0]
+        raise RnnbenchError(f"{where}, row {row} has {steps[row]:g} steps, but targets of {answers[row]:g}")
 
 
 def _check_values(module: "SequenceDataModule", where: str, targets: Values) -> None:
