@@ -304,7 +304,7 @@ def test_a_record_folder_that_cannot_be_read_is_told_not_taken_for_empty(
         onerror(PermissionError(13, "Permission denied", str(top)))
         return iter(())
 
-    monkeypatch.setattr("rnnbench.record.os.walk", refuse)
+    monkeypatch.setattr("rnnbench.bulk.os.walk", refuse)
     for verb in ("board", "check"):
         assert main([verb]) == 2
         assert "records: Permission denied" in capsys.readouterr().err
