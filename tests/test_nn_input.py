@@ -29,6 +29,9 @@ CALLS: list[tuple[Any, type[Exception], str]] = [
     (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(2, 3, 6), torch.zeros(2, 3, 6, dtype=DOUBLE))), TypeError,
      "state c is torch.float64, the layer torch.float32"),
     (lambda one: one(torch.randn(2, 3, 5).to("meta")), TypeError, "input is on meta, the layer on cpu"),
+    (lambda one: one(torch.randn(2, 3, 5).to_sparse()), TypeError, "input must be a dense tensor, got .*sparse_coo"),
+    (lambda one: one(torch.nested.nested_tensor([torch.randn(2, 5)], layout=torch.jagged)), TypeError, "jagged"),
+    (lambda one: one(torch.randn(2, 3, 5), (torch.zeros(2, 3, 6).to_sparse(),) * 2), TypeError, "state h must be a d"),
     (lambda one: one.step(torch.randn(2, 3, 5)), ValueError, r"input of a step must be \[B, I\], got .*\[2, 3, 5\]"),
     (lambda one: one.step([1.0]), TypeError, "input of a step must be a tensor, got list"),
     (lambda one: one.step(torch.randn(3, 5), 3), TypeError, r"hx must be 2 states \(h, c\), got int"),
@@ -55,6 +58,25 @@ def test_a_single_state_may_not_be_of_another_size() -> None:
         layer(torch.randn(5))
     with pytest.raises(ValueError, match="at least one step"):
         layer(torch.randn(2, 0, 5))
+
+
+@pytest.mark.parametrize("engine", ["native", "function", "reference", "torch"])
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [
+        (torch.randn(1, 1), r"weight_hh of layer 1 must have shape \[24, 6\], got \[1, 1\]"),
+        (torch.randn(24, 6, dtype=DOUBLE), "weight_hh of layer 1 is torch.float64 on cpu, its input torch.float32"),
+        (torch.randn(24, 6, device="meta"), "weight_hh of layer 1 is torch.float32 on meta, its input"),
+    ],
+)
+def test_a_weight_of_another_size_or_type_is_not_read(weight: torch.Tensor, told: str, engine: Any) -> None:
+    layer, inputs = nn.LSTM(5, 6, 2, engine=engine), torch.randn(2, 3, 5)
+    with torch.no_grad():
+        layer.step(inputs[0])
+        layer.weight_hh_l1 = torch.nn.Parameter(weight)
+        for call in (lambda: layer(inputs), lambda: layer.step(inputs[0])):
+            with pytest.raises((ValueError, TypeError), match=told):
+                call()
 
 
 def test_a_bidirectional_layer_has_no_step() -> None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
-from torch.nn.utils import parametrizations, prune
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnbench.nn import GRU, LSTM, Cell, Recurrent
+from rnnbench.nn import GRU, LSTM, Cell, Recurrent, linear_recurrence
 
 ROOT = Path(__file__).parents[1]
 
@@ -175,8 +176,87 @@ def test_negated_views_are_negative() -> None:
     assert torch.equal(layer(torch._neg_view(x))[0], layer(-x)[0])
 
 
+def test_negated_gradients_are_negative() -> None:
+    layer, x, g = GRU(4, 6), torch.randn(3, 2, 4, requires_grad=True), torch.randn(3, 2, 6)
+    want = torch.autograd.grad(layer(x)[0], x, -g)
+    assert torch.equal(torch.autograd.grad(layer(x)[0], x, torch._neg_view(g))[0], want[0])
+
+
+def double(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+
+def test_a_linear_recurrence_is_seen_by_all_who_look() -> None:
+    ad: Any = forward_ad
+    a, b, v, g = (double(4, 2, 3) for _ in range(4))
+    assert torch.equal(linear_recurrence(torch._neg_view(a), b), linear_recurrence(-a, b))
+    with ad.dual_level():
+        tangent = ad.unpack_dual(linear_recurrence(ad.make_dual(a, v), b)).tangent
+    assert torch.allclose(tangent, torch.func.jvp(lambda one: linear_recurrence(one, b), (a,), (v,))[1])
+    with FakeTensorMode() as mode:
+        assert linear_recurrence(mode.from_tensor(a), mode.from_tensor(b)).shape == a.shape
+    y = linear_recurrence(a, b)
+    (found,) = torch.autograd.grad(y, a, torch.stack([g, -v]), is_grads_batched=True, retain_graph=True)
+    assert torch.allclose(found[1], torch.autograd.grad(y, a, torch._neg_view(v))[0])
+    (first,) = torch.autograd.grad(linear_recurrence(a, b.detach()).sum(), a, create_graph=True)
+    assert torch.autograd.grad(first.sum(), a)[0].shape == a.shape
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_call_that_is_recorded_is_recorded_as_a_whole(grad: bool) -> None:
+    layer, (x, y) = LSTM(4, 6), torch.randn(2, 3, 2, 4)
+    with torch.set_grad_enabled(grad):
+        graph = make_fx(lambda one: layer(one)[0])(x)
+        step = make_fx(lambda one: layer.step(one)[0])(x[0])
+        assert torch.allclose(graph(y), layer(y)[0], atol=1e-6)
+        assert torch.allclose(step(y[0]), layer.step(y[0])[0], atol=1e-6)
+
+
+DEVICE = """
+import torch
+from rnnbench.nn import LSTM
+layer, x = LSTM(4, 64), torch.randn(3, 2, 4)
+torch.set_default_device("meta")
+layer(x)[0].sum().backward()
+with torch.no_grad():
+    print(layer.step(x[0])[0].device, LSTM(4, 6, chrono=5, device="cpu")(x)[0].device)
+"""
+
+
+def test_memory_is_the_processors_whatever_the_default_device() -> None:
+    assert run_python(DEVICE).split() == ["cpu", "cpu"]
+
+
+class Counted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.calls += 1
+        return weight * 2
+
+
+def test_a_weight_that_is_made_of_others_is_made_once_a_call() -> None:
+    layer, made = LSTM(3, 4), Counted()
+    parametrize.register_parametrization(layer, "weight_ih_l0", made)
+    made.calls = 0
+    layer(torch.randn(2, 1, 3))
+    assert made.calls == 1
+
+
+def test_weights_that_are_made_of_others_go_to_torch_as_they_are() -> None:
+    layer, x = LSTM(3, 4, bidirectional=True), torch.randn(2, 1, 3)
+    parametrizations.weight_norm(layer, "weight_hh_l0_reverse")
+    prune.l1_unstructured(layer, "weight_ih_l0", 0.5)  # type: ignore[no-untyped-call]
+    other = layer.to_torch()
+    parametrizations.weight_norm(other, "weight_hh_l0")
+    for one in (layer.to_torch(), LSTM.from_torch(other)):
+        assert torch.allclose(one(x)[0], layer(x)[0], atol=1e-6)
+
+
 def test_many_gradients_at_once_are_each_by_itself() -> None:
-    layer, x = LSTM(4, 6).double(), torch.randn(3, 2, 4, dtype=torch.float64, requires_grad=True)
+    layer, x = LSTM(4, 6).double(), double(3, 2, 4)
     y = layer(x)[0]
     many = torch.randn(5, *y.shape, dtype=torch.float64)
     (found,) = torch.autograd.grad(y, x, many, is_grads_batched=True, retain_graph=True)

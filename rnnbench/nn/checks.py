@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -144,6 +145,7 @@ def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> 
     """
     if not isinstance(data, Tensor):
         raise TypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
+    check_dense(data, "input")
     order = "[B, T, I]" if layer.batch_first else "[T, B, I]"
     if packed is None and data.ndim not in (2, 3):
         raise ValueError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")
@@ -154,6 +156,16 @@ def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> 
     if packed is not None and not torch.compiler.is_compiling():
         check_packed(packed)
     check_like(layer, data, "input")
+
+
+def check_dense(data: Tensor, what: str) -> None:
+    """Check that a tensor has a number in every place.
+
+    Raises:
+        TypeError: it is sparse, nested, or of another library's making.
+    """
+    if data.layout != torch.strided or data.is_nested:
+        raise TypeError(f"{what} must be a dense tensor, got a nested one or one of layout {data.layout}")
 
 
 def check_packed(packed: PackedSequence) -> None:
@@ -186,11 +198,29 @@ def lowered(data: Tensor) -> Tensor:
 
 def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
     """Check dtype and device against the parameters."""
-    weight: Any = layer.weight_ih_l0
+    weight = layer.any_weight
     if data.device != weight.device:
         raise TypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
     if data.dtype != weight.dtype and not (autocasts(data.device) and data.is_floating_point()):
         raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
+
+
+def check_weights(layer: Recurrent, k: int, weights: Mapping[str, Tensor | None], data: Tensor) -> None:
+    """Check what the equation of layer `k` uses: a kernel would read beyond the memory of another size or type.
+
+    Raises:
+        ValueError: the shape of one.
+        TypeError: dtype or device of one.
+    """
+    for name, weight in weights.items():
+        if weight is None:
+            continue
+        if weight.shape != (shape := layer.operand_shapes[k][name]):
+            raise ValueError(f"{name} of layer {k} must have shape {list(shape)}, got {list(weight.shape)}")
+        if weight.dtype != data.dtype or weight.device != data.device:
+            raise TypeError(
+                f"{name} of layer {k} is {weight.dtype} on {weight.device}, its input {data.dtype} on {data.device}"
+            )
 
 
 def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tensor) -> tuple[Tensor, ...] | None:
@@ -213,10 +243,11 @@ def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tenso
     for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
         if not isinstance(state, Tensor):
             raise TypeError(f"state {name} must be a tensor, got {type(state).__name__}")
+        check_dense(state, f"state {name}")
         shape = [count, width] if alone else [count, batch, width]
         if list(state.shape) != shape:
             raise ValueError(f"state {name} must have shape {shape}, got {list(state.shape)}")
         check_like(layer, state, f"state {name}")
         found.append(state.unsqueeze(1) if alone else state)
-    weight: Any = layer.weight_ih_l0
+    weight = layer.any_weight
     return tuple(state.to(weight.dtype) for state in found)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from rnnbench.nn.checks import check_weights
+
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
 
@@ -42,6 +44,9 @@ def run(
         states = tuple(data.new_zeros(count, batch, w) for w in layer.cell.state_sizes(layer.hidden_size))
     mode = str(layer.cell.torch_mode)
     hx: Any = states if mode == "LSTM" else states[0]
+    for k in range(layer.num_layers):
+        for suffix in layer.suffixes(k):
+            check_weights(layer, k, layer.parameters_of(k, suffix), data)
     weights = [getattr(layer, name) for name in _names(layer)]
     settings = (layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional)
     function = getattr(torch._VF, mode.lower())
@@ -71,7 +76,7 @@ def to_torch(layer: Recurrent) -> nn.RNNBase:
         layer.input_size, layer.hidden_size, layer.num_layers, bias=layer.bias, batch_first=layer.batch_first,
         dropout=layer.dropout, bidirectional=layer.bidirectional, device=weight.device, dtype=weight.dtype, **more,
     )  # fmt: skip
-    result.load_state_dict(layer.state_dict())
+    result.load_state_dict({name: getattr(layer, name) for name in _names(layer)})  # also what is made of others
     return result.train(layer.training)
 
 
@@ -96,5 +101,5 @@ def from_torch(cls: type[Recurrent], other: nn.RNNBase, options: dict[str, Any])
         result = None  # type: ignore[assignment]
     if result is None or result.cell.torch_mode != other.mode:
         raise ValueError(f"{cls.__name__} cannot take the weights of a torch.nn.{type(other).__name__} ({other.mode})")
-    result.load_state_dict(other.state_dict())
+    result.load_state_dict({name: getattr(other, name) for name in _names(other)})
     return result.train(other.training)

@@ -13,22 +13,25 @@ if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
 
 
-def shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parameters of layer `k` of a stack, in one direction."""
+def operand_shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of all that the equation of layer `k` of a stack may use, in one direction."""
     cell, size = layer.cell, layer.hidden_size
     width, gates, hidden = cell.state_sizes(size)[0], len(cell.gates), len(cell.recurrent_gates())
     inputs = layer.input_size if k == 0 else layer.output_size + layer.input_size * (layer.connections == "skip")
-    found: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, inputs)}
-    if hidden:
-        found["weight_hh"] = (hidden * size, width)
-    if layer.bias:
-        found["bias_ih"] = (gates * size,)
-        if hidden:
-            found["bias_hh"] = (hidden * size,)
+    found: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, inputs), "weight_hh": (hidden * size, width)}
+    found |= {"bias_ih": (gates * size,), "bias_hh": (hidden * size,)}
     widths = {"H": size, "P": width}
     found |= {name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()}
-    found |= dict.fromkeys(cell.parameters(), (size,))
-    return found | cell.extra_parameters(inputs, size)
+    return found | dict.fromkeys(cell.vectors, (size,))
+
+
+def shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of layer `k` of a stack, in one direction."""
+    cell, used = layer.cell, operand_shapes(layer, k)
+    absent = {*cell.vectors} - {*cell.parameters()} | (set() if layer.bias else {"bias_ih", "bias_hh"})
+    absent |= set() if cell.recurrent_gates() else {"weight_hh", "bias_hh"}
+    found = {name: shape for name, shape in used.items() if name not in absent}
+    return found | cell.extra_parameters(used["weight_ih"][1], layer.hidden_size)
 
 
 def initialise(layer: Recurrent, parameters: dict[str, Tensor]) -> None:
@@ -58,9 +61,8 @@ def initialise(layer: Recurrent, parameters: dict[str, Tensor]) -> None:
         raise ValueError(f"chrono needs a gate that keeps the state; {type(cell).__name__} has none")
     if "bias_ih" not in parameters:
         raise ValueError("chrono sets biases, but the layer has none: leave chrono out or set bias=True")
-    bias = torch.log(1 + torch.rand(hidden_size, dtype=parameters["bias_ih"].dtype) * (chrono - 2)).to(
-        parameters["bias_ih"].device
-    )
+    drawn = torch.rand(hidden_size, dtype=parameters["bias_ih"].dtype, device="cpu")
+    bias = torch.log(1 + drawn * (chrono - 2)).to(parameters["bias_ih"].device)
     for gates, sign in ((cell.keeps, 1), (cell.takes, -1)):
         for gate in gates:
             set_bias(cell, parameters, gate, sign * bias)

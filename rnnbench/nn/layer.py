@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from rnnbench.nn.checks import (
 )
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
-from rnnbench.nn.initialise import initialise, shapes
+from rnnbench.nn.initialise import initialise, operand_shapes, shapes
 from rnnbench.nn.stack import run_stack
 from rnnbench.nn.step import Stepper, run_step
 from rnnbench.nn.torch_like import TorchLike
@@ -117,6 +117,7 @@ class Recurrent(TorchLike):
         self._chosen: dict[Any, str] = {}
         self.steppers: dict[Any, Stepper] = {}
         self.names = [tuple(shapes(self, layer)) for layer in range(num_layers)]
+        self.operand_shapes = [operand_shapes(self, layer) for layer in range(num_layers)]
         for layer in range(num_layers):
             for suffix in self.suffixes(layer):
                 for name, shape in shapes(self, layer).items():
@@ -187,7 +188,7 @@ class Recurrent(TorchLike):
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
         cells that torch has, and one autograd function for others; plain autograd for what only it can do.
         """
-        weight = cast(Tensor, self.weight_ih_l0)
+        weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine
         if key not in self._chosen:
             self._chosen[key] = self._choose(weight)
@@ -254,7 +255,7 @@ class Recurrent(TorchLike):
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
         engine, casts = self._engine_now(), autocasts(data.device)
         if casts:
-            data = data.to(cast(Tensor, self.weight_ih_l0).dtype)
+            data = data.to(self.any_weight.dtype)
         if engine == "torch" and data.numel():
             output, final = fused.run(self, data, states, packed, batch)
         else:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
+from rnnbench.nn.checks import check_weights
 from rnnbench.nn.engine.opaque import run_opaque
 from rnnbench.nn.engine.run import Result, run
 from rnnbench.nn.engine.sequence import Pass
@@ -53,9 +54,10 @@ def _direction(
     if layer.weight_dropout and layer.training and "weight_hh" in parameters:
         parameters["weight_hh"] = F.dropout(parameters["weight_hh"], layer.weight_dropout)
     given = cell.operands(parameters)
-    weights = [
-        given.get(one) for one in ("weight_ih", "weight_hh", *cell.matrices, "bias_ih", "bias_hh", *cell.vectors)
-    ]
+    names = ("weight_ih", "weight_hh", *cell.matrices, "bias_ih", "bias_hh", *cell.vectors)
+    used = {one: given.get(one) for one in names}
+    check_weights(layer, k, used, data)
+    weights = list(used.values())
     reverse, sizes = suffix.endswith("reverse"), None if packed is None else packed.batch_sizes
     raws = cell.draw(data, batch, layer.hidden_size, (layer.zoneout, layer.variational_dropout))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rnnbench.nn.checks import autocasts, check_inputs, check_states, lowered
+from rnnbench.nn.checks import autocasts, check_inputs, check_states, check_weights, lowered
 from rnnbench.nn.engine.native import Kernel
 from rnnbench.nn.engine.run import check_unchanged, kernel_of, plain
 from rnnbench.nn.engine.sequence import Pass
@@ -53,6 +53,7 @@ class Stepper:
         for k in range(layer.num_layers):
             given = layer.parameters_of(k, f"_l{k}")
             names = ("weight_ih", "weight_hh", *cell.matrices, "bias_ih", "bias_hh", *cell.vectors)
+            check_weights(layer, k, {name: given.get(name) for name in names}, weight)
             one = Pass(cell, layer.hidden_size, batch, 1)
             tensors = one.split([*(None for _ in cell.states), *(given.get(name) for name in names)])
             inputs = weight.new_empty(1, batch, tensors.matrices[0].shape[1])  # type: ignore[union-attr]
@@ -88,7 +89,7 @@ class Stepper:
     def __call__(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Output and states after one step; `inputs` `[B, I]`, states `[L, B, W]`."""
         inputs, states = inputs.contiguous(), tuple(state.contiguous() for state in states)
-        after = tuple(torch.empty(shape, dtype=self.dtype) for shape in self.shapes)
+        after = tuple(torch.empty(shape, dtype=self.dtype, device="cpu") for shape in self.shapes)
         before_at, after_at = [state.data_ptr() for state in states], [state.data_ptr() for state in after]
         where, forward = inputs.data_ptr(), self.kernel.forward
         for k, (made, address) in enumerate(self.calls):
@@ -110,7 +111,7 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
         raise ValueError(f"input of a step must be [B, I], got shape {list(input.shape)}")
     batch, casts = input.shape[0], autocasts(input.device)
     if casts:
-        input = input.to(_weights(layer)[0].dtype)
+        input = input.to(layer.any_weight.dtype)
     stepper = None if torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
     if stepper is None:
         output, final = layer(input.unsqueeze(1 if layer.batch_first else 0), hx)

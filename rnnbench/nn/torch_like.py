@@ -46,6 +46,14 @@ class TorchLike(nn.Module):
                 raise
 
     @property
+    def any_weight(self) -> Tensor:
+        """One of the parameters, for their type and device: not one that is to be worked out first, if possible."""
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                return parameter
+        return cast("Recurrent", self).parameters_of(0, "_l0")["weight_ih"]
+
+    @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch lists them."""
         one = cast("Recurrent", self)

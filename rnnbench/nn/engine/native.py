@@ -30,7 +30,7 @@ def _scratch(units: int, dtype: torch.dtype) -> Tensor:
     """Working memory of this thread, kept from call to call."""
     kept: dict[torch.dtype, Tensor] = _local.__dict__.setdefault("kept", {})
     if dtype not in kept or kept[dtype].numel() < units:
-        kept[dtype] = torch.empty(units, dtype=dtype)
+        kept[dtype] = torch.empty(units, dtype=dtype, device="cpu")  # whatever the default device
     return kept[dtype]
 
 

@@ -130,10 +130,13 @@ def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
 
 def plain(*tensors: Tensor | None) -> bool:
     """Whether all are tensors with numbers in memory, and nobody but autograd, backwards, looks at what is done."""
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _watched():
         return False
     return all(t is None or (type(t) in (Tensor, nn.Parameter) and not _is_many(t)) for t in tensors)
 
+
+_watched = torch._C._len_torch_dispatch_stack
+"""How many modes see every operation: what records, counts or replaces operations, such as `make_fx`."""
 
 _is_many = torch._C._functorch.is_legacy_batchedtensor
 """Whether a tensor stands for many, as gradients do under `is_grads_batched`."""
@@ -166,6 +169,7 @@ class _Sequence(torch.autograd.Function):
             with torch.enable_grad():
                 found = _again(ctx.one, inputs, tensors, gradients, needed)
         else:
+            gradients = tuple(None if g is None else g.resolve_neg() for g in gradients)
             found = ctx.implementation.back(ctx.one, inputs, tensors, saved[ctx.count :], gradients, needed)
         return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
 

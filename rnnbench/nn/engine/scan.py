@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rnnbench.nn.engine.build import NoCompiler, load
 from rnnbench.nn.engine.emit import shared_text
+from rnnbench.nn.engine.run import plain
 
 _NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "db", "dh0")
 
@@ -47,11 +48,14 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         a, b, h0, h = ctx.saved_tensors
-        g = gradients[0].contiguous()
-        if torch.is_grad_enabled():  # a derivative of the derivative is wanted
-            again = [one.view_as(one) for one in (a, b, h0) if one is not None]  # views: each is a variable of its own
-            found = torch.autograd.grad(loop(*again), again, g, create_graph=True)
-            return (*found, None)[:3]
+        g = gradients[0]
+        if torch.is_grad_enabled() or not plain(g):  # a derivative of the derivative is wanted, or many at once
+            with torch.enable_grad():  # views: each is a variable of its own
+                again = [one.view_as(one) for one in (a, b, h0) if one is not None]
+                wanted = [one for one, need in zip(again, ctx.needs_input_grad, strict=False) if need]
+                found = iter(torch.autograd.grad(loop(*again), wanted, g, create_graph=True))
+            return tuple(next(found) if need else None for need in ctx.needs_input_grad)
+        g = g.contiguous().resolve_neg()
         da, db = torch.empty_like(a), torch.empty_like(a)
         dh0 = None if h0 is None else torch.empty_like(h0)
         _call("backward", a, h0=h0, g=g, h=h, da=da, db=db, dh0=dh0)
@@ -84,8 +88,10 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     if len({(one.dtype, one.device) for one in given}) > 1:
         kinds = ", ".join(f"{one.dtype} on {one.device}" for one in given)
         raise TypeError(f"a, b and h0 must have one dtype and device; got {kinds}")
-    plain = a.device.type != "cpu" or not a.numel() or torch.compiler.is_compiling()
-    if plain or torch._C._are_functorch_transforms_active() or _library(a.dtype) is None:
-        return loop(a, b, h0)
-    found: Tensor = _Scan.apply(a.contiguous(), b.contiguous(), None if h0 is None else h0.contiguous())  # type: ignore[no-untyped-call]
+    if a.device.type != "cpu" or not a.numel() or torch.compiler.is_compiling() or not plain(*given):
+        return loop(*given)
+    if _library(a.dtype) is None:
+        return loop(*given)
+    a, b, *begin = (one.contiguous().resolve_neg() for one in given)
+    found: Tensor = _Scan.apply(a, b, begin[0] if begin else None)  # type: ignore[no-untyped-call]
     return found
