@@ -12,6 +12,7 @@ from tests.test_record import done, lost
 
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>{{7*7}}${7*7}"
 ARCHITECTURES = ["elman", "gru", "lstm", "lstm-peephole", "mingru", "tcn"]
+TEXTS = ("python", "torch", "lightning", "rnnbench", "platform", "processor", "device")
 TASKS = [
     "adding", "parity", "mnist1d", "copy-memory", "sentiment-movies", "weather-nyc", "japanese-vowels", "folk-abc",
 ]  # fmt: skip
@@ -72,3 +73,18 @@ def tuned_cells() -> list[Cell]:
     tested = [spec for spec in runs_of(grid, records) if spec.selected]
     records |= {spec.id: made(spec) for spec in tested}
     return [Cell(record.spec, "done", "", record) for record in records.values()]
+
+
+def hostile_cells() -> list[Cell]:
+    """Two contenders of which every text that a record may bring is hostile."""
+    cells = []
+    for spec in specs(["gru", "lstm"], ["adding"], 2):
+        task = spec.task.model_copy(update={"metric": HOSTILE, "fingerprint": "x"})
+        model = spec.architecture.model_copy(update={"init_args": {HOSTILE: HOSTILE}})
+        own = spec.model_copy(update={"task": task, "architecture": model})
+        where = Environment(**dict.fromkeys(TEXTS, HOSTILE), threads=1)
+        more: dict[str, Any] = dict.fromkeys(("backend", "baseline", "started", "data_fingerprint"), HOSTILE)
+        more |= {"baseline_scores": {HOSTILE: 0.2}, "scores": {HOSTILE: 0.1}, "attempts": [HOSTILE]}
+        more |= {"environment": where, "spec": own, "id": own.id, "score": skill(spec)}
+        cells.append(Cell(own, "done", HOSTILE, made(spec).model_copy(update=more)))
+    return cells

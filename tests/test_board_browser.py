@@ -10,7 +10,7 @@ import pytest
 
 from rnnbench.board.table import make_table
 from rnnbench.board.web.build import html
-from tests.made_up_board import HOSTILE, made_up_cells
+from tests.made_up_board import HOSTILE, hostile_cells, made_up_cells
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -60,6 +60,10 @@ class Visit:
     def texts(self, selector: str) -> list[str]:
         return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
 
+    def shows(self, count: str) -> None:
+        """Wait until the table says that so much is shown."""
+        self.page.locator("#shown", has_text=count).wait_for()
+
     def rows(self) -> list[str]:
         return self.texts("#scores tbody tr:visible > th")
 
@@ -89,28 +93,36 @@ def test_a_heading_sorts_with_the_best_first_and_what_has_no_score_last(visit: V
     assert high == sorted(high, reverse=True)
     assert (len(low), len(high)) == (7, 6)
     visit.page.locator("#scores thead th", has_text="100 steps").first.click()
+    visit.page.locator("#scores thead th[aria-sort]", has_text="100 steps").wait_for()
     assert visit.rows()[0] == "gru"
 
 
 def test_scores_are_searched_and_filtered(visit: Visit) -> None:
     everything, tasks = visit.rows(), visit.columns()
     visit.page.fill("#search", "lstm")
+    visit.shows("2 of 7 architectures")
     assert visit.rows() == ["lstm", "lstm-peephole"]
     visit.page.click("text=Show all")
+    visit.shows("7 of 7 architectures, 10 of 10 tasks")
     assert visit.rows() == everything
     visit.page.select_option("#by-family", "GRU")
+    visit.shows("1 of 7 architectures")
     assert visit.rows() == ["gru"]
     visit.page.select_option("#by-family", "")
+    visit.shows("7 of 7 architectures")
     visit.page.select_option("#by-tuning", "tuned(4)")
+    visit.shows("1 of 7 architectures")
     assert visit.rows() == ["elman tuned(4)"]
     visit.page.select_option("#by-tuning", "")
     visit.page.select_option("#by-group", "music")
+    visit.shows("1 of 10 tasks")
     assert visit.columns() == ["folk-abc"]
     visit.page.select_option("#by-group", "")
     visit.page.select_option("#by-kind", "synthetic")
+    visit.shows("of 7 architectures, 6 of 10 tasks")
     assert set(visit.columns()) == {"adding", "copy-memory", "mnist1d", "parity"}
-    assert "of 7 architectures, 6 of 10 tasks" in visit.page.inner_text("#shown")
     visit.page.click("text=Show all")
+    visit.shows("7 of 7 architectures, 10 of 10 tasks")
     assert visit.columns() == tasks
 
 
@@ -139,6 +151,27 @@ def test_a_failed_run_says_why_and_its_text_does_nothing(visit: Visit) -> None:
     assert page.locator("#run p", has_text="<script>").first.inner_text() == HOSTILE
     assert page.title() == "rnnbench leaderboard"
     assert page.locator("img").count() == 0
+
+
+def test_a_page_of_hostile_records_does_nothing_wherever_it_is_touched(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(html(make_table(hostile_cells()), [HOSTILE]))
+    visit = Visit(browser, path.as_uri())
+    page = visit.page
+    page.locator("#ranking").scroll_into_view_if_needed()
+    page.locator("#cost").scroll_into_view_if_needed()
+    page.locator("#pareto svg").wait_for()
+    page.locator("#pareto path[aria-roledescription='point']").first.hover()
+    for details in page.locator("details").all():
+        details.evaluate("details => details.open = true")
+    page.locator("button.field").first.click()
+    page.locator("#run .chart svg").nth(2).wait_for()
+    page.locator("#run .chart path[aria-roledescription='point']").first.hover()
+    assert HOSTILE in page.locator("#run").inner_text()
+    assert page.title() == "rnnbench leaderboard"
+    assert page.locator("img").count() == 0
+    assert (visit.said, visit.asked) == ([], [path.as_uri()])
+    visit.context.close()
 
 
 def test_a_ranking_is_chosen_and_a_number_is_explained_by_one_click(visit: Visit) -> None:

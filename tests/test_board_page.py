@@ -22,7 +22,7 @@ from rnnbench.card import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import RecordStore
 from tests.conftest import ARCHITECTURES
-from tests.made_up_board import HOSTILE, made, made_up_cells, specs
+from tests.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs
 from tests.test_record import done
 
 
@@ -107,6 +107,48 @@ def test_hostile_text_is_text(page: Reader, text: str) -> None:
     assert "<script>document" not in text
     assert any(HOSTILE in one for one in page.texts)
     assert "records/<b>x</b>.json: broken" in page.texts
+
+
+def test_a_record_that_is_hostile_throughout_is_text_throughout() -> None:
+    reader = Reader()
+    reader.feed(html(make_table(hostile_cells()), [HOSTILE]))
+    known = {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "a",
+        "header",
+        "h1",
+        "small",
+        "nav",
+        "button",
+        "main",
+        "p",
+    }
+    known |= {
+        "section",
+        "h2",
+        "h3",
+        "span",
+        "i",
+        "b",
+        "form",
+        "label",
+        "input",
+        "select",
+        "option",
+        "output",
+        "div",
+        "ul",
+    }
+    known |= {"table", "thead", "tbody", "tfoot", "tr", "th", "td", "br", "details", "summary", "strong", "code", "pre"}
+    known |= {"li", "dialog", "script", "dl", "dt", "dd", "svg", "g", "path", "use", "defs", "text"}
+    assert {tag for tag, _ in reader.elements} <= known
+    assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
+    assert len(reader.scripts) == 4
 
 
 def test_each_id_stands_once_and_each_definition_is_one_click_away(page: Reader) -> None:
