@@ -242,6 +242,13 @@ def test_what_differs_on_every_task_is_told_apart_and_the_rest_is_tied() -> None
     assert [(place.position.low, place.position.high) for place in ranking.places] == [(1, 2), (1, 2), (3, 3)]
 
 
+@pytest.mark.parametrize(("tasks", "told"), [(2, False), (5, False), (6, True)])
+def test_a_difference_that_is_the_same_everywhere_is_judged_by_the_sign_test(tasks: int, told: bool) -> None:
+    ranking = rank(scores_with_many_tasks(np.stack([np.ones((tasks, 2)), np.zeros((tasks, 2))])))
+    assert ranking is not None
+    assert [place.may_be_best for place in ranking.places] == [True, not told]
+
+
 def scores_with_many_tasks(values: Array) -> Scores:
     return Scores(tuple("abc"), scores(HAND).columns[:1] * values.shape[1], (0, 1), values, (), ())
 

@@ -92,7 +92,7 @@ def _square(count: int, above: Array, below: Array) -> Array:
 def separated(score: Array, resampled: Array, draws: Resamples, level: float = LEVEL) -> Mask:
     """Which pairs `[A, A]` of `score` `[A]` differ, all judged at once: `|difference| / standard error` is beyond the
     95 % quantile of the largest such ratio over all pairs in the resamples `[B, A]` (single-step max-T; Romano & Wolf
-    2005), widened for few tasks.
+    2005), widened for few tasks. Differences that are the same everywhere are judged by the sign test.
     """
     if draws.units < 2:
         return np.zeros((len(score), len(score)), bool)
@@ -103,7 +103,8 @@ def separated(score: Array, resampled: Array, draws: Resamples, level: float = L
     same = error < 1e-12
     ratio = np.divide(np.abs(replicates - difference), error, out=np.zeros_like(replicates), where=~same)
     critical = draws.widen(float(np.quantile(ratio.max(1), 1 - level)))
-    told = np.where(same, np.abs(difference) > 1e-12, np.abs(difference) > critical * error)
+    always = (np.abs(difference) > 1e-12) & (0.5 ** (draws.units - 1) < level)
+    told = np.where(same, always, np.abs(difference) > critical * error)
     return np.asarray(_square(len(score), told, told) == 1)
 
 

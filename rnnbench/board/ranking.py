@@ -43,6 +43,11 @@ class Place:
     ties: tuple[int, int]
     need: Need | None
 
+    @property
+    def may_be_best(self) -> bool:
+        """Whether nobody is told to be better."""
+        return self.position.low == 1
+
 
 @dataclass(frozen=True)
 class Ranking:
