@@ -119,6 +119,15 @@ def test_padding_never_changes_a_prediction(cls: Any, both: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_loss_is_the_mean_over_all_terms_however_they_are_batched(tmp_path: Path) -> None:
+    model, inputs, targets = Elman(1, 1, "regression", hidden_size=4), torch.rand(9, 3, 1), torch.rand(9, 1)
+    batches: Any = [(inputs[rows], targets[rows], None) for rows in (slice(0, 6), slice(6, 8), slice(8, 9))]
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    found = trainer.test(model, DataLoader(batches, batch_size=None), verbose=False)[0]["test/loss"]
+    assert found == pytest.approx((model.eval()(inputs) - targets).square().mean().item())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_a_batch_whose_loss_is_no_number_is_not_left_out_of_the_score(tmp_path: Path) -> None:
     model = Elman(1, 1, "regression", hidden_size=4)
     inputs = torch.rand(4, 3, 1)

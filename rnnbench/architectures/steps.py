@@ -9,13 +9,35 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from rnnbench.architectures.optimisation import make_optimizer, make_schedule
 from rnnbench.batch import AnyBatch
 from rnnbench.objectives import Objective
 
 Stage = Literal["train", "val", "test"]
+
+
+class MeanLoss(Metric):
+    """Mean of a loss over all its terms. One that is no number makes the mean none: torchmetrics' own leaves it out."""
+
+    full_state_update = False
+    summed: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("summed", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, summed: Tensor, count: Tensor) -> None:
+        """Add a sum over `count` terms."""
+        self.summed += summed
+        self.count += count
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return (self.summed / self.count).float()
 
 
 class ObjectiveSteps(LightningModule):
@@ -40,8 +62,7 @@ class ObjectiveSteps(LightningModule):
         """Install the head and fresh metrics."""
         self.objective = objective
         self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
-        # A loss that is no number is to be seen in the score: torchmetrics would leave its batch out.
-        self.losses = nn.ModuleDict({stage: MeanMetric(nan_strategy="disable") for stage in ("val", "test")})
+        self.losses = nn.ModuleDict({stage: MeanLoss() for stage in ("val", "test")})
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """The mean loss of a batch, and penalties; over several processes, of all their shares of it together."""
@@ -131,7 +152,7 @@ class ObjectiveSteps(LightningModule):
     def _evaluate(self, stage: Stage, batch: AnyBatch) -> None:
         predictions = self.outputs(stage, batch)
         summed, count = self._loss(predictions, batch)
-        cast(MeanMetric, self.losses[stage]).update(summed / count.clamp(min=1), count)
+        cast(MeanLoss, self.losses[stage]).update(summed, count)
         targets = self.objective.known_targets(batch[1], batch[2])
         self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
 
@@ -143,7 +164,7 @@ class ObjectiveSteps(LightningModule):
                 total.zero_()
 
     def _log_scores(self, stage: Stage) -> None:
-        loss, metrics = cast(MeanMetric, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
+        loss, metrics = cast(MeanLoss, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
         mean: Any = loss.compute()
         scores: dict[str, Any] = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
         # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
