@@ -1,6 +1,8 @@
 """What stands around a layer: modes, wrappers, threads, files. It never crashes, and is never silently wrong."""
 
+import copy
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -140,13 +142,78 @@ class Warm(Cell):
         return torch.tanh(z.n * self.temperature)
 
 
+class InPlace(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        n = z.n * 1.0
+        return nn.functional.relu(n, inplace=True) + n + 0.1 * s.h
+
+
+class Chance(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n) * random.random()
+
+
+class Truths(Cell):
+    states, gates = ("h",), ("n", "k")
+
+    def step(self, z: Any, s: Any) -> Any:
+        return z.n * ((z.n > 0) * (z.k > 0) + (z.n > 1))
+
+
+class Mapped(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.vmap(torch.tanh)(z.n)
+
+
+class Copied(Cell):
+    states, gates = ("h",), ("n",)
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.tanh(copy.copy(z.n))
+
+
 @pytest.mark.parametrize(
-    ("cell", "why"), [(Own, "autograd.Function"), (Stopped, "no_grad"), (Warm, "a tensor that is")]
-)
+    ("cell", "why"),
+    [
+        (Own, "autograd.Function"), (Stopped, "no_grad"), (Warm, "a tensor that is"), (InPlace, "relu in place"),
+        (Chance, "another one at every call"), (Truths, "two comparisons"), (Mapped, "only tensors"), (Copied, "copy"),
+    ],
+)  # fmt: skip
 def test_what_a_recording_would_freeze_or_derive_otherwise_is_left_to_autograd(cell: type[Cell], why: str) -> None:
     layer = Recurrent(4, 6, cell=cell())
     with pytest.warns(UserWarning, match=why):
         assert layer.backend == "reference"
+
+
+class Method(Cell):
+    states, gates = ("h",), ("n", "k")
+
+    def step(self, z: Any, s: Any) -> Any:
+        return z.n.where(z.k > 0, torch.tanh(z.k)) + 0.1 * s.h
+
+
+def test_where_may_be_a_method() -> None:
+    x = torch.randn(3, 2, 4)
+    layer = Recurrent(4, 6, cell=Method())
+    assert layer.backend == "native"
+    found = layer(x)[0]
+    layer.engine = "reference"
+    assert torch.allclose(found, layer(x)[0], atol=1e-5)
+
+
+def test_a_class_of_cells_in_use_holds_no_mark_that_a_copy_of_it_would_have() -> None:
+    class Fresh(Method):
+        pass
+
+    before = dict(vars(Fresh))
+    Recurrent(4, 6, cell=Fresh())
+    assert dict(vars(Fresh)) == before
 
 
 def test_a_recording_made_without_gradients_is_the_same() -> None:

@@ -7,16 +7,21 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn.engine.graph import Node
+from rnnbench.nn.engine.recordable import Misfit
+
+_in_use: WeakSet[type] = WeakSet()
+"""Classes of cells that engines have begun to use."""
 
 
 def _check_unused(cls: type) -> None:
-    if vars(cls).get("_in_use"):
+    if cls in _in_use:
         raise AttributeError(f"{cls.__name__} cannot be changed while a cell of it is in use: make a subclass")
 
 
@@ -174,8 +179,8 @@ class Cell(metaclass=_CellType):
         if "_made" not in vars(self):
             vars(self)["_made"] = {}
             for cls in type(self).__mro__:
-                if issubclass(cls, Cell) and cls is not Cell and "_in_use" not in vars(cls):
-                    type.__setattr__(cls, "_in_use", True)
+                if issubclass(cls, Cell) and cls is not Cell:
+                    _in_use.add(cls)
         found: dict[Any, Any] = vars(self)["_made"]
         return found
 
@@ -212,7 +217,7 @@ class Cell(metaclass=_CellType):
         result = self.step(self.pack("gates", z), self.pack("states", s))
         result = tuple(result) if isinstance(result, (tuple, list)) else (result,)
         if len(result) != len(self.states):
-            raise ValueError(
+            raise Misfit(
                 f"{type(self).__name__}.step returned {len(result)} states, it has {len(self.states)}: "
                 f"{', '.join(self.states)}"
             )
@@ -228,7 +233,7 @@ class Cell(metaclass=_CellType):
             ValueError: its recurrent product is not held back.
         """
         if gate not in self.held:
-            raise ValueError(f"recur names {gate!r}; {type(self).__name__} holds: {', '.join(self.held) or 'no gate'}")
+            raise Misfit(f"recur names {gate!r}; {type(self).__name__} holds: {', '.join(self.held) or 'no gate'}")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -106,7 +106,12 @@ class Node:
             raise AttributeError(name)
         if name not in OPERATIONS and name not in _WORDS:
             raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
+        if name == "where":  # as a method, the tensor is not the condition
+            return lambda condition, other: _call(name, (condition, self, other), {})
         return lambda *args, **kwargs: _call(name, (self, *args), kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise Untranslatable("a copy")
 
     @classmethod
     def __torch_function__(
@@ -142,9 +147,18 @@ _TRUTHS = ("gt", "ge")
 
 def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
     """Both as they are, unless they are truth values: torch adds those to a truth value, not to a number."""
-    if isinstance(a, Node) and isinstance(b, Node) and a.op in _TRUTHS and b.op in _TRUTHS:
+    if _is_truth(a) and _is_truth(b):
         raise Untranslatable("arithmetic of two comparisons")
     return a, b
+
+
+def _is_truth(value: Any) -> bool:
+    """Whether torch has a truth value there, as it has where all that a value is made of are some."""
+    if not isinstance(value, Node):
+        return isinstance(value, bool)
+    if value.op in ("mul", "maximum", "minimum", "detach", "where"):
+        return all(map(_is_truth, value.args[value.op == "where" :]))
+    return value.op in _TRUTHS
 
 
 def _clamp(a: Node, low: float | None, high: float | None) -> Node:
@@ -177,7 +191,9 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
     if name.endswith("_") and not name.endswith("__"):
         raise Untranslatable(f"{name}, an operation in place")
     name = name.strip("_")
-    kwargs = {key: value for key, value in kwargs.items() if value is not None and key not in ("inplace",)}
+    if kwargs.get("inplace"):
+        raise Untranslatable(f"{name} in place")
+    kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "inplace"}
     if name == "softplus" and (len(args) > 1 or kwargs):
         raise Untranslatable("softplus with beta or threshold")
     graph = next((arg.graph for arg in args if isinstance(arg, Node)), None)

@@ -13,7 +13,7 @@ from torch import Tensor
 from rnnbench.nn.engine.graph import Graph, Node
 from rnnbench.nn.engine.levels import closure, leveller
 from rnnbench.nn.engine.operations import OPERATIONS
-from rnnbench.nn.engine.recordable import Untranslatable, check_step
+from rnnbench.nn.engine.recordable import Misfit, Untranslatable, check_step
 
 if TYPE_CHECKING:
     from rnnbench.nn.cell import Cell
@@ -180,7 +180,9 @@ def record(cell: Cell) -> Program:
     try:
         with torch.enable_grad():  # whatever the call is under: the recording is kept
             after = bound.after(slots, states)
-    except (TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except Misfit:
+        raise
+    except (TypeError, AttributeError, LookupError, RuntimeError, ValueError, AssertionError) as error:
         raise Untranslatable(f"something that only tensors can do ({error})") from None
     finally:
         program.graph.recording = False

@@ -52,7 +52,7 @@ def reads(cell: Any) -> list[Read]:
     found = [_read(f"attribute {name}", partial(vars(cell).get, name)) for name in vars(cell) if name != "_made"]
     for cls in type(cell).__mro__:
         if not _is_fixed(cls.__module__) and cls is not object:
-            own = [name for name in vars(cls) if not name.startswith("__") and name != "_in_use"]
+            own = [name for name in vars(cls) if not name.startswith("__")]
             found += [_read(f"class attribute {name}", partial(vars(cls).get, name)) for name in own]
     for function in functions(cell):
         known = function.__globals__

@@ -15,6 +15,10 @@ class Untranslatable(Exception):
     """An equation uses something that the graph has no word for; only plain autograd can run it."""
 
 
+class Misfit(ValueError):
+    """A step does not fit what its cell declares, whatever it runs on."""
+
+
 _ASK = {"isinstance", "issubclass", "is_tensor", "type"}
 
 

@@ -32,6 +32,8 @@ def program_of(cell: Cell) -> Program | str:
     if "program" not in made:
         try:
             program = record(cell)
+            if record(cell).signature() != program.signature():
+                raise Untranslatable("something that is another one at every call")
             made["program"] = _same.setdefault(program.signature(), program)
             made["reads"] = reads(cell)
         except Untranslatable as error:
