@@ -28,13 +28,15 @@ class Asked(TokenSteps):
     @contextmanager
     def answering(self) -> Iterator[None]:
         """Within it nothing is dropped and no gradient kept."""
-        before = self.training
-        self.eval()
+        trains = self.training
+        if trains:
+            self.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            self.train(before)
+            if trains:
+                self.train()
 
     def read(self, inputs: Tensor, lengths: Tensor | None = None, state: Any = None) -> tuple[Tensor, Any]:
         """Hidden states of the top layer `[B, T, D·H]` of inputs read from `state` on, and the state after them."""

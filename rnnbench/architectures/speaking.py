@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
 
 from rnnbench.architectures.asked import Asked
+from rnnbench.architectures.embedding import WordEmbedding
 from rnnbench.errors import RnnbenchError
 from rnnbench.inside.beam import beam_search, check_beam
 from rnnbench.inside.generate import Sampling, continue_frames, generate
@@ -45,9 +47,12 @@ class Speaking(Asked):
         `state` is one that `advance` gave: reading on costs the same however much was read before. (A layer without
         states reads all that it can see of the past again.)
         """
-        if state is not None and tokens.shape[1] == 1 and isinstance(self.layer, Recurrent):
-            hidden, state = self.layer.step(self.embedding(tokens[:, 0]), state)
-            return self.objective.head(hidden), state
+        if state is not None and tokens.shape[1] == 1 and isinstance(layer := self.layer, Recurrent):
+            embedding, head = self.embedding, self.objective.head
+            one = tokens.squeeze(1)
+            read = F.embedding(one, embedding.weight) if isinstance(embedding, WordEmbedding) else embedding(one)
+            hidden, state = layer.step(read, state)
+            return F.linear(hidden, head.weight, head.bias), state
         hidden, state = self.read(tokens, lengths, state)
         if not self.stateful:
             state = state[:, -self.layer.receptive_field :]

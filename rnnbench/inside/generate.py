@@ -66,8 +66,13 @@ class Sampling:
 
 
 def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """A draw from softmax(logits), as the largest of logits + Gumbel noise; −ln of an exponential draw is Gumbel."""
-    return (logits - torch.empty_like(logits).exponential_(generator=generator).log_()).argmax(-1)
+    """A draw from softmax(logits) by one uniform number a row: where it lies among the summed probabilities.
+
+    Sums are of float64, so that the number times the last of them stays below it; one of probability 0 has no room.
+    """
+    sums = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
+    drawn = torch.rand(len(sums), 1, generator=generator, device=sums.device)
+    return torch.searchsorted(sums, drawn * sums[:, -1:], right=True).squeeze(1)
 
 
 def generate(
@@ -98,16 +103,13 @@ def generate(
     logits, state = advance(prompt, None, lengths)
     refused = logits.new_zeros(logits.shape[-1])
     refused[list(never)] = -torch.inf
-    said = prompt.new_empty(len(prompt), count)
+    tokens: list[Tensor] = []
     for place in range(count):
-        token = sampling.pick(logits + refused, generator)
-        said[:, place] = token
-        if place + 1 == count or (
-            end is not None and place % LOOK == LOOK - 1 and _all_ended(said[:, : place + 1], end)
-        ):
-            said = said[:, : place + 1]
+        tokens.append(sampling.pick(logits + refused, generator))
+        if place + 1 == count or (end is not None and place % LOOK == LOOK - 1 and _all_ended(tokens, end)):
             break
-        logits, state = advance(token.unsqueeze(1), state)
+        logits, state = advance(tokens[-1].unsqueeze(1), state)
+    said = torch.stack(tokens, 1)
     return said if end is None else ended(said, end)
 
 
@@ -138,8 +140,8 @@ def continue_frames(
     return torch.cat(said, 1)
 
 
-def _all_ended(said: Tensor, end: int) -> bool:
-    return bool((said == end).any(1).all())
+def _all_ended(tokens: list[Tensor], end: int) -> bool:
+    return bool((torch.stack(tokens) == end).any(0).all())
 
 
 def ended(said: Tensor, end: int) -> Tensor:
