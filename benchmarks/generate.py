@@ -60,7 +60,7 @@ class Bare(nn.Module):
 def ours(model: LSTM, batch: int, count: int) -> Tensor:
     """Ids `[B, count]`."""
     with model.answering():
-        return generate(model.advance, torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None)
+        return generate(model.advancing(), torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None)
 
 
 def speeds(model: LSTM, batch: int) -> dict[str, float]:
@@ -81,8 +81,9 @@ def by_position(model: LSTM) -> tuple[float, float]:
 
     def advance(tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         at.append(time.perf_counter())
-        return model.advance(tokens, state, lengths)
+        return prepared(tokens, state, lengths)
 
+    prepared = model.advancing()
     with model.answering():
         generate(advance, torch.full((1, 1), 2), LATE + AROUND + 1, Sampling())
     early, late = (

@@ -154,11 +154,14 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
     model: Any = construct(small, LightningModule, name, FACTS, **tunes.facts())
     ids = torch.randint(4, 10, (3, 14))
     with model.answering():
-        logits, state = model.advance(ids[:, :5])
+        advance = model.advancing()
+        (logits, state), (plain, other) = advance(ids[:, :5]), model.advance(ids[:, :5])
         for place in range(5, 14):
-            logits, state = model.advance(ids[:, place : place + 1], state)
+            logits, state = advance(ids[:, place : place + 1], state)
+            plain, other = model.advance(ids[:, place : place + 1], other)
         expected = model.objective(model.hidden_states(ids, None))[:, -1]
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(plain, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("tokens", ["characters", "words", "ngrams", "bpe"])

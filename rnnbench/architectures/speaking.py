@@ -13,7 +13,7 @@ from rnnbench.architectures.asked import Asked
 from rnnbench.architectures.embedding import WordEmbedding
 from rnnbench.errors import RnnbenchError
 from rnnbench.inside.beam import beam_search, check_beam
-from rnnbench.inside.generate import Sampling, continue_frames, generate
+from rnnbench.inside.generate import Advance, Sampling, continue_frames, generate
 from rnnbench.inside.score import Scored, log_probs
 from rnnbench.inside.script import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
 from rnnbench.nn import Recurrent
@@ -47,17 +47,26 @@ class Speaking(Asked):
         `state` is one that `advance` gave: reading on costs the same however much was read before. (A layer without
         states reads all that it can see of the past again.)
         """
-        if state is not None and tokens.shape[1] == 1 and isinstance(layer := self.layer, Recurrent):
-            embedding, head = self.embedding, self.objective.head
-            one = tokens.squeeze(1)
-            read = F.embedding(one, embedding.weight) if isinstance(embedding, WordEmbedding) else embedding(one)
-            hidden, state = layer.step(read, state)
-            return F.linear(hidden, head.weight, head.bias), state
         hidden, state = self.read(tokens, lengths, state)
         if not self.stateful:
             state = state[:, -self.layer.receptive_field :]
         last = hidden[:, -1] if lengths is None else hidden[torch.arange(len(hidden)), lengths - 1]
         return self.objective.head(last), state
+
+    def advancing(self) -> Advance:
+        """`advance`, with all that it needs for one token more looked up once, for a recurrent layer over tokens."""
+        layer, embedding, head = self.layer, self.embedding, self.objective.head
+        if not (isinstance(layer, Recurrent) and isinstance(embedding, WordEmbedding)):
+            return self.advance
+        step, vectors, weight, bias = layer.step, embedding.weight, head.weight, head.bias
+
+        def advance(tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
+            if tokens.shape[1] > 1 or lengths is not None:
+                return self.advance(tokens, state, lengths)
+            hidden, state = step(F.embedding(tokens.squeeze(1), vectors), state)
+            return F.linear(hidden, weight, bias), state
+
+        return advance
 
     def generate(
         self,
@@ -90,15 +99,16 @@ class Speaking(Asked):
         generator = torch.Generator(self.device).manual_seed(seed)
         said: dict[int, str] = {}
         with self.answering():
+            advance = self.advancing()
             for rows in self._together([len(one) for one in ids]):
                 prompt, lengths = self.padded([ids[row] for row in rows])
                 if beam > 1:
-                    logits, state = self.advance(prompt, None, lengths)
-                    some = beam_search(logits, state, self.advance, self._rows_of, beam=beam, max_length=length,
+                    logits, state = advance(prompt, None, lengths)
+                    some = beam_search(logits, state, advance, self._rows_of, beam=beam, max_length=length,
                                        end=script.end, never=NEVER)  # fmt: skip
                     tokens = [best[0].tokens for best in some]
                 else:
-                    tokens = generate(self.advance, prompt, length, sampling, lengths=lengths, end=script.end,
+                    tokens = generate(advance, prompt, length, sampling, lengths=lengths, end=script.end,
                                       never=NEVER, generator=generator).tolist()  # fmt: skip
                 said |= {row: script.decode(one) for row, one in zip(rows, tokens, strict=True)}
         return [said[row] for row in range(len(ids))]
