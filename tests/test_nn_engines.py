@@ -1,5 +1,6 @@
 """Which engine runs what, and what happens where the compiler, the type or the operation is missing."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -141,6 +142,15 @@ def test_a_compiler_that_fails_is_no_compiler(forgetful: Path, monkeypatch: pyte
     with pytest.warns(UserWarning, match="false failed"):
         assert make("ugrnn", 3, 6).backend == "function"
     build._compiler.cache_clear()
+
+
+def test_a_disk_that_is_full_is_no_compiler(forgetful: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(build, "_compile", full)
+    with pytest.warns(UserWarning, match="a kernel cannot be built in .*No space left on device"):
+        assert make("ugrnn", 3, 6).backend == "function"
 
 
 def test_a_file_that_others_may_write_is_not_run(forgetful: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,11 +66,14 @@ def load(source: str) -> ctypes.CDLL:
     flags = [*FLAGS, *_words(FLAGS_VARIABLE, os.environ.get(FLAGS_VARIABLE, ""))]
     key = sha256("\0".join([source, identity, _processor(), platform.platform(), *flags]).encode()).hexdigest()[:32]
     path = folder / f"{key}.so"
-    if not _whole(path):
-        with FileLock(folder / f"{key}.lock"):
-            if not _whole(path):
-                _compile(source, command, flags, path)
-    _check_private(path)
+    try:
+        if not _whole(path):
+            with FileLock(folder / f"{key}.lock"):
+                if not _whole(path):
+                    _compile(source, command, flags, path)
+        _check_private(path)
+    except OSError as error:
+        raise NoCompiler(f"a kernel cannot be built in {folder}: {error}") from None
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -124,7 +127,9 @@ def _compile(source: str, command: list[str], flags: list[str], path: Path) -> N
             ["-shared", str(text), "-o", str(result), "-lm"],
         ]
         for attempt in attempts:
-            done = subprocess.run([*command, *flags, *attempt], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*command, *flags, *attempt], capture_output=True, text=True, errors="replace", check=False
+            )
             if done.returncode == 0 and _loads(result):
                 result.chmod(0o600)
                 total = Path(made, "cell.sha256")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
+from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import torch
@@ -19,11 +20,13 @@ from rnnbench.nn.engine.sequence import Pass
 
 _cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
 _numbers = count()
+_PROCESS = uuid4().hex
+"""Keeps names apart from those of other processes: compiled graphs that torch keeps on disk have them in their keys."""
 
 
 def register(cell: Cell) -> str:
     """A name of its own by which the operation finds the cell, as long as somebody holds it."""
-    name = f"{type(cell).__qualname__}-{next(_numbers)}"
+    name = f"{type(cell).__qualname__}-{_PROCESS}-{next(_numbers)}"
     _cells[name] = cell
     return name
 
