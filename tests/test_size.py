@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 
-from rnnbench.board.states import cells_of
+from rnnbench.board.states import cells_of, cells_on_record
+from rnnbench.board.table import make_table
 from rnnbench.card import ArchitectureCard
 from rnnbench.errors import Infeasible, RnnbenchError
 from rnnbench.harness.classes import make_model
@@ -18,6 +19,7 @@ from rnnbench.record import Record, RecordStore
 from rnnbench.size import Fit, Size
 from rnnbench.spec import GridSpec, RunSpec
 from tests.conftest import ARCHITECTURES, Silent
+from tests.test_record import done
 
 FEATURES: dict[str, Any] = {"input_size": 3, "output_size": 5, "objective": "tagging", "input_kind": "features"}
 FACTS: dict[str, dict[str, Any]] = {
@@ -230,6 +232,13 @@ def test_records_say_what_was_asked_for_and_what_was_found(
     assert infeasible.reason == "no width within 5 % of 100: hidden_size 3 gives 88, 4 gives 133"
     with pytest.raises(RnnbenchError, match="its size is to be 100 ± 5 % non-embedding parameters, got None"):
         Record.read(done.model_dump() | {"size": None}, "changed")
+
+
+def test_the_board_says_how_many_parameters_were_matched() -> None:
+    fit = Fit(argument="hidden_size", width=3, count=71)
+    sized = done(spec_of("lstm", target=70), size=fit)
+    (row,) = make_table(cells_on_record({sized.id: sized})).rows
+    assert row.parameters == "10 (71 matched)"
 
 
 def test_a_size_that_no_network_of_a_grid_can_have_is_refused_before_anything_starts(

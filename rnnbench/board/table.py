@@ -116,8 +116,12 @@ class Row:
 
     @property
     def parameters(self) -> str:
-        """Trainable numbers; they differ from task to task by input and head."""
-        return self.spread(record.parameters or 0 for entry in self.entries.values() for record in entry.done)
+        """Trainable numbers; they differ from task to task by input and head. Then how many of them were matched."""
+        done = [record for entry in self.entries.values() for record in entry.done]
+        total = self.spread(record.parameters or 0 for record in done)
+        sized = [one for one in done if one.spec.size and one.spec.size.quantity == "parameters"]
+        matched = self.spread(one.size.count for one in sized if one.size)
+        return f"{total} ({matched} matched)" if matched not in ("", total) else total
 
     @property
     def least_parameters(self) -> float:
