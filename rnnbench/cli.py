@@ -20,16 +20,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # a class_path may name a module of the user's folder, as under `python -m`
     try:
-        return verb(options[options.verb])
+        code = verb(options[options.verb])
     except RnnbenchError as error:
         print(f"rnnbench: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("rnnbench: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
+        code = 0
+    if code == INTERRUPTED:
+        # Where the interrupt met code that runs source text, as dataclasses do, Python would end by the signal all the
+        # same (unhandled_keyboard_interrupt in its pythonrun.c); text that runs well makes it forget that.
+        exec("")  # noqa: S102
+    return code
 
 
 def make_parser() -> tuple[Parser, Verbs]:

@@ -1,5 +1,6 @@
 """The command line: every verb, and every wrong input in a sentence with exit code 2."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -334,3 +335,14 @@ def test_a_logger_that_would_ask_for_a_login_is_refused_before_the_start(
 def test_a_file_that_is_not_there_is_told_as_such(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "nosuch.yaml"]) == 2
     assert "there is no file 'nosuch.yaml' for a grid" in capsys.readouterr().err
+
+
+def test_an_interrupt_of_code_that_runs_text_exits_with_130_too(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\nimport rnnbench.verbs.run as verb\nfrom rnnbench.cli import main\n"
+        "verb.run = lambda options: exec('raise KeyboardInterrupt')\nsys.exit(main(['run', 'quickstart']))\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "rnnbench: interrupted\n")
