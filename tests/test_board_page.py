@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,6 +27,8 @@ from rnnbench.record import RecordStore
 from tests.conftest import ARCHITECTURES
 from tests.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs
 from tests.test_record import done
+
+HOME = Path(__file__).parents[1]
 
 
 class Reader(HTMLParser):
@@ -76,6 +81,18 @@ def data(page: Reader) -> dict[str, Any]:
 def test_the_same_records_give_the_same_bytes_in_any_order(text: str) -> None:
     again = html(make_table(made_up_cells()[::-1]), ["records/<b>x</b>.json: broken"])
     assert again == text
+
+
+def test_another_process_writes_the_same_bytes(text: str) -> None:
+    code = """import sys
+from rnnbench.board.table import make_table
+from rnnbench.board.web.build import html
+from tests.made_up_board import made_up_cells
+sys.stdout.buffer.write(html(make_table(made_up_cells()), ["records/<b>x</b>.json: broken"]).encode())"""
+    for seed in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=HOME, env={**os.environ, "PYTHONHASHSEED": seed},
+                              capture_output=True, check=True)  # fmt: skip
+        assert done.stdout == text.encode()
 
 
 def test_the_page_stays_small(text: str) -> None:

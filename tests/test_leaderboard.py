@@ -17,8 +17,9 @@ MEND = "run `rnnbench board` and commit what it writes"
 
 def rebuilt(folder: Path) -> dict[str, bytes]:
     """The pages that records give, written beside a copy of them."""
-    if (COMMITTED / "records").is_dir():
-        shutil.copytree(COMMITTED / "records", folder / "records", dirs_exist_ok=True)
+    for part in ("records", "artefacts"):
+        if (COMMITTED / part).is_dir():
+            shutil.copytree(COMMITTED / part, folder / part, dirs_exist_ok=True)
     shutil.copy(COMMITTED / "conformance.json", folder)
     assert main(["board", "--leaderboard", str(folder)]) == 0
     table, problems = whole_board(folder)

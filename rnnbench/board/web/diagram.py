@@ -21,12 +21,12 @@ def critical_difference_diagram(ranking: Ranking, name: str) -> str:
     labels = [place.label for place in ranking.places]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # means that are all the same on a task
-        tests = posthoc_nemenyi_friedman(pd.DataFrame(ranking.means.T, columns=labels))
-    average = dict(zip(labels, ranks_of(ranking.means).mean(1).tolist(), strict=True))
-    return _draw(name, average, tests.fillna(1.0))
+        tests = posthoc_nemenyi_friedman(pd.DataFrame(ranking.means.T))
+    return _draw(name, labels, ranks_of(ranking.means).mean(1).tolist(), tests.fillna(1.0))
 
 
-def _draw(name: str, average: dict[str, float], tests: Any) -> str:
+def _draw(name: str, labels: list[str], average: list[float], tests: Any) -> str:
+    """Draw it by numbers, whose sets have the same order in every process, as those of words have not."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from scikit_posthocs import critical_difference_diagram
@@ -35,12 +35,18 @@ def _draw(name: str, average: dict[str, float], tests: Any) -> str:
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figure = Figure(figsize=(8, 1.2 + 0.16 * len(average)))
-        critical_difference_diagram(average, tests, ax=figure.subplots(), color_palette=["black"] * len(average))
-        text = io.StringIO()
+        drawn = critical_difference_diagram(
+            dict(enumerate(average)), tests, ax=figure.subplots(), color_palette=["black"] * len(average),
+            label_fmt_left="{label}|{{}} ({rank:.2g})", label_fmt_right="{label}|({rank:.2g}) {{}}",
+        )  # fmt: skip
+        for text in drawn["labels"]:
+            number, _, form = text.get_text().partition("|")
+            text.set_text(form.replace("{}", labels[int(number)]))
+        svg = io.StringIO()
         figure.savefig(
-            text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
+            svg, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
         )
-    return _themed(text.getvalue())
+    return _themed(svg.getvalue())
 
 
 def _themed(svg: str) -> str:
