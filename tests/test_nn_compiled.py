@@ -162,7 +162,7 @@ def test_an_export_leaves_the_batch_open(cls: Any) -> None:
     assert torch.allclose(program.module()(inputs)[0], layer(inputs)[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["lstm-proj", "gru-before", "lru"])
+@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru-before", "peephole-full", "layer-norm", "slstm", "lru"])
 def test_an_export_leaves_batch_and_steps_open(case: str) -> None:
     layer = make(case, 3, 6, num_layers=2, bidirectional=True, zoneout=0.1, checkpoint_steps=2).eval()
     sizes = {"input": {0: torch.export.Dim("steps"), 1: torch.export.Dim("batch")}}
