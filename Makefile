@@ -21,7 +21,7 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.board
 	$(BIN)/python -m benchmarks.kills
 	$(BIN)/python -m benchmarks.data
-	$(BIN)/python -m benchmarks.board
+	$(BIN)/python -m benchmarks.generate
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png
 

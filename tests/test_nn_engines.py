@@ -267,6 +267,17 @@ def test_threads_may_take_steps_of_one_layer() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_hooks_of_a_layer_run_at_each_step_with_and_without_a_gradient() -> None:
+    layer, seen = nn.GRU(3, 4), []
+    layer.register_forward_hook(lambda _, __, result: seen.append(result))
+    with torch.no_grad():
+        output, state = layer.step(draw(2, 3, dtype=torch.float32))
+    layer.step(draw(2, 3, dtype=torch.float32))
+    assert len(seen) == 2
+    close(seen[0][0][0], output)
+    close(seen[0][1], state)
+
+
 def test_means_of_one_row_are_summed_together_and_once() -> None:
     layout = Layout(running.program_of(nn.LayerNormLSTM(4, 4).cells[True][0]))  # type: ignore[arg-type]
     # forwards: mean and variance of two rows of gates, then of the cell state

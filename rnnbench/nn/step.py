@@ -112,7 +112,8 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
     batch, casts = input.shape[0], autocasts(input.device)
     if casts:
         input = input.to(layer.any_weight.dtype)
-    stepper = None if torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
+    hooked = layer._forward_pre_hooks or layer._forward_hooks  # they belong to a call of the layer
+    stepper = None if hooked or torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
     if stepper is None:
         output, final = layer(input.unsqueeze(1 if layer.batch_first else 0), hx)
         return output.squeeze(1 if layer.batch_first else 0), final
