@@ -83,6 +83,29 @@ def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
         assert said.owner == leases.owner
 
 
+def test_what_a_killed_driver_has_left_is_removed_when_the_next_begins(tmp_path: Path) -> None:
+    dead, here = {"host": socket.gethostname(), "pid": 2**22 + 1}, {"host": socket.gethostname()}
+    someone_else(tmp_path / "driver-x.json", **dead, label="grid")
+    someone_else(tmp_path / "a.json", **dead)  # of a cell whose record it had written
+    someone_else(tmp_path / "b.json", **{**here, "pid": os.getpid(), "born": lease._born(os.getpid())})
+    someone_else(tmp_path / "driver-y.json")  # of another machine: nobody knows yet
+    (tmp_path / ".c.json.17.tmp").write_text("{")
+    os.utime(tmp_path / ".c.json.17.tmp", (1.0, 1.0))
+    (tmp_path / ".d.json.18.tmp").write_text("{")  # it may be about to be written
+    with Leases(tmp_path):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"b.json", "driver-y.json", ".d.json.18.tmp"}
+
+
+def test_a_driver_of_another_machine_that_has_died_is_removed_by_and_by(tmp_path: Path, quick_beats: None) -> None:
+    someone_else(tmp_path / "driver-y.json", label="grid")
+    pulse = lease.Pulse()
+    assert drivers(tmp_path, "grid", pulse)
+    wait_for(lambda: not drivers(tmp_path, "grid", pulse), 10)  # whoever watches no longer counts it
+    with Leases(tmp_path):
+        wait_for(lambda: not list(tmp_path.iterdir()), 10)
+
+
 def test_of_many_who_find_a_dead_lease_one_gets_it(tmp_path: Path) -> None:
     from threading import Barrier, Thread
 

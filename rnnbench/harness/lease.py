@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -25,6 +26,8 @@ BEAT = 2.0
 """Seconds between two beats."""
 STALE = 60.0
 """Seconds without a new beat after which an owner counts as dead."""
+SWEEP = 15
+"""Beats between two looks at what the dead have left."""
 DRIVER = "driver-"
 """How the names of leases begin that are of no cell but of a driver itself."""
 WHAT = "the leases of a leaderboard (--leaderboard)"
@@ -54,8 +57,26 @@ class Lease(Strict):
     progress: tuple[str, int, float, float | None, float | None] = ("start", 0, 0.0, None, None)
 
 
+class Pulse:
+    """Knows the dead: on this machine at once, on others when their beat has not changed for long."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, float]] = {}  # of each lease of another machine, its last beat and since when
+
+    def stopped(self, name: str, found: Lease) -> bool:
+        """Whether the owner of a lease is dead, as far as is known by now."""
+        if found.host == socket.gethostname():
+            return _born(found.pid) != found.born
+        beat, now = f"{found.owner} {found.beat}", time.monotonic()
+        last, since = self._seen.get(name, ("", now))
+        if last != beat:
+            self._seen[name] = (beat, now)
+            return False
+        return now - since > STALE
+
+
 class Leases:
-    """The leases of one driver. Beats in a thread of its own until closed.
+    """The leases of one driver. Beats in a thread of its own until closed; removes what the dead have left.
 
     Args:
         folder: where all drivers keep theirs.
@@ -66,10 +87,11 @@ class Leases:
         self.folder, self._lost = folder, lost
         self.owner = uuid4().hex
         self._held: dict[str, Lease] = {}
-        self._seen: dict[str, tuple[str, float]] = {}  # of each lease of others, its last beat and when it was new
+        self._pulse = Pulse()
         self._lock, self._closed = Lock(), Event()
         with writing(folder, WHAT):
             folder.mkdir(parents=True, exist_ok=True)
+        self.sweep()
         self._thread = Thread(target=self._beat, name="leases", daemon=True)
         self._thread.start()
 
@@ -81,13 +103,11 @@ class Leases:
         """
         if cell in self._held:
             return True
-        pid = os.getpid()
-        lease = Lease(owner=self.owner, host=socket.gethostname(), pid=pid, born=_born(pid), beat=0, label=label)
+        lease = self._lease(label)
         if not (self._make(cell, lease) or self._take_over(cell, lease)):
             return False
         with self._lock:
             self._held[cell] = lease
-        self._seen.pop(cell, None)
         return True
 
     def tell(self, cell: str, **changes: Any) -> None:
@@ -102,6 +122,18 @@ class Leases:
             held = self._held.pop(cell, None) is not None
             if held and (found := read_lease(self._path(cell))) and found.owner == self.owner:
                 self._path(cell).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove the leases of the dead, whose cells may be done, and files that they were writing when they died."""
+        with suppress(OSError, RnnbenchError):  # who takes a cell is told
+            for path in self.folder.glob("*.json"):
+                if path.stem not in self._held and self._take_over(path.stem, self._lease("")):
+                    path.unlink(missing_ok=True)
+            probe = self.folder / f".{self.owner}"
+            probe.touch()  # its time is by the clock of the file system, as are those of the others
+            for path in self.folder.glob(".*"):
+                if path == probe or probe.stat().st_mtime - path.stat().st_mtime > STALE:
+                    path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give all back."""
@@ -118,6 +150,10 @@ class Leases:
 
     def _path(self, cell: str) -> Path:
         return self.folder / f"{cell}.json"
+
+    def _lease(self, label: str) -> Lease:
+        pid = os.getpid()
+        return Lease(owner=self.owner, host=socket.gethostname(), pid=pid, born=_born(pid), beat=0, label=label)
 
     def _make(self, cell: str, lease: Lease) -> bool:
         path = self._path(cell)
@@ -136,7 +172,7 @@ class Leases:
         """Take a lease whose owner is dead. Of several who see that, one makes the mark of that very lease first."""
         path = self._path(cell)
         found = _read_any(path)
-        if found is None or not self._is_dead(cell, found):
+        if found is None or not self._pulse.stopped(cell, found):
             return False
         mark = path.with_name(f".{path.name}.{found.owner}.{found.beat}.dead")
         try:
@@ -152,19 +188,15 @@ class Leases:
         finally:
             mark.unlink(missing_ok=True)
 
-    def _is_dead(self, cell: str, found: Lease) -> bool:
-        if found.host == socket.gethostname():
-            return _born(found.pid) != found.born
-        beat, now = f"{found.owner} {found.beat}", time.monotonic()
-        if self._seen.get(cell, ("", 0.0))[0] != beat:
-            self._seen[cell] = (beat, now)
-        return now - self._seen[cell][1] > STALE
-
     def _beat(self) -> None:
-        while not self._closed.wait(BEAT):
+        for beat in count(1):
+            if self._closed.wait(BEAT):
+                return
             for cell in list(self._held):
                 if not self._renew(cell):
                     self._lost(cell)
+            if beat % SWEEP == 0:
+                self.sweep()
 
     def _renew(self, cell: str) -> bool:
         """Write a lease with a new beat; False if it is another driver's by now."""
@@ -192,19 +224,22 @@ def read_lease(path: Path) -> Lease | None:
 
 def leased(folder: Path, cells: Iterable[str]) -> dict[str, Lease]:
     """The leases of those of some cells that a driver holds. One on this machine that has died holds none."""
-    here = _living(folder)
+    here = _living(folder, Pulse())
     return {cell: here[cell] for cell in cells if cell in here}
 
 
-def drivers(folder: Path, grid: str) -> list[Lease]:
-    """The leases by which the drivers of a grid say that they are there, between two cells as well."""
-    return [one for name, one in _living(folder).items() if name.startswith(DRIVER) and one.label == grid]
+def drivers(folder: Path, grid: str, pulse: Pulse | None = None) -> list[Lease]:
+    """The leases by which the drivers of a grid say that they are there, between two cells as well.
+
+    Whoever asks again and again with the same `pulse` is no longer told of those of other machines that have died.
+    """
+    living = _living(folder, pulse or Pulse())
+    return [one for name, one in living.items() if name.startswith(DRIVER) and one.label == grid]
 
 
-def _living(folder: Path) -> dict[str, Lease]:
+def _living(folder: Path, pulse: Pulse) -> dict[str, Lease]:
     found = {path.stem: read_lease(path) for path in sorted(folder.glob("*.json"))}
-    here = socket.gethostname()
-    return {name: one for name, one in found.items() if one and (one.host != here or _born(one.pid) == one.born)}
+    return {name: one for name, one in found.items() if one and not pulse.stopped(name, one)}
 
 
 def _read_any(path: Path) -> Lease | None:

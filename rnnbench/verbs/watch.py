@@ -15,7 +15,7 @@ from rnnbench.board.table import number
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.grid import STOP, Folders
-from rnnbench.harness.lease import Lease, drivers, leased
+from rnnbench.harness.lease import Lease, Pulse, drivers, leased
 from rnnbench.record import RecordStore
 from rnnbench.selection import runs_of
 from rnnbench.spec import GridSpec
@@ -34,7 +34,8 @@ def watch(options: Namespace) -> int:
         console.print(shown, Text(f"nobody runs grid {grid.name} now"))
         return 0
     with Live(shown, console=console, auto_refresh=False, transient=False) as live:
-        while drivers(folders.leases, grid.name):
+        pulse = Pulse()
+        while drivers(folders.leases, grid.name, pulse):
             time.sleep(SECONDS)
             live.update(_look(folders, grid), refresh=True)
     return 0
@@ -70,6 +71,7 @@ def stop(options: Namespace) -> int:
     write_whole(folders.of(grid.name) / STOP, "")
     hosts = ", ".join(sorted({f"process {one.pid} of {one.host}" for one in running}))
     print(f"asked to stop: {hosts}", file=sys.stderr)
-    while drivers(folders.leases, grid.name):
+    pulse = Pulse()
+    while drivers(folders.leases, grid.name, pulse):
         time.sleep(0.2)
     return 0
