@@ -108,7 +108,7 @@ def disturbed(folder: Path, wanted: int, killed: Counter[str]) -> int:
 
 
 def left_over(folder: Path) -> list[str]:
-    """Leases and processes that should be gone. (A write that was cut off is removed by whoever drives a minute later.)"""
+    """Leases and processes that should be gone; of a write that was cut off a later driver takes care."""
     leases = [str(one) for one in (folder / "leaderboard" / ".leases").glob("*.json")]
     lines = [(one.pid, " ".join(one.info["cmdline"] or [])) for one in psutil.process_iter(["cmdline"])]
     return leases + [f"process {pid}: {line}" for pid, line in lines if str(folder) in line]
