@@ -1,7 +1,7 @@
 """Timing several calls in turn, and what is kept of the times."""
 
 import gc
-import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +85,7 @@ def interleave(
     """Seconds a call of every entry with every number of threads: A, B, C, A, B, C, …
 
     At least `least` rounds, fewer (but three) where they do not fit into `cap` seconds, more while they fit into
-    `budget` seconds. Each round begins with another entry, the first calls of each are not counted, and a short one is
+    `budget` seconds. Each round has an order of its own, the first calls of each are not counted, and a short one is
     run for a while before every sample, so that what ran before it does not count.
     """
     short: dict[tuple[int, str], bool] = {}
@@ -97,6 +97,7 @@ def interleave(
             key, once = (count, entry.name), entry.calls * _seconds(entry, 1)
             once = once if once > LONG else entry.calls * _warm(entry)
             repeats[key], short[key], samples[key] = max(1, round(SHORTEST / max(1e-7, once))), once < SHORT, []
+    order = random.Random(0)  # drawn: after what makes the processor slow, such as `peak`, comes not always the same
     gc.collect()
     gc.disable()
     try:
@@ -104,8 +105,7 @@ def interleave(
         while done < min(least, FEWEST) or _another(done, time.perf_counter() - begin, least, budget, cap):
             for count in threads:
                 switch(count)
-                for k in range(len(entries)):
-                    entry = entries[(done + k) % len(entries)]
+                for entry in order.sample(entries, len(entries)):
                     if short[count, entry.name]:
                         _warm(entry)
                     samples[count, entry.name].append(_seconds(entry, repeats[count, entry.name]))
@@ -123,11 +123,12 @@ def _another(done: int, elapsed: float, least: int, budget: float, cap: float) -
 
 
 def _warm(entry: Timed) -> float:
-    """Call for some milliseconds; the seconds of the fastest call."""
-    end, fastest = time.perf_counter() + WARM, math.inf
-    while math.isinf(fastest) or time.perf_counter() < end:
+    """Call for some milliseconds, and at least twice; the seconds of the fastest call."""
+    end, fastest = time.perf_counter() + WARM, _seconds(entry, 1)
+    while True:
         fastest = min(fastest, _seconds(entry, 1))
-    return fastest
+        if time.perf_counter() >= end:
+            return fastest
 
 
 def _seconds(entry: Timed, repeats: int) -> float:
