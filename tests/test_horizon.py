@@ -86,10 +86,16 @@ def test_errors_add_up_over_batches() -> None:
         assert float(parts.compute()[name]) == pytest.approx(float(value), rel=1e-6)
 
 
-def test_scheduled_sampling_feeds_back_while_training() -> None:
+@pytest.mark.parametrize("said_by", ["model", "data"])
+def test_scheduled_sampling_feeds_back_while_training(said_by: str) -> None:
     torch.manual_seed(0)
     window, targets = torch.randn(2, 9, 2), torch.randn(2, 9, 2)
-    model = GRU(**facts(teacher_forcing=0.0))
+    options = facts()["objective_options"]
+    model = GRU(
+        **facts(teacher_forcing=0.0)
+        if said_by == "model"
+        else facts(objective_options={**options, "teacher_forcing": 0.0})
+    )
     assert model.training
     found = model.outputs("train", (window, targets, None))  # type: ignore[arg-type]
     model.eval()
@@ -98,10 +104,20 @@ def test_scheduled_sampling_feeds_back_while_training() -> None:
     assert torch.allclose(found.continuous[:, 6:], free.free, atol=1e-6)
 
 
+def test_what_a_model_says_of_scheduled_sampling_is_before_what_the_data_say() -> None:
+    torch.manual_seed(0)
+    window, targets = torch.randn(2, 9, 2), torch.randn(2, 9, 2)
+    options = {**facts()["objective_options"], "teacher_forcing": 0.0}
+    model = GRU(**facts(teacher_forcing=1.0, objective_options=options))
+    found = model.outputs("train", (window, targets, None)).continuous  # type: ignore[arg-type]
+    assert torch.allclose(found, model.eval()(window).continuous, atol=1e-6)
+
+
 @pytest.mark.usefixtures("twins")
 def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twice() -> None:
     data = WeatherNYC24h(window=48, horizon=12, batch_size=8)
     assert data.facts()["objective_options"]["horizon"] == 12
+    assert data.facts()["objective_options"]["teacher_forcing"] == 0.5
     assert min(data.facts()["objective_options"]["scales"]) > 0
     data.setup()
     seen: dict[str, set[tuple[float, ...]]] = {}
@@ -140,3 +156,8 @@ def test_the_baseline_is_the_better_of_the_naive_forecasts() -> None:
 def test_a_horizon_leaves_a_day_before_it(horizon: int) -> None:
     with pytest.raises(ValueError, match=f"horizon must be at least 1 and at most window - 24 = 48, got {horizon}"):
         WeatherNYC24h(window=72, horizon=horizon)
+
+
+def test_a_share_of_measured_inputs_is_a_probability() -> None:
+    with pytest.raises(ValueError, match=r"teacher_forcing must be at least 0 and at most 1, got 1\.5"):
+        WeatherNYC24h(teacher_forcing=1.5)

@@ -53,7 +53,7 @@ class AnyCell(SequenceModule):
         temporal_penalty: float = 0.0,
         objective_options: dict[str, Any] | None = None,
         attention: AttentionName = "none",
-        teacher_forcing: float = 1.0,
+        teacher_forcing: float | None = None,
         embedding: str = "learned",
         freeze_embedding: bool = False,
         tokenizer: str | None = None,

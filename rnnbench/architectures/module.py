@@ -62,7 +62,7 @@ class SequenceModule(Answers):
         objective_options: what the objective has to know beside the sizes, by its keywords; a fact of the data too.
         attention: of a decoder over the encoder's states: `none`, `bahdanau` or `luong`, see `rnnbench.nn.Decoder`.
         teacher_forcing: probability that a step which could read a prediction of the model itself, in a decoder or a
-            forecast, reads the true value instead while training.
+            forecast, reads the true value instead while training; without one, what the objective says, mostly 1.
         embedding: of tokens that are read: `learned` with the task; `one-hot`; or pre-trained vectors: `glove-6b-50d`
             (fetched), or the path of a file that `rnnbench.vectors.read_vectors` knows. A decoder learns its own.
         freeze_embedding: leave the embedding as it is at the start.
@@ -106,7 +106,7 @@ class SequenceModule(Answers):
         temporal_penalty: float = 0.0,
         objective_options: dict[str, Any] | None = None,
         attention: AttentionName = "none",
-        teacher_forcing: float = 1.0,
+        teacher_forcing: float | None = None,
         embedding: str = "learned",
         freeze_embedding: bool = False,
         tokenizer: str | None = None,
@@ -200,6 +200,7 @@ class SequenceModule(Answers):
         """Predictions for a batch, as the objective takes them; see `hidden`."""
         if self.objective.unrolls:
             forcing = self.hparams["teacher_forcing"]
+            forcing = self.objective.teacher_forcing if forcing is None else forcing
             return self.objective.unroll(self.read, batch[0], batch[2], batch[1], forcing)
         return self.objective(self.dropout(self.hidden(stage, batch)), batch[2])
 

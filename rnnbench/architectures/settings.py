@@ -24,7 +24,7 @@ def check_settings(p: Any, least_layers: int) -> None:
     for name in ("weight_decay", "warmup_steps", "activation_penalty", "temporal_penalty"):
         if p[name] < 0:
             raise ValueError(f"{name} must be at least 0, got {p[name]}")
-    if not 0 <= p.teacher_forcing <= 1:
+    if p.teacher_forcing is not None and not 0 <= p.teacher_forcing <= 1:
         raise ValueError(f"teacher_forcing must be at least 0 and at most 1, got {p.teacher_forcing}")
     check_embedding(p.embedding)
     if p.attention not in ATTENTIONS:

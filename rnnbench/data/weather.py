@@ -130,6 +130,8 @@ class WeatherNYC24h(WeatherNYC):
         batch_size: see `SequenceDataModule`.
         data_seed: without influence, nothing is drawn.
         shuffle_seed: see `SequenceDataModule`.
+        teacher_forcing: probability that a model in training, unless it says otherwise, reads what was measured in a
+            step of the horizon, and not its own prediction: one that never reads its own goes astray by them.
 
     Raises:
         ValueError: a number out of its range.
@@ -145,11 +147,14 @@ class WeatherNYC24h(WeatherNYC):
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
+        teacher_forcing: float = 0.5,
     ) -> None:
+        if not 0 <= teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing must be at least 0 and at most 1, got {teacher_forcing}")
         if not 1 <= horizon <= window - DAY:
             raise ValueError(f"horizon must be at least 1 and at most window - 24 = {window - DAY}, got {horizon}")
         super().__init__(window, window - horizon, stride, batch_size, data_seed, shuffle_seed)
-        self.horizon = horizon
+        self.horizon, self.teacher_forcing = horizon, teacher_forcing
 
     def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
         """The better of two: all hours are as the last one before the horizon, or each as the hour a day before."""
@@ -164,7 +169,7 @@ class WeatherNYC24h(WeatherNYC):
     def _options(self, train: list[pd.DataFrame]) -> dict[str, Any]:
         jumps = pd.concat([part.diff(DAY).abs() for part in train]).to_numpy()
         scales = [math.fsum(column[~np.isnan(column)]) / int((~np.isnan(column)).sum()) for column in jumps.T]
-        return {"horizon": self.horizon, "season": DAY, "scales": scales}
+        return {"horizon": self.horizon, "season": DAY, "scales": scales, "teacher_forcing": self.teacher_forcing}
 
 
 def _errors(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:

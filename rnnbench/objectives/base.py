@@ -27,7 +27,8 @@ class Objective(nn.Module, ABC):
     `causal` says that step t may only use inputs up to t, so that a model that looks ahead would read the answer;
     `per_step` that there is one prediction for each step instead of one for the sequence; `unknown` is the target of
     what is not scored; `loss_name` is the field's name of the loss as it is logged. `pool` makes one state of all those
-    of a sequence, as `rnnbench.nn.mean_over_steps` does; None takes the last of each direction.
+    of a sequence, as `rnnbench.nn.mean_over_steps` does; None takes the last of each direction. `teacher_forcing` is
+    given to `unroll` where the model does not say.
 
     Args:
         state_size: features of one direction's hidden state, H.
@@ -49,6 +50,7 @@ class Objective(nn.Module, ABC):
     loss_name: ClassVar[str]
     pool: Callable[[Tensor, Tensor | None], Tensor] | None
     head: nn.Linear
+    teacher_forcing: float = 1.0
 
     def __init__(self, state_size: int, directions: int, output_size: int) -> None:
         super().__init__()

@@ -50,15 +50,25 @@ class HorizonForecast(Forecast):
         horizon: steps of the forecast, h.
         season: steps of a season, no more than a window has before its horizon.
         scales: of mase, one for each channel, above 0.
+        teacher_forcing: of a model that does not say otherwise, 0 to 1.
     """
 
     unrolls: ClassVar[bool] = True
 
     def __init__(
-        self, state_size: int, directions: int, output_size: int, *, horizon: int, season: int, scales: list[float]
+        self,
+        state_size: int,
+        directions: int,
+        output_size: int,
+        *,
+        horizon: int,
+        season: int,
+        scales: list[float],
+        teacher_forcing: float = 1.0,
     ) -> None:
         super().__init__(state_size, directions, output_size)
         self.horizon, self.season, self.scales = horizon, season, scales
+        self.teacher_forcing = teacher_forcing
 
     @classmethod
     def example(cls) -> Self:
