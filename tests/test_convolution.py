@@ -20,6 +20,7 @@ from tests.test_architectures import trainer
 
 LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "window-mlp": (nn.WindowMLP, {"num_layers": 2, "window": 3}),
+    "window-mlp-residual": (nn.WindowMLP, {"num_layers": 3, "window": 3, "residual": True}),
     "window-mlp-long": (nn.WindowMLP, {"num_layers": 1, "window": 9}),
     "window-linear": (nn.WindowMLP, {"num_layers": 0, "window": 3}),
     "cnn": (nn.CNN, {"num_layers": 3, "kernel_size": 3}),
@@ -67,9 +68,10 @@ def window_mlp(layer: Any, sequence: list[Tensor]) -> list[Tensor]:
     found = []
     for t in range(len(sequence)):
         hidden = torch.cat([at(sequence, t - layer.window + 1 + j) for j in range(layer.window)])
-        for convolution in layer.layers:
+        for number, convolution in enumerate(layer.layers):
             weight = convolution.weight.transpose(1, 2).flatten(1)  # columns in the order of the window
-            hidden = (weight @ hidden + convolution.bias).clamp(min=0)
+            inner = (weight @ hidden + convolution.bias).clamp(min=0)
+            hidden = hidden + inner if layer.residual and number else inner
         found.append(hidden)
     return found
 
@@ -312,7 +314,7 @@ def test_options_and_docstring_of_a_module_are_those_of_its_layer(name: str) -> 
     cls: type[SequenceModule] = getattr(architectures, name)
     model = cls(2, 1, "regression")
     assert issubclass(cls.layer_class, Feedforward)
-    assert model.known_options() == ({"window"} if name == "WindowMLP" else {"kernel_size"})
+    assert model.known_options() == ({"window", "residual"} if name == "WindowMLP" else {"kernel_size"})
     assert all(f"`{option}`" in (cls.__doc__ or "") for option in model.known_options())
     assert model.backend == "torch"
 
@@ -334,6 +336,7 @@ def test_both_directions_are_refused(name: str) -> None:
         (TCN, {"layer_options": {"kernel_size": 0}}, ValueError, "kernel_size must be at least 1, got 0"),
         (TCN, {"layer_options": {"zoneout": 0.1}}, RnnbenchError, "unknown layer option of TCN 'zoneout'"),
         (WindowMLP, {"layer_options": {"window": 2.5}}, TypeError, "window must be a whole number, got 2.5"),
+        (WindowMLP, {"layer_options": {"residual": 1}}, TypeError, "residual must be True or False, got 1"),
         (WindowMLP, {"num_layers": -1}, ValueError, "num_layers must be at least 0, got -1"),
         (CNN, {"num_layers": 0}, ValueError, "num_layers must be at least 1, got 0"),
         (nn.TCN, {"input_size": 1, "hidden_size": 1, "dropout": 1.0}, ValueError, "dropout must be .* got 1.0"),

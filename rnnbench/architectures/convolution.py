@@ -51,7 +51,8 @@ class WindowMLP(FeedforwardModule):
 
     `num_layers` is the number of hidden layers; with 0, the head is linear or logistic regression on the window.
 
-    `layer_options`: `window` (steps seen at once; those before the start are zero).
+    `layer_options`: `window` (steps seen at once; those before the start are zero), `residual` (hidden layers from the
+    second on add what they read to what they say).
     """
 
     layer_class = nn.WindowMLP

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rnnbench.nn.checks import check_number, check_padded, check_whole
+from rnnbench.nn.checks import check_flag, check_number, check_padded, check_whole
 
 
 class Feedforward(nn.Module, ABC):
@@ -73,8 +73,9 @@ class WindowMLP(Feedforward):
     """A multilayer perceptron over the last steps, the same at every step: a time-delay network (Waibel et al. 1989).
 
     `u_t = [x_{t−w+1}, …, x_t]`, zeros before the start; `h¹_t = ReLU(W¹ u_t + b¹)`, `hˡ_t = ReLU(Wˡ hˡ⁻¹_t + bˡ)`.
-    Causal. With a window of T or more the last step sees the whole sequence. Without a hidden layer the output is the
-    window itself, oldest step first: a linear head on it is linear or logistic regression.
+    With `residual` `hˡ_t = hˡ⁻¹_t + ReLU(Wˡ hˡ⁻¹_t + bˡ)` from the second layer on (He et al. 2016). Causal. With a window
+    of T or more the last step sees the whole sequence. Without a hidden layer the output is the window itself, oldest step
+    first: a linear head on it is linear or logistic regression.
 
     Args:
         input_size: features of a step, I.
@@ -82,6 +83,7 @@ class WindowMLP(Feedforward):
         num_layers: hidden layers, L, 0 or more.
         dropout: probability, on the output of every layer but the last, while training.
         window: steps seen at once, w.
+        residual: add what a layer reads to what it says, from the second on.
         device: of the parameters.
         dtype: of the parameters.
 
@@ -100,12 +102,15 @@ class WindowMLP(Feedforward):
         dropout: float = 0.0,
         *,
         window: int = 16,
+        residual: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, dropout, fewest=0, window=window)
+        check_flag("residual", residual)
         if not num_layers:
             self.output_size = window * input_size
+        self.residual = residual
         self.window = self.receptive_field = window
         made: dict[str, Any] = {"device": device, "dtype": dtype}
         self.layers = nn.ModuleList(
@@ -123,7 +128,8 @@ class WindowMLP(Feedforward):
         seen = min(self.window, signal.shape[-1])  # the weights of steps before the start meet zeros alone
         hidden = F.relu(F.conv1d(F.pad(signal, (seen - 1, 0)), first.weight[..., -seen:], first.bias))
         for layer in others:
-            hidden = F.relu(layer(self.dropout(hidden)))
+            inner = F.relu(layer(self.dropout(hidden)))
+            hidden = hidden + inner if self.residual else inner
         return hidden
 
 
