@@ -73,9 +73,9 @@ class WindowMLP(Feedforward):
     """A multilayer perceptron over the last steps, the same at every step: a time-delay network (Waibel et al. 1989).
 
     `u_t = [x_{t−w+1}, …, x_t]`, zeros before the start; `h¹_t = ReLU(W¹ u_t + b¹)`, `hˡ_t = ReLU(Wˡ hˡ⁻¹_t + bˡ)`.
-    With `residual` `hˡ_t = hˡ⁻¹_t + ReLU(Wˡ hˡ⁻¹_t + bˡ)` from the second layer on (He et al. 2016). Causal. With a window
-    of T or more the last step sees the whole sequence. Without a hidden layer the output is the window itself, oldest step
-    first: a linear head on it is linear or logistic regression.
+    With `residual` `hˡ_t = hˡ⁻¹_t + ReLU(Wˡ hˡ⁻¹_t + bˡ)` from the second layer on (He et al. 2016). Causal. With a
+    window of T or more the last step sees the whole sequence. Without a hidden layer the output is the window itself,
+    oldest step first: a linear head on it is linear or logistic regression.
 
     Args:
         input_size: features of a step, I.
