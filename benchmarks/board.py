@@ -2,7 +2,9 @@
 
 Each figure is of a process of its own, from the call to a written `leaderboard/README.md`: seconds on the wall and of
 the processor, and the most memory over what the process has after its imports. `whole` reads and checks every record;
-`index, first` makes the index as well; `index, one new` redraws the board after one more record.
+`index, first` makes the index as well; `one new` redraws the board by it after one more record, `one other` after the
+score of one has changed, so that the ranking does too; `with page` is all that `rnnbench board` writes, from every
+record.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from rich.table import Table
 from benchmarks.made_up import made_up
 from benchmarks.scale import peak
 from rnnbench.board.page import quick_board, whole_board, write_page
+from rnnbench.board.web.build import write_html
 from rnnbench.files import CACHE_VARIABLE
 from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue
@@ -28,8 +31,9 @@ from rnnbench.spec import GridSpec
 
 SHAPES = {1_000: (10, 10, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
 """Tasks, architectures and seeds."""
-STEPS = ("whole", "index, first", "index, one new")
-GOALS = {(100_000, "whole"): "< 20 s, < 2 GB", (100_000, "index, one new"): "< 1 s"}
+STEPS = ("whole", "index, first", "one new", "one other", "with page")
+ONE = "< 1 s"
+GOALS = {(100_000, "whole"): "< 20 s, < 2 GB", (100_000, "one new"): ONE, (100_000, "one other"): ONE}
 
 
 def write(leaderboard: Path, records: int, seeds: range | None = None) -> None:
@@ -57,12 +61,21 @@ def add_one(leaderboard: Path, records: int) -> None:
     RecordStore(leaderboard).write(made_up(spec))
 
 
-def measure(leaderboard: Path, whole: bool) -> dict[str, float]:
+def change_one(leaderboard: Path) -> None:
+    """Another score of a record that is there."""
+    store = RecordStore(leaderboard)
+    record = store.read_one(next(store.folder.glob("*/*/*.json")))
+    store.write(record.model_copy(update={"score": 0.5, "scores": {record.spec.task.metric: 0.5}}))
+
+
+def measure(leaderboard: Path, step: str) -> dict[str, float]:
     """Draw the board once, in this process."""
     me = psutil.Process()
     before, wall, processor = me.memory_info().rss, time.perf_counter(), time.process_time()
-    table, problems = (whole_board if whole else quick_board)(leaderboard)
+    table, problems = (whole_board if step in {"whole", "with page"} else quick_board)(leaderboard)
     write_page(leaderboard, table)
+    if step == "with page":
+        write_html(leaderboard, table, problems)
     figures = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
     assert not problems
     return figures | {"memory": peak(me) - before, "rows": len(table.rows), "columns": len(table.columns)}
@@ -83,14 +96,14 @@ def main() -> None:
     options.add_argument("--leaderboard", type=Path)
     given = options.parse_args()
     if given.one:
-        print(json.dumps(measure(given.leaderboard, given.one == "whole")))
+        print(json.dumps(measure(given.leaderboard, given.one)))
         return
     table = Table("records", "board", *STEPS, title="seconds on the wall (of the processor), memory")
     for records in given.records:
         with tempfile.TemporaryDirectory() as folder:
             os.environ[CACHE_VARIABLE] = str(Path(folder) / "cache")
             table.add_row(*row(Path(folder) / "leaderboard", records))
-    Console(width=130).print(table)
+    Console(width=170).print(table)
 
 
 def row(leaderboard: Path, records: int) -> list[str]:
@@ -98,8 +111,10 @@ def row(leaderboard: Path, records: int) -> list[str]:
     write(leaderboard, records)
     fields = [f"{records:,}"]
     for step in STEPS:
-        if step == STEPS[-1]:
+        if step == "one new":
             add_one(leaderboard, records)
+        if step == "one other":
+            change_one(leaderboard)
         found = measured(leaderboard, step)
         if step == STEPS[0]:
             fields.append(f"{found['rows']:g} × {found['columns']:g}")

@@ -15,20 +15,37 @@ UNLIKE = ("spec", "cost", "provenance")
 """Parts of a record that hardly any two have alike."""
 
 
-def walk(records: Path) -> Iterator[tuple[str, list[str]]]:
-    """All folders below one, and the names of the files in each that may be records.
+def entries(records: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """All folders below one, links aside, with those of their files that may be records.
 
     Raises:
         RnnbenchError: a folder cannot be read: what lies in it is not missing.
     """
-
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}")
-
-    for folder, _, names in os.walk(records, onerror=refuse):
-        if found := [name for name in names if name.endswith(".json")]:
+    todo = [str(records)]
+    while todo:
+        folder, found = todo.pop(), []
+        try:
+            with os.scandir(folder) as inside:
+                for entry in inside:
+                    if entry.is_dir():
+                        todo += [] if entry.is_symlink() else [entry.path]
+                    elif entry.name.endswith(".json"):
+                        found.append(entry)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}") from None
+        if found:
             yield folder, found
+
+
+def walk(records: Path) -> Iterator[tuple[str, list[str]]]:
+    """The same with the names of the files.
+
+    Raises:
+        RnnbenchError: a folder cannot be read.
+    """
+    yield from ((folder, [entry.name for entry in found]) for folder, found in entries(records))
 
 
 def share(home: BaseModel, known: dict[Any, Any]) -> None:

@@ -47,17 +47,23 @@ def code_digest(module: str) -> str:
     `package.*` stands for all of a package: its modules, and its C text as it is.
     The module is found without importing it or its parents, so that a board can be drawn without torch.
     """
-    path = source_file(module.removesuffix(".*"))
-    if path is None:
+    paths = source_files(module)
+    if not paths:
         return "absent"
-    whole = module.endswith(".*")
-    paths = sorted(one for end in ("*.py", "*.h") for one in path.parent.rglob(end)) if whole else [path]
     try:
         texts = [one.read_text("utf-8") for one in paths]
         parts = [_essence(text) if one.suffix == ".py" else text for one, text in zip(paths, texts, strict=True)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     except (OSError, ValueError, SyntaxError, tokenize.TokenError):
         return "unreadable"
+
+
+def source_files(module: str) -> list[Path]:
+    """The files that hold `module`, or all of `package.*`; none if it cannot be found."""
+    path = source_file(module.removesuffix(".*"))
+    if path is None or not module.endswith(".*"):
+        return [path] if path else []
+    return sorted(one for end in ("*.py", "*.h") for one in path.parent.rglob(end))
 
 
 def source_file(module: str) -> Path | None:

@@ -1,7 +1,7 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -176,7 +176,12 @@ class Record(Strict):
 
     def changed_code(self) -> list[str]:
         """Modules whose code is no longer what the run used."""
-        return [module for module, then in self.code.items() if code_digest(module) != then]
+        return changed_code(self.code)
+
+
+def changed_code(code: Mapping[str, str], now: Callable[[str], str] = code_digest) -> list[str]:
+    """Modules of which `now` says another digest than `code`."""
+    return [module for module, then in code.items() if now(module) != then]
 
 
 def file_of(spec: RunSpec) -> Path:

@@ -57,7 +57,7 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
     """
     if not all(spec.id in records for spec in trials):
         return None
-    scores: dict[int, float] = scores_of([records[spec.id] for spec in trials])
+    scores = scores_of((spec.trial.index, records[spec.id].claim) for spec in trials if spec.trial)
     index = best(scores, trials[0].task.direction)
     if index is None:
         return None
@@ -68,15 +68,10 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
     return first.model_copy(update={"trial": None, "selected": selected})
 
 
-def scores_of(trials: Iterable[Record]) -> dict[int, float]:
-    """Mean validation score of each trial that has one with every seed it was tried with."""
-    found: dict[int, list[float]] = defaultdict(list)
-    without = set[int]()
-    for record in trials:
-        if record.spec.trial is None:
-            continue
-        if record.claim is not None:
-            found[record.spec.trial.index].append(record.claim)
-        else:
-            without.add(record.spec.trial.index)
-    return {index: fmean(some) for index, some in sorted(found.items()) if index not in without}
+def scores_of(trials: Iterable[tuple[int, float | None]]) -> dict[int, float]:
+    """Mean validation score of each trial, by its index, that has one with every seed it was tried with."""
+    found: dict[int, list[float | None]] = defaultdict(list)
+    for index, score in trials:
+        found[index].append(score)
+    whole = {index: [one for one in some if one is not None] for index, some in sorted(found.items())}
+    return {index: fmean(some) for index, some in whole.items() if len(some) == len(found[index])}

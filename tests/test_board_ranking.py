@@ -108,6 +108,16 @@ def test_ranks_friedman_and_critical_difference_are_those_of_the_peers() -> None
     assert critical_difference(5, 12) == pytest.approx(result.cd, rel=1e-3)
 
 
+def test_ranks_and_friedmans_test_with_ties_are_scipys() -> None:
+    values = np.round(made_up(6, 9, 4), 1)
+    for axis in (0, 1, 2):
+        assert (ranks_of(values, axis) == stats.rankdata(-values, axis=axis)).all()
+    means = values[:, :, 0]
+    assert len(np.unique(means)) < means.size / 3
+    assert friedman(means) == pytest.approx(stats.friedmanchisquare(*means).pvalue)
+    assert friedman(np.ones((4, 5))) is None
+
+
 def test_the_critical_difference_is_that_of_demsars_example() -> None:
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)  # Demšar 2006, section 3.2.4
 
@@ -188,7 +198,7 @@ def test_seeds_are_drawn_within_each_drawn_task() -> None:
             wanted[(one + other) / 2] = wanted.get((one + other) / 2, 0) + p * q
     assert values_.tolist() == sorted(wanted)
     assert counts / 20_000 == pytest.approx([wanted[value] for value in sorted(wanted)], abs=0.01)
-    assert draws.weights().sum((0, 1)) == pytest.approx(np.full(20_000, 2.0))
+    assert sum(one.sum(0) for one in draws.weights()) == pytest.approx(np.full(20_000, 2.0))
 
 
 def test_all_contenders_share_a_draw() -> None:

@@ -301,11 +301,10 @@ def test_a_record_folder_that_cannot_be_read_is_told_not_taken_for_empty(
 ) -> None:
     (place / "leaderboard" / "records").mkdir(parents=True)
 
-    def refuse(top: Any, onerror: Callable[[OSError], None]) -> Any:
-        onerror(PermissionError(13, "Permission denied", str(top)))
-        return iter(())
+    def refuse(folder: str) -> Any:
+        raise PermissionError(13, "Permission denied", folder)
 
-    monkeypatch.setattr("rnnbench.bulk.os.walk", refuse)
+    monkeypatch.setattr("rnnbench.bulk.os.scandir", refuse)
     for verb in ("board", "check"):
         assert main([verb]) == 2
         assert "records: Permission denied" in capsys.readouterr().err

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 
 from rnnbench.board import index
-from rnnbench.board.index import LEFT_OUT, Index, read_quickly
+from rnnbench.board.index import Index
 from rnnbench.board.page import quick_board, whole_board, write_page
-from rnnbench.board.render import markdown
+from rnnbench.board.sources import Sources
+from rnnbench.board.table import Table
 from rnnbench.files import CACHE_VARIABLE
+from rnnbench.fingerprint import code_digest
 from rnnbench.record import Point, Record, RecordStore
 from rnnbench.selection import runs_of
 from rnnbench.spec import GridSpec
@@ -41,34 +44,33 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
     return store
 
 
-def same(store: RecordStore) -> None:
-    """By the index, twice, as without it; and nothing is read the second time."""
+def page_of(board: Path, made: Callable[[Path], tuple[Table, list[str]]]) -> tuple[bytes, list[str]]:
+    """The page as it is written, and what is wrong with files."""
+    table, problems = made(board)
+    return write_page(board, table).read_bytes(), sorted(problems)
+
+
+def same(store: RecordStore) -> tuple[bytes, list[str]]:
+    """By the index, twice, to the byte as without it."""
     board = store.folder.parent
-    whole, problems = whole_board(board)
+    whole = page_of(board, whole_board)
     for _ in range(2):
-        quick, told = quick_board(board)
-        assert markdown(quick) == markdown(whole)
-        assert sorted(told) == sorted(problems)
-
-
-def brief(record: Record) -> Record:
-    return record.model_copy(update={name: Record.model_fields[name].get_default() for name in LEFT_OUT})
-
-
-def test_records_of_the_index_are_those_of_the_files_without_curve_and_log(store: RecordStore) -> None:
-    for _ in range(2):
-        records, problems = read_quickly(store.folder.parent)
-        assert records == {run: brief(record) for run, record in store.read()[0].items()}
-        assert [type(record) for record in records.values()] == [Record] * len(records)
-        assert len(problems) == 1
-    assert all(record.spec.id == run for run, record in records.items())
+        assert page_of(board, quick_board) == whole
+    return whole
 
 
 def test_the_board_is_the_same(store: RecordStore) -> None:
-    same(store)
-    quick, _ = quick_board(store.folder.parent)
-    assert "tuned(2)" in markdown(quick)
-    assert "| gru |" in write_page(store.folder.parent, quick).read_text()
+    page, problems = same(store)
+    assert b"tuned(2)" in page
+    assert b"| gru |" in page
+    assert len(problems) == 1
+
+
+def test_a_board_of_the_index_has_no_runs_and_says_so(store: RecordStore) -> None:
+    table, _ = quick_board(store.folder.parent)
+    entry = next(iter(table.rows[0].entries.values()))
+    with pytest.raises(LookupError, match="has no runs"):
+        _ = entry.done
 
 
 def rewrite(path: Path) -> None:
@@ -98,16 +100,60 @@ CHANGES: dict[str, Callable[[RecordStore], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_has_changed_is_seen(change: Callable[[RecordStore], object], store: RecordStore) -> None:
-    same(store)
-    before = markdown(quick_board(store.folder.parent)[0]), quick_board(store.folder.parent)[1]
+    before = same(store)
     change(store)
-    same(store)
-    after = markdown(quick_board(store.folder.parent)[0]), quick_board(store.folder.parent)[1]
-    assert before != after
+    assert same(store) != before
 
 
-def test_only_the_folder_that_changed_is_read_again(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_quickly(store.folder.parent)
+def changed(record: Record, what: str, value: float) -> Record:
+    metric = record.spec.task.metric
+    if what == "baseline" or record.spec.trial:
+        return record.model_copy(
+            update={"baseline": f"of {value}", "baseline_scores": {} if record.spec.trial else {metric: value}}
+        )
+    return record.model_copy(update={"score": value, "scores": {metric: value}})
+
+
+def hurt(page: Path, random: Random) -> None:
+    """Cut a file of the index, or change a byte of it."""
+    content = bytearray(page.read_bytes())
+    if random.random() < 0.5:
+        del content[random.randrange(len(content)) :]
+    else:
+        content[0] ^= 1
+    page.write_bytes(content)
+
+
+@pytest.fixture
+def settled(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
+    """Records that are not of just now."""
+    monkeypatch.setattr(index, "JUST_NOW", 0)
+    return store
+
+
+def test_after_any_row_of_changes_the_page_is_that_of_the_records(settled: RecordStore) -> None:
+    random = Random(0)  # no secret
+    same(settled)
+    for step in range(25):
+        files = sorted(settled.folder.rglob("*.json"))
+        kind = random.choice(["add", "add", "score", "baseline", "remove", "cut", "index"])
+        file = random.choice(files)
+        if kind == "add":
+            seed, name = random.randrange(100), random.choice(["gru", "lstm", "mgu"])
+            settled.write(done(spec(name, seed=seed), random.random(), started=f"2026-{step:02}"))
+        elif kind in {"score", "baseline"} and (record := settled.present(file)) and record.status == "done":
+            settled.write(changed(record, kind, random.random()))
+        elif kind == "remove":
+            file.unlink()
+        elif kind == "cut":
+            file.write_bytes(file.read_bytes()[:50])
+        else:
+            hurt(random.choice(sorted(Index(settled.folder.parent).pages.iterdir())), random)
+        same(settled)
+
+
+def read_now(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that are read for the board."""
     read: list[Path] = []
     own = RecordStore.read_one
 
@@ -115,29 +161,67 @@ def test_only_the_folder_that_changed_is_read_again(store: RecordStore, monkeypa
         read.append(path)
         return own(self, path)
 
-    monkeypatch.setattr(RecordStore, "read_one", noted)
-    read_quickly(store.folder.parent)
-    assert not read
-    path = store.folder / "parity" / "gru" / "new.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordStore, "read_one", noted)
+        quick_board(store.folder.parent)
+    return read
+
+
+def test_only_the_folder_that_changed_is_read_again(settled: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_now(settled, monkeypatch)
+    assert not read_now(settled, monkeypatch)
+    path = settled.folder / "parity" / "gru" / "new.json"
     path.write_text("{}")
-    read_quickly(store.folder.parent)
-    assert {one.parent for one in read} == {path.parent}
+    assert {one.parent for one in read_now(settled, monkeypatch)} == {path.parent}
+
+
+def test_what_is_of_just_now_is_not_kept_as_it_may_change_within_one_tick_of_the_clock(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "JUST_NOW", 10**12)
+    assert len(read_now(store, monkeypatch)) == len(read_now(store, monkeypatch)) > 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"meaning": 1}', "\0"])
-def test_a_broken_index_is_made_anew(text: str, store: RecordStore) -> None:
-    same(store)
-    for page in Index(store.folder.parent).pages.iterdir():
+def test_a_broken_index_is_made_anew(text: str, settled: RecordStore) -> None:
+    same(settled)
+    pages = list(Index(settled.folder.parent).pages.parent.rglob("*.json"))
+    assert len(pages) > 4
+    for page in pages:
         page.write_text(text)
-    same(store)
+    same(settled)
 
 
-def test_an_index_of_another_version_is_made_anew(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    same(store)
-    monkeypatch.setattr(index, "code_digest", lambda _: "another")
-    for page in Index(store.folder.parent).pages.iterdir():
+def test_an_index_of_another_version_is_made_anew(settled: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    same(settled)
+    monkeypatch.setattr(index, "CODE", ["rnnbench.errors"])
+    for page in Index(settled.folder.parent).pages.iterdir():
         page.write_text(page.read_text().replace("0.2", "0.6"))
-    same(store)
+    same(settled)
+
+
+def test_code_that_changes_makes_records_of_the_index_stale(
+    settled: RecordStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / "shaped_by.py"
+    code.write_text("x = 1\n")
+    settled.write(done(spec("mgu"), code={"shaped_by": Sources().digest("shaped_by")}))
+    page, _ = same(settled)
+    code.write_text("x = 2\n")
+    code_digest.cache_clear()
+    stale, _ = same(settled)
+    assert b"stale: adding" not in page.split(b"mgu")[-1]
+    assert "adding × mgu: code has changed: shaped\\_by" in stale.decode()
+
+
+def test_a_digest_of_code_that_is_kept_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, store: RecordStore) -> None:
+    first = Sources()
+    modules = ["rnnbench.nn.*", "rnnbench.errors", "no.such.module"]
+    told = [first.digest(module) for module in modules]
+    first.keep()
+    monkeypatch.setattr("rnnbench.board.sources.code_digest", pytest.fail)
+    assert [Sources().digest(module) for module in modules] == told == [code_digest(module) for module in modules]
 
 
 def test_without_a_cache_the_records_are_read(store: RecordStore, monkeypatch: pytest.MonkeyPatch) -> None:

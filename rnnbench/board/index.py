@@ -1,4 +1,4 @@
-"""An index of records, so that a board is redrawn without reading them all: for each folder, what its files say.
+"""An index of records, so that a board is redrawn without reading them all: for each folder, the facts of its runs.
 
 It lies in the user's cache, may be thrown away at any time, and is made again from the records. A folder counts as it
 was if names, sizes, times of change and inodes of its files are the same; else all its files are read again.
@@ -6,181 +6,182 @@ was if names, sizes, times of change and inodes of its files are the same; else 
 
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
-
-from rnnbench.bulk import no_collection, walk
+from rnnbench.board.facts import Facts, Group
+from rnnbench.board.sources import Sources
+from rnnbench.board.states import Origin, Present
+from rnnbench.board.table import Table, table_of
+from rnnbench.board.tuning import Attempt, gathered
+from rnnbench.bulk import entries
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import cache_folder, write_whole
-from rnnbench.fingerprint import code_digest, digest
-from rnnbench.record import Cost, Record, RecordStore
+from rnnbench.fingerprint import digest
+from rnnbench.record import Record, RecordStore
+from rnnbench.selection import study_of
 from rnnbench.spec import RunSpec
 from rnnbench.strict import Strict
 
-LEFT_OUT = {"curve", "log_tail", "attempts", "scores"}
-"""Fields of a record that no table shows."""
-OWN = ("id", "status", "reason", "started", "score", "validation", "parameters")
-"""Fields that differ from run to run, beside the seed and the cost."""
-COST = tuple(Cost.model_fields)
-SPEC = "spec."
-NOT_SHARED: dict[str, Any] = dict.fromkeys([*LEFT_OUT, *OWN, "cost"], True) | {"spec": {"seed": True}}
-M = TypeVar("M", bound=BaseModel)
-CODE = ("rnnbench.board.index", "rnnbench.record", "rnnbench.spec", "rnnbench.card", "rnnbench.strict")
+PARTS = "board.facts board.index board.tuning card record selection size spec strict tuning"
+CODE = [f"rnnbench.{part}" for part in PARTS.split()]
 """What gives the files of an index their meaning; after a change of it they are made anew."""
+JUST_NOW = 20_000_000
+"""Nanoseconds in which a file may change twice and show one time of change: what is that young is not kept."""
 
 
 class Batch(Strict):
-    """Runs that differ by seed and outcome only; a place of each list is a run, `shared` are places in the pool."""
+    """Runs that differ in their seed and how they ended, or of trials also in what is tuned.
 
-    shared: dict[str, int]
-    seed: list[int]
-    id: list[str]
-    status: list[Literal["done", "failed", "infeasible"]]
-    reason: list[str]
-    started: list[str]
-    score: list[float | None]
-    validation: list[dict[str, float]]
-    parameters: list[int | None]
-    cost: list[list[Any] | None]
+    Args:
+        spec: of one of them.
+        data: the fingerprint of their data.
+        code: of all modules that shaped them.
+        latest: when which of those that are done began, the latest.
+        facts: as long as they are not stale.
+        attempts: if they are trials.
+    """
+
+    spec: RunSpec
+    data: str
+    code: dict[str, str]
+    latest: tuple[str, str] | None
+    facts: Facts
+    attempts: list[Attempt]
+
+    @property
+    def origin(self) -> Origin:
+        """What makes them stale when it changes."""
+        return Origin(self.spec, self.data, self.code, self.latest)
 
 
 class Page(Strict):
-    """What is known of one folder; `pool` has the JSON of whatever its runs share."""
+    """What is known of one folder."""
 
     meaning: str
     stamp: str
     problems: list[str]
-    pool: list[str]
     batches: list[Batch]
 
 
+@dataclass(frozen=True)
+class Folder:
+    """A folder that holds files: their names, and what tells it from the same one later."""
+
+    path: str
+    names: list[str]
+    stamp: str
+    changed: int
+
+    @classmethod
+    def of(cls, path: str, files: Iterable["os.DirEntry[str]"]) -> "Folder":
+        """As it is now."""
+        stats = sorted((file.name, file.stat(follow_symlinks=False)) for file in files)
+        told = [f"{name}\0{one.st_size}\0{one.st_mtime_ns}\0{one.st_ctime_ns}\0{one.st_ino}" for name, one in stats]
+        stamp = hashlib.sha256("\n".join(told).encode()).hexdigest()
+        return cls(path, [name for name, _ in stats], stamp, max((one.st_ctime_ns for _, one in stats), default=0))
+
+
 class Index:
-    """The index of one leaderboard."""
+    """The index of one leaderboard.
+
+    Raises:
+        RnnbenchError: the cache cannot be written.
+    """
 
     def __init__(self, leaderboard: Path) -> None:
         self.store = RecordStore(leaderboard)
         self.pages = cache_folder("index", digest(str(leaderboard.resolve())))
-        self.meaning = digest([code_digest(module) for module in CODE])
-        self._known: dict[tuple[str, str], Any] = {}
+        self.sources = Sources()
+        self.meaning = digest([self.sources.digest(module) for module in CODE])
 
-    def read(self) -> tuple[dict[str, Record], list[str]]:
-        """All records by id without the fields `LEFT_OUT`, and a sentence for each file that is none.
+    def table(self) -> tuple[Table, list[str]] | None:
+        """The board, and a sentence for each file that is no record; None if there is one run under two names.
 
         Raises:
             RnnbenchError: a folder cannot be read; the cache cannot be written.
         """
-        records: dict[str, Record] = {}
-        problems: list[str] = []
-        with no_collection():
-            for folder, stamp in sorted(_folders(self.store.folder)):
-                page = self._page(folder, stamp)
-                problems += page.problems
-                for record in self._records(page):
-                    if record.id in records:
-                        return self.store.read()  # one run under two names: let the store say so
-                    records[record.id] = record
-        return records, problems
+        folders = sorted((Folder.of(*one) for one in entries(self.store.folder)), key=lambda folder: folder.path)
+        if _is_twice(folders):
+            return None
+        pages = [self._page(folder) for folder in folders]
+        table = self._table([batch for page in pages for batch in page.batches])
+        self.sources.keep()
+        return table, [problem for page in pages for problem in page.problems]
 
-    def _page(self, folder: str, stamp: str) -> Page:
-        path = self.pages / f"{digest(os.path.relpath(folder, self.store.folder))}.json"
+    def _table(self, batches: Collection[Batch]) -> Table:
+        present = Present.among([batch.origin for batch in batches], self.sources.digest)
+        studies = gathered((batch.spec, batch.attempts) for batch in batches if batch.attempts)
+        groups = [Group(batch.spec, _facts(batch, present)) for batch in batches if not batch.attempts]
+        return table_of(groups, studies)
+
+    def _page(self, folder: Folder) -> Page:
+        path = self.pages / f"{digest(os.path.relpath(folder.path, self.store.folder))}.json"
         try:
             page = Page.model_validate_json(path.read_bytes())
-            if (page.meaning, page.stamp) == (self.meaning, stamp):
+            if (page.meaning, page.stamp) == (self.meaning, folder.stamp):
                 return page
         except (OSError, ValueError):  # not there, or not whole
             pass
-        page = self._made(Path(folder), stamp)
-        write_whole(path, page.model_dump_json(), durable=False)
+        settled = folder.changed < time.time_ns() - JUST_NOW
+        records, problems = self.store.read_files(Path(folder.path, name) for name in folder.names)
+        page = Page(meaning=self.meaning, stamp=folder.stamp, problems=problems, batches=batches_of(records.values()))
+        if settled:
+            write_whole(path, page.model_dump_json(), durable=False)
         return page
 
-    def _made(self, folder: Path, stamp: str) -> Page:
-        records, problems = self.store.read_files(sorted(folder.glob("*.json")))
-        pool: dict[str, int] = {}
-        batches: dict[str, dict[str, Any]] = {}
-        for record in records.values():
-            key = record.model_dump_json(exclude=NOT_SHARED, exclude_defaults=True)
-            if key not in batches:
-                shared = {name: pool.setdefault(value, len(pool)) for name, value in _shared(record)}
-                batches[key] = {"shared": shared, **{name: [] for name in ("seed", *OWN, "cost")}}
-            lists = batches[key]
-            for name in OWN:
-                lists[name].append(getattr(record, name))
-            lists["seed"].append(record.spec.seed)
-            lists["cost"].append(None if record.cost is None else [getattr(record.cost, name) for name in COST])
-        return Page(meaning=self.meaning, stamp=stamp, problems=problems, pool=list(pool),
-                    batches=[Batch(**lists) for lists in batches.values()])  # fmt: skip
 
-    def _records(self, page: Page) -> Iterator[Record]:
-        for batch in page.batches:
-            shared = {name: self._value(name, page.pool[place]) for name, place in batch.shared.items()}
-            spec = {name.removeprefix(SPEC): value for name, value in shared.items() if name.startswith(SPEC)}
-            rest = {name: value for name, value in shared.items() if not name.startswith(SPEC)} | EMPTY
-            own = zip(*(getattr(batch, name) for name in OWN), strict=True)
-            for values, seed, cost in zip(own, batch.seed, batch.cost, strict=True):
-                fields = rest | dict(zip(OWN, values, strict=True))
-                fields["spec"] = bare(RunSpec, {**spec, "seed": seed})
-                fields["cost"] = None if cost is None else bare(Cost, dict(zip(COST, cost, strict=True)))
-                yield bare(Record, fields)
-
-    def _value(self, name: str, text: str) -> Any:
-        """A shared value; the same object each time, so that what follows from it is computed once."""
-        if (name, text) not in self._known:
-            self._known[name, text] = KINDS[name].validate_json(text)
-        return self._known[name, text]
+def _is_twice(folders: Iterable[Folder]) -> bool:
+    """Whether two files may be of one run: a record's file is named by its id."""
+    names = [name for folder in folders for name in folder.names]
+    return len(set(names)) < len(names)
 
 
-def _kinds() -> dict[str, TypeAdapter[Any]]:
-    fields = {name: one for name, one in Record.model_fields.items() if name not in {*LEFT_OUT, *OWN, "spec", "cost"}}
-    fields |= {f"{SPEC}{name}": one for name, one in RunSpec.model_fields.items() if name != "seed"}
-    return {name: TypeAdapter(one.rebuild_annotation()) for name, one in fields.items()}
+def _facts(batch: Batch, present: Present) -> Facts:
+    """Those of runs as they are now."""
+    why = present.why(batch.spec, batch.data, batch.code)
+    count = sum(batch.facts.states.values())
+    return Facts(states={"stale": count}, reasons={("stale", why)}) if why else batch.facts
 
 
-KINDS = _kinds()
-"""What runs may share, by name, and how each is written."""
-EMPTY: dict[str, Any] = {name: Record.model_fields[name].get_default(call_default_factory=True) for name in LEFT_OUT}
+def batches_of(records: Iterable[Record]) -> list[Batch]:
+    """Records that stand together."""
+    found: dict[str, Batch] = {}
+    for record in records:
+        key = digest([_design(record.spec), record.data_fingerprint, record.code])
+        if key not in found:
+            found[key] = Batch(spec=record.spec, data=record.data_fingerprint, code=record.code, latest=None,
+                               facts=Facts(), attempts=[])  # fmt: skip
+        found[key] = _with(found[key], record)
+    return list(found.values())
 
 
-def _shared(record: Record) -> Iterator[tuple[str, str]]:
-    for name, kind in KINDS.items():
-        home = record.spec if name.startswith(SPEC) else record
-        yield name, kind.dump_json(getattr(home, name.removeprefix(SPEC))).decode()
+def _design(spec: RunSpec) -> object:
+    """What is the same for all runs of a batch."""
+    return study_of(spec) if spec.trial else spec.model_dump(mode="json", exclude={"seed"})
 
 
-def _folders(records: Path) -> Iterator[tuple[str, str]]:
-    """All folders that hold files, and a digest of what tells these from later ones."""
-    for folder, names in walk(records):
-        told = hashlib.sha256()
-        for name in sorted(names):
-            stat = os.lstat(f"{folder}/{name}")
-            told.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\n".encode())
-        yield folder, told.hexdigest()
+def _with(batch: Batch, record: Record) -> Batch:
+    """A batch and one more run."""
+    if record.spec.trial:
+        batch.attempts.append(Attempt.of(record))
+    batch.facts.count(record.status, record.reason)
+    if record.status != "done":
+        return batch
+    batch.facts.take(record)
+    latest = max(batch.latest or ("", ""), (record.started, record.id))
+    return batch.model_copy(update={"latest": latest})
 
 
-UNSET: set[str] = set()
-"""Nobody asks of records of an index which of their fields were set."""
-
-
-def bare(model: type[M], fields: dict[str, Any]) -> M:
-    """An object of a model from fields that were checked before, without checking them again."""
-    new = model.__new__(model)
-    put = object.__setattr__
-    put(new, "__dict__", fields)
-    put(new, "__pydantic_fields_set__", UNSET)
-    put(new, "__pydantic_extra__", None)
-    put(new, "__pydantic_private__", None)
-    return new
-
-
-def read_quickly(leaderboard: Path) -> tuple[dict[str, Record], list[str]]:
-    """All records without the fields `LEFT_OUT`, by the index; without one where the cache cannot be written.
+def table_by_index(leaderboard: Path) -> tuple[Table, list[str]] | None:
+    """The board by the index; None where that cannot be: no cache, or one run under two names.
 
     Raises:
         RnnbenchError: a folder of records cannot be read.
     """
     try:
-        return Index(leaderboard).read()
+        return Index(leaderboard).table()
     except RnnbenchError:
-        return RecordStore(leaderboard).read()
+        return None

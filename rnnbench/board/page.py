@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rnnbench.board.index import read_quickly
+from rnnbench.board.index import table_by_index
 from rnnbench.board.ranking import rank
 from rnnbench.board.render import markdown
 from rnnbench.board.scores import scores_of
@@ -28,10 +28,9 @@ def whole_board(leaderboard: Path) -> tuple[Table, list[str]]:
 
 
 def quick_board(leaderboard: Path) -> tuple[Table, list[str]]:
-    """The same by the index, in which runs have no learning curve and no log."""
+    """The same by the index: the numbers of all runs, without the runs themselves."""
     with no_collection():
-        records, problems = read_quickly(leaderboard)
-        return make_table(cells_on_record(records)), problems
+        return table_by_index(leaderboard) or whole_board(leaderboard)
 
 
 def write_page(leaderboard: Path, table: Table) -> Path:

@@ -1,6 +1,7 @@
 """The ranking over tasks: on the cells that all share, with intervals and ties."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -60,7 +61,6 @@ class Ranking:
         cells: how many pairs of task and seed, each with a score of all.
         missing: share of the whole grid, all contenders on all tasks and seeds, that is not compared.
         friedman: p of Friedman's test that all rank the same, if there are three contenders and two tasks.
-        critical_difference: between two average ranks that Nemenyi's test tells apart.
         means: `[A, T]`, mean normalised scores in the order of `places`.
     """
 
@@ -70,8 +70,12 @@ class Ranking:
     cells: int
     missing: float
     friedman: float | None
-    critical_difference: float
     means: Array
+
+    @cached_property
+    def critical_difference(self) -> float:
+        """Between two average ranks that Nemenyi's test tells apart."""
+        return critical_difference(*self.means.shape)
 
     def note(self) -> str:
         """What is compared, and what is not."""
@@ -107,7 +111,6 @@ def rank(scores: Scores) -> Ranking | None:
         cells=int(present.sum()),
         missing=1 - len(who) * int(present.sum()) / (len(there) * int(there.any(0).sum())),
         friedman=friedman(means),
-        critical_difference=critical_difference(*means.shape),
         means=means,
     )
 
@@ -131,13 +134,14 @@ def shared_block(there: Mask) -> tuple[list[int], Mask]:
 
 def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     draws, clipped = Resamples.draw(present), np.maximum(values, 0)
-    score, resampled = seed_means(clipped, present).mean(1), draws.means(clipped).mean(1)
     won = np.where(present, win_shares(values), 0)
-    told = separated(score, resampled, draws)
+    above, resampled, wins = np.split(draws.means(np.concatenate([clipped, values, won])), 3, axis=2)
+    score, above = seed_means(clipped, present).mean(1), above.mean(1)
+    told = separated(score, above, draws)
     columns = [
-        (score, resampled),
-        (ranks_of(seed_means(values, present)).mean(1), ranks_of(draws.means(values), axis=2).mean(1)),
-        (seed_means(won, present).mean(1), draws.means(won).mean(1)),
+        (score, above),
+        (ranks_of(seed_means(values, present)).mean(1), ranks_of(resampled, axis=2).mean(1)),
+        (seed_means(won, present).mean(1), wins.mean(1)),
     ]
     estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
     order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
@@ -148,8 +152,8 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
         lacking = None if after is None or told[a, after] else need(clipped[a], clipped[after], present)
         better, worse = (int((told[a] & side).sum()) for side in (score > score[a], score < score[a]))
         position = Estimate(place + 1, 1 + better, len(labels) - worse)
-        own_score, own_rank, wins = (column[a] for column in estimates)
-        places.append(Place(labels[a], own_score, own_rank, wins, position, ties[place], lacking))
+        own_score, own_rank, own_wins = (column[a] for column in estimates)
+        places.append(Place(labels[a], own_score, own_rank, own_wins, position, ties[place], lacking))
     return places
 
 
@@ -178,9 +182,12 @@ def seed_means(values: Array, present: Mask) -> Array:
 
 def ranks_of(values: Array, axis: int = 0) -> Array:
     """Ranks along the axis of contenders: 1 for the largest, the mean rank for ties."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(-values, axis=axis))
+    along = np.moveaxis(values, axis, 0)
+    twice = np.ones(along.shape, np.int32)
+    for one in along:  # numpy alone: to import scipy.stats takes longer than to draw a board
+        twice += one > along
+        twice += one >= along
+    return np.moveaxis(twice / 2, 0, axis)
 
 
 def win_shares(values: Array) -> Array:
@@ -192,10 +199,17 @@ def friedman(means: Array) -> float | None:
     """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three contenders or two tasks."""
     if means.shape[0] < 3 or means.shape[1] < 2:
         return None
-    from scipy.stats import friedmanchisquare
+    from scipy.special import chdtrc
 
-    p = float(friedmanchisquare(*means).pvalue)
-    return None if np.isnan(p) else p  # all the same on every task
+    count, tasks = means.shape
+    ranks = ranks_of(means)
+    spread = float(((ranks - (count + 1) / 2) ** 2).sum()) / (
+        tasks * (count - 1)
+    )  # count (count + 1) / 12 without ties
+    if spread == 0:
+        return None  # all the same on every task
+    statistic = tasks * float(((ranks.mean(1) - (count + 1) / 2) ** 2).sum()) / spread
+    return float(chdtrc(count - 1, statistic))
 
 
 def critical_difference(contenders: int, tasks: int, level: float = LEVEL) -> float:

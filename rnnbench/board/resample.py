@@ -1,6 +1,7 @@
 """The paired hierarchical bootstrap: tasks are drawn, then seeds within each; all contenders share the draw."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +19,12 @@ class Resamples:
 
     Args:
         task: `[B, T]`, which task was drawn.
-        share: `[B, T, S]`, the share of each seed in the mean of that draw; sums to 1.
+        shares: of each task, `[N, S]`: for each of the N times that it was drawn, the share of each seed in its mean.
         units: how many tasks were drawn from; where there is one, how many seeds.
     """
 
     task: npt.NDArray[np.intp]
-    share: Array
+    shares: list[Array]
     units: int
 
     @classmethod
@@ -32,25 +33,26 @@ class Resamples:
         random = np.random.default_rng(seed)
         sizes = present.sum(1)
         task = random.integers(len(sizes), size=(count, len(sizes)))
-        hits = random.multinomial(sizes[task], (present / sizes[:, None])[task])
-        units = len(sizes) if len(sizes) > 1 else int(sizes[0])
-        return cls(task, hits / sizes[task][..., None], units)
+        times = np.bincount(task.ravel(), minlength=len(sizes))
+        shares = [_shares(random, int(n), one) for n, one in zip(times, present, strict=True)]
+        return cls(task, shares, len(sizes) if len(sizes) > 1 else int(sizes[0]))
 
     def means(self, values: Array) -> Array:
         """`[B, T, A]`: the mean over seeds of `values` `[A, T, S]` (no NaN) in each draw of a task."""
         found = np.empty((*self.task.shape, len(values)))
-        for task in range(values.shape[1]):
-            drawn = self.task == task
-            found[drawn] = self.share[drawn] @ values[:, task].T
+        for task, share in enumerate(self.shares):
+            found[self.task == task] = share @ values[:, task].T
         return found
 
-    def weights(self) -> Array:
-        """`[T, S, B]`: the share of each cell in the sum over all drawn tasks."""
-        count, tasks = self.task.shape
-        found = np.zeros((tasks, count, self.share.shape[2]))
-        for draw in range(tasks):
-            np.add.at(found, (self.task[:, draw], np.arange(count)), self.share[:, draw])
-        return found.transpose(0, 2, 1)
+    def weights(self) -> Iterator[Array]:
+        """Of each task `[S, B]`: the share of each cell in the sum over all drawn tasks."""
+        for task, share in enumerate(self.shares):
+            draw = np.nonzero(self.task == task)[0]  # in order, as `shares` are
+            found = np.zeros((len(self.task), share.shape[1]))
+            drawn, first = np.unique(draw, return_index=True)
+            if len(draw):
+                found[drawn] = np.add.reduceat(share, first)
+            yield found.T
 
     def widen(self, errors: float) -> float:
         """How many standard errors hold, from this few units, as much as `errors` of a normal distribution:
@@ -76,3 +78,14 @@ class Resamples:
         quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
         found[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)
         return found
+
+
+def _shares(random: np.random.Generator, count: int, present: Mask) -> Array:
+    """`[count, S]`: seeds that are `present` `[S]`, drawn with replacement as many times as there are, as shares."""
+    there = np.flatnonzero(present)
+    picked = random.integers(len(there), size=(count, len(there)))
+    picked += np.arange(count)[:, None] * len(there)
+    hits = np.bincount(picked.ravel(), minlength=picked.size).reshape(picked.shape)
+    found = np.zeros((count, len(present)))
+    found[:, there] = hits / len(there)
+    return found

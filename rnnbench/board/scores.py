@@ -64,8 +64,7 @@ def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: Tr
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    done = row.entries[column].done if column in row.entries else []
-    return {record.spec.seed: record.score for record in done if record.score is not None}
+    return row.entries[column].facts.by_seed() if column in row.entries else {}
 
 
 def _one_a_task(table: Table, columns: Iterable[Column]) -> tuple[list[Column], list[tuple[str, str]]]:

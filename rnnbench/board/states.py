@@ -1,12 +1,12 @@
 """The six states of a cell: done, failed, infeasible, running, missing, stale."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rnnbench.card import TaskCard
-from rnnbench.fingerprint import digest
-from rnnbench.record import Record
+from rnnbench.fingerprint import code_digest, digest
+from rnnbench.record import Record, changed_code
 from rnnbench.resources import catalogue
 from rnnbench.spec import RunSpec
 
@@ -25,33 +25,58 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What makes a record stale when it changes; `latest`: when which run of these began, the latest of those done."""
+
+    spec: RunSpec
+    data: str
+    code: Mapping[str, str]
+    latest: tuple[str, str] | None
+
+    @classmethod
+    def of(cls, record: Record) -> "Origin":
+        """That of a record."""
+        latest = (record.started, record.id) if record.status == "done" else None
+        return cls(record.spec, record.data_fingerprint, record.code, latest)
+
+
+@dataclass(frozen=True)
 class Present:
-    """What records are held against: the cards as they are now, and the data of the latest run on each."""
+    """What records are held against: the cards as they are now, the data of the latest run on each, and the code."""
 
     cards: Mapping[str, str]
     data: Mapping[tuple[str, int | None], str]
+    code: Callable[[str], str] = code_digest
     _changed: dict[int, tuple[Mapping[str, str], str]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def beside(cls, records: Collection[Record]) -> "Present":
+    def beside(cls, records: Iterable[Record]) -> "Present":
         """The present state of everything that `records` name."""
-        done = sorted((record for record in records if record.status == "done"), key=lambda record: record.started)
-        data = {_data_of(record.spec): record.data_fingerprint for record in done}
-        known = set(catalogue("task")) & {record.spec.task.name for record in records}
-        return cls({name: TaskCard.load(name).fingerprint for name in known}, data)
+        return cls.among([Origin.of(record) for record in records])
+
+    @classmethod
+    def among(cls, origins: Collection[Origin], code: Callable[[str], str] = code_digest) -> "Present":
+        """The present state of everything that `origins` name; `code` gives the digest of a module."""
+        done = sorted((one for one in origins if one.latest), key=lambda one: one.latest or ("", ""))
+        data = {_data_of(one.spec): one.data for one in done}
+        known = set(catalogue("task")) & {one.spec.task.name for one in origins}
+        return cls({name: TaskCard.load(name).fingerprint for name in known}, data, code)
 
     def why_stale(self, record: Record) -> str:
         """What has changed under a record since it was made, or nothing. A card that is not ours cannot be compared."""
-        task = record.spec.task
+        return self.why(record.spec, record.data_fingerprint, record.code)
+
+    def why(self, spec: RunSpec, data: str, code: Mapping[str, str]) -> str:
+        """The same of a record's parts."""
+        task = spec.task
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
             return "its card has changed"
-        if record.data_fingerprint and self.data.get(_data_of(record.spec)) != record.data_fingerprint:
+        if data and self.data.get(_data_of(spec)) != data:
             return "its data has changed"
-        if id(record.code) not in self._changed:  # records of an index share theirs
-            changed = record.changed_code()
-            told = f"code has changed: {', '.join(changed)}" if changed else ""
-            self._changed[id(record.code)] = record.code, told
-        return self._changed[id(record.code)][1]
+        if id(code) not in self._changed:  # records that were read together share theirs
+            changed = changed_code(code, self.code)
+            self._changed[id(code)] = code, f"code has changed: {', '.join(changed)}" if changed else ""
+        return self._changed[id(code)][1]
 
     def cell(self, record: Record) -> Cell:
         """The cell of a record."""

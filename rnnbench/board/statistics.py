@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
 
@@ -29,18 +30,35 @@ def half_width(values: Sequence[float], confidence: float = 0.95) -> float | Non
     return quantile * stdev(values) / math.sqrt(len(values))
 
 
+@dataclass(frozen=True)
+class Moments:
+    """How many values, their mean, and the squared standard error of it."""
+
+    count: int
+    mean: float
+    error: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Moments":
+        """Of one value or more; a single one has no error."""
+        return cls(len(values), fmean(values), stdev(values) ** 2 / len(values) if len(values) > 1 else math.nan)
+
+
 def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """p of Welch's two-sided t test that two means are the same (Welch 1947); 1 with fewer than two values."""
-    if len(a) < 2 or len(b) < 2:
+    return 1.0 if len(a) < 2 or len(b) < 2 else _welch(Moments.of(a), Moments.of(b))
+
+
+def _welch(a: Moments, b: Moments) -> float:
+    if a.count < 2 or b.count < 2:
         return 1.0
     from scipy.special import stdtr
 
-    va, vb = stdev(a) ** 2 / len(a), stdev(b) ** 2 / len(b)
-    difference = abs(fmean(a) - fmean(b))
-    if va + vb == 0:
+    difference, error = abs(a.mean - b.mean), a.error + b.error
+    if error == 0:
         return 0.0 if difference > 0 else 1.0
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    return min(1.0, 2 * float(stdtr(freedom, -difference / math.sqrt(va + vb))))
+    freedom = error**2 / (a.error**2 / (a.count - 1) + b.error**2 / (b.count - 1))
+    return min(1.0, 2 * float(stdtr(freedom, -difference / math.sqrt(error))))
 
 
 def separable(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> bool:
@@ -64,11 +82,12 @@ def same_as_best(scores: Mapping[Who, Sequence[float]], level: float = LEVEL) ->
     """
     if len(scores) < 2:
         return set()
-    best = max(scores, key=lambda who: fmean(scores[who]))
-    if len(scores[best]) < 2:
+    moments = {who: Moments.of(values) for who, values in scores.items()}
+    best = max(moments, key=lambda who: moments[who].mean)
+    if moments[best].count < 2:
         return set()
     others = [who for who in scores if who != best]
-    adjusted = holm([welch(scores[best], scores[who]) for who in others])
+    adjusted = holm([_welch(moments[best], moments[who]) for who in others])
     return {best, *(who for who, p in zip(others, adjusted, strict=True) if p >= level)}
 
 

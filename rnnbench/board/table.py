@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from rnnbench.board.contender import Contender, labels_of
+from rnnbench.board.facts import Baseline, Facts, Group, groups_of
 from rnnbench.board.states import STATES, Cell
 from rnnbench.board.statistics import half_width, same_as_best
 from rnnbench.board.tuning import Study, studies, up_to_date
@@ -65,10 +66,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """All seeds of one architecture in one column."""
+    """All seeds of one architecture in one column; without `runs` where an index knows their facts alone."""
 
-    cells: tuple[Cell, ...]
+    facts: Facts
+    runs: tuple[Cell, ...] | None = None
     standing: Standing | None = None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The runs.
+
+        Raises:
+            LookupError: this board was made by an index.
+        """
+        if self.runs is None:
+            raise LookupError("a board that was made by an index has no runs")
+        return self.runs
 
     @property
     def done(self) -> list[Record]:
@@ -78,12 +91,12 @@ class Entry:
     @property
     def values(self) -> list[float]:
         """Their scores."""
-        return [record.score for record in self.done if record.score is not None]
+        return self.facts.scores
 
     @property
     def others(self) -> Counter[str]:
-        """How many cells are in which other state."""
-        return Counter(cell.state for cell in self.cells if cell.state != "done")
+        """How many runs are in which other state."""
+        return Counter({state: count for state, count in self.facts.states.items() if state != "done"})
 
     def text(self) -> str:
         """Mean ± interval (n), and the states of whatever is not done."""
@@ -117,23 +130,20 @@ class Row:
     @property
     def parameters(self) -> str:
         """Trainable numbers; they differ from task to task by input and head. Then how many of them were matched."""
-        done = [record for entry in self.entries.values() for record in entry.done]
-        total = self.spread(record.parameters or 0 for record in done)
-        sized = [one for one in done if one.spec.size and one.spec.size.quantity == "parameters"]
-        matched = self.spread(one.size.count for one in sized if one.size)
+        facts = [entry.facts for entry in self.entries.values()]
+        total = self.spread(count for one in facts for count in one.parameters)
+        matched = self.spread(count for one in facts for count in one.matched)
         return f"{total} ({matched} matched)" if matched not in ("", total) else total
 
     @property
     def least_parameters(self) -> float:
         """What the column of parameters is sorted by."""
-        counts = [record.parameters or 0 for entry in self.entries.values() for record in entry.done]
-        return min(counts, default=math.inf)
+        return min((count for entry in self.entries.values() for count in entry.facts.parameters), default=math.inf)
 
     @property
     def seconds(self) -> str:
         """Mean training seconds of a run, by task."""
-        times = [[record.cost.train_seconds for record in entry.done if record.cost] for entry in self.entries.values()]
-        return self.spread(fmean(some) for some in times if some)
+        return self.spread(fmean(entry.facts.seconds) for entry in self.entries.values() if entry.facts.seconds)
 
     @property
     def trials(self) -> str:
@@ -170,22 +180,27 @@ class Table:
 
 
 def make_table(cells: Sequence[Cell]) -> Table:
-    """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry.
+    """The board of some cells."""
+    found = studies(cell.record for cell in cells if cell.record)
+    return table_of(groups_of(cell for cell in cells if cell.spec.trial is None), found)
+
+
+def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
+    """The board; rows by name, columns by task. Only scores that can be averaged share an entry.
 
     Trials have no row: those that are tuned by them say how many there were, and what they took.
     """
-    found = studies(cell.record for cell in cells if cell.record)
-    groups = _groups(up_to_date(cell, found) for cell in cells if cell.spec.trial is None)
-    columns = sorted({column for _, column, _ in groups}, key=lambda column: column.order)
-    labels = labels_of(one for one, _, _ in groups)
-    grouped: dict[Contender, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    grouped: dict[Contender, dict[Column, list[Group]]] = defaultdict(lambda: defaultdict(list))
     used: dict[Contender, dict[str, Study]] = defaultdict(dict)
-    for one, column, some in groups:
-        if some[0].spec.selected and (study := study_of(some[0].spec)) in found:
+    for group in groups:
+        one = Contender.of(up_to_date(group.spec, found))
+        if group.spec.selected and (study := study_of(group.spec)) in found:
             used[one][study] = found[study]
-        grouped[one][column] += some
-    entries = {one: {column: Entry(tuple(some)) for column, some in grouped[one].items()} for one in grouped}
+        grouped[one][Column.of(group.spec)].append(group)
+    entries = {one: {column: _entry(some) for column, some in fields.items()} for one, fields in grouped.items()}
+    columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)
     standings = {column: _standings(column, entries) for column in columns}
+    labels = labels_of(entries)
     rows = [
         Row(
             labels[one],
@@ -196,22 +211,15 @@ def make_table(cells: Sequence[Cell]) -> Table:
         for one in sorted(entries, key=labels.__getitem__)
     ]
     cards = _cards(columns)
-    reasons = _reasons(((labels[one], some) for one, _, some in groups), found.values())
-    return Table(columns, rows, _headings(columns), cards, _chances(cards, groups), reasons)
+    return Table(columns, rows, _headings(columns), cards, _chances(cards, rows), _reasons(rows, found.values()))
 
 
-Group = tuple[Contender, Column, list[Cell]]
-
-
-def _groups(cells: Iterable[Cell]) -> list[Group]:
-    """Cells with their row and column: one group where specs share their parts, as those of an index do."""
-    found: dict[tuple[int, ...], Group] = {}
-    for cell in cells:
-        parts = tuple([id(value) for name, value in vars(cell.spec).items() if name != "seed"])
-        if parts not in found:
-            found[parts] = Contender.of(cell.spec), Column.of(cell.spec), []
-        found[parts][2].append(cell)
-    return list(found.values())
+def _entry(groups: Sequence[Group]) -> Entry:
+    facts = Facts()
+    for group in groups:
+        facts.add(group.facts)
+    known = [group.runs for group in groups if group.runs is not None]
+    return Entry(facts, sum(known, ()) if len(known) == len(groups) else None)
 
 
 def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
@@ -237,26 +245,24 @@ def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
     return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
 
 
-def _chances(cards: Mapping[Column, TaskCard], groups: Iterable[Group]) -> dict[Column, Chance]:
-    """The reference of each column: as a record of it computed it, else as its card says."""
+def _chances(cards: Mapping[Column, TaskCard], rows: Iterable[Row]) -> dict[Column, Chance]:
+    """The reference of each column: as the latest record computed it, else as its card says."""
     found = {column: card.chance for column, card in cards.items()}
-    for _, column, cells in groups:
-        if record := next((one for one in map(_baseline, reversed(cells)) if one), None):
-            margin = cards[column].chance.margin if column in cards else 0.0
-            found[column] = Chance(value=record.baseline_scores[column.metric], of=record.baseline, margin=margin)
+    latest: dict[Column, Baseline] = {}
+    for row in rows:
+        for column, entry in row.entries.items():
+            if (one := entry.facts.baseline) and (column not in latest or latest[column] < one):
+                latest[column] = one
+    for column, one in latest.items():
+        margin = cards[column].chance.margin if column in cards else 0.0
+        found[column] = Chance(value=one.value, of=one.of, margin=margin)
     return found
 
 
-def _baseline(cell: Cell) -> Record | None:
-    """The record of a cell, if it counts and has computed the reference."""
-    known = cell.record is not None and cell.spec.task.metric in cell.record.baseline_scores
-    return cell.record if known and cell.state == "done" else None
-
-
-def _reasons(groups: Iterable[tuple[str, Iterable[Cell]]], found: Iterable[Study]) -> list[tuple[str, str]]:
+def _reasons(rows: Iterable[Row], found: Iterable[Study]) -> list[tuple[str, str]]:
     """Why cells are not done, and trials without a score: where, and the reason, each once."""
-    told = {(f"{cell.state}: {cell.spec.task.name} × {label}", cell.reason)
-            for label, cells in groups for cell in cells if cell.reason}  # fmt: skip
+    told = {(f"{state}: {column.task} × {row.label}", why)
+            for row in rows for column, entry in row.entries.items() for state, why in entry.facts.reasons}  # fmt: skip
     lost = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost) for one in found if one.lost}
     return sorted(told | lost)
 

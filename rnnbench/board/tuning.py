@@ -1,11 +1,10 @@
 """What trials have cost and brought: pure functions of their records."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rnnbench.board.states import Cell
 from rnnbench.card import Direction
 from rnnbench.record import Record
 from rnnbench.selection import best, scores_of, study_of
@@ -13,30 +12,43 @@ from rnnbench.spec import RunSpec
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One run of a trial: which, its validation score if it has one, its time if known, and why it has no score."""
+
+    index: int
+    score: float | None
+    seconds: float
+    reason: str
+
+    @classmethod
+    def of(cls, record: Record) -> "Attempt":
+        """That of a record of a trial."""
+        assert record.spec.trial is not None
+        seconds = record.cost.total_seconds if record.cost else 0.0
+        return cls(record.spec.trial.index, record.claim, seconds, "" if record.status == "done" else record.reason)
+
+
+@dataclass(frozen=True)
 class Study:
-    """The trials of one architecture on one task that have ended."""
+    """The trials of one architecture on one task that have ended; `spec` is one of them."""
 
-    records: tuple[Record, ...]
-
-    @property
-    def spec(self) -> RunSpec:
-        """One of them."""
-        return self.records[0].spec
+    spec: RunSpec
+    attempts: list[Attempt]
 
     @cached_property
     def scores(self) -> dict[int, float]:
         """Mean validation score of each trial that has one with every seed."""
-        return scores_of(self.records)
+        return scores_of((one.index, one.score) for one in self.attempts)
 
     @property
     def trials(self) -> int:
         """How many configurations were tried."""
-        return len({one.spec.trial.index for one in self.records if one.spec.trial})
+        return len({one.index for one in self.attempts})
 
     @property
     def seconds(self) -> float:
         """Time that was spent on them, as far as it is on record: that of a run that failed is not."""
-        return sum(one.cost.total_seconds for one in self.records if one.cost)
+        return math.fsum(one.seconds for one in self.attempts)
 
     @property
     def best(self) -> int | None:
@@ -56,7 +68,7 @@ class Study:
     @property
     def lost(self) -> str:
         """Why trials gave no score, or nothing."""
-        reasons = sorted({one.reason for one in self.records if one.status != "done"})
+        reasons = sorted({one.reason for one in self.attempts if one.reason})
         count = self.trials - len(self.scores)
         more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
         return f"{count} of {self.trials} trials gave no score: {reasons[0]}{more}" if count and reasons else ""
@@ -64,11 +76,15 @@ class Study:
 
 def studies(records: Iterable[Record]) -> dict[str, Study]:
     """The trials among some records, by what `rnnbench.selection.study_of` gives."""
-    found: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record.spec.trial is not None:
-            found[study_of(record.spec)].append(record)
-    return {key: Study(tuple(some)) for key, some in found.items()}
+    return gathered((record.spec, [Attempt.of(record)]) for record in records if record.spec.trial is not None)
+
+
+def gathered(attempts: Iterable[tuple[RunSpec, list[Attempt]]]) -> dict[str, Study]:
+    """Studies from parts of them, each with the spec of one of its trials."""
+    found: dict[str, Study] = {}
+    for spec, some in attempts:
+        found.setdefault(study_of(spec), Study(spec, [])).attempts.extend(some)
+    return found
 
 
 def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
@@ -82,11 +98,9 @@ def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
     return [sum(one * score for one, score in zip(some, ordered, strict=True)) for some in weights]
 
 
-def up_to_date(cell: Cell, found: dict[str, Study]) -> Cell:
+def up_to_date(spec: RunSpec, found: Mapping[str, Study]) -> RunSpec:
     """A tuned run as it is now: one that is still the best of more trials was selected among all of them."""
-    selected = cell.spec.selected
-    study = found.get(study_of(cell.spec))
+    selected, study = spec.selected, found.get(study_of(spec))
     if selected is None or study is None or study.best != selected.index or study.trials <= selected.trials:
-        return cell
-    spec = cell.spec.model_copy(update={"selected": selected.model_copy(update={"trials": study.trials})})
-    return Cell(spec, cell.state, cell.reason, cell.record)
+        return spec
+    return spec.model_copy(update={"selected": selected.model_copy(update={"trials": study.trials})})

@@ -105,8 +105,7 @@ def _row(table: Table, name: str) -> Row:
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    done = row.entries[column].done if column in row.entries else []
-    return {record.spec.seed: record.score for record in done if record.score is not None}
+    return row.entries[column].facts.by_seed() if column in row.entries else {}
 
 
 def _duel(column: Column, a: dict[int, float], b: dict[int, float]) -> Duel:

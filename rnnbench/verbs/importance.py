@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from jsonargparse import Namespace
 from rich import box
@@ -43,17 +44,22 @@ def importance(options: Namespace) -> None:
     space, console = Space.load(grid.tune.space, f"grid {grid.name!r}", names), make_console()
     for name in names:
         own = [one for one in studies(ended).values() if one.spec.architecture.name == name]
-        _show(name, own, space.dimensions(name), console)
+        points = {run.trial.index: run.trial.arguments for run in runs if run.trial and run.architecture.name == name}
+        _show(name, own, points, space.dimensions(name), console)
     warn(problems)
 
 
-def _show(architecture: str, own: Sequence[Study], dimensions: Mapping[str, Dimension], console: Console) -> None:
+Points = Mapping[int, Mapping[str, Any]]
+
+
+def _show(
+    architecture: str, own: Sequence[Study], points: Points, dimensions: Mapping[str, Dimension], console: Console
+) -> None:
     found: dict[str, dict[str, float]] = {}
     notes = []
     for study in own:
         task, wanted = study.spec.task.name, ENOUGH * len(dimensions)
         notes += [f"{task}: {study.lost}; they are left out"] if study.lost else []
-        points = {one.spec.trial.index: one.spec.trial.arguments for one in study.records if one.spec.trial}
         if len(study.scores) < wanted:
             notes.append(f"{task}: {len(study.scores)} scores say little of {len(dimensions)} hyper-parameters; "
                          f"{wanted} are a start")  # fmt: skip

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
+from rnnbench.board.facts import Facts
 from rnnbench.board.scores import Scale, scale_of
 from rnnbench.board.sheet import CHANCE
 from rnnbench.board.states import STATES, State
@@ -93,9 +94,9 @@ def _head(table: Table, column: Column, scale: Scale | str) -> Head:
 
 def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str) -> Field:
     """One field; a contender that no record has on this task is missing there, in words."""
-    entry = row.entries.get(column, Entry(()))
+    entry = row.entries.get(column, Entry(Facts()))
     states = tuple((state, entry.others[state]) for state in STATES if entry.others[state])
-    key = key if entry.cells else ""
+    key = key if entry.facts.states else ""
     worst = math.inf if column.direction == "minimise" else -math.inf
     if not entry.values:
         states = states or (("missing", 0),)

@@ -62,14 +62,13 @@ def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
 def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefacts: Artefacts) -> dict[str, Any]:
     spec = entry.cells[0].spec
     cells = sorted(entry.cells, key=lambda cell: (cell.spec.seed, _id(cell)))
-    chance = next((one.baseline_scores.get(spec.task.metric) for one in entry.done if one.baseline_scores), None)
     settings = {"class": spec.architecture.class_path, **spec.arguments}
     settings |= {"size": str(spec.size)} if spec.size else {}
     return {
         "title": clean(f"{row.label} on {spec.task.name}"),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
-        "baseline": chance,
+        "baseline": entry.facts.baseline.value if entry.facts.baseline else None,
         "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
         "budget": spec.budget.model_dump(exclude_none=True),
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
