@@ -301,10 +301,10 @@ def test_a_record_folder_that_cannot_be_read_is_told_not_taken_for_empty(
 ) -> None:
     (place / "leaderboard" / "records").mkdir(parents=True)
 
-    def refuse(folder: str) -> Any:
-        raise PermissionError(13, "Permission denied", folder)
+    def refuse(folder: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("rnnbench.bulk.os.scandir", refuse)
+    monkeypatch.setattr("os.scandir", refuse)
     for verb in ("board", "check"):
         assert main([verb]) == 2
         assert "records: Permission denied" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from rnnbench.errors import RnnbenchError
 from rnnbench.record import LARGEST_FILE
 
 DEPTH = 3
@@ -11,10 +12,17 @@ DEPTH = 3
 
 
 def strays(folder: Path, largest: int = LARGEST_FILE) -> list[str]:
-    """A sentence for whatever in the folder `records` or `artefacts` has not the kind, name, place or size of one."""
+    """A sentence for whatever in the folder `records` or `artefacts` has not the kind, name, place or size of one.
+
+    Raises:
+        RnnbenchError: a folder cannot be read.
+    """
     if folder.is_symlink():
         return [f"{folder}: is a link; a folder of records is a folder"]
-    return sorted(_below(folder, 1, largest)) if folder.is_dir() else []
+    try:
+        return sorted(_below(folder, 1, largest)) if folder.is_dir() else []
+    except OSError as error:
+        raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
 def _below(folder: Path, depth: int, largest: int) -> Iterator[str]:
