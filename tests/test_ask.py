@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from rnnbench.cli import main
 from rnnbench.harness.grid import Folders
+from rnnbench.harness.reopen import reopen
 from tests.trained import train
 
 Ask = Callable[..., tuple[int, str, str]]
@@ -97,6 +99,17 @@ def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
     assert all(head in out for head in ("measured", "continuous", "on its own", "persistence"))
 
 
+def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
+    code, out, _ = ask("gates", "translate-numbers/elman", "one two", "--json")
+    assert code == 0
+    found = json.loads(out)
+    model = reopen("translate-numbers/elman", place.leaderboard, place.runs).model
+    assert found["steps"] == ["one", "two", "</s>"]
+    with model.answering():
+        hidden = model.hidden_states(*model.ids(["one two"]))[0]
+    assert torch.tensor(found["layers"][0]["states"]["h"]).allclose(hidden, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -107,7 +120,13 @@ def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
         (["translate", "translate-numbers/elman", "one", "--reference", "a", "b"], "one for each of 1 inputs, got 2"),
         (["translate", "translate-numbers/elman", "--test", "-1"], "--test must be at least 1"),
         (["caption", "caption-emoji/elman", "absent.png"], "cannot read absent.png"),
-        (["caption", "translate-numbers/elman", "a.png"], "this run is a translator; it can: translate"),
+        (["caption", "translate-numbers/elman", "a.png"], "this run is a translator; it can: translate, gates"),
+        (["translate", "translate-numbers/elman", "one", "--test", "1"], "--test asks the test part alone"),
+        (
+            ["translate", "translate-numbers/elman", "--reference", "a", "--test", "1"],
+            "--test asks the test part alone",
+        ),
+        (["translate", "translate-numbers/elman", "--file", "-", "--test", "1"], "--test asks the test part alone"),
         (["forecast", "weather-nyc-24h/elman", "--horizon", "72"], "horizon must be from 1 to 71"),
         (["forecast", "weather-nyc-24h/elman", "--horizon", "30"], "horizon must be at most 24"),
         (["forecast", "weather-nyc-24h/elman", "--window", "9999"], "window must be from 0 to"),

@@ -14,7 +14,7 @@ from rnnbench.harness.grid import Folders
 from rnnbench.inside.charts import check_plot, page, save, scripts
 from rnnbench.inside.gate_charts import Panel, gates_chart
 from rnnbench.inside.gradient_charts import Curves, gradient_chart
-from rnnbench.verbs.gradients import shares_of, sparkline
+from rnnbench.verbs.gradients import Look, shares_of, sparkline, table_of
 from tests.trained import train
 
 CURVES = [
@@ -99,6 +99,16 @@ def test_what_cannot_be_drawn_is_told_before_any_work(tmp_path: Path) -> None:
 def test_small_curves_are_logarithmic() -> None:
     assert sparkline([100.0, 1.0, 1e-6, 1e-9, 0.0, float("inf")]) == "█▇▁▁ █"
     assert shares_of([2.0, 1.0]) == [1.0, 0.5]
+
+
+def test_singular_values_stand_at_the_distance_that_they_are_of() -> None:
+    curves = [
+        Curves("elman", "before training", [1.0, 0.5, 0.25], [1.0, 0.5, 0.25], [1.0] * 8),
+        Curves("lstm", "before training", [1.0, 0.75, 0.5, 0.125], [1.0] * 4, [1.0] * 8),
+    ]
+    columns = {str(one.header): list(one.cells) for one in table_of(Look("adding", curves, [], []), 120).columns}
+    assert columns["σ at\nd = 2"] == ["0.25", "0.5"]
+    assert columns["left at\nd = 7"] == ["1", "1"]
 
 
 # --- verbs

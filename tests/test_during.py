@@ -1,5 +1,6 @@
 """Looking at gradients while a module is trained: what is logged is true, and training is as without."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,14 @@ def test_both_directions_are_told_apart_and_a_module_without_states_has_clipping
     assert {"gradients/layer1/distance", "gradients/layer1_reverse/distance"} <= set(logged)
     _, _, logged = train(CNN, tmp_path, GradientWatch(1), clip_norm=1.0)
     assert {name for name in logged if not name.startswith(("val/", "train/"))} == {"clipping/norm", "clipping/by_norm"}
+
+
+def test_a_direction_whose_end_the_last_loss_does_not_see_is_left_out() -> None:
+    module = LSTM(input_size=2, output_size=3, objective="tagging", hidden_size=4, bidirectional=True)
+    batch = (torch.randn(2, 5, 2), torch.randint(0, 3, (2, 5)), None)
+    logged = GradientWatch()._through_time(module, batch)
+    assert set(logged) == {f"gradients/layer1/{name}" for name in ("distance", "first", "last")}
+    assert all(math.isfinite(value) for value in logged.values())
 
 
 def test_no_sequence_at_all_is_refused() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnbench.architectures import Elman
+from rnnbench.architectures import Elman, SequenceModule, WindowMLP
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import Folders
 from rnnbench.harness.reopen import best_of, checkpoint_of, reopen
+from rnnbench.inside.ability import check_able
 from rnnbench.record import Record, RecordStore
 from tests.test_record import done, lost, spec
 from tests.trained import train
@@ -149,7 +150,25 @@ def test_an_ambiguous_start_lists_the_candidates_and_a_failed_run_says_why(tmp_p
 def test_a_verb_for_another_objective_says_what_the_run_can(ask) -> None:  # type: ignore[no-untyped-def]
     code, _, said = ask("generate", "sentiment-movies/elman")
     assert code == 2
-    assert "this run is a classifier; it can: classify" in said
+    assert "this run is a classifier; it can: classify, gates" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "objective", "others", "says"),
+    [
+        (WindowMLP, "regression", (), "a model of values; it can: be shown (rnnbench show)"),
+        (Elman, "regression", ("replay",), "a model of values; it can: gates, replay"),
+        (WindowMLP, "classification", ("replay",), "a classifier; it can: classify, replay"),
+        (Elman, "tagging", (), "a tagger; it can: classify, gates"),
+    ],
+)
+def test_all_that_a_run_can_is_told(
+    module: type[SequenceModule], objective: str, others: tuple[str, ...], says: str
+) -> None:
+    model = module(input_size=2, output_size=3, objective=objective, hidden_size=4)
+    with pytest.raises(RnnbenchError) as told:
+        check_able(model, "generate", *others)
+    assert str(told.value) == f"this run is {says}"
 
 
 def test_generate_prints_texts_and_json_and_repeats_itself(ask) -> None:  # type: ignore[no-untyped-def]
@@ -174,6 +193,8 @@ def test_generate_prints_texts_and_json_and_repeats_itself(ask) -> None:  # type
         (["--beam", "0"], "beam must be at least 1"),
         (["--beam", "2", "--top-k", "3"], "a beam draws nothing"),
         (["--greedy", "--temperature", "2"], "greedy decoding draws nothing"),
+        (["--piece", "2"], "--piece is for models of piano rolls"),
+        (["--given", "8"], "--given is for models of piano rolls"),
     ],
 )
 def test_generate_refuses_what_says_nothing(words: list[str], said: str, ask) -> None:  # type: ignore[no-untyped-def]

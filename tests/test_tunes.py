@@ -11,6 +11,7 @@ from rnnbench.cli import main
 from rnnbench.data import BachChorales, FolkABC
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import Folders
+from rnnbench.melody import sounding
 from rnnbench.record import RecordStore
 from rnnbench.tunes import Note, NoTune, notes_of, parse, parse_rate, write_midi
 from tests.trained import train
@@ -28,6 +29,27 @@ def test_notes_of_a_tune_are_those_that_are_written() -> None:
         Note(4.0, 1.0, 73),
         Note(6.0, 2.0, 74),
     ]
+
+
+@pytest.mark.parametrize(
+    ("tune", "sounds"),
+    [
+        ('"D"A2 {gf}F4 z2|"A7"c8|', [Note(0.0, 1.0, 69), Note(1.0, 2.0, 66), Note(4.0, 4.0, 73)]),
+        ("A4-A4-|A4 A4|", [Note(0.0, 6.0, 69), Note(6.0, 2.0, 69)]),
+        ("A4 B99999999999999999999 c4|", [Note(0.0, 2.0, 69), Note(2.0, 9998.0, 71)]),
+    ],
+)
+def test_what_sounds_has_a_length_and_tied_notes_are_one(tune: str, sounds: list[Note], tmp_path: Path) -> None:
+    assert sounding(f"{HEAD}{tune}") == sounds
+    write_midi(sounds, tmp_path / "tune.mid")
+    from music21 import midi
+
+    file = midi.MidiFile()
+    file.open(str(tmp_path / "tune.mid"))
+    file.read()
+    file.close()
+    struck = [event.pitch for track in file.tracks for event in track.events if event.isNoteOn()]
+    assert sorted(struck) == sorted(note.pitch for note in sounds)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +160,11 @@ def test_a_chorale_is_gone_on_with(place: Folders, tmp_path: Path, capsys: pytes
     assert len(list(tmp_path.glob("*.mid"))) == 2
     assert "<script" in (tmp_path / "roll.html").read_text()
     for wrong, said in (
-        (["--abc"], "--abc is for tunes"),
+        (["--abc"], "--abc is for models of texts"),
+        (["--prompt", "K:D"], "--prompt is for models of texts"),
+        (["--top-k", "3"], "--top-k is for models of texts"),
+        (["--top-p", "0.5"], "--top-p is for models of texts"),
+        (["--beam", "2"], "--beam is for models of texts"),
         (["--piece", "999"], "--piece must be from 0 to"),
         (["--given", "0"], "--given must be from 1 to"),
         (["--plot", "roll.doc"], "unknown format of a picture"),

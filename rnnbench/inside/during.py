@@ -25,7 +25,8 @@ class GradientWatch(Callback):
         gradients/<place>/first     ‖∂L(T)/∂s(T)‖
         gradients/<place>/last      what of it is left at the first step, as a share
 
-    with place `layer1`, `layer1_reverse`, …; and, over the optimiser's steps,
+    with place `layer1`, `layer1_reverse`, … (not of a direction whose last step the loss does not depend on); and, over
+    the optimiser's steps,
 
         clipping/norm     mean of the gradient's total norm before any clipping
         clipping/by_norm  share of steps on which clipping by norm acted, where that is set
@@ -104,6 +105,8 @@ class GradientWatch(Callback):
             )
         found: dict[str, Any] = {}
         for place, one in enumerate(norms):
+            if one[0] == 0:  # the last loss sees only the start of a direction that reads backwards
+                continue
             name = f"{GRADIENTS}/layer{place // layer.directions + 1}{'_reverse' * (place % layer.directions)}"
             found[f"{name}/distance"] = float(len(one) if (gone := distance_below(one)) is None else gone)
             found[f"{name}/first"] = one[0]

@@ -91,6 +91,8 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
     if options.get("test"):
         if options.test < 1:
             raise RnnbenchError(f"--test must be at least 1, got {options.test}")
+        if options.inputs or options.get("file") or options.reference:
+            raise RnnbenchError("--test asks the test part alone: leave out inputs, --file and --reference")
         return examples(run.model, run.data, options.test)
     if run.model.hparams["input_kind"] == "tokens":
         from rnnbench.inside.script import Script, told_unknown
@@ -101,19 +103,20 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
         inputs = [run.model.ids([text])[0][0] for text in texts]
     else:
         texts = asked(options.inputs, None, verb)
-        inputs = [_read_file(run, Path(text)) for text in texts]
+        inputs = [_read_file(run, Path(text), verb) for text in texts]
     references = options.get("reference") or []
     if references and len(references) != len(texts):
         raise RnnbenchError(f"--reference needs one for each of {len(texts)} inputs, got {len(references)}")
     return Examples(texts, inputs, references)
 
 
-def _read_file(run: Any, path: Path) -> Any:
+def _read_file(run: Any, path: Path, verb: str) -> Any:
     import torch
 
     if not hasattr(run.data, "inputs_of"):
         kind = type(run.data).__name__
-        raise RnnbenchError(f"this run reads {kind}, of which no input can be given as a file; use --test N")
+        hint = "" if verb == "classify" else "; --test N asks the test part"
+        raise RnnbenchError(f"this run reads {kind}, of which no input can be given as a file{hint}")
     return torch.from_numpy(run.data.inputs_of(path))
 
 

@@ -83,9 +83,11 @@ def of_text(model: Any, text: str) -> Read:
     if not encoded.ids:
         raise RnnbenchError("the text is empty: there is nothing to read")
     warn_unknown(told_unknown([encoded]))
-    begins = "score" in abilities(model)[1]  # a language model begins a text so
-    ids, names = ([START_ID] if begins else []) + encoded.ids, (["<s>"] if begins else []) + encoded.pieces
-    return Read(torch.tensor([ids]), [_name(one) for one in names])
+    names = [_name(one) for one in encoded.pieces]
+    if "score" in abilities(model)[1]:  # a language model begins a text so
+        return Read(torch.tensor([[START_ID, *encoded.ids]]), ["<s>", *names])
+    ids = model.known_tokenizer.encode(text).ids  # what a translator reads has an end
+    return Read(torch.tensor([ids]), [*names, *["</s>"] * (len(ids) - len(names))])
 
 
 def of_validation(run: Any, number: int) -> Read:

@@ -150,7 +150,7 @@ def show(looks: Sequence[Look], console: Console) -> None:
     """The curves as tables."""
     for look in looks:
         if look.curves:
-            console.print(_table(look, console.width))
+            console.print(table_of(look, console.width))
         if look.training:
             console.print(_training(look))
         for note in look.notes:
@@ -158,14 +158,16 @@ def show(looks: Sequence[Look], console: Console) -> None:
     console.print(Text(LEGEND, style="dim"))
 
 
-def _table(look: Look, width: int) -> Table:
+def table_of(look: Look, width: int) -> Table:
+    """A row for each curve; the largest singular value at the farthest distance to which all were taken."""
     length = max(len(one.loss) for one in look.curves) - 1
     marks = sorted({min(d, length) for d in ((1, 10, 50, length) if width >= WIDE else (10, length))})
+    far = min((len(one.jacobian) - 1 for one in look.curves if one.jacobian), default=length)
     table = Table(title=f"{escape(clean(look.task))}: ‖∂L(T)/∂s(T−d)‖ by distance d", title_justify="left",
                   box=box.SIMPLE_HEAVY, pad_edge=False)  # fmt: skip
     table.add_column("architecture", overflow="fold")
     table.add_column("when")
-    for name in ("< 1 %\nfrom d", *(f"left at\nd = {d}" for d in marks), f"σ at\nd = {length}"):
+    for name in ("< 1 %\nfrom d", *(f"left at\nd = {d}" for d in marks), f"σ at\nd = {far}"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("curve", no_wrap=True)
     before = ""
@@ -173,7 +175,7 @@ def _table(look: Look, width: int) -> Table:
         shares = shares_of(one.loss)
         gone = next((str(d) for d, share in enumerate(shares) if share < 0.01), "never")
         at = [_number(shares[d]) if d < len(shares) else "" for d in marks]
-        sigma = _number(one.jacobian[min(marks[-1], len(one.jacobian) - 1)]) if one.jacobian else "–"
+        sigma = _number(one.jacobian[far]) if one.jacobian else "–"
         name = "" if one.architecture == before else clean(one.architecture)
         table.add_row(Text(name), one.when.split()[0], gone, *at, sigma, sparkline(shares))
         before = one.architecture

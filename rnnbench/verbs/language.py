@@ -29,6 +29,7 @@ def generate(options: Namespace) -> None:
     if run.model.hparams["input_kind"] == "features":
         music.go_on(run, options)
         return
+    music.refuse(options, music.OF_ROLLS, "is for models of piano rolls: this run writes texts")
     prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
     said = continued(run.model, prompts, options)
     if options.abc or options.midi or options.plot:

@@ -11,8 +11,13 @@ from rich.text import Text
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import writable_folder
-from rnnbench.tunes import Note, NoTune, drawn, notes_of, parse, write_midi
+from rnnbench.melody import sounding
+from rnnbench.tunes import Note, NoTune, drawn, notes_of, write_midi
 from rnnbench.verbs.opening import print_json
+
+OF_TEXTS = {"prompt": [""], "abc": False, "top_k": None, "top_p": None, "beam": 1}
+OF_ROLLS = {"piece": 0, "given": 16}
+"""Options that say something of one kind of model alone, and what they are if nobody gives them."""
 
 
 def check(options: Namespace) -> None:
@@ -29,6 +34,17 @@ def check(options: Namespace) -> None:
         writable_folder(options.midi, "MIDI files (--midi)")
 
 
+def refuse(options: Namespace, names: Mapping[str, Any], why: str) -> None:
+    """Refuse options that would be passed over in silence; `names` have their defaults.
+
+    Raises:
+        RnnbenchError: one is given.
+    """
+    for name, default in names.items():
+        if options[name] != default:
+            raise RnnbenchError(f"--{name.replace('_', '-')} {why}")
+
+
 def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
     """Print tunes, which of them parse and why others do not, and the share; write what sounds if asked to.
 
@@ -39,8 +55,10 @@ def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(texts, 1):
         try:
-            found[f"tune {number}"] = notes = parse(text)
+            notes = sounding(text)
             rows.append({"text": text, "parses": True, "notes": len(notes)})
+            if notes:
+                found[f"tune {number}"] = notes
         except NoTune as why:
             rows.append({"text": text, "parses": False, "why": str(why)})
     keep(found, options, title, 0.0)
@@ -65,8 +83,7 @@ def go_on(run: Any, options: Namespace) -> None:
     """
     import torch
 
-    if options.abc:
-        raise RnnbenchError("--abc is for tunes in ABC notation: this run writes piano rolls; see --midi and --plot")
+    refuse(options, OF_TEXTS, "is for models of texts: this run writes piano rolls")
     table = run.data.table("test")
     if not 0 <= options.piece < len(table):
         raise RnnbenchError(f"--piece must be from 0 to {len(table) - 1}, got {options.piece}")

@@ -18,10 +18,11 @@ def open_run(options: Namespace, verb: str) -> Any:
         RnnbenchError: there is none, or it is of another objective.
     """
     from rnnbench.harness.reopen import reopen
+    from rnnbench.harness.snapshots import snapshots
     from rnnbench.inside.ability import check_able
 
     opened = reopen(options.run, options.leaderboard, options.runs)
-    check_able(opened.model, verb)
+    check_able(opened.model, verb, *(["replay"] if snapshots(opened.checkpoint.parent) else []))
     return opened
 
 
