@@ -240,6 +240,23 @@ def test_paper_gets_everything_that_is_folded(visit: Visit, tmp_path: Path) -> N
     assert visit.page.locator("details[open]").count() == 0
 
 
+def test_on_paper_a_wide_table_is_in_parts_that_fit_and_no_column_is_lost(visit: Visit) -> None:
+    heads = visit.texts("#scores thead th")
+    visit.page.set_viewport_size({"width": 980, "height": 700})  # a landscape page within its margins
+    visit.page.emulate_media(media="print")
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert not visit.page.locator("#scores").is_visible()
+    parts = visit.page.locator("#overview .parts table")
+    assert parts.count() == -(-(len(heads) - 1) // 10) > 1
+    told = [[text.strip() for text in part.locator("thead th").all_inner_texts()] for part in parts.all()]
+    assert [head for part in told for head in part[1:]] == [head.strip() for head in heads[1:]]
+    assert {part[0] for part in told} == {heads[0].strip()}
+    for table in visit.page.locator("table:visible").all():
+        assert table.evaluate("table => table.getBoundingClientRect().right") <= 980
+    visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert visit.page.locator(".parts").count() == 0
+
+
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)])
 def test_axe_finds_nothing_wrong(browser: Any, address: str, scheme: str, viewport: dict[str, int]) -> None:
     from axe_playwright_python.sync_playwright import Axe

@@ -27,5 +27,5 @@ DEFINITIONS = {
     "exact binomial one for as many tasks where that is wider (Clopper & Pearson 1934). The "
     "difference is real where it leaves out 50 %.",
     "critical_difference": "Average ranks on a line; a bar joins those that Nemenyi's test cannot tell apart (Demšar "
-    "2006).",
+    "2006). It sees ranks alone, not by how much and not each seed, and so tells fewer apart than the table.",
 }

@@ -88,6 +88,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
         "architectures": architecture_sections(table),
         "claims": claims,
         "problems": problems,
+        "counts": _counts(table),
         "definitions": DEFINITIONS,
         "states": STATES,
         "signs": SIGNS,
@@ -97,6 +98,15 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
         "hashes": " ".join(map(_hash, scripts)),
         "data": _embedded(data),
     }
+
+
+def _counts(table: Table) -> dict[str, int]:
+    """How many runs are in which state."""
+    found = Counter[str]()
+    for row in table.rows:
+        for entry in row.entries.values():
+            found.update(entry.facts.states)
+    return {state: found[state] for state in STATES if found[state]}
 
 
 def most_first(values: Iterable[Value]) -> list[Value]:

@@ -159,6 +159,7 @@ if ($("costs")) {
       .map((row) => ({ ...row, cost: row.costs[quantity], front: row.fronts.includes(quantity) }))
       .map((row, _, all) => ({ ...row, name: row.front || all.length <= 20 ? row.label : "" }));
     const task = $("cost-task").selectedOptions[0].textContent;
+    $("cost-chosen").textContent = `${task}; ${$("cost-machine").value}`;
     const titled = (spec) => {
       for (const layer of spec.layer) {
         layer.encoding.x.title = data().quantities[quantity];
@@ -264,15 +265,35 @@ function open(key) {
   charts.forEach(([name, rows], index) => draw(places[index], name, rows));
 }
 
-// Print: everything that is folded is unfolded.
+// Print: everything that is folded is unfolded, and a wide table is laid out in parts that fit a page.
+function inParts(whole, columns) {
+  const count = whole.tHead.rows[0].cells.length;
+  const parts = make("div", null, { class: "parts" });
+  for (let start = 1; start < count; start += columns) {
+    const part = whole.cloneNode(true);
+    part.removeAttribute("id");
+    part.removeAttribute("style");
+    part.querySelector("colgroup")?.remove();
+    for (const line of part.rows) {
+      [...line.cells].forEach((cell, index) => {
+        if (index && (index < start || index >= start + columns)) cell.remove();
+      });
+    }
+    parts.append(part);
+  }
+  whole.closest(".scroll").after(parts);
+}
 addEventListener("beforeprint", () => {
   if ($("ranking-set")) showRanking($("ranking-set").value);
+  if ($("scores")) inParts($("scores"), 10);
+  for (const table of document.querySelectorAll(".scroll > .pairs")) inParts(table, 20);
   for (const details of document.querySelectorAll("details:not([open])")) {
     details.open = true;
     details.dataset.folded = "";
   }
 });
 addEventListener("afterprint", () => {
+  for (const parts of document.querySelectorAll(".parts")) parts.remove();
   for (const details of document.querySelectorAll("details[data-folded]")) {
     details.open = false;
     delete details.dataset.folded;
