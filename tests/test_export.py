@@ -93,6 +93,14 @@ def test_the_number_of_pairs_is_that_of_the_tables_of_power() -> None:
         assert pairs_to_separate([effect - scale, effect, effect + scale]) == pairs
 
 
+def test_a_board_of_many_tasks_is_set_with_tasks_as_rows() -> None:
+    some = [done(spec(name, steps=steps), 0.1) for name in ("lstm", "gru") for steps in range(1, 9)]
+    lines = to_latex(make_table(cells(*some))).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrrr}"  # two architectures and chance
+    assert lines[2].startswith("task &")
+    assert lines.count(r"\midrule") == 1
+
+
 def duel(*some: Record, task: str | None = None) -> Versus:
     return versus(make_table(cells(*some)), "lstm", "gru", task)
 
@@ -143,6 +151,11 @@ def test_what_cannot_be_compared_is_told() -> None:
         versus(table, "lstmm", "lstm")
     with pytest.raises(RnnbenchError, match="with itself"):
         versus(table, "lstm", "lstm")
+    stale = done(spec("gru"), code={"rnnbench.errors": "other"})
+    with pytest.raises(
+        RnnbenchError, match=r"\(stale are 1 of gru; run them again with: rnnbench run GRID --refresh\)"
+    ):
+        duel(*records("lstm", [0.1]), stale)
     with pytest.raises(RnnbenchError, match="unknown task on the board 'parity'"):
         duel(*records("lstm", [0.1]), *records("gru", [0.1]), task="parity")
 
@@ -197,6 +210,8 @@ def test_the_board_goes_to_wandb_offline_and_never_asks_for_a_login(
     tables = [json.loads(path.read_text()) for path in place.glob("wandb/offline-run-*/files/media/table/*.json")]
     assert sorted(len(table["data"]) for table in tables) == [3, 4]
     assert "0.150" in str(tables)
+    (page,) = place.glob("wandb/offline-run-*/files/media/html/*.html")
+    assert page.read_bytes() == (place / "leaderboard" / "index.html").read_bytes()
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr("wandb.login", lambda **_: False)
     assert main(["upload"]) == 2

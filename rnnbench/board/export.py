@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rnnbench.board.render import clean
-from rnnbench.board.sheet import Sheet, Text
+from rnnbench.board.sheet import CHANCE, Sheet, Text
 from rnnbench.board.states import Cell
 from rnnbench.board.table import Table
 from rnnbench.errors import RnnbenchError
@@ -121,12 +121,12 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def to_latex(table: Table) -> str:
-    """The board as a `tabular` with booktabs' rules: rows are contenders, the best alone is bold."""
-    sheet = Sheet.of(table)
+    """The board as a `tabular` with booktabs' rules, the way round that is easier to read; the best alone is bold."""
+    sheet = Sheet.of(table).upright()
     heads = [_stacked([sheet.corner]), *(_stacked(lines) for lines in sheet.across)]
     lines = [_line([escape_latex(", ".join(heading)), *map(_set, fields)])
              for heading, fields in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
-    body = [*lines[:-1], r"\midrule", lines[-1]]
+    body = [*lines[:-1], r"\midrule", lines[-1]] if sheet.down[-1] == [CHANCE] else lines
     begin = rf"\begin{{tabular}}{{l{'r' * len(sheet.across)}}}"
     return "\n".join([begin, r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 

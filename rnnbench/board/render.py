@@ -15,7 +15,6 @@ from rnnbench.board.sheet import CHANCE, Sheet, Style, Text
 from rnnbench.board.table import Table
 
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
-MOST_COLUMNS = 8
 FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
 RANKING_FOOTNOTE = (
     "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
@@ -68,9 +67,7 @@ def _rich(sheet: Sheet) -> RichTable:
 
 def markdown(table: Table, ranking: Ranking | None = None) -> str:
     """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
-    sheet = Sheet.of(table)
-    if len(sheet.across) > max(MOST_COLUMNS, len(sheet.down)):
-        sheet = sheet.turned()
+    sheet = Sheet.of(table).upright()
     notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
     blocks = [_grid(sheet), [FOOTNOTE], notes]
     if ranking:

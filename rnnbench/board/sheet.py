@@ -10,6 +10,8 @@ from rnnbench.board.ranking import Estimate, Ranking
 from rnnbench.board.table import Column, Row, Table, number
 
 CHANCE = "chance"
+MOST_COLUMNS = 8
+"""That a page holds beside each other."""
 Style = Literal["", "best", "dim"]
 
 
@@ -65,6 +67,10 @@ class Sheet:
             for place in ranking.places
         ]
         return cls("architecture", "", across, [[place.label] for place in ranking.places], fields)
+
+    def upright(self) -> "Sheet":
+        """The way round that is easier to read on a page: of many columns rows are made."""
+        return self.turned() if len(self.across) > max(MOST_COLUMNS, len(self.down)) else self
 
     def turned(self) -> "Sheet":
         """Columns as rows."""

@@ -87,10 +87,17 @@ def versus(table: Table, a: str, b: str, task: str | None = None) -> Versus:
     duels = _adjusted([_duel(column, x, y) for column, x, y in scores if x.keys() & y.keys()])
     if not duels:
         raise RnnbenchError(f"{first.label!r} and {second.label!r} share no task and seed that is done: "
-                            "nothing can be compared")  # fmt: skip
+                            f"nothing can be compared{_stale(first, second)}")  # fmt: skip
     only_a = sum(len(x.keys() - y.keys()) for _, x, y in scores)
     only_b = sum(len(y.keys() - x.keys()) for _, x, y in scores)
     return Versus(first, second, duels, only_a, only_b)
+
+
+def _stale(*rows: Row) -> str:
+    """That scores of rows do not count any more, if that is so."""
+    counts = {row.label: sum(entry.others["stale"] for entry in row.entries.values()) for row in rows}
+    told = [f"{count} of {label}" for label, count in counts.items() if count]
+    return f" (stale are {' and '.join(told)}; run them again with: rnnbench run GRID --refresh)" if told else ""
 
 
 def _row(table: Table, name: str) -> Row:

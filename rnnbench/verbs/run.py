@@ -1,5 +1,6 @@
 """`rnnbench run`."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -135,6 +136,6 @@ def _given(options: Namespace) -> str:
 
 
 def make_console() -> Console:
-    """A console as wide as the terminal; into a pipe or a file, wide enough for a board."""
+    """A console as wide as the terminal; into a pipe or a file, as `COLUMNS` says, else wide enough for a board."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)

@@ -12,6 +12,7 @@ from rnnbench.board.render import clean
 from rnnbench.board.sheet import Sheet
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import make_table
+from rnnbench.board.web.build import can_build, write_html
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import RecordStore
 from rnnbench.verbs.run import warn
@@ -20,7 +21,10 @@ PAGES = ("README.md", "index.html")
 
 
 def upload(options: Namespace) -> None:
-    """Log the board and all records as tables, and the pages as an artifact; offline, into `./wandb` for a later sync.
+    """Log the board and all records as tables, the page to look at, and both pages as an artifact; offline, into
+    `./wandb` for a later sync.
+
+    W&B's reports are made on its server, by a package of their own and with a login; these panels fit into one by hand.
 
     Raises:
         RnnbenchError: there are no records, W&B would ask for a login, or it cannot be reached.
@@ -34,12 +38,10 @@ def upload(options: Namespace) -> None:
     write_page(options.leaderboard, table)
     run = _start(options.project, options.entity)
     try:
-        run.log(
-            {
-                "board": _table(*_sheet(Sheet.of(table))),
-                "records": _table(*_records([flat(row) for row in rows_of(cells)])),
-            }
-        )
+        run.log({"board": _table(*_sheet(Sheet.of(table)))})
+        run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
+        if can_build():
+            run.log({"page": _shown(write_html(options.leaderboard, table, problems))})
         run.log_artifact(_pages(options.leaderboard))
         where = run.url or f"kept offline; send it with: wandb sync {os.path.relpath(run.settings.sync_dir)}"
     finally:
@@ -66,6 +68,13 @@ def _table(heads: list[str], rows: list[list[Any]]) -> Any:
     for row in rows:
         table.add_data(*(clean(field) if isinstance(field, str) else field for field in row))
     return table
+
+
+def _shown(page: Path) -> Any:
+    """The page as a panel, to the byte: its policy knows its scripts."""
+    import wandb
+
+    return wandb.Html(str(page), inject=False)
 
 
 def _sheet(sheet: Sheet) -> tuple[list[str], list[list[Any]]]:
