@@ -21,7 +21,8 @@ from rnnbench.card import Budget, Name, TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.display import make_display
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.record import RecordStore
 from rnnbench.spec import GridSpec
 from rnnbench.strict import Strict, read_yaml

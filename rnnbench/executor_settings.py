@@ -2,10 +2,28 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ByteSize, Field, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError, model_validator
 
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.strict import Arguments, Strict
+
+
+def _runs(value: Any) -> Any:
+    """`runs_per_device`; pydantic itself would tell of each alternative by itself."""
+    if value in (None, "auto") or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"give a whole number from 1, or auto, got {value!r}")
+
+
+def _bytes(value: Any) -> Any:
+    """`memory`; pydantic itself would not say what is allowed."""
+    try:
+        return None if value is None else TypeAdapter(ByteSize).validate_python(value)
+    except ValidationError:
+        raise ValueError(f"give a number of bytes, or one with a unit such as 4GB, got {value!r}") from None
+
+
+Memory = Annotated[Annotated[ByteSize, Field(ge=1)] | None, BeforeValidator(_bytes)]
 
 
 class LocalSettings(Strict):
@@ -21,9 +39,9 @@ class LocalSettings(Strict):
     """
 
     workers: int | None = Field(None, ge=1)
-    runs_per_device: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    runs_per_device: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_runs)] = None
     retries: int = Field(1, ge=0, le=100)
-    memory: ByteSize | None = Field(None, ge=1)
+    memory: Memory = None
     timeout_minutes: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
@@ -47,12 +65,12 @@ class RemoteSettings(Strict):
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
     retries: int = Field(3, ge=0, le=100)
-    memory: ByteSize | None = Field(None, ge=1)
+    memory: Memory = None
     timeout_minutes: float | None = Field(None, gt=0)
 
 
 class RaySettings(RemoteSettings):
-    """Runs on a Ray cluster.
+    """Runs on a Ray cluster. When a grid starts, one of its machines has to have all that a run needs.
 
     Args:
         address: of the cluster; `auto`: the one that this machine is part of; none: one of this machine alone.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rnnbench.bulk import no_collection, share, walk
+from rnnbench.bulk import bare, changed, no_collection, share, walk
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
@@ -95,6 +95,7 @@ class Record(Strict):
         reason: why not done.
         log_tail: last lines of the log of a failed run.
         started: UTC, ISO 8601.
+        seconds: of wall-clock time that a failed run has taken, in all attempts; of one that is done, `cost` tells.
         score: test score by the card's metric.
         scores: all test scores.
         validation: validation scores of the tested checkpoint.
@@ -120,6 +121,7 @@ class Record(Strict):
     reason: str = ""
     log_tail: str = ""
     started: str = ""
+    seconds: float | None = Field(None, ge=0, le=1e12)
     score: Score | None = None
     scores: dict[str, Score] = {}
     validation: dict[str, Score] = {}
@@ -145,6 +147,8 @@ class Record(Strict):
             if self.score is not None or not self.reason:
                 raise ValueError(f"a record that is {self.status} has a reason and no score")
             return self
+        if self.seconds is not None:
+            raise ValueError("seconds are of a record that is not done; of one that is, cost tells")
         if None in (self.parameters, self.cost, self.environment) or not self.data_fingerprint or not self.code:
             raise ValueError("a record that is done has parameters, cost, environment, data_fingerprint and code")
         if self.spec.size is not None and (self.size is None or not self.spec.size.met_by(self.size.count)):
@@ -189,21 +193,31 @@ def file_of(spec: RunSpec) -> Path:
     return Path(spec.task.name, spec.architecture.name, f"{spec.id}.json")
 
 
+def slimmed(record: Record) -> Record:
+    """A record without what neither a plan nor a board asks for, a third of its size."""
+    cost = record.cost and bare(Cost, vars(record.cost))
+    return changed(record, **EMPTY, spec=bare(RunSpec, vars(record.spec)), cost=cost)
+
+
+EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}}
+
+
 class RecordStore:
     """The folder `records` of a leaderboard: one small JSON a run, written whole or not at all."""
 
     def __init__(self, leaderboard: Path) -> None:
         self.folder = leaderboard / "records"
 
-    def read(self) -> tuple[dict[str, Record], list[str]]:
-        """All records by id, and a sentence for each file that is none.
+    def read(self, slim: bool = False) -> tuple[dict[str, Record], list[str]]:
+        """All records by id, and a sentence for each file that is none; without their curves and logs if `slim`.
 
         Raises:
             RnnbenchError: a folder cannot be read: what lies in it is not missing.
         """
-        return self.read_files(sorted(Path(folder, name) for folder, names in walk(self.folder) for name in names))
+        paths = sorted(Path(folder, name) for folder, names in walk(self.folder) for name in names)
+        return self.read_files(paths, slim)
 
-    def read_files(self, paths: Iterable[Path]) -> tuple[dict[str, Record], list[str]]:
+    def read_files(self, paths: Iterable[Path], slim: bool = False) -> tuple[dict[str, Record], list[str]]:
         """As `read`, of some files."""
         records: dict[str, Record] = {}
         problems: list[str] = []
@@ -218,6 +232,7 @@ class RecordStore:
                 if other := records.get(record.id):
                     problems.append(f"{path}: the same run as {other.file}")
                     continue
+                record = slimmed(record) if slim else record
                 share(record, known)
                 share(record.spec, known)
                 records[record.id] = record

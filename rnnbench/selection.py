@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from rnnbench.bulk import changed
 from rnnbench.card import Direction
 from rnnbench.fingerprint import digest
 from rnnbench.record import Record
@@ -46,8 +47,14 @@ def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Recor
     for spec in specs:
         if spec.trial is not None:
             studies[study_of(spec)].append(spec)
-    chosen = [one for trials in studies.values() if (one := select(trials, records)) is not None]
-    return [one.model_copy(update={"seed": seed}) for seed in grid.seed_list for one in chosen]
+    found = [tuned_runs(grid, trials, records) for trials in studies.values()]
+    return [run for of_a_seed in zip(*(runs for runs in found if runs), strict=True) for run in of_a_seed]
+
+
+def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
+    """The runs of what the trials of one study have selected, one a seed; none as long as `select` gives nothing."""
+    chosen = select(trials, records)
+    return [] if chosen is None else [changed(chosen, seed=seed) for seed in grid.seed_list]
 
 
 def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from rnnbench.bulk import changed
 from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
@@ -209,20 +210,41 @@ class GridSpec(Strict):
             for card in [TaskCard.load(name, where) for name in self.tasks]
             for model in models
         ]
-        untuned = [cell.model_copy(update={"seed": seed}) for seed in self.seed_list for cell in cells]
-        specs = [*(self._trials(cells, where) if self.tune else []), *untuned]
+        specs = self._trials(cells) + [changed(cell, seed=seed) for seed in self.seed_list for cell in cells]
         _refuse_twice(specs, where)
         return specs
 
-    def _trials(self, cells: list[RunSpec], where: str) -> list[RunSpec]:
-        assert self.tune is not None
-        names = list(dict.fromkeys(cell.architecture.name for cell in cells))
-        space = Space.load(self.tune.space, where, names)
-        trials = {name: trials_of(self.tune, space, name) for name in names}
+    def space(self) -> Space | None:
+        """What is tuned, if anything.
+
+        Raises:
+            RnnbenchError: there is no such space, something in it is wrong, or an architecture is.
+        """
+        if self.tune is None:
+            return None
+        where = f"grid {self.name!r}"
+        return Space.load(
+            self.tune.space, where, [ArchitectureCard.load(name, where)[0] for name in self.architectures]
+        )
+
+    def designs(self) -> dict[str, list[Trial]]:
+        """The configurations that are tried of each architecture, by its name.
+
+        Raises:
+            RnnbenchError: as `space`; or the space has too many dimensions.
+        """
+        space = self.space()
+        if self.tune is None or space is None:
+            return {}
+        names = [ArchitectureCard.load(name)[0] for name in self.architectures]
+        return {name: trials_of(self.tune, space, name) for name in names}
+
+    def _trials(self, cells: list[RunSpec]) -> list[RunSpec]:
+        designs = self.designs()
         return [
-            cell.model_copy(update={"seed": seed, "trial": trials[cell.architecture.name][index]})
-            for index in range(self.tune.trials)
-            for seed in self.tune.seed_list
+            changed(cell, seed=seed, trial=designs[cell.architecture.name][index])
+            for index in range(self.tune.trials if self.tune else 0)
+            for seed in (self.tune.seed_list if self.tune else ())
             for cell in cells
         ]
 
@@ -248,9 +270,9 @@ def _files(arguments: dict[str, Any]) -> dict[str, str]:
 
 
 def _refuse_twice(specs: Iterable[RunSpec], where: str) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, RunSpec] = {}
     for spec in specs:
-        if other := seen.get(spec.id):
-            names = spec.label if other == spec.label else f"{other} and {spec.label}"
+        other = seen.setdefault(spec.id, spec)
+        if other is not spec:
+            names = spec.label if other.label == spec.label else f"{other.label} and {spec.label}"
             raise RnnbenchError(f"{where}: duplicated cell: {names} would be the same run; name each once")
-        seen[spec.id] = spec.label

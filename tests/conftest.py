@@ -9,7 +9,7 @@ import pytest
 
 from rnnbench.card import TaskCard
 from rnnbench.files import CACHE_VARIABLE, cache_folder
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.job import Progress
 from rnnbench.record import Record
 from rnnbench.resources import catalogue, roots

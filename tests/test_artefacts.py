@@ -12,7 +12,8 @@ import torch
 from rnnbench.artefacts import LONGEST, Artefact, ArtefactStore
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.reopen import reopen
 from rnnbench.harness.snapshots import is_kept, snapshots
 from rnnbench.questions import Questions

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rnnbench.cli import main
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.reopen import reopen
 from tests.trained import train
 

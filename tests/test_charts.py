@@ -10,7 +10,7 @@ import yaml
 
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.inside.charts import check_plot, page, save, scripts
 from rnnbench.inside.gate_charts import Panel, gates_chart
 from rnnbench.inside.gradient_charts import Curves, gradient_chart

@@ -10,7 +10,10 @@ import pytest
 
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.executor_settings import RaySettings
+from rnnbench.harness import ray_cluster
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.record import Environment, Record, RecordStore
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
@@ -116,6 +119,34 @@ def test_a_cluster_that_cannot_be_reached_is_told_with_its_address(
     with pytest.raises(RnnbenchError, match=r"no cluster at address '127\.0\.0\.1:9'"):
         run(small, folders, watcher)
     assert watcher.told == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "devices", "needs"),
+    [
+        ({}, 9, "9 cores and 0 GPUs of one machine (devices: 9)"),
+        ({"gpus": 0.5}, 3, "3 cores and 1.5 GPUs"),
+        ({}, 8, ""),
+    ],
+)
+def test_a_run_that_no_machine_of_a_cluster_has_place_for_is_told_before_it_waits_forever(
+    settings: dict[str, Any], devices: int, needs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cluster:
+        def nodes(self) -> list[dict[str, Any]]:
+            large, small = {"CPU": 8.0, "GPU": 1.0}, {"CPU": 2.0}
+            return [{"Alive": True, "Resources": one} for one in (small, large, small)] + [
+                {"Alive": False, "Resources": {"CPU": 64.0}}
+            ]
+
+    monkeypatch.setattr(ray_cluster, "_ray", Cluster)
+    executor = ray_cluster.RayExecutor(RaySettings(**settings))
+    if not needs:
+        executor.check_place(devices)
+        return
+    with pytest.raises(RnnbenchError, match=r"2 with 2 cores and 0 GPUs, 1 with 8 cores and 1 GPUs$") as raised:
+        executor.check_place(devices)
+    assert f"a run needs {needs}" in str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "package"), [("ray", "ray"), ("slurm", "submitit")])

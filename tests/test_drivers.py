@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import yaml
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness import lease
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.lease import Leases, drivers, leased, read_lease
 from rnnbench.record import RecordStore
 from tests.test_survival import grid_file, records_in, start, wait_for
@@ -305,3 +307,22 @@ def test_refresh_runs_what_is_stale_and_nothing_else(
     assert main(["run", *where, "--refresh"]) == 0
     assert "2 cells, 1 settled, 1 to run" in capsys.readouterr().out
     assert len(records_in(folders)) == 1
+
+
+def test_the_driver_of_a_grid_never_imports_torch(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from rnnbench.harness import executors
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
+from rnnbench.harness.local import LocalExecutor
+from rnnbench.spec import GridSpec
+import rnnbench.verbs.run
+LocalExecutor.check = lambda self, specs: None  # as the workers do it
+LocalExecutor.run = lambda self, jobs, watcher, driver: (one for one in ())
+grid = GridSpec.read({{"name": "g", "architectures": ["gru"], "tasks": ["adding"]}}, "g")
+run_grid(grid, plan(grid, {{}})[1], Folders(Path({str(tmp_path)!r}), Path({str(tmp_path)!r})), None)
+sys.exit(bool({{"torch", "lightning"}} & set(sys.modules)))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

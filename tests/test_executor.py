@@ -9,7 +9,8 @@ import pytest
 
 from rnnbench.harness import processes
 from rnnbench.harness.devices import Found, Pool
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Alone, Job
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record, RecordStore

@@ -15,7 +15,8 @@ from rnnbench.executor_settings import LocalSettings
 from rnnbench.fingerprint import code_digest
 from rnnbench.harness.devices import AUTO_RUNS, Found, Pool, Slot
 from rnnbench.harness.environment import TRAINING_CODE
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
@@ -104,6 +105,7 @@ def test_a_run_that_ends_badly_is_a_record_with_its_reason_and_the_others_go_on(
     assert records.pop("gru/0").status == "done"
     for name, record in records.items():
         assert record.status == "failed"
+        assert record.seconds
         assert re.search(STRANGE[name.removesuffix("/0").title()], record.reason), record.reason
     assert "about to fail" in records["raises/0"].log_tail
     assert "KeyError" in records["raises/0"].log_tail

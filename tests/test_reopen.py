@@ -12,7 +12,7 @@ import torch
 from rnnbench.architectures import Elman, SequenceModule, WindowMLP
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.reopen import best_of, checkpoint_of, reopen
 from rnnbench.inside.ability import check_able
 from rnnbench.record import Record, RecordStore

@@ -15,7 +15,8 @@ from rnnbench.data import Adding
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import CACHE_VARIABLE
 from rnnbench.harness.classes import make_data
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.survey import check
 from rnnbench.record import RecordStore
 from rnnbench.spec import GridSpec, RunSpec

@@ -13,7 +13,8 @@ from rnnbench.board.table import make_table
 from rnnbench.card import ArchitectureCard
 from rnnbench.errors import Infeasible, RnnbenchError
 from rnnbench.harness.classes import make_model
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.size import check_size, count_of, fit_size, flops_of_a_step, near, with_width
 from rnnbench.record import Record, RecordStore
 from rnnbench.size import Fit, Size

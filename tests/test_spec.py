@@ -11,7 +11,7 @@ import yaml
 from rnnbench.card import TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.fingerprint import code_digest, digest, source_file
-from rnnbench.harness.grid import EFFECTS
+from rnnbench.harness.folders import EFFECTS
 from rnnbench.spec import GridSpec
 
 GRID: dict[str, Any] = {
@@ -91,6 +91,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"architectures": ["lstm", "lstm"]}, "duplicated cell: adding/lstm/0"),
     ({"seeds": [1, 1]}, "duplicated cell: adding/lstm/1"),
     ({"executor": {"local": {"worker": 2}}}, "unknown key 'worker'; did you mean 'workers'?"),
+    (
+        {"executor": {"local": {"runs_per_device": "aut"}}},
+        "runs_per_device: give a whole number from 1, or auto, got 'a",
+    ),
+    ({"executor": {"ray": {"memory": "4 gigs"}}}, "one with a unit such as 4GB, got '4 gigs'"),
     ({"executor": {}}, "choose one executor"),
     ({"loggers": ["tensorbord"]}, "loggers"),
     ({"name": "a/b"}, "name"),

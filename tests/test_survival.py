@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
 
 LOCAL = {"local": {"workers": 2}}

@@ -10,7 +10,7 @@ from rnnbench.architectures import LSTM
 from rnnbench.cli import main
 from rnnbench.data import BachChorales, FolkABC
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.melody import sounding
 from rnnbench.record import RecordStore
 from rnnbench.tunes import Note, NoTune, notes_of, parse, parse_rate, write_midi

@@ -1,6 +1,6 @@
 """Equal tuning: the same points for every architecture, selection by validation scores alone, the wall around tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -17,7 +17,11 @@ from rnnbench.board.tuning import expected_best, studies
 from rnnbench.card import Direction
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.classes import make_data
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
+from rnnbench.harness.inline import InlineExecutor, claimed
+from rnnbench.harness.job import ALONE, Alone, Driver, Job, Watcher
+from rnnbench.harness.queue import Queue
 from rnnbench.harness.survey import check
 from rnnbench.harness.wall import WalledOff
 from rnnbench.record import Record, RecordStore
@@ -297,6 +301,72 @@ def test_a_grid_runs_trials_then_tests_what_they_select_and_can_be_extended(
     )
     changed = len([one for one in more if one.spec.selected]) - 1
     assert extended.count("started") == 2 + changed
+
+
+class MadeUp(InlineExecutor):
+    """Gives each job a made-up record at once, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
+        for job in claimed(jobs, driver):
+            self.ran.append(job.spec.row)
+            yield trial(job.spec, job.spec.trial.index) if job.spec.trial else done(job.spec)
+
+
+def test_what_trials_select_is_run_as_soon_as_those_of_its_architecture_and_task_have_ended(
+    tuned: Callable[..., GridSpec], folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, executor = tuned(trials=2, seeds=2), MadeUp()
+    monkeypatch.setattr("rnnbench.harness.executors.make_executor", lambda grid: executor)
+    run_all(asked, folders)
+    assert executor.ran == [
+        *("elman trial 0", "lstm trial 0", "elman trial 1", "elman tuned(2)", "elman tuned(2)"),
+        *("lstm trial 1", "lstm tuned(2)", "lstm tuned(2)", "elman", "lstm", "elman", "lstm"),
+    ]  # fmt: skip
+    records, _ = RecordStore(folders.leaderboard).read()
+    assert {one.spec.selected.index for one in records.values() if one.spec.selected} == {0}
+    assert not plan(asked, records)[1]
+
+
+def test_jobs_that_come_up_go_before_those_that_wait(tuned: Callable[..., GridSpec], tmp_path: Path) -> None:
+    first, second, *_ = (Job(run, "g", tmp_path) for run in tuned().expand())
+
+    class Later(Alone):
+        def more(self) -> Sequence[Job]:
+            return [second]
+
+    queue = Queue([first], Later())
+    assert queue.open()
+    assert list(queue.jobs.values()) == [second, first]
+    assert not Queue([], ALONE).open()
+
+
+def test_a_changed_space_is_named_before_a_grid_goes_on(
+    tuned: Callable[..., GridSpec], space: Callable[..., str], folders: Folders
+) -> None:
+    asked = tuned()
+    folders.note(asked)
+    assert folders.changes(asked) == []
+    wider = {**SPACE["shared"], "dropout": {"uniform": [0, 0.7]}, "weight_decay": {"uniform": [0, 1]}}
+    path = space(shared=wider, architectures={})
+    all_, own = (f"{whose} are other runs now; what is on record stays" for whose in ("all trials", "trials of lstm"))
+    told = [line.removeprefix("changed since the last run: ") for line in folders.changes(asked)]
+    assert told == [
+        f'space {path}.dropout: {{"uniform": [0, 0.5]}} -> {{"uniform": [0, 0.7]}} ({all_})',
+        f'space {path}.weight_decay: none -> {{"uniform": [0, 1]}} ({all_})',
+        f'space {path}: lstm.layer_options.forget_bias: {{"choice": [0.0, 1.0, 2.0]}} -> none ({own})',
+    ]
+
+
+def test_time_that_went_into_trials_that_failed_was_spent_too(tuned: Callable[..., GridSpec]) -> None:
+    records = answered(tuned(architectures=["elman"]), [0.1, None, 0.2])
+    failed = [one.model_copy(update={"seconds": 5.5}) if one.status == "failed" else one for one in records.values()]
+    (study,) = studies(failed).values()
+    assert study.seconds == 2 + 5.5 + 2
+    with pytest.raises(RnnbenchError, match="seconds are of a record that is not done"):
+        Record.read({**done().model_dump(), "seconds": 1.0}, "r")
 
 
 def test_a_trial_that_failed_for_a_while_is_run_again_before_anything_is_selected_anew(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.harness.cell import run
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.job import Job
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec, RunSpec

@@ -14,7 +14,7 @@ State = Literal["done", "failed", "infeasible", "running", "missing", "stale"]
 STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing", "stale")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One run of a grid or of the board: its state, why, and its record if there is one."""
 
@@ -87,17 +87,19 @@ class Present:
 def cells_of(specs: Iterable[RunSpec], records: Mapping[str, Record], running: Collection[str] = ()) -> list[Cell]:
     """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
     present = Present.beside(records.values())
-    older = {_place(record.spec): record for record in records.values()}
+    older: dict[str, Record] | None = None
     cells = []
     for spec in specs:
-        if spec.id in running:
+        run = spec.id
+        if run in running:
             cells.append(Cell(spec, "running"))
-        elif record := records.get(spec.id):
+        elif record := records.get(run):
             cells.append(present.cell(record))
-        elif record := older.get(_place(spec)):
-            cells.append(Cell(spec, "stale", "its card has changed", record))
         else:
-            cells.append(Cell(spec, "missing"))
+            if older is None:  # costs as much as all the rest: only where something is missing
+                older = {_place(record.spec): record for record in records.values()}
+            record = older.get(_place(spec)) if older else None
+            cells.append(Cell(spec, "stale", "its card has changed", record) if record else Cell(spec, "missing"))
     return cells
 
 

@@ -24,7 +24,7 @@ class Attempt:
     def of(cls, record: Record) -> "Attempt":
         """That of a record of a trial."""
         assert record.spec.trial is not None
-        seconds = record.cost.total_seconds if record.cost else 0.0
+        seconds = record.cost.total_seconds if record.cost else record.seconds or 0.0
         return cls(record.spec.trial.index, record.claim, seconds, "" if record.status == "done" else record.reason)
 
 
@@ -47,7 +47,7 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Time that was spent on them, as far as it is on record: that of a run that failed is not."""
+        """Time that was spent on them, also on those that failed, as far as it is on record."""
         return math.fsum(one.seconds for one in self.attempts)
 
     @property

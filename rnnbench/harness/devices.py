@@ -101,6 +101,10 @@ class Pool:
             names = ", ".join(one.name for one in self.devices)
             raise RnnbenchError(f"devices: {devices} a run, but there are {len(self.devices)} {what} here: {names}")
 
+    def idle(self) -> bool:
+        """Whether any place is free: asked before a long queue is looked through."""
+        return any(one.places > 0 for one in self.devices)
+
     def has(self, count: int, known: int | None) -> bool:
         """Whether there is place for a run on `count` devices, of `known` bytes on each (None: nobody knows)."""
         return len(self._fit(known)) >= count

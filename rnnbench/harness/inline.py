@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from threading import Event, current_thread, main_thread
 from typing import Any
 
-from rnnbench.harness.job import ALONE, Driver, Job, Progress, Watcher
+from rnnbench.harness.job import ALONE, Driver, Job, Progress, Watcher, timed
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
@@ -41,7 +41,7 @@ class InlineExecutor:
         from rnnbench.harness.cell import run
 
         with _heeded_interrupts() as heed:
-            for job in _claimed(jobs, driver):
+            for job in claimed(jobs, driver):
 
                 def report(progress: Progress, job: Job = job) -> None:
                     heed()
@@ -50,31 +50,35 @@ class InlineExecutor:
 
                 watcher.started(job.spec, "inline")
                 job.folder.mkdir(parents=True, exist_ok=True)
+                begun = time.monotonic()
                 with _one_thread(), _printing_to(job):
                     record = run(job, report)
                 assert record is not None  # the only process of its run gives one
+                record = timed(record, job, time.monotonic() - begun)
                 heed()
                 watcher.finished(record)
                 yield record
 
 
-def _claimed(jobs: Sequence[Job], driver: Driver) -> Iterator[Job]:
+def claimed(jobs: Sequence[Job], driver: Driver) -> Iterator[Job]:
     """The jobs that nobody else does; those that others have begun last, in case they do not end."""
-    left = deque(jobs)
-    while left:
-        driver.heed()
-        waiting = 0
-        while left and waiting < len(left):
-            job = left.popleft()
-            claimed = driver.claim(job)
-            if claimed == "go":
-                waiting = 0
-                yield job
-            elif claimed == "wait":
-                left.append(job)
-                waiting += 1
-        if left:
+    left, waiting = deque(jobs), 0
+    while True:
+        left.extendleft(reversed(driver.more()))
+        if not left:
+            return
+        if waiting >= len(left):  # others have all of them
             time.sleep(POLL)
+            waiting = 0
+        driver.heed()
+        job = left.popleft()
+        answer = driver.claim(job)
+        if answer == "go":
+            waiting = 0
+            yield job
+        elif answer == "wait":
+            left.append(job)
+            waiting += 1
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What goes to a worker and what comes back while it works."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -13,7 +14,7 @@ ARTEFACTS = "artefacts.json"
 LOG_TAIL_LINES, LOG_TAIL_LETTERS = 100, 8000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run to do.
 
@@ -24,6 +25,7 @@ class Job:
         loggers: `csv`, `wandb`, `tensorboard`.
         memory: bytes that runs of its kind have used, if one has been run.
         attempts: how each earlier attempt at it ended.
+        spent: seconds that these have taken.
         watch: what is looked at while it is trained, see `GridSpec`.
         asked: what it is asked when it is trained, if anything; the answers go to `ARTEFACTS` in the folder.
         replay: whether the weights of some steps are kept.
@@ -35,6 +37,7 @@ class Job:
     loggers: tuple[str, ...] = ("csv",)
     memory: int | None = None
     attempts: tuple[str, ...] = ()
+    spent: float = 0.0
     watch: tuple[str, ...] = ()
     asked: Questions | None = None
     replay: bool = False
@@ -80,6 +83,13 @@ def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, sta
     )
 
 
+def timed(record: Record, job: Job, seconds: float) -> Record:
+    """A record whose last attempt has taken so long; one that is done tells it in its cost."""
+    if record.status != "failed":
+        return record
+    return record.model_copy(update={"seconds": round(job.spent + seconds, 3)})
+
+
 class Watcher(Protocol):
     """Whoever wants to know what an executor does."""
 
@@ -105,6 +115,9 @@ class Driver(Protocol):
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
         """Whether a job may be started: now, later (another has it), or never (another has done it)."""
 
+    def more(self) -> Sequence[Job]:
+        """Jobs that have come up since the last call; they are to be done before others."""
+
     def give_back(self, job: Job) -> None:
         """A job that was claimed is not being run."""
 
@@ -118,6 +131,10 @@ class Alone:
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
         """Now."""
         return "go"
+
+    def more(self) -> Sequence[Job]:
+        """None."""
+        return ()
 
     def give_back(self, job: Job) -> None:
         """Nothing to note."""

@@ -130,9 +130,11 @@ class Leases:
                 if path.stem not in self._held and self._take_over(path.stem, self._lease("")):
                     path.unlink(missing_ok=True)
             probe = self.folder / f".{self.owner}"
-            probe.touch()  # its time is by the clock of the file system, as are those of the others
+            probe.touch()
+            now = probe.stat().st_mtime  # by the clock of the file system, as the times of the others
+            probe.unlink()
             for path in self.folder.glob(".*"):
-                if path == probe or probe.stat().st_mtime - path.stat().st_mtime > STALE:
+                if now - path.stat().st_mtime > STALE:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import worker
 from rnnbench.harness.devices import Pool, Slot, usable_cores
-from rnnbench.harness.job import ALONE, Driver, Job, Watcher, not_done
+from rnnbench.harness.job import ALONE, Driver, Job, Watcher, not_done, timed
 from rnnbench.harness.processes import GRACE, Running, ended, stop
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record
@@ -81,7 +81,7 @@ class LocalExecutor:
         running: list[Running] = []
         grace = GRACE
         try:
-            while queue or running:
+            while queue.open() or running:
                 driver.heed()
                 running += self._fill(queue, pool, watcher)
                 if not running:
@@ -100,7 +100,7 @@ class LocalExecutor:
 
     def _fill(self, queue: Queue, pool: Pool, watcher: Watcher) -> Iterator[Running]:
         """Start what there is place for."""
-        while taken := queue.take(lambda job: pool.has(job.spec.devices, job.memory)):
+        while pool.idle() and (taken := queue.take(lambda job: pool.has(job.spec.devices, job.memory))):
             job, preparing = taken
             yield self._start(job, preparing, pool.take(job.spec.devices, job.memory), watcher)
 
@@ -114,14 +114,16 @@ class LocalExecutor:
             lost = queue.prepared(one.job, status)
             return [not_done(job, "infeasible" if status == "infeasible" else "failed", reason) for job in lost]
         record: Record | None = one.answer
+        seconds = time.monotonic() - one.begun
         if record is None and not one.stopped and len(one.job.attempts) < self.settings.retries:
             watcher.retried(one.job.spec, one.cause)
             queue.driver.give_back(one.job)
-            queue.put_back(replace(one.job, attempts=(*one.job.attempts, one.cause)))
+            attempts, spent = (*one.job.attempts, one.cause), one.job.spent + seconds
+            queue.put_back(replace(one.job, attempts=attempts, spent=spent))
             return []
         cost = record.cost if record else None
         queue.ended(one.job, cost.peak_memory_bytes if cost else None)
-        return [record or not_done(one.job, "failed", one.cause)]
+        return [timed(record or not_done(one.job, "failed", one.cause), one.job, seconds)]
 
     def _stop(self, grace: float = 0.0) -> None:
         """End whatever still runs."""

@@ -23,8 +23,11 @@ class Queue:
         self.measured: set[tuple[str, str]] = set()
         """Kinds of which one is being measured."""
 
-    def __len__(self) -> int:
-        return len(self.jobs)
+    def open(self) -> bool:
+        """Whether anything is left, with what has come up by now."""
+        if more := self.driver.more():
+            self.jobs = {**{job.spec.id: job for job in more}, **self.jobs}
+        return bool(self.jobs)
 
     def take(self, fits: Callable[[Job], bool]) -> tuple[Job, bool] | None:
         """The next thing to do that fits, and whether it is to prepare the job's data; None while all must wait."""

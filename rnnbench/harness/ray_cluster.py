@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ from rnnbench.harness.devices import usable_cores
 from rnnbench.harness.job import Job
 from rnnbench.harness.remote import POLL, Message, RemoteExecutor, do
 from rnnbench.record import Record
+from rnnbench.spec import RunSpec
 
 
 class RayExecutor(RemoteExecutor):
@@ -39,9 +40,35 @@ class RayExecutor(RemoteExecutor):
                 ray.init(address=address, **options)
         except (OSError, OverflowError, RuntimeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
+            if isinstance(error, ConnectionError) and address == "auto":
+                reason = (
+                    "this machine is part of none (ray start); without an address there is one of this machine alone"
+                )
             raise RnnbenchError(f"executor ray: no cluster at address {address!r}: {reason}") from None
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.ears = ray.remote(num_cpus=0, scheduling_strategy=here)(Ears).remote()
+
+    def check(self, specs: Sequence[RunSpec]) -> None:
+        """Check all runs before any is started, and that a machine of the cluster has place for each."""
+        super().check(specs)
+        self.check_place(max((spec.devices for spec in specs), default=1))
+
+    def check_place(self, devices: int) -> None:
+        """Check that a run on so many devices can ever start: Ray itself would let it wait, and say nothing.
+
+        Raises:
+            RnnbenchError: no machine has what it needs.
+        """
+        cores, gpus = self.settings.cpus * devices, self.settings.gpus * devices
+        alive = [one["Resources"] for one in _ray().nodes() if one["Alive"]]
+        machines = Counter((one.get("CPU", 0), one.get("GPU", 0)) for one in alive)
+        if any(has[0] >= cores and has[1] >= gpus for has in machines):
+            return
+        found = ", ".join(f"{count} with {_resources(*has)}" for has, count in machines.most_common(5))
+        raise RnnbenchError(
+            f"executor ray: a run needs {_resources(cores, gpus)} of one machine (devices: {devices}), "
+            f"but the cluster has {found or 'no machine'}"
+        )
 
     def places(self) -> int:
         """How many runs the cluster has place for at a time."""
@@ -84,6 +111,10 @@ class RayExecutor(RemoteExecutor):
         for one in flying:
             ray.cancel(one, force=True)
         ray.shutdown()
+
+
+def _resources(cores: float, gpus: float) -> str:
+    return f"{cores:g} cores and {gpus:g} GPUs"
 
 
 class Ears:

@@ -75,15 +75,18 @@ class RemoteExecutor(ABC):
         """Run all jobs. When the caller stops, so does whatever still runs."""
         self.start()
         left, flying = deque(jobs), dict[Any, Job]()
-        specs = {job.spec.id: job.spec for job in jobs}
         started: set[str] = set()
         try:
-            while left or flying:
+            while True:
+                left.extendleft(reversed(driver.more()))
+                if not (left or flying):
+                    break
                 driver.heed()
                 self._submit(left, flying, driver)
                 if not flying:
                     time.sleep(POLL)  # what is left others have claimed
                 done = self.ended(list(flying))
+                specs = {job.spec.id: job.spec for job in flying.values()}
                 for run, what in self.messages():
                     if isinstance(what, Progress) and run in started:
                         watcher.progress(specs[run], what)

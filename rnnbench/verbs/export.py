@@ -15,7 +15,7 @@ from rnnbench.board.table import make_table, number
 from rnnbench.board.versus import interval_of, place_of, versus
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
 from rnnbench.verbs.run import make_console, warn
 

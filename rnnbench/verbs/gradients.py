@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.verbs.opening import print_json
 

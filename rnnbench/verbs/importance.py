@@ -13,7 +13,7 @@ from rich.text import Text
 from rnnbench.board.importance import INTERACTIONS, importances
 from rnnbench.board.tuning import Study, studies
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
 from rnnbench.tuning import Dimension, Space
 from rnnbench.verbs.run import make_console, warn

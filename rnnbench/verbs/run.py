@@ -19,7 +19,8 @@ from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
 from rnnbench.errors import DataUnavailable, Diverged, RnnbenchError
 from rnnbench.harness.display import make_display
-from rnnbench.harness.grid import Folders, plan, run_grid
+from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan, run_grid
 from rnnbench.record import RecordStore
 from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
@@ -56,7 +57,7 @@ def run(options: Namespace) -> int:
     """Run what is missing, print the board of the grid, write that of the leaderboard."""
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
     console = make_console()
-    records, _ = RecordStore(folders.leaderboard).read()
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells, todo = plan(grid, records, options.retry, options.refresh)
     for line in folders.changes(grid):
         console.print(line, highlight=False)
@@ -102,7 +103,7 @@ def _heeded_sigterm() -> Iterator[None]:
 
 
 def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
-    records, _ = RecordStore(folders.leaderboard).read()
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records)
     console.print(Terminal(make_table(cells)))
     table, problems = quick_board(folders.leaderboard)

@@ -20,7 +20,7 @@ from rnnbench.board.table import Table as Board
 from rnnbench.board.table import make_table, number
 from rnnbench.board.web.build import can_build, write_html
 from rnnbench.card import summary_of
-from rnnbench.harness.grid import Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.lease import leased
 from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue, first_line
@@ -48,7 +48,7 @@ def status(options: Namespace) -> None:
     """Counts of the six states, runs at work, and why others are not done."""
     folders = Folders(options.leaderboard, options.runs)
     grid = folders.grid(options.grid)
-    records, problems = RecordStore(folders.leaderboard).read()
+    records, problems = RecordStore(folders.leaderboard).read(slim=True)
     specs = runs_of(grid, records)
     running = leased(folders.leases, [spec.id for spec in specs])
     cells = cells_of(specs, records, running)
@@ -70,7 +70,7 @@ def board(options: Namespace) -> None:
     folders = Folders(options.leaderboard, options.runs)
     console = make_console()
     if options.grid:
-        records, problems = RecordStore(folders.leaderboard).read()
+        records, problems = RecordStore(folders.leaderboard).read(slim=True)
         grid = folders.grid(options.grid)
         specs = runs_of(grid, records)
         running = leased(folders.leases, [spec.id for spec in specs])

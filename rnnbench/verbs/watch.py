@@ -14,7 +14,7 @@ from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import number
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
-from rnnbench.harness.grid import STOP, Folders
+from rnnbench.harness.folders import STOP, Folders
 from rnnbench.harness.lease import Lease, Pulse, drivers, leased
 from rnnbench.record import RecordStore
 from rnnbench.selection import runs_of
@@ -42,7 +42,7 @@ def watch(options: Namespace) -> int:
 
 
 def _look(folders: Folders, grid: GridSpec) -> RenderableType:
-    records, _ = RecordStore(folders.leaderboard).read()
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
     specs = runs_of(grid, records)
     running = leased(folders.leases, [spec.id for spec in specs])
     counts = Counter(cell.state for cell in cells_of(specs, records, running))

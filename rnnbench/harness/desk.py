@@ -1,0 +1,124 @@
+"""The driver's desk: which cells are free, who has them, how they go, and what follows on trials."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Literal, Self
+
+from rnnbench.board.states import Cell
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.folders import STOP, Folders
+from rnnbench.harness.job import Job, Progress, Watcher
+from rnnbench.harness.lease import DRIVER, STALE, Leases
+from rnnbench.harness.studies import Studies
+from rnnbench.questions import Questions
+from rnnbench.record import Record, RecordStore, file_of
+from rnnbench.spec import GridSpec, RunSpec
+
+
+class Desk:
+    """Where an executor asks which cells are free, and tells how they go; see `Driver` and `Watcher`."""
+
+    def __init__(
+        self, folders: Folders, grid: GridSpec, todo: Iterable[Cell], watcher: Watcher, retry: Collection[str] = ()
+    ) -> None:
+        self.store, self.grid, self.watcher = RecordStore(folders.leaderboard), grid, watcher
+        self.working = folders.of(grid.name)
+        self.studies = Studies(grid, todo, self.store, retry)
+        self.fresh: list[Job] = []
+        self.before: dict[str, tuple[int, int] | None] = {}
+        self.lost: list[str] = []
+        self.stop = folders.of(grid.name) / STOP
+        self.stopped_before = _stamp(self.stop)
+        self.leases = Leases(folders.leases, self.lost.append)
+        self.leases.take(f"{DRIVER}{self.leases.owner}", grid.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leases.close()
+
+    def job(self, cell: Cell) -> Job:
+        """The job of a cell. A record that comes before it is claimed, where there was none, is somebody else's."""
+        self.before[cell.spec.id] = None if cell.state == "missing" else _stamp(self.place(cell.spec))
+        grid = self.grid
+        last = cell.spec.trial is None  # a trial never sees the test part, which is what is asked about
+        asked = grid.artefacts if last and isinstance(grid.artefacts, Questions) else None
+        return Job(
+            cell.spec,
+            grid.name,
+            self.working / cell.spec.id,
+            tuple(grid.loggers),
+            watch=tuple(grid.watch),
+            asked=asked,
+            replay=grid.replay and last,
+        )
+
+    def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
+        """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""
+        spec = job.spec
+        if not self.leases.take(spec.id, spec.label):
+            return "wait"
+        if _stamp(self.place(spec)) == self.before[spec.id]:
+            return "go"
+        self.leases.drop(spec.id)
+        self.watcher.finished(self.store.read_one(self.place(spec)))
+        self._settled(spec)
+        return "drop"
+
+    def more(self) -> list[Job]:
+        """What trials that have ended since the last call have selected."""
+        fresh, self.fresh = self.fresh, []
+        return fresh
+
+    def give_back(self, job: Job) -> None:
+        """It is going on in a moment: keep the lease."""
+
+    def kept(self, record: Record) -> None:
+        """The record of a run is written: others may see it as done."""
+        self.leases.drop(record.id)
+        self._settled(record.spec)
+
+    def _settled(self, spec: RunSpec) -> None:
+        self.fresh += [self.job(cell) for cell in self.studies.after(spec)]
+
+    def heed(self) -> None:
+        """Stop if somebody asks to, or if a lease was lost: then this process slept while others went on."""
+        if _stamp(self.stop) != self.stopped_before:
+            raise KeyboardInterrupt("stopped by `rnnbench stop`")
+        if self.lost:
+            raise RnnbenchError(
+                f"another process has taken over {len(self.lost)} runs, as this one gave no sign of life for "
+                f"{STALE:.0f} s; what is done is kept"
+            )
+
+    def preparing(self, task: str) -> None:
+        """Nothing to keep."""
+
+    def started(self, spec: RunSpec, slot: str) -> None:
+        """Note where."""
+        self.leases.tell(spec.id, slot=slot)
+
+    def progress(self, spec: RunSpec, progress: Progress) -> None:
+        """Note how far."""
+        self.leases.tell(spec.id, progress=tuple(progress))
+
+    def retried(self, spec: RunSpec, reason: str) -> None:
+        """Note that it begins again."""
+        self.leases.tell(spec.id, progress=tuple(Progress("start")))
+
+    def finished(self, record: Record) -> None:
+        """Nothing to keep: the lease is given back when the record is written."""
+
+    def place(self, spec: RunSpec) -> Path:
+        """Where the record of a run lies."""
+        return self.store.folder / file_of(spec)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from a later one in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
