@@ -44,7 +44,7 @@ class ArtefactStore:
 
     def of(self, record: Record) -> list[dict[str, str]]:
         """Title and text of each artefact of a run, in order; of a file that cannot be read what is wrong with it."""
-        path = self.folder / file_of(record.spec)
+        path = self.folder / record.file
         if not path.is_file():
             return []
         try:

@@ -18,8 +18,10 @@ from rnnbench.board.equations import words_about
 from rnnbench.board.states import Cell
 from rnnbench.board.statistics import seeds_to_separate
 from rnnbench.board.table import Table, make_table
+from rnnbench.board.web.assets import kept
 from rnnbench.board.web.build import html, most_first, write_html
 from rnnbench.board.web.cards import task_sections, verdict
+from rnnbench.board.web.charts import chart_specs, drawn
 from rnnbench.board.web.claims import read_claims
 from rnnbench.card import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
@@ -306,3 +308,22 @@ def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytes
 
 def test_what_stands_most_often_comes_first() -> None:
     assert most_first("abbcb") == ["b", "a", "c"]
+
+
+def test_what_is_kept_is_made_anew_where_it_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNBENCH_CACHE", str(tmp_path))
+    made: list[str] = []
+
+    def make() -> str:
+        made.append("text\n")
+        return made[-1]
+
+    assert [kept("name", make), kept("name", make), len(made)] == ["text\n", "text\n", 1]
+    (path,) = (tmp_path / "board").iterdir()
+    for content in (path.read_bytes()[:-1], b"", b"\xff"):
+        path.write_bytes(content)
+        assert kept("name", make) == "text\n"
+    assert len(made) == 4
+    assert chart_specs() == chart_specs() == drawn()
+    monkeypatch.setenv("RNNBENCH_CACHE", str(path / "below a file"))
+    assert kept("name", make) == "text\n"

@@ -65,7 +65,8 @@ def compare(options: Namespace) -> None:
     warn(problems)
     found = versus(make_table(cells_on_record(records)), options.a, options.b, options.task)
     a, b = clean(found.a.label), clean(found.b.label)
-    table = RichTable("task", box=box.SIMPLE_HEAVY, pad_edge=False)
+    table = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False)
+    table.add_column("task", overflow="fold")
     for head in (a, b, "seeds", f"lead of {a}", "verdict"):
         table.add_column(Text(head), justify="left" if head == "verdict" else "right")
     for one in found.duels:

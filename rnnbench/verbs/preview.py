@@ -52,4 +52,6 @@ def _table(differences: list[Difference]) -> Table:
         task = f"{one.column.task} {one.column.metric} {one.column.arrow}, {budget_text(one.column.budget)}"
         best = {(False, True): "now the best", (True, False): "no longer the best"}.get((one.was_best, one.is_best), "")
         table.add_row(*(Text(clean(text)) for text in (task, one.row, one.before or "–", one.after or "–", best)))
+    for column in table.columns:
+        column.overflow = "fold"
     return table

@@ -1,6 +1,9 @@
 """Other people's scripts and style sheets that the page carries: DataTables by itables, Vega by vl-convert."""
 
+import hashlib
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,13 +30,26 @@ def datatables() -> tuple[str, str]:
 
 
 def vega() -> str:
-    """Vega-Embed and what it needs as one script, which gives `window.vegaEmbed`; kept in the cache, to be quick."""
+    """Vega-Embed and what it needs as one script, which gives `window.vegaEmbed`."""
     import vl_convert
 
-    path = cache_folder("board") / f"vega-embed-{version('vl-convert-python')}.js"
-    if not path.is_file():
-        write_whole(path, vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
-    return path.read_text("utf-8")
+    call = "window.vegaEmbed = vegaEmbed;"
+    return kept(f"vega-embed-{version('vl-convert-python')}", lambda: str(vl_convert.javascript_bundle(call)))
+
+
+def kept(name: str, make: Callable[[], str]) -> str:
+    """A text that takes long to make, from the cache; one there that is not whole, or cannot be kept, is made anew."""
+    try:
+        path = cache_folder("board") / f"{name}.txt"
+        head, _, text = path.read_text("utf-8").partition("\n")
+        if head == hashlib.sha256(text.encode()).hexdigest():
+            return text
+    except (OSError, ValueError, RnnbenchError):
+        pass
+    text = make()
+    with suppress(RnnbenchError):
+        write_whole(cache_folder("board") / f"{name}.txt", f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+    return text
 
 
 def _folder(package: str) -> Path:

@@ -1,15 +1,25 @@
 """Charts of the page as Vega-Lite, without their data: the page lays that in when a chart is looked at."""
 
-from functools import cache
+import json
+from importlib.metadata import version
 from typing import Any
+
+from rnnbench.board.web.assets import kept
+from rnnbench.fingerprint import code_digest, digest
 
 DATA = "rows"
 FULL = "container"
 
 
-@cache
 def chart_specs() -> dict[str, dict[str, Any]]:
-    """Each chart by name; its data is the named set `rows`."""
+    """Each chart by name; its data is the named set `rows`. Kept, as to make them takes as long as the page itself."""
+    made = digest([version("altair"), code_digest(__name__)])
+    found: dict[str, dict[str, Any]] = json.loads(kept(f"charts-{made}", lambda: json.dumps(drawn())))
+    return found
+
+
+def drawn() -> dict[str, dict[str, Any]]:
+    """The same, made by Altair."""
     import altair as alt
 
     made = {
