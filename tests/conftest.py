@@ -47,21 +47,27 @@ def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"{missing[0].file} is not in the cache; CI fetches it")
 
 
+def _with_kernels(folder: Path) -> str:
+    """A cache of its own, but with the kernels that other tests have compiled."""
+    kernels = cache_folder("kernels").resolve()
+    folder.mkdir(exist_ok=True)
+    (folder / "kernels").symlink_to(kernels, target_is_directory=True)
+    return str(folder)
+
+
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Archives of the real schemas with made-up content, in a cache of this test."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path / "cache"))
     with twins_in_place():
         yield
 
 
 @pytest.fixture(scope="module")
 def lasting_twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """As `twins`, prepared once for a whole file, with the kernels that other tests have compiled."""
-    folder, kernels = tmp_path_factory.mktemp("twins"), cache_folder("kernels")
-    (folder / "kernels").symlink_to(kernels.resolve(), target_is_directory=True)
+    """As `twins`, prepared once for a whole file."""
     patch = pytest.MonkeyPatch()
-    patch.setenv(CACHE_VARIABLE, str(folder))
+    patch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path_factory.mktemp("twins")))
     with twins_in_place():
         yield
     patch.undo()
