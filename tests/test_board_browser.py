@@ -240,6 +240,16 @@ def test_paper_gets_everything_that_is_folded(visit: Visit, tmp_path: Path) -> N
     assert visit.page.locator("details[open]").count() == 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_in_a_drawing_have_the_colour_of_words_around_it(browser: Any, address: str, scheme: str) -> None:
+    visit = Visit(browser, address, scheme=scheme)
+    ink = visit.page.evaluate("getComputedStyle(document.body).color")
+    words = visit.page.locator(".diagram svg text").all()
+    assert len(words) > 5
+    assert {word.evaluate("word => getComputedStyle(word).fill") for word in words} == {ink}
+    visit.context.close()
+
+
 def test_on_paper_a_wide_table_is_in_parts_that_fit_and_no_column_is_lost(visit: Visit) -> None:
     heads = visit.texts("#scores thead th")
     visit.page.set_viewport_size({"width": 980, "height": 700})  # a landscape page within its margins

@@ -68,7 +68,7 @@ def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefac
         "title": clean(f"{row.label} on {spec.task.name}"),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
-        "baseline": entry.facts.baseline.value if entry.facts.baseline else None,
+        "baseline": short(entry.facts.baseline.value) if entry.facts.baseline else None,
         "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
         "budget": spec.budget.model_dump(exclude_none=True),
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
