@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from rnnbench.architectures import LSTM
 from rnnbench.cli import main
 from rnnbench.data import BachChorales, FolkABC
+from rnnbench.engraving import SVG, engrave, only_drawn
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.folders import Folders
 from rnnbench.melody import sounding
@@ -118,18 +120,58 @@ def test_tunes_are_parsed_drawn_and_written_as_midi(
 ) -> None:
     texts = [f"{HEAD}ABc", "K:D\n|", f"{HEAD}d4|"]
     monkeypatch.setattr("rnnbench.architectures.speaking.Speaking.generate", lambda *_, **__: texts)
-    words = ("generate", "folk-abc/elman", "--abc", "--count", "3", "--midi", str(tmp_path), "--plot")
+    words = ("generate", "folk-abc/elman", "--abc", "--count", "3", "--midi", str(tmp_path), "--sheet", str(tmp_path),
+             "--plot")  # fmt: skip
     assert ask(place, *words, str(tmp_path / "tunes.svg"), "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["parse_rate"] == pytest.approx(2 / 3)
     assert [row["parses"] for row in found["tunes"]] == [True, False, True]
     assert sorted(path.name for path in tmp_path.glob("*.mid")) == ["tune-1.mid", "tune-3.mid"]
     assert "tune 3" in (tmp_path / "tunes.svg").read_text()
+    assert sorted(path.name for path in tmp_path.glob("tune-*.svg")) == ["tune-1.svg", "tune-3.svg"]
+    assert (tmp_path / "tune-3.png").read_bytes().startswith(b"\x89PNG")
     assert ask(place, *words, str(tmp_path / "tunes.png")) == 0
     said = capsys.readouterr().out
     assert "no tune: it has no note" in said
     assert "2 of 3 are tunes: parse rate 0.67" in said
     assert (tmp_path / "tunes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_tune_is_engraved_with_all_its_notes_the_same_each_time() -> None:
+    picture = engrave(f'{HEAD}"D"A2 F4 z2|c8|')
+    root = ElementTree.fromstring(picture)
+    kinds = [one.get("class", "").split() for one in root.iter()]
+    assert sum("note" in one for one in kinds) == 3
+    assert sum("rest" in one for one in kinds) == 1
+    accidentals = [one for one in root.iter() if one.get("class", "").split()[:1] == ["accid"]]
+    assert not any(len(one) for one in accidentals)  # F and C are sharp by the key
+    assert not any("placeholder" in one for one in kinds)
+    assert sum("keyAccid" in one for one in kinds) == 2
+    assert engrave(f'{HEAD}"D"A2 F4 z2|c8|') == picture
+
+
+def test_nothing_in_a_score_runs_or_loads() -> None:
+    ink = '<path d="M0 0" onclick="a()" style="fill: url(http://a)"/><use href="http://a"/><use href="#b"/>'
+    bad = "<script>a()</script><style>@import 'a'</style><image href='a'/><foreignObject/><a href='b'>c</a>"
+    picture = only_drawn(f'<svg xmlns="{SVG}" onload="a()"><g>{ink}{bad}<text>&lt;script&gt;</text></g></svg>')
+    root = ElementTree.fromstring(picture)
+    assert [one.tag.removeprefix(f"{{{SVG}}}") for one in root.iter()] == [
+        "svg", "rect", "g", "path", "use", "use", "text",
+    ]  # fmt: skip
+    assert {name for one in root.iter() for name in one.attrib} == {"width", "height", "fill", "d", "stroke", "href"}
+    assert "http" not in picture.replace(SVG, "")
+    assert "<script" not in picture
+
+
+def test_a_tune_without_an_end_is_not_engraved() -> None:
+    with pytest.raises(RnnbenchError, match="longer than 2000 quarter notes"):
+        engrave(f"{HEAD}A4 B99999999999999999999|")
+
+
+def test_the_words_of_a_tune_are_only_words_in_its_score() -> None:
+    picture = engrave(f'{HEAD}"<script>alert(1)</script>"A2 "^<b onload=a()>"F4|')
+    assert not any(one.tag.endswith("script") for one in ElementTree.fromstring(picture).iter())
+    assert "<b " not in picture
 
 
 def test_keys_are_drawn_with_their_probabilities_and_the_seed_repeats_them(lasting_twins: None) -> None:
@@ -162,6 +204,7 @@ def test_a_chorale_is_gone_on_with(place: Folders, tmp_path: Path, capsys: pytes
     for wrong, said in (
         (["--abc"], "--abc is for models of texts"),
         (["--prompt", "K:D"], "--prompt is for models of texts"),
+        (["--sheet", "scores"], "--sheet is for models of texts"),
         (["--top-k", "3"], "--top-k is for models of texts"),
         (["--top-p", "0.5"], "--top-p is for models of texts"),
         (["--beam", "2"], "--beam is for models of texts"),

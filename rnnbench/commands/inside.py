@@ -29,6 +29,9 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--piece", type=int, default=0, help="of piano rolls: which piece of the test part to go on with")
     one.add_argument("--given", type=int, default=16, help="of piano rolls: frames of it that are given")
     one.add_argument("--midi", type=Path, metavar="FOLDER", help="of music: write what sounds as MIDI files")
+    one.add_argument(
+        "--sheet", type=Path, metavar="FOLDER", help="of tunes: engrave them (.svg, and .png where plots are)"
+    )
     one.add_argument("--plot", type=Path, metavar="FILE", help="of music: draw what sounds (.html, .png, .svg)")
     _add_json(one)
 

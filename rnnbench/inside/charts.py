@@ -54,11 +54,25 @@ def save(chart: alt.TopLevelMixin, path: Path, title: str) -> None:
     elif kind == ".svg":
         write_whole(path, vl_convert.vegalite_to_svg(spec))
     else:
-        picture: bytes = vl_convert.vegalite_to_png(spec, scale=2)
-        try:
-            path.write_bytes(picture)
-        except OSError as error:
-            raise RnnbenchError(f"cannot write {path}: {error.strerror}") from error
+        _write_picture(path, vl_convert.vegalite_to_png(spec, scale=2))
+
+
+def write_png(path: Path, svg: str) -> None:
+    """Write an SVG picture as PNG.
+
+    Raises:
+        RnnbenchError: the file cannot be written.
+    """
+    import vl_convert
+
+    _write_picture(path, vl_convert.svg_to_png(svg, scale=2))
+
+
+def _write_picture(path: Path, picture: bytes) -> None:
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise RnnbenchError(f"cannot write {path}: {error.strerror}") from error
 
 
 def page(spec: Row, title: str) -> str:

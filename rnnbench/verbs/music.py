@@ -1,6 +1,8 @@
 """Music that a model writes: tunes in ABC notation, and piano rolls that go on from a piece."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from rnnbench.board.render import clean
+from rnnbench.engraving import check_engraver, engrave
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import writable_folder
+from rnnbench.files import writable_folder, write_whole
 from rnnbench.melody import sounding
 from rnnbench.tunes import Note, NoTune, drawn, notes_of, write_midi
 from rnnbench.verbs.opening import print_json
 
-OF_TEXTS = {"prompt": [""], "abc": False, "top_k": None, "top_p": None, "beam": 1}
+OF_TEXTS = {"prompt": [""], "abc": False, "top_k": None, "top_p": None, "beam": 1, "sheet": None}
 OF_ROLLS = {"piece": 0, "given": 16}
 """Options that say something of one kind of model alone, and what they are if nobody gives them."""
 
@@ -32,6 +35,9 @@ def check(options: Namespace) -> None:
         check_plot(options.plot)
     if options.midi:
         writable_folder(options.midi, "MIDI files (--midi)")
+    if options.sheet:
+        check_engraver()
+        writable_folder(options.sheet, "scores (--sheet)")
 
 
 def refuse(options: Namespace, names: Mapping[str, Any], why: str) -> None:
@@ -62,6 +68,8 @@ def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
         except NoTune as why:
             rows.append({"text": text, "parses": False, "why": str(why)})
     keep(found, options, title, 0.0)
+    if options.sheet:
+        _engrave(rows, options.sheet)
     rate = sum(row["parses"] for row in rows) / len(rows)
     if options.json:
         print_json({"parse_rate": rate, "tunes": rows})
@@ -73,6 +81,23 @@ def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
         console.print(Text("\n".join(map(clean, row["text"].split("\n")))), soft_wrap=True)
     console.rule(style="dim")
     console.print(f"{sum(row['parses'] for row in rows)} of {len(rows)} are tunes: parse rate {rate:.2f}")
+
+
+def _engrave(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write the scores of tunes as SVG, and as PNG too if that can be made; tell of those that cannot be engraved."""
+    for number, row in enumerate(rows, 1):
+        if not row["parses"]:
+            continue
+        try:
+            picture = engrave(row["text"])
+        except RnnbenchError as why:
+            print(f"rnnbench: tune {number}: {why}", file=sys.stderr)
+            continue
+        write_whole(folder / f"tune-{number}.svg", picture)
+        if find_spec("vl_convert"):
+            from rnnbench.inside.charts import write_png
+
+            write_png(folder / f"tune-{number}.png", picture)
 
 
 def go_on(run: Any, options: Namespace) -> None:
