@@ -103,7 +103,7 @@ def test_scores_are_searched_and_filtered(visit: Visit) -> None:
     visit.shows("2 of 7 architectures")
     assert visit.rows() == ["lstm", "lstm-peephole"]
     visit.page.click("text=Show all")
-    visit.shows("7 of 7 architectures, 10 of 10 tasks")
+    visit.shows("7 of 7 architectures, 10 of 10 columns")
     assert visit.rows() == everything
     visit.page.select_option("#by-family", "GRU")
     visit.shows("1 of 7 architectures")
@@ -115,14 +115,14 @@ def test_scores_are_searched_and_filtered(visit: Visit) -> None:
     assert visit.rows() == ["elman tuned(4)"]
     visit.page.select_option("#by-tuning", "")
     visit.page.select_option("#by-group", "music")
-    visit.shows("1 of 10 tasks")
+    visit.shows("1 of 10 columns")
     assert visit.columns() == ["folk-abc"]
     visit.page.select_option("#by-group", "")
     visit.page.select_option("#by-kind", "synthetic")
-    visit.shows("of 7 architectures, 6 of 10 tasks")
+    visit.shows("of 7 architectures, 6 of 10 columns")
     assert set(visit.columns()) == {"adding", "copy-memory", "mnist1d", "parity"}
     visit.page.click("text=Show all")
-    visit.shows("7 of 7 architectures, 10 of 10 tasks")
+    visit.shows("7 of 7 architectures, 10 of 10 columns")
     assert visit.columns() == tasks
 
 

@@ -96,7 +96,7 @@ const scores = $("scores") && (() => {
     table.column(0).search($("search").value, { exact: false, smart: true });
     table.draw();
     const tasks = heads.flatMap((head, index) => (head.dataset.group ? [table.column(index).visible()] : []));
-    $("shown").textContent = `${table.rows({ search: "applied" }).count()} of ${table.rows().count()} architectures, ${tasks.filter(Boolean).length} of ${tasks.length} tasks`;
+    $("shown").textContent = `${table.rows({ search: "applied" }).count()} of ${table.rows().count()} architectures, ${tasks.filter(Boolean).length} of ${tasks.length} columns`;
   };
   $("filters").addEventListener("input", refresh);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
