@@ -60,6 +60,9 @@ class Times:
         assert record.status == "done", record.reason + record.log_tail
         self.ended_at[record.id] = time.perf_counter()
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Nothing."""
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         """A run that was cut off will go on."""
 

@@ -53,6 +53,9 @@ class Quiet:
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         """Nothing."""
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Nothing."""
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         """Nothing."""
 

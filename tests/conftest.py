@@ -94,6 +94,9 @@ class Silent:
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         self.steps.append(progress)
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        self.told.append(("elsewhere", owner))
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         self.told.append(("retried", reason))
 

@@ -144,7 +144,9 @@ def test_a_run_that_no_machine_of_a_cluster_has_place_for_is_told_before_it_wait
     if not needs:
         executor.check_place(devices)
         return
-    with pytest.raises(RnnbenchError, match=r"2 with 2 cores and 0 GPUs, 1 with 8 cores and 1 GPUs$") as raised:
+    with pytest.raises(
+        RnnbenchError, match=r"2 machines with 2 cores and 0 GPUs, 1 machine with 8 cores and 1 GPUs$"
+    ) as raised:
         executor.check_place(devices)
     assert f"a run needs {needs}" in str(raised.value)
 

@@ -17,9 +17,13 @@ import yaml
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness import lease
+from rnnbench.harness.desk import Desk
 from rnnbench.harness.folders import Folders
+from rnnbench.harness.grid import plan
 from rnnbench.harness.lease import Leases, drivers, leased, read_lease
 from rnnbench.record import RecordStore
+from rnnbench.spec import GridSpec
+from tests.conftest import Silent
 from tests.test_survival import grid_file, records_in, start, wait_for
 
 
@@ -166,6 +170,18 @@ def test_two_processes_share_a_grid_and_no_cell_is_run_twice(
     assert all(text.count("] start ") for text in said), "one has done it all"
     assert all(text.count("] done ") == 6 for text in said)  # each shows what the other has done
     assert not list(folders.leases.iterdir())
+
+
+def test_a_cell_that_another_machine_has_is_told_once_and_waited_for(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent, tmp_path: Path
+) -> None:
+    asked = grid(architectures=["elman"], seeds=1)
+    (cell,) = plan(asked, {})[1]
+    folders.leases.mkdir(parents=True)
+    someone_else(folders.leases / f"{cell.spec.id}.json")
+    with Desk(folders, asked, [cell], watcher) as desk:
+        assert [desk.claim(desk.job(cell)) for _ in range(3)] == ["wait"] * 3
+        assert watcher.told == [("elsewhere", "process 1 of elsewhere")]
 
 
 def test_a_process_that_is_killed_leaves_its_cells_to_the_other(

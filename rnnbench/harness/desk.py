@@ -26,6 +26,7 @@ class Desk:
         self.studies = Studies(grid, todo, self.store, retry)
         self.fresh: list[Job] = []
         self.before: dict[str, tuple[int, int] | None] = {}
+        self.told: set[str] = set()
         self.lost: list[str] = []
         self.stop = folders.of(grid.name) / STOP
         self.stopped_before = _stamp(self.stop)
@@ -58,6 +59,7 @@ class Desk:
         """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""
         spec = job.spec
         if not self.leases.take(spec.id, spec.label):
+            self._tell_of(spec)
             return "wait"
         if _stamp(self.place(spec)) == self.before[spec.id]:
             return "go"
@@ -65,6 +67,12 @@ class Desk:
         self.watcher.finished(self.store.read_one(self.place(spec)))
         self._settled(spec)
         return "drop"
+
+    def _tell_of(self, spec: RunSpec) -> None:
+        """Say once who else has a run."""
+        if spec.id not in self.told and (lease := self.leases.read(spec.id)):
+            self.told.add(spec.id)
+            self.watcher.elsewhere(spec, f"process {lease.pid} of {lease.host}")
 
     def more(self) -> list[Job]:
         """What trials that have ended since the last call have selected."""
@@ -102,6 +110,9 @@ class Desk:
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         """Note how far."""
         self.leases.tell(spec.id, progress=tuple(progress))
+
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Nothing to keep."""
 
     def retried(self, spec: RunSpec, reason: str) -> None:
         """Note that it begins again."""

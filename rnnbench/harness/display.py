@@ -54,6 +54,12 @@ class Display:
         _, slot, begun, _ = self.running[spec.id]
         self.running[spec.id] = (spec, slot, begun, progress)
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Another driver has a run; it is waited for."""
+        self.states[spec.id] = "running"
+        self.doing = f"waiting for {owner}"
+        self.say(f"elsewhere {spec.label} ({spec.id}): {owner} runs it")
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         """A run that was cut off will go on."""
         self.running.pop(spec.id, None)

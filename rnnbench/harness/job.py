@@ -102,6 +102,9 @@ class Watcher(Protocol):
     def progress(self, spec: RunSpec, progress: Progress) -> None:
         """A run goes on."""
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Another driver has a run; it is waited for."""
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         """A run that was cut off will go on."""
 
@@ -166,6 +169,11 @@ class Everyone:
         """A run goes on."""
         for watcher in self.watchers:
             watcher.progress(spec, progress)
+
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Another driver has a run; it is waited for."""
+        for watcher in self.watchers:
+            watcher.elsewhere(spec, owner)
 
     def retried(self, spec: RunSpec, reason: str) -> None:
         """A run that was cut off will go on."""

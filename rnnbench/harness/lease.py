@@ -110,6 +110,10 @@ class Leases:
             self._held[cell] = lease
         return True
 
+    def read(self, cell: str) -> Lease | None:
+        """What the lease of a cell says, whoever has it."""
+        return read_lease(self._path(cell))
+
     def tell(self, cell: str, **changes: Any) -> None:
         """Change what a lease that is held says to whoever looks; written with the next beat."""
         with self._lock:

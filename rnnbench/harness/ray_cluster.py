@@ -64,7 +64,9 @@ class RayExecutor(RemoteExecutor):
         machines = Counter((one.get("CPU", 0), one.get("GPU", 0)) for one in alive)
         if any(has[0] >= cores and has[1] >= gpus for has in machines):
             return
-        found = ", ".join(f"{count} with {_resources(*has)}" for has, count in machines.most_common(5))
+        found = ", ".join(
+            f"{count} machine{'s' * (count > 1)} with {_resources(*has)}" for has, count in machines.most_common(5)
+        )
         raise RnnbenchError(
             f"executor ray: a run needs {_resources(cores, gpus)} of one machine (devices: {devices}), "
             f"but the cluster has {found or 'no machine'}"

@@ -137,6 +137,9 @@ class Teller:
         """How far it is."""
         self.tell((spec.id, progress))
 
+    def elsewhere(self, spec: RunSpec, owner: str) -> None:
+        """Only whoever handed it in knows of others."""
+
     def retried(self, spec: RunSpec, reason: str) -> None:
         """Only whoever handed it in does that."""
 
