@@ -62,6 +62,15 @@ def test_every_kind_of_task_is_answered_the_same_each_time(task: str, place: tup
     assert [one.model_dump() for one in again] == content["items"]
 
 
+def test_a_forecast_has_an_artefact_for_each_channel(place: tuple[Folders, dict[str, Record]]) -> None:
+    folders, records = place
+    (task,) = [one for one in TASKS if one.startswith("weather")]
+    path = folders.runs / "small" / records[task].id / "artefacts.json"
+    titles = [one["title"] for one in json.loads(path.read_text())["items"]]
+    assert [title.split(": ")[1].split(",")[0] for title in titles][:3] == ["temp", "dewp", "humid"]
+    assert len(titles) == len(set(titles)) == 7
+
+
 def test_texts_of_a_grid_are_asked_instead(place: tuple[Folders, dict[str, Record]]) -> None:
     from rnnbench.harness.artefacts import make_artefacts
 

@@ -99,6 +99,19 @@ def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
     assert all(head in out for head in ("measured", "continuous", "on its own", "persistence"))
 
 
+def test_a_forecast_is_drawn_channel_by_channel_unless_one_is_asked_for(ask: Ask, tmp_path: Path) -> None:
+    words = ("forecast", "weather-nyc-24h/elman", "--plot", str(tmp_path / "f.json"))
+    for channel, names in (([], ["temp", "dewp", "humid"]), (["--channel", "dewp"], ["dewp"])):
+        assert ask(*words, *channel)[0] == 0
+        spec = json.loads((tmp_path / "f.json").read_text())
+        above, below = spec["vconcat"]
+        assert [panel["title"] for panel in above["concat"]][:3] == names
+        first = above["concat"][0].get("data", above.get("data"))["name"]  # of one panel it stands a level higher
+        measured = [row for row in spec["datasets"][first] if row["what"] == "measured"]
+        assert [row["step"] for row in measured] == list(range(-48, 25))
+        assert {row["what"][:4] for row in spec["datasets"][below["data"]["name"]]} == {"cont", "auto", "pers"}
+
+
 def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
     code, out, _ = ask("gates", "translate-numbers/elman", "one two", "--json")
     assert code == 0

@@ -7,7 +7,7 @@ import torch
 
 from rnnbench.artefacts import LONGEST, Artefact
 from rnnbench.harness.examples import class_names, examples
-from rnnbench.harness.foreseen import TestWindows
+from rnnbench.harness.foreseen import TestWindows, Window
 from rnnbench.inside.script import readable
 from rnnbench.objectives import (
     Classification,
@@ -30,6 +30,8 @@ START = 40
 """Tokens of the test part that a language model goes on with."""
 WINDOWS, HORIZON = 7, 24
 """Windows that are foreseen, and steps of each unless the objective has a horizon: a week of hours."""
+CHANNELS = 12
+"""Channels of a forecast that are shown at most."""
 
 
 def make_artefacts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
@@ -114,18 +116,26 @@ def _tags(model: Any, data: Any, asked: Questions) -> list[Artefact]:
 
 
 def _forecasts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
-    """The first windows of the test part, one after the other: measured, continuous, autoregressive."""
+    """The first windows of the test part, one after the other, an artefact for each of the first channels."""
     horizon = getattr(model.objective, "horizon", HORIZON)
-    lines, step = [f"{'step':>5} {'measured':>10} {'continuous':>11} {'on its own':>11}"], 0
     test = TestWindows(model, data, horizon)
-    windows = [test.window(number) for number in range(min(WINDOWS, len(test)))]
+    numbers = range(min(WINDOWS, len(test)))
+    return [
+        _forecast([test.window(number, str(channel)) for number in numbers], horizon)
+        for channel in range(min(CHANNELS, len(test.names)))
+    ]
+
+
+def _forecast(windows: list[Window], horizon: int) -> Artefact:
+    """Windows of one channel, one after the other: measured, continuous, autoregressive."""
+    lines, step = [f"{'step':>5} {'measured':>10} {'continuous':>11} {'on its own':>11}"], 0
     title = f"forecasts of {len(windows)} windows, {horizon} steps each: {windows[0].channel}, {windows[0].unit}"
     for window in windows:
         for measured, continuous, free in zip(window.measured, window.continuous, window.free, strict=True):
             step += 1
             first = "–" if measured is None else f"{measured:.2f}"
             lines.append(f"{step:>5} {first:>10} {continuous:>11.2f} {free:>11.2f}")
-    return [_artefact(title, "\n".join(lines))]
+    return _artefact(title, "\n".join(lines))
 
 
 def _music(model: Any, data: Any, asked: Questions) -> list[Artefact]:

@@ -47,26 +47,37 @@ def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
     )
 
 
-def forecast_chart(window: Mapping[str, Any], title: str) -> Any:
-    """A window and its end as foreseen with measured inputs and without, above the errors by step of both."""
+def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
+    """A window and its end as foreseen with measured inputs and without, a panel for each of its channels, above the
+    errors by step of both.
+    """
     import altair as alt
 
-    past, horizon = window["past"], len(window["free"])
+    horizon, alone = len(windows[0]["free"]), len(windows) == 1
     names = {
         "measured": "measured",
         "continuous": "continuous (inputs measured)",
         "free": "autoregressive (on its own)",
         "persistence": "persistence (the last value)",
     }
-    lines = [{"step": step - len(past) + 1, "value": one, "what": "measured"} for step, one in enumerate(past)]
-    lines += [row for key in ("measured", "continuous", "free") for row in _steps(names[key], window[key])]
-    rows = [row for key in ("continuous", "free", "persistence") for row in _steps(names[key], window[f"{key}_error"])]
+    errors = ("continuous", "free", "persistence")
+    rows = [row for key in errors for row in _steps(names[key], windows[0][f"{key}_error"])]
     scale = alt.Scale(domain=list(names.values()), range=["#000000", *COLOURS[:2], GREY])
     colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale)
-    base = {"width": 760, "height": 240}
-    above = _lines(lines, f"{window['channel']}, {window['unit']}", colour).properties(**base)
-    below = _lines(rows, "rmse, standard deviations, whole test part", colour).properties(**base)
+    size = {"width": 760, "height": 240} if alone else {"width": 340, "height": 150}
+    panels = [
+        _lines(_window(one, names), one["unit"], colour).properties(**size, title=one["channel"]) for one in windows
+    ]
+    above = alt.concat(*panels, columns=1 if alone else 2)
+    below = _lines(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
     return look(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
+
+
+def _window(one: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of a channel: what was measured, and its end as foreseen."""
+    past = one["past"]
+    lines = [{"step": step - len(past) + 1, "value": value, "what": "measured"} for step, value in enumerate(past)]
+    return lines + [row for key in ("measured", "continuous", "free") for row in _steps(names[key], one[key])]
 
 
 def _steps(what: str, values: Sequence[float | None]) -> list[dict[str, Any]]:

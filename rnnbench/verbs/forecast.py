@@ -19,12 +19,15 @@ def forecast(options: Namespace) -> None:
 
         check_plot(options.plot)
     run = open_run(options, "forecast")
-    window = TestWindows(run.model, run.data, options.horizon).window(options.window, options.channel)
+    test = TestWindows(run.model, run.data, options.horizon)
+    window = test.window(options.window, options.channel)
     if options.plot:
         from rnnbench.inside.charts import save
         from rnnbench.inside.pictures import forecast_chart
 
-        save(forecast_chart(window._asdict(), run.name), options.plot, run.name)
+        shown = [options.channel] if options.channel else [str(number) for number in range(len(test.names))]
+        windows = [test.window(options.window, channel)._asdict() for channel in shown]
+        save(forecast_chart(windows, run.name), options.plot, run.name)
     if options.json:
         print_json(window._asdict())
     else:
