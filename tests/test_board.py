@@ -11,7 +11,7 @@ from scipy import stats
 from rnnbench.board.render import Terminal, escape, markdown
 from rnnbench.board.states import Cell, cells_of, cells_on_record
 from rnnbench.board.statistics import half_width, separable
-from rnnbench.board.table import Column, Table, make_table, number
+from rnnbench.board.table import Column, Table, amount, make_table, number
 from rnnbench.card import TaskCard
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
@@ -195,3 +195,23 @@ def test_a_cell_never_run_with_this_batch_size_or_class_is_missing_not_stale() -
     kept = {done().id: done()}
     other = renamed(spec(), class_path="rnnbench.architectures.GRU")
     assert [cell.state for cell in cells_of([other], kept)] == ["missing"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (999.4, "999"), (999.6, "1k"), (999_999, "1M"), (2.5e9, "2.5G"), (7e12, "7T"), (12_345, "12.3k")],
+)
+def test_amounts_are_short(value: float, text: str) -> None:
+    assert amount(value) == text
+
+
+def test_runs_on_other_devices_or_of_other_files_never_share_a_cell() -> None:
+    run = spec()
+    twice = run.model_copy(update={"devices": 2})
+    other = run.model_copy(update={"architecture": run.architecture.model_copy(update={"files": {"table": "1" * 16}})})
+    table = make_table([Cell(one, "done", "", done(one)) for one in (run, twice, other)])
+    assert [[column in row.entries for column in table.columns] for row in table.rows] == [[True, False], [True, True]]
+    assert [row.label for row in table.rows] == [
+        "lstm (content of table=11111111)", "lstm (content of table=default)"]  # fmt: skip
+    assert all(len(entry.values) == 1 for row in table.rows for entry in row.entries.values())
+    assert any("on each of 2 devices" in line for lines in table.headings.values() for line in lines)

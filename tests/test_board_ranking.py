@@ -61,6 +61,11 @@ def test_a_task_without_ceiling_where_nobody_is_better_than_chance_is_left_out_a
     assert found.left_out == (("weather-nyc", "it has no ceiling, and nobody is better than chance"),)
 
 
+def test_a_task_whose_chance_is_not_below_its_ceiling_has_no_scale_and_says_so() -> None:
+    found = scores_of(make_table(cells(done(spec(task="parity"), 0.9, baseline_scores={"accuracy": 1.0}))))
+    assert found.left_out == (("parity", "its chance, 1.000, is not below the ceiling on its card"),)
+
+
 def test_of_two_budgets_of_a_task_that_with_more_runs_counts() -> None:
     records = [*(done(spec(seed=seed), 0.1) for seed in (0, 1)), done(spec(steps=9), 0.05)]
     found = scores_of(make_table(cells(*records)))

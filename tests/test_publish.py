@@ -172,6 +172,7 @@ VERDICTS: list[tuple[Record, Record, bool, str]] = [
     (done(), done(score=0.49), False, "not reproduced: mse 0.500 recorded, now 0.490"),
     (done(), done(parameters=11), False, "10 parameters recorded, now 11"),
     (done(), done(data_fingerprint="e"), False, "not comparable"),
+    (done(baseline_scores={"mse": 0.3}), done(baseline_scores={"mse": 0.2}), False, "chance 0.300 recorded, now 0.200"),
     (done(), lost(), False, "recorded as done, now failed: why"),
     (lost(), lost(), True, "failed again"),
     (lost(), lost(reason="other"), False, "failed again, but because: other"),

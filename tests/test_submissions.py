@@ -76,7 +76,12 @@ FORGED: list[tuple[Content, str]] = [
     ({"started": "yesterday"}, "started is no time"),
     ({"started": "2026-01-01T00:00:00"}, "no time zone"),
     ({"started": "2999-01-01T00:00:00+00:00"}, "in the future"),
+    ({"started": "2026-W01-1T00:00:00+00:00"}, "started is not UTC as in"),
+    ({"started": "2026-01-01T00:00:00-12:00"}, "started is not UTC as in"),
+    ({"baseline_scores": {"mse": -0.1}}, "chance -0.1 is better than the ceiling 0.0"),
     ({"reason": "x" * 1001}, "1001 letters"),
+    ({"backend": "abc\u061cdef"}, "backend: has characters that are not text"),
+    ({"backend": "a\u00ad\U000e0041"}, "backend: has characters that are not text"),
     ({"backend": "\x1b[2J"}, "backend: has characters that are not text"),
     ({"backend": "abc\u202edef"}, "backend: has characters that are not text"),
     ({"environment": {**content(done())["environment"], "device": "a\nb"}}, "environment.device"),
@@ -91,6 +96,21 @@ FORGED: list[tuple[Content, str]] = [
 def test_values_that_cannot_be_are_told(changes: Content, why: str, tmp_path: Path) -> None:
     place(tmp_path, content(done()) | changes)
     assert why in told(tmp_path)
+
+
+def test_a_chance_of_ones_own_making_is_told_and_other_data_is_noted(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    for seed in range(3):
+        store.write(done(spec(seed=seed), 0.1 + seed / 100, baseline_scores={"mse": 0.17 + 1e-9 * (seed == 2)}))
+    later = {"started": "2026-01-02T00:00:00+00:00"}
+    store.write(done(spec("gru"), 0.2, **later, baseline_scores={"mse": 0.3}))
+    assert [one.partition(": ")[2] for one in audit(tmp_path).problems] == [
+        "its simple reference scores 0.3, that of others with the same data 0.17"
+    ]
+    store.write(done(spec("gru"), 0.2, **later, data_fingerprint="e"))
+    found = audit(tmp_path)
+    assert not found.problems
+    assert f"{spec('gru').id}.json: the latest run of its task has other data than 3 before it" in "".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +308,7 @@ REWRITTEN: list[tuple[Record | None, str]] = [
     (None, "a score was removed that still counts"),
     (lost(), "altered after the fact"),
     (again(data_fingerprint="e"), ""),
-    (again(code={"rnnbench.errors": "other"}), ""),
+    (again(code={"rnnbench.errors": "forged"}), "was run again, though neither its code nor its data has changed"),
     (done(), ""),
 ]
 
@@ -309,6 +329,14 @@ def test_a_record_altered_after_the_fact_is_told_and_a_new_run_is_not(
     assert len(found) == bool(why)
     assert why in "".join(found)
     assert ("by commit" if committed else "in the work tree") in "".join(found) or not why
+
+
+def test_a_run_of_older_code_may_be_run_again(repository: Callable[..., str], tmp_path: Path) -> None:
+    store, run = RecordStore(tmp_path / "board"), spec(seed=1)
+    store.write(done(run, code={"rnnbench.errors": "older"}))
+    repository()
+    store.write(done(run, 0.4, started="2026-02-01T00:00:00+00:00"))
+    assert not audit(tmp_path / "board").problems
 
 
 def test_a_record_that_gave_no_score_may_be_run_again(repository: Callable[..., str], tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ class Contender:
         size: the rule that chose its width, if one did.
         tuning: `default`, or `tuned(k)`: its hyper-parameters are those of the best of k trials.
         space: of these trials.
+        files: digests of arguments that are files, as canonical JSON.
     """
 
     name: str
@@ -32,13 +33,14 @@ class Contender:
     size: str = ""
     tuning: str = DEFAULT
     space: str = ""
+    files: str = "{}"
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Contender":
         """The contender of a run; one that is tuned is the same on every task, whatever was selected there."""
         model, selected = spec.architecture, spec.selected
         size = str(spec.size) if spec.size else ""
-        one = cls(model.name, model.class_path, canonical(model.init_args), size)
+        one = cls(model.name, model.class_path, canonical(model.init_args), size, files=canonical(model.files))
         if selected is None:
             return one
         return replace(one, tuning=f"tuned({selected.trials})", space=f"{selected.space} {selected.design}")
@@ -58,13 +60,16 @@ class Contender:
         """Whatever tells it from others of its name."""
         rules = {"size": self.size} if self.size else {}
         rules |= {"space": self.space} if self.space else {}
+        rules |= {f"content of {name}": found[:8] for name, found in json.loads(self.files).items()}
         return {"class": self.class_path, **json.loads(self.arguments), **rules}
 
 
 def labels_of(contenders: Iterable[Contender]) -> dict[Contender, str]:
     """A label for each: the architecture's name, with its settings where one name stands for several."""
     by_name: dict[str, list[Contender]] = defaultdict(list)
-    for one in sorted(set(contenders), key=lambda one: (one.name, one.class_path, one.arguments, one.size, one.tuning)):
+    for one in sorted(
+        set(contenders), key=lambda one: (one.name, one.class_path, one.arguments, one.files, one.size, one.tuning)
+    ):
         by_name[one.shown].append(one)
     return {one: _label(one, others) for others in by_name.values() for one in others}
 

@@ -22,11 +22,16 @@ RANKING_FOOTNOTE = (
     "be ruled out when all pairs are judged at once (5 % for the whole table). "
     "Win rate: share of the others beaten at the same task and seed."
 )
+UNSEEN = (
+    r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069"
+    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Line breaks, controls, changes of direction, and letters without a shape."""
 
 
 def clean(text: str) -> str:
-    """Text from a record without line breaks, controls and changes of direction: it cannot draw on terminal or page."""
-    return re.sub(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", " ", text)
+    """Text from a record without what is `UNSEEN`: it cannot draw on terminal or page."""
+    return re.sub(UNSEEN, " ", text)
 
 
 class Terminal:

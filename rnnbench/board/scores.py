@@ -88,9 +88,11 @@ def scale_of(table: Table, column: Column) -> Scale | str:
     chance, card = table.chance.get(column), table.cards.get(column)
     if chance is None:
         return "its chance is not known"
-    if card and card.ceiling is not None:
-        return Scale(chance.value, card.ceiling, f"{number(card.ceiling)}, the ceiling on its card")
     sign = 1 if column.direction == "maximise" else -1
+    if card and card.ceiling is not None:
+        if sign * chance.value >= sign * card.ceiling:
+            return f"its chance, {number(chance.value)}, is not below the ceiling on its card"
+        return Scale(chance.value, card.ceiling, f"{number(card.ceiling)}, the ceiling on its card")
     means = [fmean(row.entries[column].values) for row in table.rows
              if column in row.entries and row.entries[column].values]  # fmt: skip
     if not means:

@@ -58,7 +58,7 @@ class Present:
     def among(cls, origins: Collection[Origin], code: Callable[[str], str] = code_digest) -> "Present":
         """The present state of everything that `origins` name; `code` gives the digest of a module."""
         done = sorted((one for one in origins if one.latest), key=lambda one: one.latest or ("", ""))
-        data = {_data_of(one.spec): one.data for one in done}
+        data = {data_of(one.spec): one.data for one in done}
         known = set(catalogue("task")) & {one.spec.task.name for one in origins}
         return cls({name: TaskCard.load(name).fingerprint for name in known}, data, code)
 
@@ -71,7 +71,7 @@ class Present:
         task = spec.task
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
             return "its card has changed"
-        if data and self.data.get(_data_of(spec)) != data:
+        if data and self.data.get(data_of(spec)) != data:
             return "its data has changed"
         if id(code) not in self._changed:  # records that were read together share theirs
             changed = changed_code(code, self.code)
@@ -109,7 +109,7 @@ def cells_on_record(records: Mapping[str, Record]) -> list[Cell]:
     return [present.cell(record) for record in records.values()]
 
 
-def _data_of(spec: RunSpec) -> tuple[str, int | None]:
+def data_of(spec: RunSpec) -> tuple[str, int | None]:
     """What decides what a run's data is."""
     return spec.task.fingerprint, spec.data_seed
 

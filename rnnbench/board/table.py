@@ -21,10 +21,12 @@ from rnnbench.spec import RunSpec
 Standing = Literal["best", "tied"]
 """`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
 
+UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+
 
 @dataclass(frozen=True)
 class Column:
-    """Scores that can be compared: one task, one batch size, one budget."""
+    """Scores that can be compared: one task, one batch size on as many devices, one budget."""
 
     task: str
     version: int
@@ -34,18 +36,19 @@ class Column:
     budget: Budget
     batch_size: Any
     data_seed: int | None = None
+    devices: int = 1
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Column":
         """The column of a run."""
         task = spec.task
         known = (task.name, task.version, task.fingerprint, task.metric, task.direction, spec.budget)
-        return cls(*known, task.data.init_args.get("batch_size"), spec.data_seed)
+        return cls(*known, task.data.init_args.get("batch_size"), spec.data_seed, spec.devices)
 
     @property
     def order(self) -> tuple[str, ...]:
         """Where it stands: by task, then by whatever else differs, the same every time."""
-        rest = (str(self.batch_size), str(self.data_seed), self.fingerprint)
+        rest = (str(self.batch_size), str(self.data_seed), str(self.devices), self.fingerprint)
         return (self.task, str(self.version), self.budget.model_dump_json(), *rest)
 
     @property
@@ -53,8 +56,9 @@ class Column:
         """What a heading leaves out as long as it is the same for all."""
         every = f", validated every {self.budget.validate_every}" if self.budget.validate_every else ""
         seed = "" if self.data_seed is None else f", data seed {self.data_seed}"
+        on = "" if self.devices == 1 else f" on each of {self.devices} devices"
         return [
-            f"batch {self.batch_size or 'default'}{every}{seed}",
+            f"batch {self.batch_size or 'default'}{on}{every}{seed}",
             f"version {self.version} ({self.fingerprint[:6]})",
         ]
 
@@ -274,10 +278,9 @@ def number(value: float) -> str:
 
 def amount(value: float) -> str:
     """A count or a time, short."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
+    value = float(f"{value:.3g}")  # first, so that 999,999 is 1M
+    unit, size = next(((unit, size) for unit, size in UNITS if value >= size), ("", 1.0))
+    return f"{value / size:.3g}{unit}"
 
 
 def budget_text(budget: Budget) -> str:

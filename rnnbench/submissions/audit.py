@@ -1,10 +1,14 @@
 """Everything that can be checked about a folder of records without running anything."""
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from math import isclose
 from pathlib import Path
+from statistics import median_low
 
 from rnnbench.artefacts import LARGEST, ArtefactStore, read_artefacts
+from rnnbench.board.states import Present, data_of
 from rnnbench.board.tuning import studies
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_plain
@@ -15,7 +19,10 @@ from rnnbench.strict import parse_json
 from rnnbench.submissions.git import Repository
 from rnnbench.submissions.history import altered
 from rnnbench.submissions.places import strays
-from rnnbench.submissions.plausible import Known, implausible
+from rnnbench.submissions.plausible import ROUNDING, Known, implausible
+
+SAME = 1e-4
+"""Relative difference that a score computed on another machine may have."""
 
 
 @dataclass
@@ -43,8 +50,9 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
         path = store.folder / record.file
         found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
     found.problems += copies(records.values())
+    found.problems += false_chances(records.values())
     found.problems += _artefacts(ArtefactStore(leaderboard).folder, records.values())
-    found.notes += doubtful(records.values())
+    found.notes += [*doubtful(records.values()), *other_data(records.values())]
     _history(store.folder, base, known, found)
     return found
 
@@ -116,3 +124,33 @@ def copies(records: Iterable[Record]) -> list[str]:
         if other is not record:
             told.append(f"{record.file}: scores, learning curve, time and memory are those of {other.file}")
     return told
+
+
+def false_chances(records: Collection[Record]) -> list[str]:
+    """Records that count whose simple reference scores otherwise than in most of those with the same data: the board
+    would measure everybody by it.
+    """
+    present = Present.beside(records)
+    by_data: dict[tuple[str, str], list[tuple[Record, float]]] = defaultdict(list)
+    for record in records:
+        chance = record.baseline_scores.get(record.spec.task.metric)
+        if chance is not None and record.status == "done" and not present.why_stale(record):
+            by_data[record.spec.task.fingerprint, record.data_fingerprint].append((record, chance))
+    told = []
+    for some in by_data.values():
+        usual = median_low(chance for _, chance in some)
+        told += [f"{record.file}: its simple reference scores {chance}, that of others with the same data {usual}"
+                 for record, chance in some if not isclose(chance, usual, rel_tol=SAME, abs_tol=ROUNDING)]  # fmt: skip
+    return told
+
+
+def other_data(records: Collection[Record]) -> list[str]:
+    """Runs whose data is not that of earlier ones of their task: these do not count any more."""
+    latest: dict[tuple[str, int | None], Record] = {}
+    done = [record for record in records if record.status == "done"]
+    for record in sorted(done, key=lambda one: (one.started, one.id)):
+        latest[data_of(record.spec)] = record
+    lost = Counter(data_of(one.spec) for one in done
+                   if one.data_fingerprint != latest[data_of(one.spec)].data_fingerprint)  # fmt: skip
+    return [f"{latest[data].file}: the latest run of its task has other data than {count} before it, which makes them "
+            "stale" for data, count in lost.items()]  # fmt: skip

@@ -90,10 +90,11 @@ def _scores(record: Record, card: TaskCard | None) -> Iterator[str]:
             low, high = next((limits for form, limits in RANGES.items() if re.fullmatch(form, name)), (-1e100, 1e100))
             if not low - ROUNDING <= value <= high + ROUNDING:
                 yield f"{where}: {name} is {value}, which lies outside [{low}, {high}]"
-    if card and card.fingerprint == task.fingerprint and card.ceiling is not None and record.score is not None:
-        better = record.score - card.ceiling if task.direction == "maximise" else card.ceiling - record.score
-        if better > ROUNDING:
-            yield f"score {record.score} is better than the ceiling {card.ceiling} of task {task.name!r}"
+    if card is None or card.fingerprint != task.fingerprint or card.ceiling is None:
+        return
+    for name, value in (("score", record.score), ("chance", record.baseline_scores.get(task.metric))):
+        if value is not None and (value - card.ceiling) * (1 if task.direction == "maximise" else -1) > ROUNDING:
+            yield f"{name} {value} is better than the ceiling {card.ceiling} of task {task.name!r}"
 
 
 def _cost(record: Record) -> Iterator[str]:
@@ -125,6 +126,8 @@ def _times(record: Record, now: datetime) -> Iterator[str]:
         return
     if started.tzinfo is None:
         yield f"started has no time zone: {record.started}"
+    elif started.utcoffset() or started.isoformat(timespec="seconds") != record.started:
+        yield f"started is not UTC as in 2026-01-31T12:00:00+00:00: {clean(record.started)}"
     elif started > now + timedelta(days=1):
         yield f"started in the future: {record.started}"
 

@@ -39,6 +39,9 @@ def compare(record: Record, again: Record, tolerance: float) -> Verdict:
         return Verdict(False, "not comparable: the data is not that of the record", notes)
     if record.parameters != again.parameters:
         return Verdict(False, f"not reproduced: {record.parameters} parameters recorded, now {again.parameters}", notes)
+    chance, now = (one.baseline_scores.get(record.spec.task.metric) for one in (record, again))
+    if chance is not None and now is not None and abs(chance - now) > max(tolerance * abs(chance), SMALLEST):
+        return Verdict(False, f"not reproduced: chance {number(chance)} recorded, now {number(now)}", notes)
     difference, allowed = abs(claimed - found), max(tolerance * abs(claimed), SMALLEST)
     told = f"{record.spec.task.metric} {number(claimed)} recorded, now {number(found)}"
     if difference == 0:
