@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from rnnbench.board.states import Cell
 from rnnbench.board.table import make_table
 from rnnbench.board.web.build import html
-from tests.made_up_board import HOSTILE, hostile_cells, made_up_cells
+from tests.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs
+from tests.test_record import lost
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -95,6 +97,20 @@ def test_a_heading_sorts_with_the_best_first_and_what_has_no_score_last(visit: V
     visit.page.locator("#scores thead th", has_text="100 steps").first.click()
     visit.page.locator("#scores thead th[aria-sort]", has_text="100 steps").wait_for()
     assert visit.rows()[0] == "gru"
+
+
+def test_numbers_of_any_size_are_sorted_as_numbers_beside_what_has_none(browser: Any, tmp_path: Path) -> None:
+    scores = {"elman": 9.2, "gru": 100.3, "lstm": 10.5, "mingru": 1e-5}
+    runs = [made(one, score=scores[one.architecture.name]) for one in specs([*scores], ["weather-nyc"], 1)]
+    failed = [lost(one) for one in specs(["tcn"], ["weather-nyc"], 1)]
+    table = make_table([Cell(one.spec, one.status, "", one) for one in runs + failed])
+    (tmp_path / "index.html").write_text(html(table, []))
+    visit = Visit(browser, (tmp_path / "index.html").as_uri())
+    visit.page.locator("#scores thead th", has_text="weather-nyc").click()
+    visit.page.locator("#scores thead th[aria-sort=ascending]").wait_for()
+    assert visit.rows() == ["mingru", "elman", "lstm", "gru", "tcn"]
+    assert "inf" not in visit.page.eval_on_selector_all("td", "all => all.map((one) => one.dataset.order)")
+    visit.context.close()
 
 
 def test_scores_are_searched_and_filtered(visit: Visit) -> None:

@@ -52,6 +52,7 @@ def test_scores_are_zero_at_chance_and_one_at_the_ceiling_or_at_the_best_mean() 
     assert found.values == pytest.approx(np.array([[[1, X], [1, X]], [[0, 0.5], [0, X]]]), abs=1e-6, nan_ok=True)
     assert "the ceiling on its card" in found.scales[0].one_is
     assert "the best mean here" in found.scales[1].one_is
+    assert [scale.is_ceiling for scale in found.scales] == [True, False]
 
 
 def test_a_task_without_ceiling_where_nobody_is_better_than_chance_is_left_out_and_said() -> None:

@@ -20,6 +20,7 @@ class Scale:
     chance: float
     one: float
     one_is: str
+    is_ceiling: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Scores:
     values: Array
     scales: tuple[Scale, ...]
     left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether 1 is a ceiling on every task."""
+        return all(scale.is_ceiling for scale in self.scales)
 
 
 def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: True) -> Scores:
@@ -100,4 +106,4 @@ def scale_of(table: Table, column: Column) -> Scale | str:
     best = max(means, key=lambda mean: sign * mean)
     if not chance.beaten(best, column.direction) or best == chance.value:
         return "it has no ceiling, and nobody is better than chance"
-    return Scale(chance.value, best, f"{number(best)}, the best mean here (its card has no ceiling)")
+    return Scale(chance.value, best, f"{number(best)}, the best mean here (its card has no ceiling)", False)

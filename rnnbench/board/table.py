@@ -1,6 +1,5 @@
 """The board as a table: tasks as columns, architectures as rows."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,8 @@ from rnnbench.spec import RunSpec
 Standing = Literal["best", "tied"]
 """`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
 
+LAST = 1e300
+"""What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
 UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -142,7 +143,7 @@ class Row:
     @property
     def least_parameters(self) -> float:
         """What the column of parameters is sorted by."""
-        return min((count for entry in self.entries.values() for count in entry.facts.parameters), default=math.inf)
+        return min((count for entry in self.entries.values() for count in entry.facts.parameters), default=LAST)
 
     @property
     def seconds(self) -> str:

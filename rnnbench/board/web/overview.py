@@ -1,6 +1,5 @@
 """The fields of the overview: what a reader sees at a glance, and what it is sorted by."""
 
-import math
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -9,7 +8,7 @@ from rnnbench.board.scores import Scale, scale_of
 from rnnbench.board.sheet import CHANCE
 from rnnbench.board.states import STATES, State
 from rnnbench.board.statistics import half_width
-from rnnbench.board.table import Column, Entry, Row, Table, budget_text, number
+from rnnbench.board.table import LAST, Column, Entry, Row, Table, budget_text, number
 
 SIGNS: dict[State, str] = {
     "done": "●",
@@ -97,7 +96,7 @@ def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str)
     entry = row.entries.get(column, Entry(Facts()))
     states = tuple((state, entry.others[state]) for state in STATES if entry.others[state])
     key = key if entry.facts.states else ""
-    worst = math.inf if column.direction == "minimise" else -math.inf
+    worst = LAST if column.direction == "minimise" else -LAST
     if not entry.values:
         states = states or (("missing", 0),)
         return Field(key, "", "", 0, None, states, (), worst, f"{row.label} on {column.task}: {_spoken(states)}")
