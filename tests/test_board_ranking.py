@@ -285,12 +285,35 @@ def test_the_order_of_contenders_changes_nothing() -> None:
 
 def test_how_many_more_seeds_by_hand() -> None:
     present = np.ones((1, 2), bool)
-    # differences 0.1 and 0.3: mean 0.2, variance 0.02; n = 0.02 / (0.2 / 2.8016)² = 3.92, two are there
-    assert need(np.array([[0.1, 0.3]]), np.zeros((1, 2)), present) == Need(2, None)
-    # two tasks that disagree: means 0.5 and -0.3, no spread over seeds; between 0.32, (0.1/2.8016)² = 0.001274
+    # differences 0.1 and 0.3: mean 0.2, variance 0.02; six have t(5) = 2.571 and (2.571 + 0.842) √(0.02 / 6) = 0.197,
+    # five t(4) = 2.776 and 0.229; two are there
+    assert need(np.array([[0.1, 0.3]]), np.zeros((1, 2)), present) == Need(4, None)
+    # two tasks that disagree: means 0.5 and -0.3, no spread over seeds; between 0.32, (0.1/2.811)² = 0.001266
     b = np.array([[0.5, 0.5], [-0.3, -0.3]])
-    assert need(b, np.zeros((2, 2)), np.ones((2, 2), bool)) == Need(None, 250)
+    assert need(b, np.zeros((2, 2)), np.ones((2, 2), bool)) == Need(None, 251)
     assert need(np.zeros((1, 2)), np.zeros((1, 2)), present) == Need(None, None)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_difference_that_is_the_same_everywhere_needs_six_units(count: int) -> None:
+    seeds, tasks = np.ones((1, count)), np.ones((count, 1))
+    assert need(seeds, 0 * seeds, seeds > 0) == Need(6 - count, None)
+    assert need(tasks, 0 * tasks, tasks > 0) == Need(None, 6 - count)
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+def test_with_as_many_more_seeds_as_are_said_to_be_needed_most_pairs_are_told_apart(tasks: int) -> None:
+    lead, spread, random = 0.05, 0.06, np.random.default_rng(tasks)
+    seen = lead + spread * np.tile([-1.0, 0.0, 1.0], (tasks, 1))
+    lacking = need(seen, 0 * seen, np.ones(seen.shape, bool)).seeds
+    assert lacking is not None
+    told = 0
+    for _ in range(50):
+        values = np.zeros((2, tasks, 3 + lacking))
+        values[0] = random.normal(lead, spread, values.shape[1:])
+        draws = Resamples.draw(np.ones(values.shape[1:], bool), 400)
+        told += bool(separated(values.mean((1, 2)), draws.means(values).mean(1), draws)[0, 1])
+    assert 30 <= told <= 48
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ DEFINITIONS = {
     "ties": "Neighbouring places that cannot be told apart when all pairs are judged at once (single-step "
     "max-T on the draws, 5 % for the whole table; Romano & Wolf 2005).",
     "need": "How many more seeds or tasks would tell two neighbours apart in 80 % of cases, if their "
-    "difference and the spread over seeds and tasks are what they seem.",
+    "difference and the spread over seeds and tasks are what they seem; they "
+    "are judged as two alone.",
     "shared": "Only tasks and seeds that all ranked contenders have are compared.",
     "better": "At a task and then a seed drawn at random among those that both have, the probability that the"
     " row is better than the column; a tie is half. The interval is that of the bootstrap, or the "

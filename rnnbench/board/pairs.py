@@ -1,6 +1,5 @@
 """Two contenders at a time: who is better how often, who can be told apart, and what would tell them apart."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +11,8 @@ from rnnbench.board.statistics import LEVEL
 DRAWS = 1000
 MOST = 1000
 """Seeds or tasks that somebody might still run."""
-ADDED = 1.959964 + 0.841621
-"""Standard errors between two means that a two-sided test at 0.05 tells apart in 80 % of cases."""
+SURPLUS = 0.841621
+"""Standard errors beyond the critical difference at which a test tells it in 80 % of cases."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,25 @@ def need(a: Array, b: Array, present: Mask) -> Need:
     several = seeds > 1
     within = float((square[several] / (seeds[several] - 1)).mean()) if several.any() else 0.0
     between = max(0.0, float(means.var(ddof=1)) - within * float((1 / seeds).mean())) if tasks > 1 else 0.0
-    wanted = (float(means.mean()) / ADDED) ** 2
-    if wanted < 1e-24:
+    lead, now, more = abs(float(means.mean())), int(seeds.min()), np.arange(1.0, MOST + 1)
+    if lead < 1e-12:
         return Need(None, None)
-    now = int(seeds.min())
-    if several.any() and tasks * wanted > between:
-        return Need(max(1, math.ceil(within / (tasks * wanted - between)) - now), None)
-    more = math.ceil((between + within / now) / wanted) - tasks
-    return Need(None, max(1, more)) if tasks > 1 else Need(None, None)
+    if several.any() and (told := _told(lead, between, within, np.full(MOST, float(tasks)), now + more)).any():
+        return Need(int(more[told.argmax()]), None)
+    if tasks > 1 and (told := _told(lead, between, within, tasks + more, np.full(MOST, float(now)))).any():
+        return Need(None, int(more[told.argmax()]))
+    return Need(None, None)
+
+
+def _told(lead: float, between: float, within: float, tasks: Array, seeds: Array) -> Mask:
+    """Whether `separated` would tell a difference of two, about: by t with as many units as it widens for, and from
+    resamples in which seeds vary within tasks beside what they vary between them.
+    """
+    from scipy.special import stdtrit
+
+    units = np.where(tasks > 1, tasks, seeds)
+    variance = (between + within / seeds) / tasks
+    twice = np.where(tasks > 1, within * (seeds - 1) / seeds**2 / np.maximum(tasks - 1, 1), 0)
+    critical = stdtrit(units - 1, 1 - LEVEL / 2) * np.sqrt(variance + twice)
+    told = critical + SURPLUS * np.sqrt(variance) <= lead
+    return np.asarray(told & ((variance > 1e-24) | (0.5 ** (units - 1) < LEVEL)))
