@@ -22,6 +22,10 @@ class ClassSpec(Strict):
     init_args: Arguments = {}
 
 
+MOST = 10**9
+"""Of whatever a grid counts: Lightning and torch can still hold it, and nobody lives to see it."""
+
+
 class Budget(Strict):
     """When training ends: at whichever of these comes first.
 
@@ -33,11 +37,11 @@ class Budget(Strict):
         validate_every: optimiser steps between two validations; by default ten validations in `steps`, or one an epoch.
     """
 
-    steps: int | None = Field(None, ge=1)
-    epochs: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    patience: int | None = Field(None, ge=1)
-    validate_every: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1, le=MOST)
+    epochs: int | None = Field(None, ge=1, le=MOST)
+    minutes: float | None = Field(None, gt=0, le=MOST)
+    patience: int | None = Field(None, ge=1, le=MOST)
+    validate_every: int | None = Field(None, ge=1, le=MOST)
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

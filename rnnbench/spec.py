@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.bulk import changed
-from rnnbench.card import ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
+from rnnbench.card import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
 from rnnbench.fingerprint import digest, file_digest
@@ -151,7 +151,7 @@ class GridSpec(Strict):
     tune: Tune | None = None
     budget: Budget | None = None
     model: Arguments = {}
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=MOST)
     devices: int = Field(1, ge=1, le=1024)
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]

@@ -132,7 +132,9 @@ def read_yaml(path: Path) -> Any:
         RnnbenchError: it cannot be read, or is not YAML.
     """
     try:
-        return yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  # a SafeLoader
+        json.dumps(content, default=str)  # raises where an alias stands in what it names
+        return content
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

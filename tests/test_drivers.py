@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rnnbench.board.states import Cell, State
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness import lease
@@ -21,7 +22,7 @@ from rnnbench.harness.desk import Desk
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan
 from rnnbench.harness.lease import Leases, drivers, leased, read_lease
-from rnnbench.record import RecordStore
+from rnnbench.record import RecordStore, file_of
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
 from tests.test_survival import grid_file, records_in, start, wait_for
@@ -182,6 +183,23 @@ def test_a_cell_that_another_machine_has_is_told_once_and_waited_for(
     with Desk(folders, asked, [cell], watcher) as desk:
         assert [desk.claim(desk.job(cell)) for _ in range(3)] == ["wait"] * 3
         assert watcher.told == [("elsewhere", "process 1 of elsewhere")]
+
+
+@pytest.mark.parametrize("state", ["missing", "stale"])
+def test_a_broken_file_in_the_place_of_a_record_or_none_any_more_does_not_keep_its_cell_from_being_run(
+    state: State, grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    asked = grid(architectures=["elman"], seeds=1)
+    (spec,) = asked.expand()
+    place = RecordStore(folders.leaderboard).folder / file_of(spec)
+    place.parent.mkdir(parents=True)
+    place.write_text("{")
+    with Desk(folders, asked, [], watcher) as desk:
+        job = desk.job(Cell(spec, state))
+        if state == "stale":
+            place.unlink()
+        assert desk.claim(job) == "go"
+    assert not watcher.told
 
 
 def test_a_process_that_is_killed_leaves_its_cells_to_the_other(

@@ -82,6 +82,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"budget": {}}, "never ends: give at least one of steps, epochs, minutes, patience"),
     ({"budget": {"steps": "many"}}, "budget.steps: input should be a valid integer, got 'many'"),
     ({"budget": {"steps": 0}}, "budget.steps"),
+    ({"budget": {"steps": 10**23}}, "budget.steps: input should be less than or equal to 1000000000"),
+    ({"budget": {"minutes": 1e300}}, "budget.minutes: input should be less than or equal to 1000000000"),
+    ({"batch_size": 10**23}, "batch_size: input should be less than or equal to 1000000000"),
     ({"seeds": "two"}, "seeds"),
     ({"seeds": 0}, "seeds"),
     ({"seeds": []}, "seeds"),
@@ -128,6 +131,7 @@ def test_an_alias_of_the_same_configuration_is_a_duplicated_cell(tmp_path: Path)
         ("name: my\n", "missing field 'architectures'"),
         ("? [a, b]\n: 3\n", "a key is a single word"),
         ("seeds: 2020-13-45\n", "has a value that cannot be read"),
+        ("model: &a {inner: *a}\n", "has a value that cannot be read: Circular reference"),
         (
             "model: {hidden_size: 2020-01-01}\nname: my\narchitectures: [gru]\ntasks: [adding]\n",
             "hidden_size is datetime",

@@ -260,9 +260,13 @@ def test_default_and_tuned_are_rows_with_trials_and_what_they_took(tuned: Callab
 def test_what_is_still_the_best_of_more_trials_is_shown_as_selected_among_all(tuned: Callable[..., GridSpec]) -> None:
     few, many = (tuned(trials=count, architectures=["elman"]) for count in (3, 5))
     tested = {run.id: done(run) for run in runs_of(few, answered(few, [3, 1, 2])) if run.selected}
-    for scores, label in (([3, 1, 2, 5, 4], "elman tuned(5)"), ([3, 1, 2, 0, 4], "elman tuned(3)")):
+    for scores, label, cost in (
+        ([3, 1, 2, 5, 4], "elman tuned(5)", ("5", "10")),
+        ([3, 1, 2, 0, 4], "elman tuned(3)", ("3", "6")),  # later trials, which chose another, are not its cost
+    ):
         table = make_table(cells_on_record({**answered(many, scores), **tested}))
         assert [row.label for row in table.rows] == [label]
+        assert [(row.trials, row.tuning_seconds) for row in table.rows] == [cost]
 
 
 # --- a grid that is run

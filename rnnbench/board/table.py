@@ -198,9 +198,10 @@ def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
     grouped: dict[Contender, dict[Column, list[Group]]] = defaultdict(lambda: defaultdict(list))
     used: dict[Contender, dict[str, Study]] = defaultdict(dict)
     for group in groups:
-        one = Contender.of(up_to_date(group.spec, found))
-        if group.spec.selected and (study := study_of(group.spec)) in found:
-            used[one][study] = found[study]
+        spec = up_to_date(group.spec, found)
+        one = Contender.of(spec)
+        if spec.selected and (study := study_of(spec)) in found:
+            used[one][study] = found[study].first(spec.selected.trials)
         grouped[one][Column.of(group.spec)].append(group)
     entries = {one: {column: _entry(some) for column, some in fields.items()} for one, fields in grouped.items()}
     columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)

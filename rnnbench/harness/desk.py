@@ -56,15 +56,20 @@ class Desk:
         )
 
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
-        """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record."""
+        """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record.
+
+        A broken file is nobody's record: the cell is run, and what the store writes takes its place.
+        """
         spec = job.spec
         if not self.leases.take(spec.id, spec.label):
             self._tell_of(spec)
             return "wait"
-        if _stamp(self.place(spec)) == self.before[spec.id]:
+        place = self.place(spec)
+        record = None if _stamp(place) == self.before[spec.id] else self.store.present(place)
+        if record is None:
             return "go"
         self.leases.drop(spec.id)
-        self.watcher.finished(self.store.read_one(self.place(spec)))
+        self.watcher.finished(record)
         self._settled(spec)
         return "drop"
 
