@@ -323,6 +323,7 @@ def test_with_as_many_more_seeds_as_are_said_to_be_needed_most_pairs_are_told_ap
         (Need(None, 2), "seeds alone would not separate them; about 2 more tasks would"),
         (Need(5000, None), "too alike to be separated"),
         (Need(None, None), "too alike to be separated"),
+        (need(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool)), "one task and seed say nothing of the spread"),
     ],
 )
 def test_what_is_needed_in_words(lacking: Need, said: str) -> None:

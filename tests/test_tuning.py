@@ -28,7 +28,7 @@ from rnnbench.record import Record, RecordStore
 from rnnbench.selection import awaited, best, runs_of, study_of
 from rnnbench.spec import GridSpec, RunSpec
 from rnnbench.strict import read_yaml
-from rnnbench.submissions.audit import doubtful
+from rnnbench.submissions.audit import doubtful, rivals
 from rnnbench.submissions.verification import compare
 from rnnbench.tuning import Dimension, Sampler, Space, Tune, laid_over, points, trials_of
 from tests.conftest import Silent
@@ -440,12 +440,24 @@ def test_a_record_of_a_trial_with_test_scores_is_refused(tuned: Callable[..., Gr
         Record.read({**trial(run, 0.1).model_dump(), "validation": {}}, "r")
 
 
+def test_two_that_are_both_said_to_be_the_best_of_the_same_trials_are_told(tuned: Callable[..., GridSpec]) -> None:
+    grid = tuned(architectures=["elman"])
+    one, other = (
+        [done(run) for run in runs_of(grid, answered(grid, scores)) if run.selected]
+        for scores in ([0.3, 0.1, 0.2], [0.3, 0.1, 0.0])
+    )
+    assert rivals(one) == rivals(other) == []
+    told = "\n".join(rivals([*one, *other]))
+    assert "trial 2 is said to be the best of 3, and by" in told
+    assert told.count("\n") + 1 == len(other)
+
+
 def test_a_selection_that_the_trials_on_record_contradict_is_noted(tuned: Callable[..., GridSpec]) -> None:
     grid = tuned(architectures=["elman"])
     records = answered(grid, [0.3, 0.1, 0.2])
     tested = [done(run) for run in runs_of(grid, records) if run.selected]
     assert doubtful([*records.values(), *tested]) == []
-    assert doubtful(tested) == []
+    assert doubtful(tested) == ["tuned runs whose trials are not on record: 1"]
     (note,) = doubtful([*answered(grid, [0.3, 0.1, 0.0]).values(), *tested])
     assert note.endswith("trial 1 is said to be the best of 3, but by the trials on record trial 2 is")
 

@@ -109,10 +109,14 @@ def separated(score: Array, resampled: Array, draws: Resamples, level: float = L
 
 @dataclass(frozen=True)
 class Need:
-    """How many more seeds of each task, or else tasks, would tell two contenders apart; None: no number would."""
+    """How many more seeds of each task, or else tasks, would tell two contenders apart; None: no number would.
+
+    Nothing is `known` from one task and seed.
+    """
 
     seeds: int | None
     tasks: int | None
+    known: bool = True
 
     @property
     def possible(self) -> bool:
@@ -121,6 +125,8 @@ class Need:
 
     def text(self) -> str:
         """In a sentence."""
+        if not self.known:
+            return "one task and seed say nothing of the spread"
         if not self.possible:
             return "too alike to be separated"
         if self.seeds:
@@ -141,6 +147,8 @@ def need(a: Array, b: Array, present: Mask) -> Need:
     several = seeds > 1
     within = float((square[several] / (seeds[several] - 1)).mean()) if several.any() else 0.0
     between = max(0.0, float(means.var(ddof=1)) - within * float((1 / seeds).mean())) if tasks > 1 else 0.0
+    if tasks == 1 and not several.any():
+        return Need(None, None, known=False)
     lead, now, more = abs(float(means.mean())), int(seeds.min()), np.arange(1.0, MOST + 1)
     if lead < 1e-12:
         return Need(None, None)

@@ -51,6 +51,7 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
         found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
     found.problems += copies(records.values())
     found.problems += false_chances(records.values())
+    found.problems += rivals(records.values())
     found.problems += _artefacts(ArtefactStore(leaderboard).folder, records.values())
     found.notes += [*doubtful(records.values()), *other_data(records.values())]
     _history(store.folder, base, known, found)
@@ -99,16 +100,32 @@ def doubtful(records: Iterable[Record]) -> list[str]:
     """Tuned runs whose configuration is, by the trials that are on record, not the best of those it says it is of."""
     given = [*records]
     found = studies(given)
-    told = []
+    told, alone = [], 0
     for record in given:
         selected, study = record.spec.selected, found.get(study_of(record.spec))
-        if selected is None or study is None:
+        if selected is None:
+            continue
+        if study is None:
+            alone += 1
             continue
         scores = {index: score for index, score in study.scores.items() if index < selected.trials}
         index = best(scores, record.spec.task.direction)
         if index not in (None, selected.index):
             told.append(f"{record.file}: trial {selected.index} is said to be the best of {selected.trials}, but by "
                         f"the trials on record trial {index} is")  # fmt: skip
+    return told + [f"tuned runs whose trials are not on record: {alone}"] * bool(alone)
+
+
+def rivals(records: Iterable[Record]) -> list[str]:
+    """Two configurations that are both said to be the best of the same trials: the board would average them."""
+    first: dict[tuple[str, int], Record] = {}
+    told = []
+    for record in records:
+        if record.status == "done" and (selected := record.spec.selected):
+            other = first.setdefault((study_of(record.spec), selected.trials), record)
+            if other.spec.selected and other.spec.selected.index != selected.index:
+                told.append(f"{record.file}: trial {selected.index} is said to be the best of {selected.trials}, and "
+                            f"by {other.file} trial {other.spec.selected.index} is")  # fmt: skip
     return told
 
 
