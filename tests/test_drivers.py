@@ -65,9 +65,12 @@ def someone_else(path: Path, **changes: Any) -> lease.Lease:
     return made
 
 
+HERE = {"host": socket.gethostname(), "machine": lease.machine_here()}
+
+
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(tmp_path: Path) -> None:
-    someone_else(tmp_path / "a.json", host=socket.gethostname(), pid=2**22 + 1)
-    someone_else(tmp_path / "b.json", host=socket.gethostname(), pid=os.getpid(), born=0.5)  # the number is used again
+    someone_else(tmp_path / "a.json", **HERE, pid=2**22 + 1)
+    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), born=0.5)  # the number is used again
     assert not leased(tmp_path, ["a", "b"])
     with Leases(tmp_path) as leases:
         assert leases.take("a", "t/a/0")
@@ -90,11 +93,18 @@ def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
         assert said.owner == leases.owner
 
 
+def test_a_process_of_a_machine_of_the_same_name_is_not_taken_for_dead(tmp_path: Path) -> None:
+    someone_else(tmp_path / "a.json", host=socket.gethostname(), machine="another container", pid=2**22 + 1)
+    with Leases(tmp_path) as leases:
+        assert not leases.take("a", "t/a/0")
+        assert set(leased(tmp_path, ["a"])) == {"a"}
+
+
 def test_what_a_killed_driver_has_left_is_removed_when_the_next_begins(tmp_path: Path) -> None:
-    dead, here = {"host": socket.gethostname(), "pid": 2**22 + 1}, {"host": socket.gethostname()}
+    dead: dict[str, Any] = {**HERE, "pid": 2**22 + 1}
     someone_else(tmp_path / "driver-x.json", **dead, label="grid")
     someone_else(tmp_path / "a.json", **dead)  # of a cell whose record it had written
-    someone_else(tmp_path / "b.json", **{**here, "pid": os.getpid(), "born": lease._born(os.getpid())})
+    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), born=lease._born(os.getpid()))
     someone_else(tmp_path / "driver-y.json")  # of another machine: nobody knows yet
     (tmp_path / ".c.json.17.tmp").write_text("{")
     os.utime(tmp_path / ".c.json.17.tmp", (1.0, 1.0))
@@ -117,7 +127,7 @@ def test_of_many_who_find_a_dead_lease_one_gets_it(tmp_path: Path) -> None:
     from threading import Barrier, Thread
 
     for round_ in range(20):
-        someone_else(tmp_path / f"{round_}.json", host=socket.gethostname(), pid=2**22 + 1)
+        someone_else(tmp_path / f"{round_}.json", **HERE, pid=2**22 + 1)
     crowd = [Leases(tmp_path) for _ in range(8)]
     got: Counter[int] = Counter()
     barrier = Barrier(len(crowd))

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -43,6 +44,7 @@ class Lease(Strict):
         born: when that process began, see `_born`.
         beat: a number that is another one every few seconds while the driver lives.
         label: of the run.
+        machine: of the driver, see `machine_here`.
         slot: where it runs.
         progress: how far it is, as `rnnbench.harness.job.Progress`.
     """
@@ -53,6 +55,7 @@ class Lease(Strict):
     born: float | None
     beat: int
     label: str
+    machine: str = ""
     slot: str = ""
     progress: tuple[str, int, float, float | None, float | None] = ("start", 0, 0.0, None, None)
 
@@ -65,7 +68,7 @@ class Pulse:
 
     def stopped(self, name: str, found: Lease) -> bool:
         """Whether the owner of a lease is dead, as far as is known by now."""
-        if found.host == socket.gethostname():
+        if (found.host, found.machine) == (socket.gethostname(), machine_here()):
             return _born(found.pid) != found.born
         beat, now = f"{found.owner} {found.beat}", time.monotonic()
         last, since = self._seen.get(name, ("", now))
@@ -159,7 +162,8 @@ class Leases:
 
     def _lease(self, label: str) -> Lease:
         pid = os.getpid()
-        return Lease(owner=self.owner, host=socket.gethostname(), pid=pid, born=_born(pid), beat=0, label=label)
+        host, machine = socket.gethostname(), machine_here()
+        return Lease(owner=self.owner, host=host, pid=pid, born=_born(pid), beat=0, label=label, machine=machine)
 
     def _make(self, cell: str, lease: Lease) -> bool:
         path = self._path(cell)
@@ -254,6 +258,17 @@ def _read_any(path: Path) -> Lease | None:
         age = path.stat().st_mtime_ns
         return read_lease(path) or Lease(owner="broken", host="", pid=0, born=None, beat=age, label="")
     return None
+
+
+@cache
+def machine_here() -> str:
+    """Among whose processes a number means what it means here: clones of a machine, and containers that share its
+    network, have the same name of host. On Linux, its start and the namespace of processes; elsewhere nothing.
+    """
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    return ""
 
 
 def _born(pid: int) -> float | None:
