@@ -13,6 +13,7 @@ from rnnbench.board.index import Index
 from rnnbench.board.page import quick_board, whole_board, write_page
 from rnnbench.board.sources import Sources
 from rnnbench.board.table import Table
+from rnnbench.board.web.build import html
 from rnnbench.files import CACHE_VARIABLE
 from rnnbench.fingerprint import code_digest
 from rnnbench.record import Point, Record, RecordStore
@@ -64,6 +65,17 @@ def test_the_board_is_the_same(store: RecordStore) -> None:
     assert b"tuned(2)" in page
     assert b"| gru |" in page
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize("name", [b"\xff.json", b"\xfe/x.json", b"a\nb.json"])
+def test_a_file_whose_name_is_no_text_is_set_aside(name: bytes, store: RecordStore) -> None:
+    path = Path(os.fsdecode(os.fsencode(store.folder / "adding" / "gru") + b"/" + name))
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text("{}")
+    _, problems = same(store)
+    assert "missing field 'spec'" in "".join(problems)
+    table, problems = whole_board(store.folder.parent)
+    assert "Files set aside" in html(table, problems).encode().decode()
 
 
 def test_a_board_of_the_index_has_no_runs_and_says_so(store: RecordStore) -> None:

@@ -80,7 +80,7 @@ class Folder:
         """As it is now."""
         stats = sorted((file.name, file.stat(follow_symlinks=False)) for file in files)
         told = [f"{name}\0{one.st_size}\0{one.st_mtime_ns}\0{one.st_ctime_ns}\0{one.st_ino}" for name, one in stats]
-        stamp = hashlib.sha256("\n".join(told).encode()).hexdigest()
+        stamp = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
         return cls(path, [name for name, _ in stats], stamp, max((one.st_ctime_ns for _, one in stats), default=0))
 
 
@@ -98,13 +98,14 @@ class Index:
         self.meaning = digest([self.sources.digest(module) for module in CODE])
 
     def table(self) -> tuple[Table, list[str]] | None:
-        """The board, and a sentence for each file that is no record; None if there is one run under two names.
+        """The board, and a sentence for each file that is no record; None if there is one run under two names,
+        or a name that no record has.
 
         Raises:
             RnnbenchError: a folder cannot be read; the cache cannot be written.
         """
         folders = sorted((Folder.of(*one) for one in entries(self.store.folder)), key=lambda folder: folder.path)
-        if _is_twice(folders):
+        if _is_twice(folders) or not _are_text(folders):
             return None
         pages = [self._page(folder) for folder in folders]
         table = self._table([batch for page in pages for batch in page.batches])
@@ -137,6 +138,11 @@ def _is_twice(folders: Iterable[Folder]) -> bool:
     """Whether two files may be of one run: a record's file is named by its id."""
     names = [name for folder in folders for name in folder.names]
     return len(set(names)) < len(names)
+
+
+def _are_text(folders: Iterable[Folder]) -> bool:
+    """Whether all names can be written down: a system may hold some in which bytes are no text."""
+    return all(name.isprintable() for folder in folders for name in (folder.path, *folder.names))
 
 
 def _facts(batch: Batch, present: Present) -> Facts:

@@ -24,9 +24,9 @@ RANKING_FOOTNOTE = (
 )
 UNSEEN = (
     r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069"
-    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+    r"\u3164\ud800-\udfff\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-"""Line breaks, controls, changes of direction, and letters without a shape."""
+"""Line breaks, controls, changes of direction, letters without a shape, and halves of a pair, as in names of files."""
 
 
 def clean(text: str) -> str:
