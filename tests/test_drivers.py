@@ -114,6 +114,12 @@ def test_what_a_killed_driver_has_left_is_removed_when_the_next_begins(tmp_path:
     assert left == {"b.json", "driver-y.json", ".d.json.18.tmp"}
 
 
+def test_the_last_driver_of_all_removes_what_one_has_left_that_was_killed_beside_it(tmp_path: Path) -> None:
+    with Leases(tmp_path):
+        someone_else(tmp_path / "driver-x.json", **HERE, pid=2**22 + 1, label="grid")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_driver_of_another_machine_that_has_died_is_removed_by_and_by(tmp_path: Path, quick_beats: None) -> None:
     someone_else(tmp_path / "driver-y.json", label="grid")
     pulse = lease.Pulse()

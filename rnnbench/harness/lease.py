@@ -145,11 +145,12 @@ class Leases:
                     path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give all back."""
+        """Give all back, and remove those of drivers that have died meanwhile: perhaps no other follows."""
         self._closed.set()
         self._thread.join()
         for cell in list(self._held):
             self.drop(cell)
+        self.sweep()
 
     def __enter__(self) -> "Leases":
         return self
