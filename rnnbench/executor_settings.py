@@ -33,8 +33,9 @@ class LocalSettings(Strict):
         workers: runs at a time; by default one a GPU, or without GPUs one a core.
         runs_per_device: the same for each device; `auto`: the first run of a task and architecture is measured, then
             as many run at a time as memory holds.
-        retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint.
-        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
+        retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint;
+            and how often one that ran out of memory begins anew with its batches in twice as many parts.
+        memory: most that a process of a run may use (`4GB`); then it is killed, and has run out of memory.
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
@@ -57,8 +58,9 @@ class RemoteSettings(Strict):
     Args:
         cpus: cores of a run, for each of its devices.
         gpus: GPUs of each of its devices; a part (0.25) lets so many runs share one. 0 for none.
-        retries: how often a run that was lost with its machine is handed in again.
-        memory: most that a process of a run may use (`4GB`); then it is killed, and has failed.
+        retries: how often a run that was lost with its machine is handed in again; and how often one that ran out of
+            memory begins anew with its batches in twice as many parts.
+        memory: most that a process of a run may use (`4GB`); then it is killed, and has run out of memory.
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 

@@ -27,8 +27,9 @@ Module = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.\w+)*|rnnbench(\.\w+)*\
 class Cost(Strict):
     """What a run took. Seconds are of wall-clock time; training without validation, test, start and data.
 
-    `state_bytes`: what the network keeps of a sequence from step to step; `flops_per_step`: of one more input step
-    forwards, see `rnnbench.size.Flops`. None of networks in which they cannot be counted.
+    `micro_batches`: parts in which every batch went through the network after memory had run out; their gradients were
+    added up. `state_bytes`: what the network keeps of a sequence from step to step; `flops_per_step`: of one more input
+    step forwards, see `rnnbench.size.Flops`. None of networks in which they cannot be counted.
     """
 
     train_seconds: float = Field(ge=0, le=1e12)
@@ -39,6 +40,7 @@ class Cost(Strict):
     steps_per_epoch: Count | None = None
     state_bytes: Count | None = None
     flops_per_step: Count | None = None
+    micro_batches: Count = 1
 
 
 class Environment(Strict):

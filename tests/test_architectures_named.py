@@ -9,11 +9,13 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import LightningModule
+from torch import Tensor
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from rnnbench import architectures, nn
 from rnnbench.architectures import LSTM, MUT, AnyCell, CoupledLSTM, PeepholeLSTM, SequenceModule
-from rnnbench.architectures.penalties import activation_penalty
+from rnnbench.architectures.penalties import activation_penalties
+from rnnbench.architectures.steps import _mean
 from rnnbench.card import ArchitectureCard, ClassSpec
 from rnnbench.data import Adding
 from rnnbench.errors import RnnbenchError
@@ -237,6 +239,11 @@ def test_a_stock_lightning_cli_takes_lists_and_cells(tmp_path: Path) -> None:
 # --- penalties
 
 
+def penalty(hidden: Tensor, dropped: Tensor, lengths: Tensor | None) -> Tensor:
+    terms = activation_penalties(hidden, dropped, lengths, 2.0, 3.0)
+    return sum(map(_mean, terms), torch.zeros(()))
+
+
 def test_penalties_are_means_over_true_steps() -> None:
     torch.manual_seed(0)
     hidden, dropped = torch.randn(3, 5, 4), torch.randn(3, 5, 4)
@@ -245,10 +252,10 @@ def test_penalties_are_means_over_true_steps() -> None:
     alone = torch.cat([dropped[row, :length] for row, length in enumerate(lengths)])
     steps = torch.cat([one[1:] - one[:-1] for one in states])
     expected = 2 * alone.square().mean() + 3 * steps.square().mean()
-    assert torch.allclose(activation_penalty(hidden, dropped, lengths, 2.0, 3.0), expected)
+    assert torch.allclose(penalty(hidden, dropped, lengths), expected)
     full = 2 * dropped.square().mean() + 3 * (hidden[:, 1:] - hidden[:, :-1]).square().mean()
-    assert torch.allclose(activation_penalty(hidden, dropped, None, 2.0, 3.0), full)
-    single = activation_penalty(hidden, dropped, torch.ones(3, dtype=torch.int64), 2.0, 3.0)
+    assert torch.allclose(penalty(hidden, dropped, None), full)
+    single = penalty(hidden, dropped, torch.ones(3, dtype=torch.int64))
     assert torch.allclose(single, 2 * dropped[:, 0].square().mean())
 
 

@@ -72,7 +72,9 @@ def test_a_run_that_uses_too_much_memory_is_ended_from_outside(
     assert record.status == "failed"
     assert record.reason.startswith("out of memory: used ")
     assert record.reason.endswith("the limit is 1.00 GB (executor.local.memory)")
-    assert not record.attempts
+    (attempt,) = record.attempts
+    assert attempt.startswith("out of memory: used ")
+    assert attempt.endswith("; tried again with 2 micro-batches")
 
 
 def test_a_run_that_takes_too_long_is_ended_from_outside_even_if_it_does_not_listen(

@@ -31,7 +31,7 @@ def test_gradients_end_where_a_piece_begins() -> None:
     one = model()
     store = StreamStore(torch.randint(1, 30, (41,)), rows=2, steps=10, unknown=-100)
     one.outputs("train", store[0])
-    carried = one._carried["train"]
+    carried = one._carried["train", 0]
     assert not any(state.requires_grad for state in carried)
     one.outputs("train", store[1]).sum().backward()
     assert one.layer.weight_hh_l0.grad is not None

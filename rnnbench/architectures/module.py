@@ -8,9 +8,10 @@ from torch.utils._pytree import tree_map
 
 from rnnbench.architectures.answers import Answers
 from rnnbench.architectures.embedding import make_embedding
+from rnnbench.architectures.micro_batches import Term
 from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
 from rnnbench.architectures.options import Option, as_arguments, options_of
-from rnnbench.architectures.penalties import activation_penalty
+from rnnbench.architectures.penalties import activation_penalties
 from rnnbench.architectures.protocols import HasFacts, SequenceLayer
 from rnnbench.architectures.settings import check_decoding, check_settings
 from rnnbench.architectures.steps import Stage
@@ -116,7 +117,7 @@ class SequenceModule(Answers):
         self._check_settings()
         self.built = False
         self._trained_by: str | None = None
-        self._carried: dict[Stage, States] = {}
+        self._carried: dict[tuple[Stage, int], States] = {}
         facts = (input_size, output_size, objective)
         if any(fact is not None for fact in facts):
             if None in facts:
@@ -186,15 +187,15 @@ class SequenceModule(Answers):
             hidden = self.hidden_states(state, lengths)[:, -inputs.shape[1] :]
         return self.dropout(hidden), state
 
-    def training_outputs(self, batch: AnyBatch) -> tuple[Any, Tensor | None]:
-        """Predictions for a batch, and the penalty on its hidden states if one was asked for."""
+    def training_outputs(self, batch: AnyBatch) -> tuple[Any, list[Term]]:
+        """Predictions for a batch, and the penalties on its hidden states that were asked for."""
         if self.objective.unrolls:
-            return self.outputs("train", batch), None
+            return self.outputs("train", batch), []
         alpha, beta = self.hparams["activation_penalty"], self.hparams["temporal_penalty"]
         hidden, lengths = self.hidden("train", batch), batch[2]
         dropped = self.dropout(hidden)
-        penalty = activation_penalty(hidden, dropped, lengths, alpha, beta) if alpha or beta else None
-        return self.objective(dropped, lengths), penalty
+        penalties = activation_penalties(hidden, dropped, lengths, alpha, beta) if alpha or beta else []
+        return self.objective(dropped, lengths), penalties
 
     def outputs(self, stage: Stage, batch: AnyBatch) -> Any:
         """Predictions for a batch, as the objective takes them; see `hidden`."""
@@ -213,17 +214,19 @@ class SequenceModule(Answers):
         """
         if len(batch) == 3 or not self.stateful:
             return self.hidden_states(batch[0], batch[2])
-        hidden, final = self.layer(self.embedding(batch[0]), self._carried.get(stage) if batch[3] else None)
-        self._carried[stage] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
+        place = stage, self.part
+        hidden, final = self.layer(self.embedding(batch[0]), self._carried.get(place) if batch[3] else None)
+        self._carried[place] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
         return hidden  # type: ignore[no-any-return]
 
     def running_state(self) -> dict[str, Any]:  # noqa: D102
-        return {**super().running_state(), "carried": self._carried.get("train")}
+        carried = {part: states for (stage, part), states in self._carried.items() if stage == "train"}
+        return {**super().running_state(), "carried": carried}
 
     def set_running_state(self, state: dict[str, Any]) -> None:  # noqa: D102
         super().set_running_state(state)
-        if state["carried"] is not None:
-            self._carried["train"] = tree_map(lambda one: one.to(self.device), state["carried"])
+        for part, states in state["carried"].items():
+            self._carried["train", part] = tree_map(lambda one: one.to(self.device), states)
 
     # --- the layer
 

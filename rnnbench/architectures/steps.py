@@ -1,5 +1,6 @@
 """The steps of training, validation and test on an objective: losses and metrics accumulated, logged once per epoch."""
 
+from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from rnnbench.architectures.micro_batches import Term, added_up, micro_batches
 from rnnbench.architectures.optimisation import make_optimizer, make_schedule
 from rnnbench.batch import AnyBatch
 from rnnbench.objectives import Objective
@@ -50,6 +52,11 @@ class ObjectiveSteps(LightningModule):
     objective: Objective
     train_loss: tuple[Tensor, Tensor]
     """Sum and number of terms since the training loss was last logged."""
+    micro_batches: int = 1
+    """In how many parts a batch goes through the network. Gradients, scores and what is carried from batch to batch
+    are those of the whole batch, up to rounding and the random numbers that each part draws for itself."""
+    part: int = 0
+    """Which of them this is."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lightning notes the running hook on the module some forty times a step; torch checks each for parameters."""
@@ -66,19 +73,27 @@ class ObjectiveSteps(LightningModule):
 
     def training_step(self, batch: AnyBatch, batch_idx: int) -> Tensor:
         """The mean loss of a batch, and penalties; over several processes, of all their shares of it together."""
-        predictions, penalty = self.training_outputs(batch)
-        summed, count = self._loss(predictions, batch)
-        for total, term in zip(self.train_loss, (summed.detach(), count), strict=True):
-            total += term
-        world = dist.get_world_size() if dist.is_initialized() else 1
-        if world > 1:  # gradients are averaged over processes: weigh each share by its number of terms
-            dist.all_reduce(count)
-        loss = summed * world / count.clamp(min=1)
-        return loss if penalty is None else loss + penalty
+        if self.micro_batches == 1:
+            terms = self._training_terms(batch)
+        else:
+            parameters = [one for one in self.parameters() if one.requires_grad]
+            terms = added_up(map(self._training_terms, self._parts(batch)), parameters)
+        for total, of_batch in zip(self.train_loss, terms[0], strict=True):
+            total += of_batch.detach()
+        return sum(map(_mean, terms[1:]), _mean(terms[0]))
 
-    def training_outputs(self, batch: AnyBatch) -> tuple[Any, Tensor | None]:
-        """Predictions for a batch, and what is to be added to their mean loss, if anything."""
-        return self.outputs("train", batch), None
+    def _training_terms(self, batch: AnyBatch) -> list[Term]:
+        predictions, penalties = self.training_outputs(batch)
+        return [self._loss(predictions, batch), *penalties]
+
+    def _parts(self, batch: AnyBatch) -> Iterator[AnyBatch]:
+        for number, part in enumerate(micro_batches(batch, self.micro_batches)):
+            self.part = number
+            yield part
+
+    def training_outputs(self, batch: AnyBatch) -> tuple[Any, list[Term]]:
+        """Predictions for a batch, and what is to be added to their mean loss."""
+        return self.outputs("train", batch), []
 
     def outputs(self, stage: Stage, batch: AnyBatch) -> Any:
         """Predictions for a batch, as the objective takes them."""
@@ -145,16 +160,16 @@ class ObjectiveSteps(LightningModule):
             nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
         super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _loss(self, predictions: Any, batch: AnyBatch) -> tuple[Tensor, Tensor]:
+    def _loss(self, predictions: Any, batch: AnyBatch) -> Term:
         summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
-        return summed, count.to(summed.dtype)
+        return Term(summed, count.to(summed.dtype))
 
     def _evaluate(self, stage: Stage, batch: AnyBatch) -> None:
-        predictions = self.outputs(stage, batch)
-        summed, count = self._loss(predictions, batch)
-        cast(MeanLoss, self.losses[stage]).update(summed, count)
-        targets = self.objective.known_targets(batch[1], batch[2])
-        self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
+        for part in self._parts(batch):
+            predictions = self.outputs(stage, part)
+            cast(MeanLoss, self.losses[stage]).update(*self._loss(predictions, part))
+            targets = self.objective.known_targets(part[1], part[2])
+            self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
 
     def _log_train_loss(self) -> None:
         summed, count = (float(total) for total in self.train_loss)
@@ -171,3 +186,12 @@ class ObjectiveSteps(LightningModule):
         self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
         loss.reset()
         metrics.reset()
+
+
+def _mean(term: Term) -> Tensor:
+    """The mean over all processes: gradients are averaged over them, so each share is weighed by its number."""
+    summed, number = term
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    if world > 1:
+        dist.all_reduce(number)
+    return summed * world / number.clamp(min=1)

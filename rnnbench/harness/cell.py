@@ -20,7 +20,7 @@ from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError
 from rnnbench.harness.artefacts import make_artefacts
 from rnnbench.harness.classes import make_data, make_model
 from rnnbench.harness.environment import code_of, environment, peak_memory
-from rnnbench.harness.job import ARTEFACTS, Job, Progress, not_done
+from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.resume import Resume
 from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_bytes
@@ -57,13 +57,14 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
         return not_done(job, "infeasible", str(error), started)
     except (MemoryError, torch.OutOfMemoryError) as error:
         traceback.print_exc()
-        return not_done(job, "failed", f"out of memory: {error}", started)
+        return not_done(job, "failed", f"{OUT_OF_MEMORY}: {error}", started)
     except RnnbenchError as error:
         return not_done(job, "failed", str(error), started)
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does is this run's failure only
         traceback.print_exc()
         memory = "alloc_cpu.cpp" in str(error)  # torch's CPU allocator raises a plain RuntimeError
-        return not_done(job, "failed", f"{'out of memory: ' if memory else ''}{type(error).__name__}: {error}", started)
+        reason = f"{OUT_OF_MEMORY}: " * memory + f"{type(error).__name__}: {error}"
+        return not_done(job, "failed", reason, started)
     finally:
         gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
 
@@ -78,10 +79,12 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     seed_everything(spec.seed, verbose=False)
     model = make_model(sized, **facts)
     check_size(spec, fit, model)
+    _divide(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
     backend_of(model)  # compiles what has to be compiled, before the clock starts
     about, code = data.about(), code_of(spec, model, data)
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
-    resume = Resume(best.path.with_stem("resume"), {"id": spec.id, "data": about["fingerprint"], "code": code}, begun)
+    made_by = {"id": spec.id, "data": about["fingerprint"], "code": code, "micro_batches": job.micro_batches}
+    resume = Resume(best.path.with_stem("resume"), made_by, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
     kept = [Snapshots(best.path.parent)] if job.replay else []
     trainer = make_trainer(job, [reporter, best, resume, *watches, *kept])
@@ -131,6 +134,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
             steps_per_epoch=steps_per_epoch,
             state_bytes=state_bytes(model),
             flops_per_step=_flops(model),
+            micro_batches=job.micro_batches,
         ),
         backend=backend_of(model),
         data_fingerprint=about["fingerprint"],
@@ -138,6 +142,25 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         environment=environment(device),
         attempts=list(job.attempts),
     )
+
+
+def _divide(model: LightningModule, micro_batches: int, rows: float) -> None:
+    """Have batches of so many rows go through a network in parts.
+
+    Raises:
+        RnnbenchError: that would be another training, or the module does not know how.
+    """
+    if micro_batches == 1:
+        return
+    refused = "memory ran out, and its batches cannot go through the network in parts: "
+    if micro_batches >= 2 * rows:
+        raise RnnbenchError(f"{refused}they have gone through row by row")
+    if not hasattr(model, "micro_batches"):
+        raise RnnbenchError(f"{refused}{type(model).__name__} is no SequenceModule")
+    for name, part in model.named_modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            raise RnnbenchError(f"{refused}{name} normalises over the batch")
+    model.micro_batches = micro_batches  # type: ignore[assignment]
 
 
 def _answers(model: LightningModule, data: Any, asked: Questions) -> list[Artefact]:

@@ -1,7 +1,7 @@
 """What goes to a worker and what comes back while it works."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
 ARTEFACTS = "artefacts.json"
+OUT_OF_MEMORY = "out of memory"
 LOG_TAIL_LINES, LOG_TAIL_LETTERS = 100, 8000
 
 
@@ -29,6 +30,7 @@ class Job:
         watch: what is looked at while it is trained, see `GridSpec`.
         asked: what it is asked when it is trained, if anything; the answers go to `ARTEFACTS` in the folder.
         replay: whether the weights of some steps are kept.
+        micro_batches: in how many parts every batch goes through the network, after memory ran out.
     """
 
     spec: RunSpec
@@ -41,6 +43,7 @@ class Job:
     watch: tuple[str, ...] = ()
     asked: Questions | None = None
     replay: bool = False
+    micro_batches: int = 1
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -62,6 +65,21 @@ class Progress(NamedTuple):
     fraction: float = 0.0
     loss: float | None = None
     score: float | None = None
+
+
+def again(job: Job, why: str, retries: int, seconds: float = 0.0) -> Job | None:
+    """The next attempt at a job that ended so after some seconds, if one is left.
+
+    When memory ran out every batch goes through the network in twice as many parts, from the start: the same steps on
+    the same batches, as a record says.
+    """
+    if len(job.attempts) >= retries:
+        return None
+    parts = job.micro_batches
+    if why.startswith(OUT_OF_MEMORY):
+        parts *= 2
+        why += f"; tried again with {parts} micro-batches"
+    return replace(job, attempts=(*job.attempts, why), spent=job.spent + seconds, micro_batches=parts)
 
 
 def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, started: str = "") -> Record:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
@@ -19,7 +18,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import worker
 from rnnbench.harness.devices import Pool, Slot, usable_cores
-from rnnbench.harness.job import ALONE, Driver, Job, Watcher, not_done, timed
+from rnnbench.harness.job import ALONE, OUT_OF_MEMORY, Driver, Job, Watcher, again, not_done, timed
 from rnnbench.harness.processes import GRACE, Running, ended, stop
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record
@@ -115,11 +114,12 @@ class LocalExecutor:
             return [not_done(job, "infeasible" if status == "infeasible" else "failed", reason) for job in lost]
         record: Record | None = one.answer
         seconds = time.monotonic() - one.begun
-        if record is None and not one.stopped and len(one.job.attempts) < self.settings.retries:
-            watcher.retried(one.job.spec, one.cause)
-            queue.driver.give_back(one.job)
-            attempts, spent = (*one.job.attempts, one.cause), one.job.spent + seconds
-            queue.put_back(replace(one.job, attempts=attempts, spent=spent))
+        why = record.reason if record else one.cause
+        cut_off = record is None and not one.stopped
+        if (cut_off or why.startswith(OUT_OF_MEMORY)) and (job := again(one.job, why, self.settings.retries, seconds)):
+            watcher.retried(job.spec, job.attempts[-1])
+            queue.driver.give_back(job)
+            queue.put_back(job)
             return []
         cost = record.cost if record else None
         queue.ended(one.job, cost.peak_memory_bytes if cost else None)

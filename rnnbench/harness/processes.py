@@ -1,5 +1,6 @@
 """A job at work: its processes, what they say, and the limits that are kept from outside."""
 
+import errno
 import signal
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import psutil
 
 from rnnbench.harness.devices import Slot
-from rnnbench.harness.job import Job, Progress, Watcher
+from rnnbench.harness.job import OUT_OF_MEMORY, Job, Progress, Watcher
 from rnnbench.harness.worker import PREEMPTED
 
 GRACE = 10.0
@@ -77,7 +78,8 @@ class Running:
             except psutil.Error:
                 continue
         if memory is not None and self.used > memory:
-            self._kill(f"out of memory: used {_giga(self.used)}, the limit is {_giga(memory)} (executor.local.memory)")
+            limit = f"the limit is {_giga(memory)} (executor.local.memory)"
+            self._kill(f"{OUT_OF_MEMORY}: used {_giga(self.used)}, {limit}")
         elif seconds is not None and time.monotonic() - self.begun > seconds:
             self._kill(f"timeout: took longer than {seconds / 60:g} minutes (executor.local.timeout_minutes)")
 
@@ -104,6 +106,8 @@ class Running:
         code = next((one for one in codes if one not in (0, -signal.SIGKILL)), next((one for one in codes if one), 0))
         if code == PREEMPTED:
             return "stopped by SIGTERM"
+        if code == errno.ENOMEM:
+            return f"{OUT_OF_MEMORY}: in another process than the first"
         if code >= 0:
             return f"the worker ended with exit code {code} and no result"
         name = signal.Signals(-code).name

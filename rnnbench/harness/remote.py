@@ -4,11 +4,10 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rnnbench.executor_settings import LocalSettings, RemoteSettings
-from rnnbench.harness.job import ALONE, Driver, Job, Progress, Watcher, not_done
+from rnnbench.harness.job import ALONE, OUT_OF_MEMORY, Driver, Job, Progress, Watcher, again, not_done
 from rnnbench.harness.local import LocalExecutor
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
@@ -95,13 +94,15 @@ class RemoteExecutor(ABC):
                         watcher.started(specs[run], what)
                 for one in done:
                     job, record = flying.pop(one), self.result(one)
+                    why = record if isinstance(record, str) else record.reason
+                    lost = isinstance(record, str) or why.startswith(OUT_OF_MEMORY)
+                    if lost and (retry := again(job, why, self.settings.retries)):
+                        started.discard(job.spec.id)
+                        watcher.retried(job.spec, retry.attempts[-1])
+                        driver.give_back(job)
+                        left.appendleft(retry)
+                        continue
                     if isinstance(record, str):
-                        if len(job.attempts) < self.settings.retries:
-                            started.discard(job.spec.id)
-                            watcher.retried(job.spec, record)
-                            driver.give_back(job)
-                            left.appendleft(replace(job, attempts=(*job.attempts, record)))
-                            continue
                         record = not_done(job, "failed", record)
                     watcher.finished(record)
                     yield record

@@ -1,5 +1,6 @@
 """What a worker process does: one job, or the preparation of one task's data."""
 
+import errno
 import faulthandler
 import os
 import signal
@@ -13,7 +14,7 @@ from threading import Thread
 from rnnbench.errors import Infeasible, Preempted, RnnbenchError
 from rnnbench.harness import devices
 from rnnbench.harness.devices import Slot
-from rnnbench.harness.job import Job, Progress
+from rnnbench.harness.job import OUT_OF_MEMORY, Job, Progress
 from rnnbench.memory import keep_freed_memory
 from rnnbench.spec import RunSpec
 
@@ -48,7 +49,8 @@ def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[obje
     if record is None:
         return
     if rank != "0":
-        sys.exit(f"process {rank} has failed: {record.reason}")
+        print(f"process {rank} has failed: {record.reason}", file=sys.stderr)
+        sys.exit(errno.ENOMEM if record.reason.startswith(OUT_OF_MEMORY) else 1)
     _say(answer, record)
 
 
