@@ -1,6 +1,6 @@
 """A batch that goes through the network in parts is the same training; runs for which memory ran out use it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,12 @@ from rnnbench.architectures.steps import MeanLoss
 from rnnbench.batch import Batch, StreamBatch
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError
+from rnnbench.executor_settings import RemoteSettings
 from rnnbench.harness.cell import _divide
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
+from rnnbench.harness.job import Job, not_done
+from rnnbench.harness.remote import RemoteExecutor
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
@@ -183,6 +186,48 @@ def test_a_run_that_still_wants_more_has_failed_and_says_how_often_it_was_tried(
     assert record.status == "failed"
     assert record.reason.startswith("out of memory: ")
     assert len(record.attempts) == 1
+
+
+class Scheduler(RemoteExecutor):
+    """Machines on which eight rows have place, and one that is lost at first."""
+
+    def start(self) -> None:
+        self.given: list[Job] = []
+
+    def submit(self, job: Job) -> Any:
+        self.given.append(job)
+        return len(self.given) - 1
+
+    def ended(self, flying: Sequence[Any]) -> list[Any]:
+        return list(flying)
+
+    def result(self, one: int) -> Record | str:
+        job = self.given[one]
+        if not job.attempts:
+            return "lost with its machine"
+        return not_done(job, "failed", "out of memory: too much" if job.micro_batches < 4 else "something else")
+
+    def close(self, flying: Sequence[Any]) -> None:
+        assert not flying
+
+
+@pytest.mark.parametrize(
+    ("retries", "given", "reason"),
+    [
+        (5, [(1, 0), (1, 1), (2, 2), (4, 3)], "something else"),
+        (2, [(1, 0), (1, 1), (2, 2)], "out of memory: too much"),
+    ],
+)
+def test_a_scheduler_is_handed_a_run_again_in_parts(
+    retries: int, given: list[tuple[int, int]], reason: str, grid: Callable[..., GridSpec], tmp_path: Path
+) -> None:
+    (spec,) = grid(architectures=["elman"]).expand()
+    executor, watcher = Scheduler(RemoteSettings(retries=retries)), Silent()
+    (record,) = executor.run([Job(spec, "small", tmp_path)], watcher)
+    assert [(job.micro_batches, len(job.attempts)) for job in executor.given] == given
+    assert record.reason == reason
+    assert record.attempts[:2] == ["lost with its machine", "out of memory: too much; tried again with 2 micro-batches"]
+    assert [what for kind, what in watcher.told if kind == "retried"] == record.attempts
 
 
 def over_the_batch() -> GRU:

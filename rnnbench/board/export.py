@@ -66,7 +66,7 @@ def _row(cell: Cell) -> dict[str, Any]:
         **{name: getattr(record, name, None) for name in ("best_step", "parameters")},
         **{name: getattr(cost, name, None) for name in ("steps", "epochs", "train_seconds", "total_seconds",
                                                         "peak_memory_bytes", "steps_per_epoch", "state_bytes",
-                                                        "flops_per_step")},
+                                                        "flops_per_step", "micro_batches")},
         "backend": getattr(record, "backend", None) or None,
         **{name: getattr(where, name, None) for name in ("device", "threads", "processor", "platform", "python",
                                                          "torch", "lightning", "rnnbench")},
@@ -114,8 +114,8 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     frame = pd.DataFrame([flat(row) for row in rows])
     counts = ["task_version", "devices", "seed", "best_step", "parameters", "steps", "epochs", "peak_memory_bytes",
-              "steps_per_epoch", "state_bytes", "flops_per_step", "threads", "width", "size_found", "data_seed",
-              "trial", "tuned"]  # fmt: skip
+              "steps_per_epoch", "state_bytes", "flops_per_step", "micro_batches", "threads", "width", "size_found",
+              "data_seed", "trial", "tuned"]  # fmt: skip
     kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
     others = {name: "string" for name in frame.columns if name not in {*kinds, "clean"}}
     with writing(path, "the file of an export (--out)"):
