@@ -76,6 +76,13 @@ def test_what_only_looks_never_imports_torch(arguments: list[str], place: Path) 
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True, capture_output=True)
 
 
+def test_python_m_is_the_command(place: Path) -> None:
+    command = [sys.executable, "-m", "rnnbench", "check", "nothing"]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], check=False, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("rnnbench: error: ")
+
+
 def test_list_names_everything_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()

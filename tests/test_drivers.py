@@ -292,51 +292,6 @@ def test_a_grid_is_followed_and_stopped_from_another_terminal(
     assert main(["watch", *where]) == 0
 
 
-def test_a_dry_run_tells_the_plan_and_starts_nothing(
-    task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "dry.yaml"
-    content: dict[str, Any] = {
-        "name": "dry",
-        "architectures": ["gru", "bigru"],
-        "tasks": [task("dry", "rnnbench.data.Adding", length=7, train_size=256)],
-        "budget": {"steps": 4},
-        "model": {"hidden_size": 4},
-    }
-    path.write_text(yaml.safe_dump(content))
-    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
-    assert main(["run", *where, "--dry-run"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "2 to run: time unknown; nothing was started" in said
-    assert "to prepare" in said
-    assert not folders.leaderboard.exists()
-    assert main(["run", *where]) == 0
-    capsys.readouterr()
-    path.write_text(yaml.safe_dump({**content, "seeds": 3, "budget": {"steps": 8}}))
-    assert main(["run", *where, "--dry-run"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "changed since the last run: seeds: 1 -> 3 (cells that are new are run, those that are gone stay" in said
-    assert "changed since the last run: budget.steps: 4 -> 8 (all cells are other runs now" in said
-    assert "6 to run: about 0." in said
-    assert "cached" in said
-    assert " GB " in said
-
-
-@pytest.mark.usefixtures("twins")
-def test_a_dry_run_says_what_is_infeasible_and_why(
-    folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "dry.yaml"
-    grid = {"name": "dry", "architectures": ["gru", "bilstm"], "tasks": ["weather-nyc"], "budget": {"steps": 4}}
-    path.write_text(yaml.safe_dump(grid))
-    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
-    main(["data", "fetch", "weather-nyc"])
-    capsys.readouterr()
-    assert main(["run", *where, "--dry-run", "--executor", "inline"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "infeasible: objective 'forecast' is causal" in said
-
-
 def test_refresh_runs_what_is_stale_and_nothing_else(
     task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

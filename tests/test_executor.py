@@ -1,5 +1,6 @@
 """The local executor: limits kept from outside, runs that go on after a death, runs on several devices."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from rnnbench.errors import RnnbenchError
+from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import processes
 from rnnbench.harness.devices import Found, Pool
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Alone, Job
+from rnnbench.harness.local import LocalExecutor
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec
@@ -85,6 +89,28 @@ def test_a_run_that_takes_too_long_is_ended_from_outside_even_if_it_does_not_lis
     record = run(small, folders, watcher)
     assert record.status == "failed"
     assert record.reason == "timeout: took longer than 0.05 minutes (executor.local.timeout_minutes)"
+
+
+def dies(times: int, counter: Path, environ: dict[str, str], answer: Any) -> None:
+    """A question to a worker, who is killed so often before he answers."""
+    counter.write_text(counter.read_text() + "x")
+    if len(counter.read_text()) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer.send("here")
+
+
+@pytest.mark.parametrize("times", [0, 2, 3])
+def test_before_anything_runs_another_worker_is_asked_in_the_place_of_one_that_dies(times: int, tmp_path: Path) -> None:
+    counter, executor = tmp_path / "counter", LocalExecutor(LocalSettings())
+    counter.touch()
+    executor.warm_up()
+    if times < 3:
+        assert executor._ask(dies, times, counter) == "here"
+    else:
+        with pytest.raises(RnnbenchError, match=r"^3 worker processes died while asked to dies, the last with .* -9$"):
+            executor._ask(dies, times, counter)
+    assert len(counter.read_text()) == min(times + 1, 3)
+    assert not executor.processes
 
 
 def test_whoever_does_not_stop_when_told_to_is_killed(

@@ -25,6 +25,8 @@ from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
 PRELOADED = ["rnnbench.harness.preload"]
+TRIES = 3
+"""Workers that are asked one after the other, if they die, before anything is run."""
 POLL = 0.5
 """Seconds between two looks at limits, and at what other drivers have done."""
 
@@ -134,13 +136,17 @@ class LocalExecutor:
         return Pool(self._ask(worker.find_devices), usable_cores(), self.settings, self.environ)
 
     def _ask(self, question: Callable[..., None], *arguments: Any) -> Any:
-        try:
-            _, answers = self._spawn(question, *arguments, self.environ)
-            return answers.recv()
-        except EOFError:
-            raise RnnbenchError(f"a worker process died while asked to {question.__name__}") from None
-        finally:
-            self._stop()
+        """What a worker answers; another is asked in the place of one that dies."""
+        for _ in range(TRIES):
+            process, answers = self._spawn(question, *arguments, self.environ)
+            try:
+                return answers.recv()
+            except EOFError:
+                process.join()
+            finally:
+                self._stop()
+        why = f"the last with exit code {process.exitcode}"
+        raise RnnbenchError(f"{TRIES} worker processes died while asked to {question.__name__}, {why}")
 
     def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> Running:
         if preparing:

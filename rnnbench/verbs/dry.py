@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from statistics import fmean
+from statistics import median
 
 from rich import box
 from rich.console import Console
@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.board.states import Cell
+from rnnbench.card import Budget
 from rnnbench.fingerprint import digest
 from rnnbench.harness.executors import make_executor
-from rnnbench.record import Record
+from rnnbench.record import Cost, Record
 from rnnbench.selection import awaited
 from rnnbench.spec import GridSpec, RunSpec
 
@@ -21,25 +22,36 @@ class Past:
     """What records say of the time and memory that runs of a kind need."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.seconds: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self.memory: dict[tuple[str, ...], int] = defaultdict(int)
+        self.costs: dict[tuple[str, ...], list[Cost]] = defaultdict(list)
         for record in records:
-            if record.cost is None:
-                continue
-            for kind in _kinds(record.spec):
-                self.seconds[kind].append(record.cost.total_seconds / max(1, record.cost.steps))
-                self.memory[kind] = max(self.memory[kind], record.cost.peak_memory_bytes)
+            if record.cost is not None:
+                for kind in _kinds(record.spec):
+                    self.costs[kind].append(record.cost)
 
     def expected(self, spec: RunSpec) -> tuple[float | None, int | None]:
         """Seconds and bytes of a run, from the most similar ones that there are: the same model, else the same task.
 
-        Time goes with the number of steps; of a budget without one it is not known.
+        Training goes with the number of steps; start, data, validations and test take what they took. Patience may end
+        a run earlier; of one that nothing else ends, the time is not known.
         """
-        for kind in _kinds(spec):
-            if kind in self.seconds:
-                steps = spec.budget.steps
-                return fmean(self.seconds[kind]) * steps if steps else None, self.memory[kind]
-        return None, None
+        costs = next((self.costs[kind] for kind in _kinds(spec) if kind in self.costs), [])
+        if not costs:
+            return None, None
+        beside = median(cost.total_seconds - cost.train_seconds for cost in costs)
+        step = median(cost.train_seconds / max(1, cost.steps) for cost in costs)
+        training, memory = _training(spec.budget, costs, step), max(cost.peak_memory_bytes for cost in costs)
+        return None if training is None else beside + training, memory
+
+
+def _training(budget: Budget, costs: Sequence[Cost], step: float) -> float | None:
+    """Seconds of training, by whichever end of a budget comes first."""
+    epochs = [cost.steps_per_epoch for cost in costs if cost.steps_per_epoch]
+    ends = [
+        budget.steps and budget.steps * step,
+        budget.epochs and epochs and budget.epochs * median(epochs) * step,
+        budget.minutes and budget.minutes * 60,
+    ]
+    return min((end for end in ends if end), default=None)
 
 
 def _kinds(spec: RunSpec) -> list[tuple[str, ...]]:

@@ -1,0 +1,81 @@
+"""A dry run: the plan, what it expects of time, and what cannot be run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnbench.bulk import changed
+from rnnbench.card import Budget
+from rnnbench.cli import main
+from rnnbench.harness.folders import Folders
+from rnnbench.record import Cost
+from rnnbench.verbs.dry import Past
+from tests.test_record import done
+
+
+def test_a_dry_run_tells_the_plan_and_starts_nothing(
+    task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dry.yaml"
+    content: dict[str, Any] = {
+        "name": "dry",
+        "architectures": ["gru", "bigru"],
+        "tasks": [task("dry", "rnnbench.data.Adding", length=7, train_size=256)],
+        "budget": {"steps": 4},
+        "model": {"hidden_size": 4},
+    }
+    path.write_text(yaml.safe_dump(content))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    assert main(["run", *where, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 to run: time unknown; nothing was started" in said
+    assert "to prepare" in said
+    assert not folders.leaderboard.exists()
+    assert main(["run", *where]) == 0
+    capsys.readouterr()
+    path.write_text(yaml.safe_dump({**content, "seeds": 3, "budget": {"steps": 8}}))
+    assert main(["run", *where, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "changed since the last run: seeds: 1 -> 3 (cells that are new are run, those that are gone stay" in said
+    assert "changed since the last run: budget.steps: 4 -> 8 (all cells are other runs now" in said
+    assert "6 to run: about 0." in said
+    assert "cached" in said
+    assert " GB " in said
+
+
+@pytest.mark.parametrize(
+    ("budget", "seconds"),
+    [
+        ({"steps": 2000}, 8 + 2000 * 0.1),  # start, data, validations and test do not grow with the steps
+        ({"steps": 20, "patience": 3}, 8 + 20 * 0.1),
+        ({"epochs": 4}, 8 + 4 * 50 * 0.1),
+        ({"steps": 2000, "epochs": 4}, 8 + 4 * 50 * 0.1),
+        ({"steps": 2000, "minutes": 1}, 8 + 60),
+        ({"patience": 3}, None),
+    ],
+)
+def test_a_short_run_foretells_a_long_one(budget: dict[str, int], seconds: float | None) -> None:
+    cost = Cost(train_seconds=2.0, total_seconds=10.0, steps=20, epochs=1, steps_per_epoch=50, peak_memory_bytes=7)
+    record = done(cost=cost)
+    longer = changed(record.spec, budget=Budget.read(budget, "test"))
+    assert Past([record]).expected(longer) == (pytest.approx(seconds) if seconds else None, 7)
+    stranger = changed(longer, task=changed(longer.task, name="other"))
+    assert Past([record]).expected(stranger) == (None, None)
+
+
+@pytest.mark.usefixtures("twins")
+def test_a_dry_run_says_what_is_infeasible_and_why(
+    folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dry.yaml"
+    grid = {"name": "dry", "architectures": ["gru", "bilstm"], "tasks": ["weather-nyc"], "budget": {"steps": 4}}
+    path.write_text(yaml.safe_dump(grid))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    main(["data", "fetch", "weather-nyc"])
+    capsys.readouterr()
+    assert main(["run", *where, "--dry-run", "--executor", "inline"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "infeasible: objective 'forecast' is causal" in said
