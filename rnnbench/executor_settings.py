@@ -7,12 +7,17 @@ from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationEr
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.strict import Arguments, Strict
 
+MOST_AT_A_TIME = 4096
+"""Runs, or cores or GPUs of a run."""
+LONGEST = 60 * 24 * 366
+"""Minutes: a year."""
+
 
 def _runs(value: Any) -> Any:
     """`runs_per_device`; pydantic itself would tell of each alternative by itself."""
-    if value in (None, "auto") or (type(value) is int and value >= 1):
+    if value in (None, "auto") or (type(value) is int and 1 <= value <= MOST_AT_A_TIME):
         return value
-    raise ValueError(f"give a whole number from 1, or auto, got {value!r}")
+    raise ValueError(f"give a whole number from 1 to {MOST_AT_A_TIME}, or auto, got {value!r}")
 
 
 def _bytes(value: Any) -> Any:
@@ -39,11 +44,11 @@ class LocalSettings(Strict):
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, le=MOST_AT_A_TIME)
     runs_per_device: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_runs)] = None
     retries: int = Field(1, ge=0, le=100)
     memory: Memory = None
-    timeout_minutes: float | None = Field(None, gt=0)
+    timeout_minutes: float | None = Field(None, gt=0, le=LONGEST)
 
     @model_validator(mode="after")
     def _one_count(self) -> Self:
@@ -64,11 +69,11 @@ class RemoteSettings(Strict):
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
-    cpus: float = Field(1, gt=0)
-    gpus: float = Field(0, ge=0)
+    cpus: float = Field(1, gt=0, le=MOST_AT_A_TIME)
+    gpus: float = Field(0, ge=0, le=MOST_AT_A_TIME)
     retries: int = Field(3, ge=0, le=100)
     memory: Memory = None
-    timeout_minutes: float | None = Field(None, gt=0)
+    timeout_minutes: float | None = Field(None, gt=0, le=LONGEST)
 
 
 class RaySettings(RemoteSettings):
@@ -91,7 +96,7 @@ class SlurmSettings(RemoteSettings):
     """
 
     cluster: Literal["slurm", "local"] = "slurm"
-    minutes: int = Field(60, ge=1)
+    minutes: int = Field(60, ge=1, le=LONGEST)
     options: Arguments = {}
 
 

@@ -1,6 +1,7 @@
 """Equal size: what every network of a grid is made to have, whatever its architecture, by choosing its width."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -8,6 +9,8 @@ from pydantic import BeforeValidator, Field
 from rnnbench.strict import Strict
 
 Counted = Literal["non-embedding", "all", "recurrent"]
+WIDTH = "hidden_size"
+"""What the width of a network of ours is called."""
 NO_WIDTH = "no width within"
 """How the reason begins why a run is infeasible that cannot have the size it should."""
 TEXT = re.compile(r"\s*(?P<target>\d[\d_,]*)\s*(?:(?:±|\+-|\+/-)\s*(?P<percent>\d+(?:\.\d+)?)\s*%\s*)?")
@@ -23,7 +26,7 @@ def _read(value: Any) -> Any:
     if found is None:
         raise ValueError(f"give a number, '70_000 ± 2%', or {{target: 70000, tolerance: 0.02}}, got {value!r}")
     read: dict[str, Any] = {"target": int(re.sub("[_,]", "", found["target"]))}
-    return read | ({"tolerance": float(found["percent"]) / 100} if found["percent"] else {})
+    return read | ({"tolerance": float(Decimal(found["percent"]) / 100)} if found["percent"] else {})
 
 
 class Flops(Strict):
@@ -88,7 +91,7 @@ class Size(Strict):
 
     def met_by(self, count: int) -> bool:
         """Whether a count is near enough."""
-        return abs(count - self.target) <= self.tolerance * self.target
+        return abs(count - self.target) <= Decimal(repr(self.tolerance)) * self.target
 
     def __str__(self) -> str:
         what = "FLOPs a step" if self.count is None else f"{self.count} parameters".removeprefix("all ")

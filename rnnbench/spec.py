@@ -15,7 +15,7 @@ from rnnbench.fingerprint import digest, file_digest
 from rnnbench.questions import QuestionsField
 from rnnbench.resources import find
 from rnnbench.seeds import Seed, seed_list, seeds_field
-from rnnbench.size import FlopsField, ParamsField, Size
+from rnnbench.size import WIDTH, FlopsField, ParamsField, Size
 from rnnbench.strict import Arguments, Strict, read_yaml
 from rnnbench.tuning import Selected, Space, Trial, Tune, laid_over, trials_of
 
@@ -181,6 +181,13 @@ class GridSpec(Strict):
         """
         path = find("grid", name)
         return cls.read(read_yaml(path), os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+
+    def notes(self) -> list[str]:
+        """What it asks for without effect, a sentence each."""
+        rule = "params" if self.params is not None else "flops"
+        if (self.params or self.flops) is None or WIDTH not in self.model:
+            return []
+        return [f"model.{WIDTH}: {self.model[WIDTH]} has no effect: {rule} chooses the width"]
 
     @property
     def seed_list(self) -> list[int]:

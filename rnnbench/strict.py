@@ -17,6 +17,9 @@ from rnnbench.errors import RnnbenchError, unknown
 LARGEST = 10**30
 """The largest whole number among arguments: every one can be printed and is finite as a float."""
 
+MOST_VALUES = 1_000_000
+"""Of a YAML file, aliases written out."""
+
 
 class Strict(BaseModel):
     """A frozen model without coercion or unknown keys."""
@@ -132,8 +135,8 @@ def read_yaml(path: Path) -> Any:
         RnnbenchError: it cannot be read, or is not YAML.
     """
     try:
-        content = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  # a SafeLoader
-        json.dumps(content, default=str)  # raises where an alias stands in what it names
+        content = _content(_Loader(read_text(path)))
+        json.dumps(content, default=str)  # raises where a number has too many digits to be shown
         return content
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -141,6 +144,37 @@ def read_yaml(path: Path) -> Any:
         raise RnnbenchError(f"{path} is not valid YAML: {getattr(error, 'problem', error)}{place}") from None
     except (ValueError, TypeError, RecursionError) as error:  # a date of no calendar, a number of a thousand digits
         raise RnnbenchError(f"{path} has a value that cannot be read: {error}") from None
+
+
+def _content(loader: _Loader) -> Any:
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count(node, {})
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many values something is made of, what an alias names counted wherever the alias stands.
+
+    Raises:
+        ValueError: an alias stands in what it names, or there are too many.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if known.get(node) == 0:
+        raise ValueError("an alias stands in what it names")
+    if node not in known:
+        known[node] = 0
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
+        count = 1 + sum(_count(one, known) for one in inner)
+        if count > MOST_VALUES:
+            raise ValueError(f"with its aliases it stands for more than {MOST_VALUES:,} values")
+        known[node] = count
+    return known[node]
 
 
 def read_json(path: Path) -> Any:

@@ -66,6 +66,21 @@ def test_a_short_run_foretells_a_long_one(budget: dict[str, int], seconds: float
     assert Past([record]).expected(stranger) == (None, None)
 
 
+@pytest.mark.parametrize("rule", ["params", "flops"])
+def test_a_width_beside_a_size_is_said_to_have_no_effect(
+    rule: str, task: Callable[..., str], folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "dry.yaml"
+    grid = {"name": "dry", "architectures": ["gru"], "tasks": [task()], rule: "1000 ± 10%", "model": {"hidden_size": 9}}
+    path.write_text(yaml.safe_dump(grid))
+    where = ["--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    assert main(["run", str(path), *where, "--dry-run"]) == 0
+    assert f"model.hidden_size: 9 has no effect: {rule} chooses the width" in capsys.readouterr().out
+    path.write_text(yaml.safe_dump({**grid, "model": {"clip_norm": 1.0}}))
+    assert main(["run", str(path), *where, "--dry-run"]) == 0
+    assert "has no effect" not in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("twins")
 def test_a_dry_run_says_what_is_infeasible_and_why(
     folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]

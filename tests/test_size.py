@@ -35,6 +35,20 @@ def spec_of(architecture: str = "lstm", model: dict[str, Any] | None = None, **s
     return GridSpec.read({**content, **({"params": size} if size else {})}, "test").expand()[0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "least", "most"),
+    [
+        ("100 ± 10%", 90, 110), ("1000 ± 2.3%", 977, 1023), ("1000 ± 0.1%", 999, 1001), ("70_000 ± 2%", 68_600, 71_400),
+        ("1000 ± 5.7%", 943, 1057), ("1000 ± 14.3%", 857, 1143), ("7", 7, 7),
+    ],
+)  # fmt: skip
+def test_a_count_at_the_very_edge_of_the_tolerance_meets_it(rule: str, least: int, most: int) -> None:
+    content = {"name": "g", "architectures": ["lstm"], "tasks": ["adding"], "params": rule}
+    size = GridSpec.read(content, "test").expand()[0].size
+    assert size is not None
+    assert [size.met_by(count) for count in (least - 1, least, most, most + 1)] == [False, True, True, False]
+
+
 @pytest.mark.parametrize("target", [1, 5, 8, 9, 700, 10_007, 123_456])
 @pytest.mark.parametrize("exists", [lambda w: True, lambda w: w % 6 == 0, lambda w: w > 40], ids=["all", "6th", "40"])
 def test_bisection_finds_what_trying_every_width_would(target: int, exists: Callable[[int], bool]) -> None:

@@ -96,9 +96,15 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"executor": {"local": {"worker": 2}}}, "unknown key 'worker'; did you mean 'workers'?"),
     (
         {"executor": {"local": {"runs_per_device": "aut"}}},
-        "runs_per_device: give a whole number from 1, or auto, got 'a",
+        "runs_per_device: give a whole number from 1 to 4096, or auto, got 'a",
     ),
     ({"executor": {"ray": {"memory": "4 gigs"}}}, "one with a unit such as 4GB, got '4 gigs'"),
+    ({"executor": {"local": {"workers": 10**20}}}, "workers: input should be less than or equal to 4096"),
+    ({"executor": {"local": {"runs_per_device": 10**20}}}, "runs_per_device: give a whole number from 1 to 4096"),
+    ({"executor": {"local": {"timeout_minutes": 1e300}}}, "timeout_minutes: input should be less than or equal to"),
+    ({"executor": {"slurm": {"minutes": 10**20}}}, "minutes: input should be less than or equal to 527040"),
+    ({"executor": {"ray": {"cpus": 1e20}}}, "cpus: input should be less than or equal to 4096"),
+    ({"executor": {"ray": {"gpus": 1e20}}}, "gpus: input should be less than or equal to 4096"),
     ({"executor": {}}, "choose one executor"),
     ({"loggers": ["tensorbord"]}, "loggers"),
     ({"name": "a/b"}, "name"),
@@ -131,7 +137,16 @@ def test_an_alias_of_the_same_configuration_is_a_duplicated_cell(tmp_path: Path)
         ("name: my\n", "missing field 'architectures'"),
         ("? [a, b]\n: 3\n", "a key is a single word"),
         ("seeds: 2020-13-45\n", "has a value that cannot be read"),
-        ("model: &a {inner: *a}\n", "has a value that cannot be read: Circular reference"),
+        ("model: &a {inner: *a}\n", "has a value that cannot be read: an alias stands in what it names"),
+        (
+            "a: &a0 [x, x]\n" + "".join(f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)),
+            "with its aliases it stands for more than 1,000,000 values",
+        ),
+        (
+            "a: &a0 {x: 1}\n"
+            + "".join(f"b{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 40)),
+            "with its aliases it stands for more than 1,000,000 values",
+        ),
         (
             "model: {hidden_size: 2020-01-01}\nname: my\narchitectures: [gru]\ntasks: [adding]\n",
             "hidden_size is datetime",

@@ -20,6 +20,7 @@ ROOMS = (
     "verbs",
     "commands",
     "cli",
+    "__main__",
 )
 MAY_IMPORT = {
     "nn": set(),
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "verbs": {"board", "submissions", "harness", "twins", "inside"},
     "commands": {"verbs"},
     "cli": {"commands"},
+    "__main__": {"cli"},
 }
 """Beside the ground floor (errors, card, spec, record, …), which imports no room."""
 PRELOADED = {"rnnbench.architectures", "rnnbench.data"}

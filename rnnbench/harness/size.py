@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from rnnbench.errors import Infeasible, RnnbenchError, UnknownName
 from rnnbench.fingerprint import digest
 from rnnbench.harness.classes import import_class, make_model
-from rnnbench.size import NO_WIDTH, Fit, Size
+from rnnbench.size import NO_WIDTH, WIDTH, Fit, Size
 from rnnbench.spec import RunSpec
 
-WIDTHS = ("hidden_size", "channels", "width")
+WIDTHS = (WIDTH, "channels", "width")
 """What the width of a network is called; a class that calls it otherwise says so in `width_argument`."""
 START, WIDEST = 32, 2**17
 """The search begins at the first, and ends at the second."""

@@ -59,7 +59,7 @@ def run(options: Namespace) -> int:
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells, todo = plan(grid, records, options.retry, options.refresh)
-    for line in folders.changes(grid):
+    for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
         show_plan(grid, cells, todo, records.values(), console)
