@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -102,8 +102,14 @@ def write_whole(path: Path, text: str, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise RnnbenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def discard(path: Path) -> None:
+    """Remove a file, if it is there and can be removed."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def seal(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Several processes on one grid; following it, stopping it, planning it, changing it."""
 
+import errno
+import io
 import os
 import re
 import signal
@@ -17,6 +19,7 @@ import yaml
 from rnnbench.board.states import Cell, State
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import write_whole
 from rnnbench.harness import lease
 from rnnbench.harness.desk import Desk
 from rnnbench.harness.folders import Folders
@@ -290,6 +293,41 @@ def test_a_grid_is_followed_and_stopped_from_another_terminal(
     assert process.returncode == 130, out
     assert not records_in(folders)
     assert main(["watch", *where]) == 0
+
+
+def _read_only(patch: pytest.MonkeyPatch) -> None:
+    """From now on every file system is read-only."""
+    opened = io.open
+
+    def refuse(path: Any, *_: Any, **__: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def only_read(path: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        return opened(path, mode, *rest, **more) if set(mode) <= set("rbt") else refuse(path)
+
+    for name in ("unlink", "replace", "link", "mkdir", "open"):
+        patch.setattr(os, name, refuse)
+    patch.setattr(io, "open", only_read)
+
+
+def test_a_file_system_that_becomes_read_only_is_told_and_nothing_else_goes_wrong(
+    tmp_path: Path, quick_beats: None
+) -> None:
+    with Leases(tmp_path) as mine:
+        assert mine.take("one", "a/b/0")
+        with pytest.MonkeyPatch.context() as patch:
+            _read_only(patch)
+            with pytest.raises(RnnbenchError, match=r"^cannot write to .*, the leases of .*: Read-only file system$"):
+                mine.take("two", "a/b/1")
+            with pytest.raises(RnnbenchError, match=r"^cannot write .*board.md: Read-only file system$"):
+                write_whole(tmp_path / "board.md", "text")
+            mine.drop("one")
+            before = read_lease(tmp_path / "one.json")
+            assert before is not None  # it could not be given back
+        assert mine.take("three", "a/b/2")
+        third = mine.read("three")
+        assert third is not None
+        wait_for(lambda: (now := mine.read("three")) is not None and now.beat > third.beat)
 
 
 def test_refresh_runs_what_is_stale_and_nothing_else(

@@ -20,7 +20,7 @@ from uuid import uuid4
 import psutil
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import write_whole, writing
+from rnnbench.files import discard, write_whole, writing
 from rnnbench.strict import Strict
 
 BEAT = 2.0
@@ -128,21 +128,21 @@ class Leases:
         with self._lock:
             held = self._held.pop(cell, None) is not None
             if held and (found := read_lease(self._path(cell))) and found.owner == self.owner:
-                self._path(cell).unlink(missing_ok=True)
+                discard(self._path(cell))
 
     def sweep(self) -> None:
         """Remove the leases of the dead, whose cells may be done, and files that they were writing when they died."""
         with suppress(OSError, RnnbenchError):  # who takes a cell is told
             for path in self.folder.glob("*.json"):
                 if path.stem not in self._held and self._take_over(path.stem, self._lease("")):
-                    path.unlink(missing_ok=True)
+                    discard(path)
             probe = self.folder / f".{self.owner}"
             probe.touch()
             now = probe.stat().st_mtime  # by the clock of the file system, as the times of the others
             probe.unlink()
             for path in self.folder.glob(".*"):
                 if now - path.stat().st_mtime > STALE:
-                    path.unlink(missing_ok=True)
+                    discard(path)
 
     def close(self) -> None:
         """Give all back, and remove those of drivers that have died meanwhile: perhaps no other follows."""
@@ -175,9 +175,12 @@ class Leases:
                 os.link(temporary, path)
             return temporary.stat().st_nlink == 2  # a network file system may say no after it has done it
         except OSError as error:
-            raise RnnbenchError(f"cannot write to {self.folder}, {WHAT}: {error.strerror or error}") from error
+            raise self._cannot_write(error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            discard(temporary)
+
+    def _cannot_write(self, error: OSError) -> RnnbenchError:
+        return RnnbenchError(f"cannot write to {self.folder}, {WHAT}: {error.strerror or error}")
 
     def _take_over(self, cell: str, lease: Lease) -> bool:
         """Take a lease whose owner is dead. Of several who see that, one makes the mark of that very lease first."""
@@ -190,6 +193,8 @@ class Leases:
             os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError:
             return False
+        except OSError as error:
+            raise self._cannot_write(error) from error
         try:
             again = _read_any(path)
             if again is None or (again.owner, again.beat) != (found.owner, found.beat):
@@ -197,7 +202,7 @@ class Leases:
             write_whole(path, lease.model_dump_json())
             return True
         finally:
-            mark.unlink(missing_ok=True)
+            discard(mark)
 
     def _beat(self) -> None:
         for beat in count(1):

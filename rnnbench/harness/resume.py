@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from rnnbench.errors import Preempted
+from rnnbench.files import discard
 
 INTERVAL = 30.0
 """Most seconds of training that a run loses when it is killed, unless a validation takes longer."""
@@ -109,7 +110,7 @@ class Resume(Checkpoint):
 
     def forget(self) -> None:
         """The run is over."""
-        self.path.unlink(missing_ok=True)
+        discard(self.path)
 
     def _note(self, number: int, frame: Any) -> None:
         self._told = True
