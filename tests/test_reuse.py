@@ -12,6 +12,7 @@ import yaml
 
 from rnnbench import __version__
 from tests.conftest import TASKS
+from tests.score_path import score_path
 
 ROOT = Path(__file__).parents[1]
 CLI = {
@@ -45,6 +46,17 @@ def python(code: str, *arguments: str, cwd: Path, **environ: str) -> str:
     return done.stdout
 
 
+CLI_TWICE = """
+import sys
+from pathlib import Path
+from lightning.pytorch.cli import LightningCLI
+LightningCLI(args=["fit", *sys.argv[1:]])
+print("FITTED")
+where = ["--trainer.default_root_dir", "tested", "--ckpt_path", str(next(Path().rglob("*.ckpt")))]
+LightningCLI(args=["test", *sys.argv[1:], *where])
+"""
+
+
 @pytest.mark.parametrize(
     ("data", "arguments", "model"),
     [
@@ -62,74 +74,34 @@ def test_a_data_module_serves_a_model_that_is_not_ours(
         "data": {"class_path": f"rnnbench.data.{data}", "init_args": {**arguments, "batch_size": 16}},
     }
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))
-    code = "from lightning.pytorch.cli import LightningCLI; LightningCLI()"
-    python(code, "fit", "--config", "train.yaml", cwd=tmp_path)
-    assert "test_loss" in python(
-        code, "test", "--config", "train.yaml", "--trainer.default_root_dir", "tested", cwd=tmp_path
-    )
+    said = python(CLI_TWICE, "--config", "train.yaml", cwd=tmp_path)
+    assert "test_loss" in said.partition("FITTED")[2]
 
 
 def test_a_stock_lightning_cli_takes_the_sizes_from_the_data(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
-    code = "from lightning.pytorch.cli import LightningCLI; LightningCLI()"
-    python(code, "fit", "--config", "train.yaml", cwd=tmp_path)
+    again = (
+        "import torch; from rnnbench.architectures import LSTM\n"
+        "print(LSTM.load_from_checkpoint(where[-1], weights_only=True)(torch.zeros(1, 6, 2)).shape)"
+    )
+    said = python(CLI_TWICE + again, "--config", "train.yaml", cwd=tmp_path).partition("FITTED")[2]
+    assert "test/mse" in said
+    assert "torch.Size([1, 1])" in said
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     content = torch.load(checkpoint, weights_only=True)
     assert content["hyper_parameters"]["input_size"] == 2
-    where = ["--trainer.default_root_dir", "tested", "--ckpt_path", str(checkpoint)]
-    said = python(code, "test", "--config", "train.yaml", *where, cwd=tmp_path)
-    assert "test/mse" in said
-    again = (
-        "from rnnbench.architectures import LSTM; import torch\n"
-        f"print(LSTM.load_from_checkpoint({str(checkpoint)!r}, weights_only=True)(torch.zeros(1, 6, 2)).shape)"
-    )
-    assert "torch.Size([1, 1])" in python(again, cwd=tmp_path)
-
-
-DDP = """
-import sys, json, torch
-from lightning.pytorch import Callback, Trainer, seed_everything
-from rnnbench.architectures import GRU
-from rnnbench.data import Adding, CopyMemory
-
-class Path(Callback):
-    scores = []
-    def on_validation_end(self, trainer, module):
-        self.scores.append({name: float(value) for name, value in trainer.callback_metrics.items()})
-
-if __name__ == "__main__":
-    devices, cls = int(sys.argv[1]), {"Adding": Adding, "CopyMemory": CopyMemory}[sys.argv[2]]
-    seed_everything(0, verbose=False)
-    data = cls(5, 130, 16)
-    model = GRU.from_data(data, hidden_size=6, learning_rate=1e-2, clip_norm=0.1)
-    path = Path()
-    trainer = Trainer(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=24,
-                      val_check_interval=4, check_val_every_n_epoch=None, num_sanity_val_steps=0, callbacks=[path],
-                      logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-    trainer.fit(model, data)
-    test = trainer.test(model, data, verbose=False)[0]
-    if trainer.global_rank == 0:
-        print("RESULT", json.dumps([path.scores, test]))
-"""
 
 
 @pytest.mark.parametrize("data", ["Adding", "CopyMemory"])
 def test_two_processes_give_the_score_path_of_one(data: str, tmp_path: Path) -> None:
-    (tmp_path / "ddp.py").write_text(DDP)
-    results = []
-    for devices in (1, 2):
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "ddp.py", str(devices), data],
-            cwd=tmp_path,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        results.append(yaml.safe_load(re.findall(r"^RESULT (.*)$", done.stdout, re.M)[0]))
-    (alone, alone_test), (pair, pair_test) = results
+    alone, alone_test = score_path(1, data)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.score_path", "2", data],
+        cwd=ROOT, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    pair, pair_test = yaml.safe_load(re.findall(r"^RESULT (.*)$", done.stdout, re.M)[0])
     assert len(alone) == len(pair) == 6
     for one, two in zip([*alone, alone_test], [*pair, pair_test], strict=True):
         one.pop("train/loss", None)  # the mean of two means

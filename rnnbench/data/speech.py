@@ -11,7 +11,8 @@ import datasets
 import numpy as np
 
 from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
-from rnnbench.data.espeak import RATE, Utterance, speak
+from rnnbench.data.espeak import Utterance, speak
+from rnnbench.data.espeak_process import RATE
 from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.parts import connected, grouped_parts, majority_scores
