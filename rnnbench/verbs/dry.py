@@ -86,8 +86,8 @@ def show_plan(
             Text(task),
             Text(kind),
             str(len(specs)),
-            "?" if len(known) < len(expected) else f"{sum(known) / 60:.1f}",
-            f"{memory / 1e9:.2f} GB" if memory else "?",
+            _told(f"{sum(known) / 60:.1f}", len(known) == len(expected), expected),
+            _told(f"{(memory or 0) / 1e9:.2f} GB", memory is not None, expected),
             "cached" if facts[specs[0].id][0] else "to prepare",
             Text("; ".join(_infeasible(*one, len(specs)) for one in why_not.items()), style="yellow"),
         )
@@ -101,7 +101,13 @@ def show_plan(
     more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""
     later = awaited(grid, (cell.spec for cell in todo))
     then = f", then up to {later} tuned runs" if later else ""
-    console.print(f"{len(todo)} to run{then}: {told}{more}; nothing was started", highlight=False)
+    hopeless = sum(bool(facts[cell.spec.id][1]) for cell in todo)
+    but = f", {hopeless} of them infeasible" if hopeless else ""
+    console.print(f"{len(todo)} to run{but}{then}: {told}{more}; nothing was started", highlight=False)
+
+
+def _told(value: str, known: bool, of: Sequence[object]) -> str:
+    return "" if not of else value if known else "?"
 
 
 def _infeasible(why: str, count: int, of: int) -> str:
