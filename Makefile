@@ -1,6 +1,8 @@
 # Each target is what a person would type; .venv is made, and remade when the dependencies change.
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than there are cores: some tests wait for processes of their own.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: quickstart test lint bench conformance
 
@@ -8,7 +10,7 @@ quickstart: .venv/installed
 	$(BIN)/rnnbench run quickstart
 
 test: .venv/peers lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

@@ -287,7 +287,7 @@ def test_a_grid_is_followed_and_stopped_from_another_terminal(
         said = capsys.readouterr().out
         assert re.search(rf"running short/slow/\d on cpu:\d of {socket.gethostname()}: ", said)
         assert len(drivers(folders.leases, "slow")) == 1
-        assert main(["stop", *where]) == 0
+        assert main(["stop", str(path), "--leaderboard", str(folders.leaderboard)]) == 0  # wherever its --runs are
         assert f"asked to stop: process {process.pid} of" in capsys.readouterr().err
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from rnnbench.board.states import Cell
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.folders import STOP, Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.job import Job, Progress, Watcher
 from rnnbench.harness.lease import DRIVER, STALE, Leases
 from rnnbench.harness.studies import Studies
@@ -28,7 +28,7 @@ class Desk:
         self.before: dict[str, tuple[int, int] | None] = {}
         self.told: set[str] = set()
         self.lost: list[str] = []
-        self.stop = folders.of(grid.name) / STOP
+        self.stop = folders.stop(grid.name)
         self.stopped_before = _stamp(self.stop)
         self.leases = Leases(folders.leases, self.lost.append)
         self.leases.take(f"{DRIVER}{self.leases.owner}", grid.name)

@@ -35,8 +35,6 @@ EFFECTS = {
     "replay": "runs that come keep weights; those that are done are not run again",
 }
 """What a change of each field of a grid does to its cells."""
-STOP = "stop"
-"""A file by which the processes that run a grid are asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,10 @@ class Folders:
     def leases(self) -> Path:
         """Which process runs which cell."""
         return self.leaderboard / ".leases"
+
+    def stop(self, grid: str) -> Path:
+        """A file by which all that run a grid are asked to stop, wherever their working state is."""
+        return self.leases / f"{grid}.stop"
 
     def of(self, grid: str) -> Path:
         """Working state of a grid: `grid.json`, and a folder a run."""

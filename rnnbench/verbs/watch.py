@@ -14,7 +14,7 @@ from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import number
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
-from rnnbench.harness.folders import STOP, Folders
+from rnnbench.harness.folders import Folders
 from rnnbench.harness.lease import Lease, Pulse, drivers, leased
 from rnnbench.record import RecordStore
 from rnnbench.selection import runs_of
@@ -68,7 +68,7 @@ def stop(options: Namespace) -> int:
     grid = folders.grid(options.grid)
     if not (running := drivers(folders.leases, grid.name)):
         raise RnnbenchError(f"nobody runs grid {grid.name!r} with the leaderboard {folders.leaderboard}")
-    write_whole(folders.of(grid.name) / STOP, "")
+    write_whole(folders.stop(grid.name), "")
     hosts = ", ".join(sorted({f"process {one.pid} of {one.host}" for one in running}))
     print(f"asked to stop: {hosts}", file=sys.stderr)
     pulse = Pulse()
