@@ -5,30 +5,34 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError, model_validator
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.strict import Arguments, Strict
+from rnnbench.strict import Arguments, Strict, shown
 
 MOST_AT_A_TIME = 4096
 """Runs, or cores or GPUs of a run."""
 LONGEST = 60 * 24 * 366
 """Minutes: a year."""
+MOST_BYTES = 2**60
 
 
 def _runs(value: Any) -> Any:
     """`runs_per_device`; pydantic itself would tell of each alternative by itself."""
     if value in (None, "auto") or (type(value) is int and 1 <= value <= MOST_AT_A_TIME):
         return value
-    raise ValueError(f"give a whole number from 1 to {MOST_AT_A_TIME}, or auto, got {value!r}")
+    raise ValueError(f"give a whole number from 1 to {MOST_AT_A_TIME}, or auto, got {shown(value)}")
 
 
 def _bytes(value: Any) -> Any:
     """`memory`; pydantic itself would not say what is allowed."""
     try:
-        return None if value is None else TypeAdapter(ByteSize).validate_python(value)
+        size = None if value is None else TypeAdapter(ByteSize).validate_python(value)
+        if not isinstance(value, bool) and (size is None or 1 <= size <= MOST_BYTES):
+            return size
     except ValidationError:
-        raise ValueError(f"give a number of bytes, or one with a unit such as 4GB, got {value!r}") from None
+        pass
+    raise ValueError(f"give a number of bytes, or one with a unit such as 4GB, got {shown(value)}")
 
 
-Memory = Annotated[Annotated[ByteSize, Field(ge=1)] | None, BeforeValidator(_bytes)]
+Memory = Annotated[ByteSize | None, BeforeValidator(_bytes)]
 
 
 class LocalSettings(Strict):
@@ -99,6 +103,14 @@ class SlurmSettings(RemoteSettings):
     minutes: int = Field(60, ge=1, le=LONGEST)
     options: Arguments = {}
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.cpus % 1 or self.gpus % 1:
+            raise ValueError(
+                f"give whole cores and GPUs, Slurm divides none, got cpus: {self.cpus:g}, gpus: {self.gpus:g}"
+            )
+        return self
+
 
 EXECUTORS = ("inline", "local", "ray", "slurm")
 
@@ -125,6 +137,8 @@ def _executor(value: Any) -> Any:
             return ExecutorSettings.read(value, "settings")
         if isinstance(value, str) and value not in EXECUTORS:
             raise unknown("executor", value, EXECUTORS)
+        if not isinstance(value, str | ExecutorSettings):
+            raise RnnbenchError(f"name one of {', '.join(EXECUTORS)}, or one with settings, got {shown(value)}")
     except RnnbenchError as error:
         raise ValueError(str(error)) from None
     return value

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.strict import Strict
+from rnnbench.strict import Strict, shown
 
 
 class Questions(Strict):
@@ -36,6 +36,8 @@ def _questions(value: Any) -> Any:
             if value != "default":
                 raise unknown("artefacts", value, ("default",))
             return Questions()
+        if not isinstance(value, Questions | None):
+            raise RnnbenchError(f"give default, or settings of questions, got {shown(value)}")
     except RnnbenchError as error:
         raise ValueError(str(error)) from None
     return value

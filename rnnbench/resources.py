@@ -71,7 +71,8 @@ def find(kind: str, name: str, where: str = "") -> Path:
         return path
     known = catalogue(kind)
     if name not in known and (Path(name).suffix in YAML or os.sep in name):
-        raise UnknownName(f"{where + ': ' if where else ''}there is no file {str(path)!r} for a {kind}")
+        article = "an" if kind == "architecture" else "a"
+        raise UnknownName(f"{where + ': ' if where else ''}there is no file {str(path)!r} for {article} {kind}")
     if name not in known:
         raise unknown(kind, name, known, where)
     return known[name]

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from rnnbench.strict import shown
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MOST_SEEDS = 10_000
 
@@ -19,7 +21,7 @@ def seeds_field(value: Any) -> Any:
     if numbers and whole and (all(0 <= one < 2**31 for one in value) if numbers is value else 1 <= value <= MOST_SEEDS):
         return value
     raise ValueError(
-        f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds (whole numbers from 0), got {value!r}"
+        f"give a number of seeds from 1 to {MOST_SEEDS}, or a list of seeds (whole numbers from 0), got {shown(value)}"
     )
 
 

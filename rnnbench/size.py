@@ -6,14 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rnnbench.strict import Strict
+from rnnbench.strict import Strict, shown
 
 Counted = Literal["non-embedding", "all", "recurrent"]
 WIDTH = "hidden_size"
 """What the width of a network of ours is called."""
+LARGEST_TARGET = 10**15
+"""Of a size; no network that any machine holds has as much."""
 NO_WIDTH = "no width within"
 """How the reason begins why a run is infeasible that cannot have the size it should."""
-TEXT = re.compile(r"\s*(?P<target>\d[\d_,]*)\s*(?:(?:±|\+-|\+/-)\s*(?P<percent>\d+(?:\.\d+)?)\s*%\s*)?")
+TEXT = re.compile(r"\s*(?P<target>\d[\d_,]{0,30})\s*(?:(?:±|\+-|\+/-)\s*(?P<percent>\d+(?:\.\d+)?)\s*%\s*)?")
 
 
 def _read(value: Any) -> Any:
@@ -24,7 +26,7 @@ def _read(value: Any) -> Any:
         value = int(value)
     found = TEXT.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
     if found is None:
-        raise ValueError(f"give a number, '70_000 ± 2%', or {{target: 70000, tolerance: 0.02}}, got {value!r}")
+        raise ValueError(f"give a number, '70_000 ± 2%', or {{target: 70000, tolerance: 0.02}}, got {shown(value)}")
     read: dict[str, Any] = {"target": int(re.sub("[_,]", "", found["target"]))}
     return read | ({"tolerance": float(Decimal(found["percent"]) / 100)} if found["percent"] else {})
 
@@ -38,7 +40,7 @@ class Flops(Strict):
         tolerance: how far from it a network may be, as a share of it.
     """
 
-    target: int = Field(ge=1)
+    target: int = Field(ge=1, le=LARGEST_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
 
 
@@ -53,7 +55,7 @@ class Params(Strict):
             of the sequence layers, of a decoder too, without head; of a network without recurrence its other layers.
     """
 
-    target: int = Field(ge=1)
+    target: int = Field(ge=1, le=LARGEST_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
     count: Counted = "non-embedding"
 

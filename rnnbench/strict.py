@@ -34,7 +34,7 @@ class Strict(BaseModel):
             RnnbenchError: what is wrong in `where`, in one sentence an error.
         """
         if not isinstance(content, Mapping):
-            raise RnnbenchError(f"{where}: expected keys and values, got {_shown(content)}")
+            raise RnnbenchError(f"{where}: expected keys and values, got {shown(content)}")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -64,7 +64,7 @@ class Strict(BaseModel):
         reason = error["msg"].removeprefix("Value error, ")
         reason = reason[:1].lower() + reason[1:]
         where = f"{where}: {path}" if path else where
-        return f"{where}: {reason}" + ("" if error["type"] == "value_error" else f", got {_shown(error['input'])}")
+        return f"{where}: {reason}" + ("" if error["type"] == "value_error" else f", got {shown(error['input'])}")
 
 
 def _keys_at(model: type[BaseModel], path: list[int | str]) -> list[str]:
@@ -81,7 +81,8 @@ def _parts(annotation: Any) -> list[Any]:
     return [annotation] + [part for argument in arguments for part in _parts(argument)]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a sentence shows it."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

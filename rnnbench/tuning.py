@@ -11,16 +11,36 @@ from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.fingerprint import digest
 from rnnbench.resources import catalogue, find
 from rnnbench.seeds import seed_list, seeds_field
-from rnnbench.strict import Arguments, Strict, read_yaml
+from rnnbench.strict import LARGEST, Arguments, Strict, read_yaml, shown
 
 Sampler = Literal["sobol", "halton"]
 MOST_TRIALS, MOST_DIMENSIONS = 4096, 64
 SEED = 0
 """Of the scrambling of every sequence: a point is the same in every grid."""
-Bounds = Annotated[list[float | int], Field(min_length=2, max_length=2)]
-Whole = Annotated[list[int], Field(min_length=2, max_length=2)]
 Hyperparameter = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=100)]
 """An argument of a constructor, or a key in one that is a mapping: `layer_options.zoneout`."""
+
+
+def _values(value: Any) -> Any:
+    """The values of a dimension; pydantic itself would tell of each kind of them by itself."""
+    for one in value if isinstance(value, list) else ():
+        if not isinstance(one, bool | int | float | str | None) or (isinstance(one, float) and not math.isfinite(one)):
+            raise ValueError(f"give finite numbers, words, true, false or null, got {shown(one)}")
+        if isinstance(one, int | float) and abs(one) > LARGEST:
+            raise ValueError(f"{shown(one)} is beyond {LARGEST:.0e}")
+    return value
+
+
+def _ends(value: Any) -> Any:
+    """The ends of a range, likewise."""
+    if not (isinstance(value, list) and [type(one) in (int, float) for one in value] == [True, True]):
+        raise ValueError(f"give two numbers, the lowest and the highest value, got {shown(value)}")
+    return _values(value)
+
+
+Bounds = Annotated[list[float | int], BeforeValidator(_ends)]
+Whole = Annotated[list[int], BeforeValidator(_ends)]
+Choice = Annotated[list[bool | int | float | str | None], BeforeValidator(_values), Field(min_length=2)]
 
 
 class Dimension(Strict):
@@ -36,7 +56,7 @@ class Dimension(Strict):
     uniform: Bounds | None = None
     log_uniform: Bounds | None = None
     int_uniform: Whole | None = None
-    choice: list[bool | int | float | str | None] | None = Field(None, min_length=2)
+    choice: Choice | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -84,6 +104,16 @@ class Space(Strict):
         for name, own in self.architectures.items():
             if both := sorted({*own} & {*self.shared}):
                 raise ValueError(f"{both[0]!r} is shared: all architectures have the same values, {name!r} too")
+        return self
+
+    @model_validator(mode="after")
+    def _none_in_another(self) -> Self:
+        for own in (self.architectures or {"": {}}).values():
+            names = {*self.shared, *own}
+            for name in sorted(names):
+                parts = name.split(".")
+                if outer := names & {".".join(parts[:count]) for count in range(1, len(parts))}:
+                    raise ValueError(f"{name!r} would be laid over a value of {min(outer)!r}: tune one of them")
         return self
 
     @classmethod

@@ -1,5 +1,6 @@
 """Executors that hand runs to other machines: a real Ray cluster of several nodes, and submitit's local stand-in."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -178,3 +179,38 @@ def test_a_machine_without_slurm_is_told_before_anything_starts(
     with pytest.raises(RnnbenchError, match="there is no Slurm on this machine"):
         run(grid(executor="slurm"), folders, watcher)
     assert watcher.told == []
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Slurm that refuses all jobs; the file that has what it was handed last."""
+    folder, handed = tmp_path / "bin", tmp_path / "handed"
+    folder.mkdir()
+    scripts = {"srun": "exit 1", "sbatch": f'cp "$1" {handed}; echo "invalid partition specified: gpus" >&2; exit 1'}
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return handed
+
+
+@with_submitit
+def test_slurm_is_asked_for_what_a_run_needs_and_what_it_refuses_is_told(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent, slurm: Path
+) -> None:
+    settings = {"cpus": 3, "gpus": 1, "minutes": 90, "timeout_minutes": 0.5, "options": {"partition": "gpus"}}
+    with pytest.raises(RnnbenchError, match=r"^executor slurm: a job was refused: .*invalid partition specified: gpus"):
+        run(grid(executor={"slurm": settings}, devices=2), folders, watcher)
+    asked = {line.removeprefix("#SBATCH --") for line in slurm.read_text().splitlines() if line.startswith("#SBATCH")}
+    assert {"cpus-per-task=6", "gpus-per-node=2", "time=90", "partition=gpus"} <= asked
+    assert watcher.told == []
+
+
+@with_submitit
+def test_an_option_that_submitit_does_not_know_is_told_before_anything_starts(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    with pytest.raises(RnnbenchError, match=r"^executor slurm: options: Unknown argument 'partitoin' .*partition"):
+        run(grid(executor={"slurm": {"cluster": "local", "options": {"partitoin": "gpu"}}}), folders, watcher)
+    assert watcher.told == []
+    assert not folders.leaderboard.exists()

@@ -119,6 +119,14 @@ def test_a_share_of_the_way_through_a_dimension(dimension: dict[str, Any], share
         ({"x": {"choice": [1, 1.0]}}, "choice has a value twice"),
         ({"x": {"log_unifrom": [1, 2]}}, "unknown key 'log_unifrom'; did you mean 'log_uniform'?"),
         ({"layer_options.forget_bias": {"uniform": [0, 1]}}, "'layer_options.forget_bias' is shared"),
+        ({"x": {"uniform": [1]}}, "x.uniform: give two numbers, the lowest and the highest value, got [1]"),
+        ({"x": {"int_uniform": [1, 10**32]}}, f"x.int_uniform: {10**32} is beyond 1e+30"),
+        ({"x": {"uniform": [-1e308, 1e308]}}, "x.uniform: -1e+308 is beyond 1e+30"),
+        ({"x": {"uniform": [0.1, 10**400]}}, "is beyond 1e+30"),
+        ({"x": {"choice": [1, 10**400]}}, "is beyond 1e+30"),
+        ({"x": {"choice": [[1], 2]}}, "x.choice: give finite numbers, words, true, false or null, got [1]"),
+        ({"x": {"choice": [1, 2]}, "x.y": {"uniform": [0, 1]}}, "'x.y' would be laid over a value of 'x': tune one"),
+        ({"layer_options": {"choice": [1, 2]}}, "would be laid over a value of 'layer_options'"),
     ],
 )
 def test_a_space_that_is_none_is_refused(shared: dict[str, Any], sentence: str) -> None:

@@ -19,7 +19,7 @@ from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import worker
 from rnnbench.harness.devices import Pool, Slot, usable_cores
 from rnnbench.harness.job import ALONE, OUT_OF_MEMORY, Driver, Job, Watcher, again, not_done, timed
-from rnnbench.harness.processes import GRACE, Running, ended, stop
+from rnnbench.harness.processes import GRACE, Running, ended, stop, told
 from rnnbench.harness.queue import Queue
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
@@ -141,12 +141,12 @@ class LocalExecutor:
             process, answers = self._spawn(question, *arguments, self.environ)
             try:
                 return answers.recv()
-            except EOFError:
+            except (EOFError, OSError):  # it died, perhaps in the middle of its answer
                 process.join()
             finally:
                 self._stop()
-        why = f"the last with exit code {process.exitcode}"
-        raise RnnbenchError(f"{TRIES} worker processes died while asked to {question.__name__}, {why}")
+        why = told(process.exitcode or 0)
+        raise RnnbenchError(f"{TRIES} worker processes died while asked to {question.__name__}; of the last: {why}")
 
     def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> Running:
         if preparing:

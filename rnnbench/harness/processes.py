@@ -108,11 +108,16 @@ class Running:
             return "stopped by SIGTERM"
         if code == errno.ENOMEM:
             return f"{OUT_OF_MEMORY}: in another process than the first"
-        if code >= 0:
-            return f"the worker ended with exit code {code} and no result"
-        name = signal.Signals(-code).name
-        hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
-        return f"killed by signal {-code} ({name}){hint}"
+        return told(code)
+
+
+def told(code: int) -> str:
+    """How a process has ended that gave no answer."""
+    if code >= 0:
+        return f"the worker ended with exit code {code} and no result"
+    name = signal.Signals(-code).name
+    hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
+    return f"killed by signal {-code} ({name}){hint}"
 
 
 def ended(running: Sequence[Running], watcher: Watcher, seconds: float) -> list[Running]:

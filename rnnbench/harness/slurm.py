@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnbench.errors import RnnbenchError
@@ -23,11 +24,16 @@ class SlurmExecutor(RemoteExecutor):
     settings: SlurmSettings
 
     def start(self) -> None:
-        """See that there is a Slurm."""
+        """See that there is a Slurm, and that it knows the options."""
         submitit = _submitit()
         self.executor: Any = None
         if self.settings.cluster == "slurm" and submitit.AutoExecutor.which() != "slurm":
             raise RnnbenchError("executor slurm: there is no Slurm on this machine (srun is not found)")
+        try:
+            with TemporaryDirectory() as folder:
+                self._make(Path(folder), 1)
+        except (AssertionError, NameError) as error:
+            raise RnnbenchError(f"executor slurm: options: {str(error).partition(chr(10))[0]}") from None
 
     def places(self) -> int:
         """As many as are handed in: Slurm does not say how many it will run."""
@@ -36,17 +42,20 @@ class SlurmExecutor(RemoteExecutor):
     def submit(self, job: Job) -> Any:
         """Hand in a job."""
         if self.executor is None:
-            self.executor = self._make(job.folder.parent / "slurm")
-        return self.executor.submit(Work(job, self.settings))
+            self.executor = self._make(job.folder.parent / "slurm", job.spec.devices)
+        try:
+            return self.executor.submit(Work(job, self.settings))
+        except _submitit().core.utils.FailedJobError as error:
+            raise RnnbenchError(f"executor slurm: a job was refused: {' '.join(str(error).split())[-300:]}") from None
 
-    def _make(self, folder: Path) -> Any:
+    def _make(self, folder: Path, devices: int) -> Any:
         settings = self.settings
         executor = _submitit().AutoExecutor(folder=folder, cluster=settings.cluster)
         executor.update_parameters(
             name="rnnbench",
-            timeout_min=int(settings.timeout_minutes or settings.minutes),
-            cpus_per_task=int(settings.cpus),
-            **({"gpus_per_node": int(settings.gpus)} if settings.gpus else {}),
+            timeout_min=settings.minutes,
+            cpus_per_task=int(settings.cpus * devices),
+            **({"gpus_per_node": int(settings.gpus * devices)} if settings.gpus else {}),
             **({"mem_gb": settings.memory / 1e9} if settings.memory else {}),
             **({f"slurm_{name}": value for name, value in settings.options.items()}),
         )
