@@ -123,6 +123,20 @@ def test_the_last_driver_of_all_removes_what_one_has_left_that_was_killed_beside
     assert not list(tmp_path.iterdir())
 
 
+def test_a_grid_that_is_done_removes_what_a_driver_has_left_that_was_killed_at_its_end(
+    task: Callable[..., str], folders: Folders, tmp_path: Path
+) -> None:
+    path = tmp_path / "g.yaml"
+    small = {"name": "g", "architectures": ["gru"], "tasks": [task()], "budget": {"steps": 2},
+             "model": {"hidden_size": 4}, "executor": "inline"}  # fmt: skip
+    path.write_text(yaml.safe_dump(small))
+    where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+    assert main(["run", *where]) == 0
+    someone_else(folders.leases / "driver-x.json", **HERE, pid=2**22 + 1, label="g")
+    assert main(["run", *where]) == 0
+    assert not list(folders.leases.iterdir())
+
+
 def test_a_driver_of_another_machine_that_has_died_is_removed_by_and_by(tmp_path: Path, quick_beats: None) -> None:
     someone_else(tmp_path / "driver-y.json", label="grid")
     pulse = lease.Pulse()

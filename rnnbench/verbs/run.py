@@ -21,6 +21,7 @@ from rnnbench.errors import DataUnavailable, Diverged, RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
+from rnnbench.harness.lease import Leases
 from rnnbench.record import RecordStore
 from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
@@ -76,6 +77,7 @@ def run(options: Namespace) -> int:
     if not todo:
         folders.check()
         folders.note(grid)
+        Leases(folders.leases).close()  # which removes what those have left that were killed when all was done
     else:
         try:
             with _heeded_sigterm(), make_display(cells, todo, console) as display:
