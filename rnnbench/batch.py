@@ -1,8 +1,11 @@
-"""What a data module hands to a model: a plain tuple of tensors, so that either can be used without the other."""
+"""What a data module gives to a model: a plain tuple of tensors, so that either can be used without the other."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from rnnbench.errors import RnnbenchError
 
 
 class Batch(NamedTuple):
@@ -30,3 +33,50 @@ class StreamBatch(NamedTuple):
 
 
 AnyBatch = Batch | StreamBatch
+
+FORMS = (
+    "a batch is (inputs, targets), (inputs, targets, lengths), or a mapping with the keys 'inputs', 'targets' and, "
+    "if sequences are padded, 'lengths'; to predict, inputs alone will do"
+)
+
+
+def as_batch(batch: Any, needs_targets: bool = True) -> AnyBatch:
+    """Whatever a loader gives, as a `Batch` or `StreamBatch`.
+
+    Args:
+        batch: one of these; a tuple or list `(inputs, targets)`, `(inputs, targets, lengths)` or
+            `(inputs, targets, None, continues)`; a mapping with these names as keys; or, without targets, a tensor of
+            inputs, or a tuple or list with nothing else.
+        needs_targets: whether a batch without targets is refused; otherwise its `targets` are None.
+
+    Raises:
+        RnnbenchError: anything else.
+    """
+    if isinstance(batch, Batch | StreamBatch):
+        return batch
+    if isinstance(batch, Tensor):
+        parts: dict[str, Any] = {"inputs": batch}
+    elif isinstance(batch, Mapping):
+        parts = dict(batch)
+    elif isinstance(batch, tuple | list) and len(batch) <= len(StreamBatch._fields):
+        parts = dict(zip(StreamBatch._fields, batch, strict=False))
+    else:
+        raise RnnbenchError(f"{FORMS}; got {_short(batch)}")
+    kinds = {"inputs": Tensor, "targets": Tensor | None, "lengths": Tensor | None, "continues": bool | None}
+    if parts.keys() - kinds.keys() or not all(isinstance(parts.get(name), kind) for name, kind in kinds.items()):
+        raise RnnbenchError(f"{FORMS}; got {_short(batch)}")
+    if needs_targets and parts.get("targets") is None:
+        raise RnnbenchError(f"{FORMS}; got no targets")
+    if parts.get("continues") is None:
+        return Batch(parts["inputs"], parts.get("targets"), parts.get("lengths"))  # type: ignore[arg-type]
+    return StreamBatch(parts["inputs"], parts["targets"], None, parts["continues"])
+
+
+def _short(batch: Any) -> str:
+    """The kinds of things in a batch, for an error message."""
+    name = type(batch).__name__
+    if isinstance(batch, Mapping):
+        return f"a {name} of {{{', '.join(f'{key!r}: {type(part).__name__}' for key, part in batch.items())}}}"
+    if isinstance(batch, tuple | list):
+        return f"a {name} of ({', '.join(type(part).__name__ for part in batch)})"
+    return f"a {name}"

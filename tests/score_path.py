@@ -1,6 +1,7 @@
 """All scores of a small training, in one process or several: `python -m tests.score_path DEVICES DATA`."""
 
 import json
+import os
 import sys
 import warnings
 from typing import Any
@@ -44,4 +45,5 @@ def score_path(devices: int, name: str) -> tuple[list[Scores], Scores]:
 
 if __name__ == "__main__":
     found = score_path(int(sys.argv[1]), sys.argv[2])
-    print("RESULT", json.dumps(found), flush=True)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # both processes write into one pipe
+        print("\nRESULT", json.dumps(found), flush=True)

@@ -50,7 +50,7 @@ ALL: list[Any] = [
 def test_adding_marks_one_step_of_each_half_and_asks_for_their_sum() -> None:
     data = Adding(9, 200, 16)
     data.setup()
-    inputs, targets, lengths = data.stores["train"][range(200)]
+    inputs, targets, lengths = data.stores["train"].batch(range(200))
     values, markers = inputs.unbind(-1)
     assert lengths is None
     assert torch.equal(markers[:, :4].sum(1), torch.ones(200))
@@ -69,7 +69,7 @@ def test_always_answering_one_scores_the_stated_chance() -> None:
 def test_copy_memory_asks_for_the_ten_symbols_after_the_delay() -> None:
     data = CopyMemory(7, 64, 16)
     data.setup()
-    inputs, targets, _ = data.stores["train"][range(64)]
+    inputs, targets, _ = data.stores["train"].batch(range(64))
     assert inputs.shape == targets.shape == (64, 27)
     symbols = inputs[:, :10]
     assert torch.equal(targets[:, -10:], symbols)
@@ -83,7 +83,7 @@ def test_copy_memory_asks_for_the_ten_symbols_after_the_delay() -> None:
 def test_the_best_guess_without_memory_scores_the_stated_chance() -> None:
     data = CopyMemory(7, 64, 16)
     data.setup("test")
-    _, targets, _ = data.stores["test"][range(100)]
+    _, targets, _ = data.stores["test"].batch(range(100))
     share = torch.zeros(27, 9)
     share[:17, 0], share[17:, 1:] = 1.0, 1 / 8
     nats = -share.gather(1, targets.T).log().mean()
@@ -98,7 +98,7 @@ def test_weather_is_standardised_by_the_training_part_alone() -> None:
     train = pd.concat([station[:700] for station in stations])
     expected = ((stations[0][850:] - train.mean()) / train.std(ddof=0)).to_numpy(np.float32)
     data.setup("test")
-    inputs, _, _ = data.stores["test"][[0]]
+    inputs, _, _ = data.stores["test"].batch([0])
     measured = ~np.isnan(expected[:20])
     assert torch.allclose(inputs[0][measured], torch.from_numpy(expected[:20][measured]), atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_weather_is_standardised_by_the_training_part_alone() -> None:
 def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("fit")
-    inputs, targets, _ = data.stores["train"][[0]]
+    inputs, targets, _ = data.stores["train"].batch([0])
     assert torch.equal(inputs[0, 7, 5], inputs[0, 6, 5])
     assert targets[0, 6, 5].isnan()
     assert inputs[0, 0, 5] == 0  # nothing measured yet: the training mean
@@ -127,7 +127,7 @@ def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> 
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
     store = data.stores["test"]
-    _, targets, _ = store[range(len(store))]
+    _, targets, _ = store.batch(range(len(store)))
     assert targets[:, :8].isnan().all()
     per_station = targets[: len(store) // 3, 8:, 0].flatten()
     station = read_stations(data.sources[0].path)[0][850:]
@@ -142,7 +142,7 @@ def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> 
 def test_persistence_is_what_the_last_measured_value_scores() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
-    inputs, targets, _ = data.stores["test"][range(len(data.stores["test"]))]
+    inputs, targets, _ = data.stores["test"].batch(range(len(data.stores["test"])))
     errors = (inputs - targets)[~targets.isnan()]
     scores = data.about()["baseline_scores"]
     assert math.isclose(errors.square().mean().sqrt(), scores["rmse"], rel_tol=1e-5)
@@ -203,12 +203,13 @@ def test_data_is_the_same_again_and_changes_with_its_seed_alone(make: Any) -> No
 def test_an_epoch_reads_every_training_sequence_once_in_a_new_order(make: Any) -> None:
     data = make()
     data.setup("fit")
-    sampler = data.train_dataloader().sampler
+    loader = data.train_dataloader()
     orders = []
     for epoch in range(2):
-        sampler.set_epoch(epoch)
-        orders.append([index for batch in sampler for index in batch])
-        assert len(list(sampler)) == len(sampler)
+        loader.sampler.set_epoch(epoch)
+        orders.append([index for batch in loader.batch_sampler for index in batch])
+        assert list(loader.sampler) == orders[-1]
+        assert len(list(loader.batch_sampler)) == len(loader)
         assert sorted(orders[-1]) == list(range(len(data.stores["train"])))
     assert orders[0] != orders[1]
 
@@ -223,7 +224,7 @@ def test_more_training_sequences_leave_the_test_as_it_is() -> None:
 def test_padded_batches_hold_each_sequence_and_its_length() -> None:
     inputs, targets = torch.arange(1, 7), torch.arange(11, 17)
     store = SequenceStore(inputs, torch.tensor([0, 3, 4, 6]), targets, per_step=True, unknown=-100)
-    batch = store[[2, 0]]
+    batch = store.batch([2, 0])
     assert batch.inputs.tolist() == [[5, 6, 0], [1, 2, 3]]
     assert batch.targets.tolist() == [[15, 16, -100], [11, 12, 13]]
     assert batch.lengths is not None
@@ -241,8 +242,9 @@ def test_processes_share_each_batch_and_read_a_test_exactly_once(
     for rank in range(world):
         monkeypatch.setattr(batches_module, "_process", lambda rank=rank: (rank, world))
         sampler = GlobalBatches(lengths, 3, shuffle)
-        shares.append(list(sampler))
-        assert len(shares[-1]) == len(sampler)
+        shares.append(list(sampler.batches()))
+        assert len(shares[-1]) == sampler.number_of_batches()
+        assert list(sampler) == [index for batch in shares[-1] for index in batch]
     if shuffle:
         assert len({len(share) for share in shares}) == 1
     else:
@@ -254,7 +256,7 @@ def test_processes_share_each_batch_and_read_a_test_exactly_once(
 
 def test_sequences_of_similar_length_are_batched_together() -> None:
     lengths = torch.from_numpy(np.random.default_rng(0).integers(1, 50, 640))
-    spreads = [np.ptp(lengths[batch].numpy()) for batch in GlobalBatches(lengths, 32, shuffle=True)]
+    spreads = [np.ptp(lengths[batch].numpy()) for batch in GlobalBatches(lengths, 32, shuffle=True).batches()]
     assert np.mean(spreads) < 10
 
 

@@ -12,7 +12,7 @@ import torch
 
 from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy, Shakespeare, music
 from rnnbench.data import batches as batches_module
-from rnnbench.data.batches import StreamStore
+from rnnbench.data.batches import StreamOrder, StreamStore
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import incipit, read_tunes
@@ -26,7 +26,7 @@ PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), 
 
 def whole(data: Any, split: Split) -> Any:
     data.setup()
-    return data.stores[split][range(len(data.stores[split]))]
+    return data.stores[split].batch(range(len(data.stores[split])))
 
 
 # --- generated
@@ -251,7 +251,7 @@ def test_a_tune_longer_than_the_limit_is_left_out() -> None:
 
 def test_pieces_of_a_stream_put_together_are_the_stream_and_ask_for_every_token_once() -> None:
     store = StreamStore(torch.arange(1, 30), rows=3, steps=4, unknown=-100)
-    pieces = [store[k] for k in range(len(store))]
+    pieces = [store.piece(k) for k in range(store.pieces)]
     assert [piece.continues for piece in pieces] == [False, True, True]
     inputs, targets = (torch.cat([getattr(piece, name) for piece in pieces], 1) for name in ("inputs", "targets"))
     assert inputs.shape == (3, 10)
@@ -263,11 +263,13 @@ def test_pieces_of_a_stream_put_together_are_the_stream_and_ask_for_every_token_
 
 def test_processes_share_the_rows_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     store = StreamStore(torch.arange(41), rows=4, steps=5, unknown=-100)
-    both = store[1]
+    both = store.piece(1)
     for rank in range(2):
         monkeypatch.setattr(batches_module, "_process", lambda rank=rank: (rank, 2))
-        assert torch.equal(store[1].inputs, both.inputs[rank::2])
-        assert torch.equal(store[1].targets, both.targets[rank::2])
+        share = store.batch(list(StreamOrder(store).batches())[1])
+        assert share.continues
+        assert torch.equal(share.inputs, both.inputs[rank::2])
+        assert torch.equal(share.targets, both.targets[rank::2])
 
 
 @pytest.mark.usefixtures("twins")

@@ -169,7 +169,7 @@ def test_texts_come_back_and_the_same_seed_says_the_same(tokens: Any, lasting_tw
     data = Shakespeare(tokens=tokens, vocabulary_size=300)
     model = LSTM.from_data(data, hidden_size=8)
     text = "thou art the sword\nlove."
-    script = model.script
+    script = model.text_codec()
     assert script.decode(script.encode(text).ids) == text
     said = model.generate(["thou", "", "the sword,"], 20, seed=4)
     assert said == model.generate(["thou", "", "the sword,"], 20, seed=4)

@@ -122,7 +122,7 @@ def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twic
     data.setup()
     seen: dict[str, set[tuple[float, ...]]] = {}
     for split in SPLITS:
-        inputs, targets, _ = data.stores[split][range(len(data.stores[split]))]
+        inputs, targets, _ = data.stores[split].batch(range(len(data.stores[split])))
         assert torch.equal(targets[:, :-1][:, -11:].isnan(), targets[:, -12:-1].isnan())
         known = ~targets[:, :-1].isnan()
         assert torch.allclose(targets[:, :-1][known], inputs[:, 1:][known])
@@ -140,7 +140,7 @@ def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twic
 def test_the_baseline_is_the_better_of_the_naive_forecasts() -> None:
     data = WeatherNYC24h(window=72, horizon=24, batch_size=8)
     data.setup()
-    inputs, targets, _ = data.stores["test"][range(len(data.stores["test"]))]
+    inputs, targets, _ = data.stores["test"].batch(range(len(data.stores["test"])))
     objective = HorizonForecast(1, 1, 7, **data.facts()["objective_options"])
     read: Any = lambda some, *_: (some[..., :1], None)  # noqa: E731
     metrics = objective.metrics()

@@ -122,11 +122,11 @@ def test_each_part_of_a_stream_carries_its_own_state_through_training_and_a_rest
     store = StreamStore(torch.randint(1, 9, (61,)), rows=3, steps=5, unknown=-100)
     whole = LSTM(9, 9, "character_model", "tokens", hidden_size=4, num_layers=2, embedding_size=3).double()
     divided, restarted = deepcopy(whole), deepcopy(whole)
-    check_same(whole, divided, store[0], 2)
-    check_same(whole, divided, store[1], 2)
+    check_same(whole, divided, store.piece(0), 2)
+    check_same(whole, divided, store.piece(1), 2)
     restarted.on_fit_start()
     restarted.set_running_state(divided.running_state())
-    check_same(whole, restarted, store[2], 2)
+    check_same(whole, restarted, store.piece(2), 2)
 
 
 def test_validation_scores_of_the_parts_are_those_of_the_batch() -> None:

@@ -78,6 +78,80 @@ def test_a_data_module_serves_a_model_that_is_not_ours(
     assert "test_loss" in said.partition("FITTED")[2]
 
 
+LIGHTNING = [sys.executable, "-W", "ignore", "-m", "rnnbench.verbs.lightning"]
+
+
+def lightning(*arguments: str, cwd: Path) -> str:
+    """What `rnnbench-lightning` prints."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*LIGHTNING, *arguments], cwd=cwd, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_command_line_starts_two_processes_with_an_optimiser_of_its_own_and_sizes_from_the_data(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
+    pair = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--optimizer", "SGD", "--optimizer.lr", "0.5"]
+    said = lightning("fit", "--config", "train.yaml", *pair, cwd=tmp_path)
+    assert "MEMBER: 2/2" in said
+    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5
+    assert content["hyper_parameters"]["input_size"] == 2
+
+
+def test_the_command_line_knows_classes_by_name_and_predicts(tmp_path: Path) -> None:
+    small = ["--model", "LSTM", "--model.hidden_size", "4", "--data", "Adding", "--data.train_size", "64"]
+    quiet = ["--trainer.accelerator", "cpu", "--trainer.logger", "false", "--trainer.limit_predict_batches", "2"]
+    assert "Predicting" in lightning("predict", *small, *quiet, cwd=tmp_path)
+
+
+SPAWN = """
+import sys, torch
+from lightning.pytorch import Trainer
+from rnnbench.architectures import LSTM
+from rnnbench.data import Adding
+if __name__ == "__main__":
+    quiet = dict(logger=False, enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
+    scores = []
+    for devices, strategy in ((1, "auto"), (2, "ddp_spawn")):
+        torch.manual_seed(0)
+        data, model = Adding(length=6, train_size=64, batch_size=16), LSTM(hidden_size=8, learning_rate=0.05)
+        trainer = Trainer(max_epochs=4, accelerator="cpu", devices=devices, strategy=strategy, **quiet)
+        trainer.fit(model, data)
+        alone = Trainer(accelerator="cpu", devices=1, **quiet)
+        scores.append(alone.test(model, data, verbose=False)[0]["test/loss"])
+    print("RESULT", scores, model.hparams.input_size)
+"""
+
+
+def test_what_spawned_processes_trained_is_what_is_tested(tmp_path: Path) -> None:
+    (tmp_path / "spawn.py").write_text(SPAWN)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "spawn.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, two, size = re.findall(r"RESULT \[(\S+), (\S+)\] (\d)", done.stdout)[0]
+    assert float(two) == pytest.approx(float(one), rel=1e-3)
+    assert size == "2"
+
+
+def test_weights_bring_their_sizes_to_a_module_without_any() -> None:
+    from rnnbench.architectures import LSTM
+    from rnnbench.errors import RnnbenchError
+
+    whole = LSTM(2, 3, "classification", hidden_size=4)
+    copy = LSTM(hidden_size=4)
+    copy.load_state_dict(whole.state_dict())
+    x = torch.randn(2, 5, 2)
+    assert torch.equal(whole.eval()(x), copy.eval()(x))
+    assert copy.hparams["output_size"] == 3
+    with pytest.raises(RnnbenchError, match="LSTM does not know its sizes"):
+        LSTM(hidden_size=4).load_state_dict(dict(whole.state_dict()))
+
+
 def test_a_stock_lightning_cli_takes_the_sizes_from_the_data(tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
     again = (
@@ -184,9 +258,7 @@ def test_the_lightning_cli_file_of_the_readme_runs(tmp_path: Path) -> None:
     config = yaml.safe_load(text)
     config["trainer"] = {**config["trainer"], "max_steps": 3, "logger": False, "enable_checkpointing": False}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
-    python(
-        "from lightning.pytorch.cli import LightningCLI; LightningCLI()", "fit", "--config", "train.yaml", cwd=tmp_path
-    )
+    lightning("fit", "--config", "train.yaml", cwd=tmp_path)
 
 
 def test_the_grid_of_the_readme_is_a_grid(tmp_path: Path) -> None:

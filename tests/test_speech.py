@@ -108,7 +108,7 @@ def test_no_voice_is_in_two_parts_and_every_part_has_every_digit() -> None:
     for split in SPLITS:
         assert set(data.table(split)["targets"]) == set(range(10))
     data.setup()
-    inputs, _, lengths = data.stores["train"][range(len(data.stores["train"]))]
+    inputs, _, lengths = data.stores["train"].batch(range(len(data.stores["train"])))
     assert lengths is not None
     frames = torch.cat([row[:length] for row, length in zip(inputs, lengths, strict=True)])
     assert torch.allclose(frames.mean(0), torch.zeros(40), atol=1e-3)

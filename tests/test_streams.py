@@ -23,29 +23,29 @@ def test_pieces_with_carried_state_give_what_the_whole_stream_gives(cls: Any) ->
     one = model(cls, num_layers=2).double().eval()
     store = StreamStore(torch.randint(1, 30, (61,)), rows=3, steps=7, unknown=-100)
     whole = one(store.inputs)
-    pieces = torch.cat([one.outputs("val", store[k]) for k in range(len(store))], 1)
+    pieces = torch.cat([one.outputs("val", store.piece(k)) for k in range(store.pieces)], 1)
     assert torch.allclose(pieces, whole)
 
 
 def test_gradients_end_where_a_piece_begins() -> None:
     one = model()
     store = StreamStore(torch.randint(1, 30, (41,)), rows=2, steps=10, unknown=-100)
-    one.outputs("train", store[0])
+    one.outputs("train", store.piece(0))
     carried = one._carried["train", 0]
     assert not any(state.requires_grad for state in carried)
-    one.outputs("train", store[1]).sum().backward()
+    one.outputs("train", store.piece(1)).sum().backward()
     assert one.layer.weight_hh_l0.grad is not None
 
 
 def test_validation_in_the_middle_of_training_leaves_the_training_state_alone() -> None:
     one = model().eval()
     store = StreamStore(torch.randint(1, 30, (61,)), rows=3, steps=5, unknown=-100)
-    first, second = one.outputs("train", store[0]), one.outputs("train", store[1])
-    one.outputs("train", store[0])
-    one.outputs("val", store[0])
-    one.outputs("val", store[1])
-    assert torch.equal(one.outputs("train", store[1]), second)
-    assert torch.equal(one.outputs("train", store[0]), first)  # a stream that begins has no past
+    first, second = one.outputs("train", store.piece(0)), one.outputs("train", store.piece(1))
+    one.outputs("train", store.piece(0))
+    one.outputs("val", store.piece(0))
+    one.outputs("val", store.piece(1))
+    assert torch.equal(one.outputs("train", store.piece(1)), second)
+    assert torch.equal(one.outputs("train", store.piece(0)), first)  # a stream that begins has no past
 
 
 def test_triples_of_other_projects_are_sequences_by_themselves() -> None:

@@ -28,7 +28,7 @@ class Answers(Speaking):
         Raises:
             RnnbenchError: the module has no tokenizer, or a text no tokens.
         """
-        encoded = [one.ids for one in self.known_tokenizer.encode_batch(list(texts))]
+        encoded = [one.ids for one in self.require_tokenizer().encode_batch(list(texts))]
         for number, one in enumerate(encoded, 1):
             if not one:
                 raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to read")

@@ -52,8 +52,7 @@ class Asked(TokenSteps):
             allowed = " or ".join(one.__name__ for one in objectives)
             raise RnnbenchError(f"objective {self.hparams['objective']!r} is no {allowed}")
 
-    @property
-    def known_tokenizer(self) -> Tokenizer:
+    def require_tokenizer(self) -> Tokenizer:
         """Texts to ids of the input and back.
 
         Raises:

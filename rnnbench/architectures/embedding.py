@@ -127,6 +127,7 @@ class TokenSteps(ObjectiveSteps):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say of vectors that came from a file that they come with the weights, and note where from."""
+        super().on_save_checkpoint(checkpoint)
         embedding, key = self.hparams["embedding"], self.CHECKPOINT_HYPER_PARAMS_KEY
         if self._restored is None and self.embedding_coverage is not None:
             checkpoint[key] = {**checkpoint[key], "embedding": LEARNED}
@@ -136,5 +137,6 @@ class TokenSteps(ObjectiveSteps):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember the coverage of vectors that came with the weights."""
+        super().on_load_checkpoint(checkpoint)
         if self.hparams["embedding"] == LEARNED:
             self._restored = checkpoint.get("vectors")

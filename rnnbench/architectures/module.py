@@ -1,8 +1,10 @@
 """The one LightningModule: input, sequence layer, objective. Every architecture is a subclass that names its layer."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
@@ -15,12 +17,15 @@ from rnnbench.architectures.penalties import activation_penalties
 from rnnbench.architectures.protocols import HasFacts, SequenceLayer
 from rnnbench.architectures.settings import check_decoding, check_settings
 from rnnbench.architectures.steps import Stage
-from rnnbench.batch import AnyBatch
+from rnnbench.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.nn import run_padded, run_padded_to_states
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.layer import States
 from rnnbench.objectives import Objective, find_objective
+
+SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
+"""Arguments that are facts of the data."""
 
 
 class SequenceModule(Answers):
@@ -118,6 +123,7 @@ class SequenceModule(Answers):
         self.built = False
         self._trained_by: str | None = None
         self._carried: dict[tuple[Stage, int], States] = {}
+        self.register_state_dict_post_hook(_note_sizes)
         facts = (input_size, output_size, objective)
         if any(fact is not None for fact in facts):
             if None in facts:
@@ -133,15 +139,59 @@ class SequenceModule(Answers):
         """Build the layers from the facts of the Trainer's data module, if the constructor was not given them."""
         if self.built:
             return
-        data: HasFacts | None = getattr(self.trainer, "datamodule", None)
+        data: HasFacts | None = getattr(self._trainer, "datamodule", None)
         if data is None or not hasattr(data, "facts"):
             name = type(self).__name__
             raise RnnbenchError(
                 f"{name} does not know its sizes: give it input_size, output_size and objective, "
                 f"use {name}.from_data(data), or train it on a data module that has facts()"
             )
-        self.hparams.update(data.facts())  # a checkpoint then reopens without any data
-        self._build()
+        self.build_from(data)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """No callbacks, but the layers, if the data is known: some callbacks copy or freeze a module when they are set
+        up, which is before `configure_model`.
+        """
+        if hasattr(getattr(self._trainer, "datamodule", None), "facts"):
+            self.configure_model()
+        return []
+
+    @property
+    def backbone(self) -> SequenceLayer:
+        """The layer without embedding and head, by the name that `BackboneFinetuning` asks for."""
+        return self.layer  # type: ignore[no-any-return]
+
+    def build_from(self, data: HasFacts) -> None:
+        """Build the layers with the sizes of `data`, unless they have been built."""
+        if not self.built:
+            self.hparams.update(data.facts())  # a checkpoint then reopens without any data
+            self._build()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take over parameters. Layers that have not been built are built first, with the sizes that come with the
+        parameters: after training in spawned processes, Lightning brings these to a module that never saw the data.
+
+        Raises:
+            RnnbenchError: there are no layers yet, and nothing says what sizes they have.
+        """
+        sizes = getattr(state_dict, "_metadata", {}).get("", {}).get("sizes")
+        if not self.built and sizes:
+            self.hparams.update(sizes)
+            self._build()
+        elif state_dict:
+            self.configure_model()
+        return super().load_state_dict(state_dict, strict, assign)
+
+    @property
+    def example_input_array(self) -> Any:
+        """Inputs with which Lightning draws the graph and sums up the model, if it is to; a batch will do."""
+        return super().example_input_array
+
+    @example_input_array.setter
+    def example_input_array(self, example: Any) -> None:
+        if isinstance(example, Batch | StreamBatch):
+            example = example.inputs if example.lengths is None else (example.inputs, example.lengths)
+        LightningModule.example_input_array.fset(self, example)  # type: ignore[attr-defined]
 
     def _build(self) -> None:
         p: Any = self.hparams
@@ -268,6 +318,7 @@ class SequenceModule(Answers):
 
     def on_train_start(self) -> None:
         """Note what computes the layer: after training Lightning takes the module back to the CPU."""
+        super().on_train_start()
         self._trained_by = self.layer.backend
 
     @property
@@ -295,3 +346,9 @@ class SequenceModule(Answers):
             layer = self.make_layer(1)
         if getattr(layer, "engine", None) == "torch":
             _ = layer.backend  # refuses what torch has no layer for
+
+
+def _note_sizes(module: Any, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
+    """Let parameters know the sizes of the module that they are of; see `load_state_dict`."""
+    if module.built:
+        local_metadata["sizes"] = {name: module.hparams[name] for name in SIZES}

@@ -31,15 +31,14 @@ class Speaking(Asked):
     stateful: ClassVar[bool]
     layer: Any
 
-    @property
-    def script(self) -> Script:
-        """How this language model reads and writes.
+    def text_codec(self) -> Script:
+        """How this language model turns texts into tokens and back.
 
         Raises:
             RnnbenchError: it is none, or has no tokenizer.
         """
         self.require(LanguageModel)
-        return Script(self.known_tokenizer)
+        return Script(self.require_tokenizer())
 
     def advance(self, tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """Logits `[B, V]` of the token after `tokens` `[B, T]` of true `lengths` `[B]`, and the state after them.
@@ -89,7 +88,7 @@ class Speaking(Asked):
         Raises:
             RnnbenchError: no language model, or a value out of its range.
         """
-        script, sampling = self.script, Sampling(temperature, top_k, top_p, greedy)
+        script, sampling = self.text_codec(), Sampling(temperature, top_k, top_p, greedy)
         check_beam(beam, 1, 1.0)
         if beam > 1 and sampling not in (Sampling(), Sampling(greedy=True)):
             raise RnnbenchError("a beam draws nothing: leave out temperature, top_k and top_p")
@@ -139,7 +138,8 @@ class Speaking(Asked):
         Raises:
             RnnbenchError: no language model, or a text without any token.
         """
-        script, before = self.script, [START_ID, *self.script.encode(context).ids]
+        script = self.text_codec()
+        before = [START_ID, *script.encode(context).ids]
         texts = [texts] if isinstance(texts, str) else list(texts)
         encoded = [script.encode(one) for one in texts]
         for number, one in enumerate(encoded, 1):

@@ -1,25 +1,69 @@
-"""Sequences in memory, and the order in which batches of them are read."""
+"""Sequences in memory as an ordinary Dataset, and the order in which batches of them are read."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
 
 from rnnbench.batch import AnyBatch, Batch, StreamBatch
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+Sample = tuple[Tensor, Tensor]
+"""One sequence: its inputs `[T, C]` or `[T]`, and its target or targets."""
 
 BUCKET_BATCHES = 20
 """Batches of sequences of different lengths are cut from shuffled pools of this many batches, sorted by length."""
 
 
-class SequenceStore(Dataset[Batch]):
-    """Sequences one after the other in one tensor, read a batch at a time: `store[[3, 1, 4]]` is a `Batch`.
+class SampleStore(Dataset[Sample]):
+    """A Dataset whose `store[i]` is one sample, and which reads a whole batch in one go when `collate` asks for it.
+
+    With any sampler, `Subset` or `random_split` it behaves like other map-style datasets.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @abstractmethod
+    def batch(self, indices: Sequence[int]) -> AnyBatch:
+        """The samples of these indices as one padded batch."""
+
+    def __getitems__(self, indices: Sequence[int]) -> "SelectedSamples":
+        return SelectedSamples(self, indices)
+
+
+class SelectedSamples(Sequence[Sample]):
+    """Some samples of a store: read one by one by whoever iterates, in one go by `collate`."""
+
+    def __init__(self, store: SampleStore, indices: Sequence[int]) -> None:
+        self.store, self.indices = store, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        chosen = self.indices[place]
+        return SelectedSamples(self.store, chosen) if isinstance(place, slice) else self.store[chosen]
+
+
+def collate(samples: "SelectedSamples") -> AnyBatch:
+    """A batch of samples of one store, padded at the end."""
+    return samples.store.batch(samples.indices)
+
+
+class SequenceStore(SampleStore):
+    """Sequences one after the other in one tensor.
 
     Args:
         inputs: `[N, C]` or `[N]`, all steps of all sequences.
@@ -51,7 +95,14 @@ class SequenceStore(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, indices: Sequence[int]) -> Batch:
+    def __getitem__(self, index: int) -> Sample:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range for {len(self)} sequences")
+        batch = self.batch([index % len(self)])
+        return batch.inputs[0], batch.targets[0]
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The sequences of these indices; their `lengths` unless all sequences of the store have one length."""
         rows = torch.as_tensor(indices)
         targets = self._targets(rows)
         if self.even:
@@ -74,11 +125,35 @@ def _padded(values: Tensor, starts: Tensor, rows: Tensor, padding: float) -> Ten
     return taken.masked_fill((places >= end).reshape(*places.shape, *[1] * (taken.dim() - 2)), padding)
 
 
-class GlobalBatches(DistributedSampler[list[int]]):
+class BatchOrder(DistributedSampler[int]):
+    """The samples of this process in the order of its batches, and where these begin and end.
+
+    (A `DistributedSampler`, so that Lightning does not put one of its own in its place; it repeats no sample.)
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    @abstractmethod
+    def batches(self) -> Iterator[list[int]]:
+        """This process's share of each batch of the epoch."""
+
+    @abstractmethod
+    def number_of_batches(self) -> int:
+        """How many `batches` gives."""
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.batches())
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches()))
+
+
+class GlobalBatches(BatchOrder):
     """Batches of indices that are the same on every number of processes: each process takes its share of each batch.
 
     So the batch size is that of one optimiser step, whatever the number of processes, and no sequence is read twice in
-    a test. (A `DistributedSampler` in name, so that Lightning leaves it alone; it pads nothing.)
+    a test.
 
     Args:
         lengths: `[n]`, of the sequences; if they differ, sequences of similar length are batched together.
@@ -88,17 +163,17 @@ class GlobalBatches(DistributedSampler[list[int]]):
     """
 
     def __init__(self, lengths: Tensor, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+        super().__init__()
         self.lengths, self.batch_size, self.shuffle, self.seed = lengths.numpy(), batch_size, shuffle, seed
-        self.epoch = 0
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def batches(self) -> Iterator[list[int]]:  # noqa: D102
         rank, world = _process()
         for batch in self.all_batches():
             # A last batch too small to share: dropped in training, where processes must keep step; read in a test.
             if len(batch) >= world or (not self.shuffle and rank < len(batch)):
                 yield batch[rank::world].tolist()
 
-    def __len__(self) -> int:
+    def number_of_batches(self) -> int:  # noqa: D102
         rank, world = _process()
         whole, rest = divmod(len(self.lengths), self.batch_size)
         return whole + (rest >= world or (not self.shuffle and rank < rest))
@@ -122,8 +197,10 @@ class GlobalBatches(DistributedSampler[list[int]]):
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
 
-class StreamStore(Dataset[StreamBatch]):
-    """One long sequence cut into rows of equal length that are read side by side: `store[k]` is the k-th piece of each.
+class StreamStore(SampleStore):
+    """One long sequence cut into rows of equal length, which are read side by side a piece at a time.
+
+    Sample `k · rows + r` is piece k of row r, so that batches of `rows` samples in order are the pieces in order.
 
     Args:
         stream: `[N]`, token ids.
@@ -133,49 +210,96 @@ class StreamStore(Dataset[StreamBatch]):
     """
 
     def __init__(self, stream: Tensor, rows: int, steps: int, unknown: int) -> None:
-        rows = max(1, min(rows, len(stream) // 2))
+        self.rows = rows = max(1, min(rows, len(stream) // 2))
         columns = -(-(len(stream) - 1) // rows)  # each token but the first is a target once
         padded = stream.new_full((rows * columns + 1,), unknown)
         padded[: len(stream)] = stream
         self.inputs = padded[:-1].reshape(rows, columns).clamp(min=0)
         self.targets = padded[1:].reshape(rows, columns)
-        self.steps = steps
+        self.steps, self.unknown = steps, unknown
+        self.pieces = -(-columns // steps)
 
     def __len__(self) -> int:
-        return -(-self.inputs.shape[1] // self.steps)
+        return self.pieces * self.rows
 
-    def __getitem__(self, piece: int) -> StreamBatch:
-        rank, world = _process()
+    def __getitem__(self, index: int) -> Sample:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range for {len(self)} pieces of rows")
+        piece, row = divmod(index % len(self), self.rows)
         steps = slice(piece * self.steps, (piece + 1) * self.steps)
-        return StreamBatch(self.inputs[rank::world, steps], self.targets[rank::world, steps], None, piece > 0)
+        return self.inputs[row, steps], self.targets[row, steps]
+
+    def piece(self, piece: int, rows: slice | list[int] = slice(None)) -> StreamBatch:
+        """The k-th piece of all rows, or of some."""
+        steps = slice(piece * self.steps, (piece + 1) * self.steps)
+        return StreamBatch(self.inputs[rows, steps], self.targets[rows, steps], None, piece > 0)
+
+    def batch(self, indices: Sequence[int]) -> StreamBatch:
+        """One piece of several rows; samples of several pieces (of a sampler that shuffles) do not continue any."""
+        places = [divmod(index, self.rows) for index in indices]
+        if len({piece for piece, _ in places}) == 1:
+            return self.piece(places[0][0], [row for _, row in places])
+        inputs, targets = zip(*(self[index] for index in indices), strict=True)
+        padded = pad_sequence(targets, batch_first=True, padding_value=self.unknown)
+        return StreamBatch(pad_sequence(inputs, batch_first=True), padded, None, continues=False)
 
 
-class StreamPieces(DistributedSampler[int]):
-    """The pieces of a stream in order, all of them on every process, which takes its share of the rows.
-
-    (A `DistributedSampler` in name, so that Lightning leaves it alone.)
-    """
+class StreamOrder(BatchOrder):
+    """The pieces of a stream in order, all of them on every process, which takes its share of the rows."""
 
     def __init__(self, store: StreamStore) -> None:
-        self.pieces = len(store)
+        super().__init__()
+        self.rows, self.pieces = store.rows, store.pieces
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.pieces))
+    def batches(self) -> Iterator[list[int]]:  # noqa: D102
+        rank, world = _process()
+        for piece in range(self.pieces):
+            yield list(range(piece * self.rows, (piece + 1) * self.rows))[rank::world]
 
-    def __len__(self) -> int:
+    def number_of_batches(self) -> int:  # noqa: D102
         return self.pieces
 
-    def set_epoch(self, epoch: int) -> None:
-        """A stream has one order."""
+
+class OrderedBatchSampler(BatchSampler):
+    """The batches of a `BatchOrder`.
+
+    With another sampler in its place, as Lightning puts one there for `overfit_batches`, batches of `batch_size`
+    samples like those of torch's `BatchSampler`.
+    """
+
+    def __init__(self, sampler: Sampler[int], batch_size: int, drop_last: bool = False) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.sampler.batches() if isinstance(self.sampler, BatchOrder) else super().__iter__()
+
+    def __len__(self) -> int:
+        return self.sampler.number_of_batches() if isinstance(self.sampler, BatchOrder) else super().__len__()
 
 
 class ResumableLoader(DataLoader[AnyBatch]):
-    """A loader that can go on in the middle of an epoch: Lightning keeps its state in a checkpoint."""
+    """A loader that can go on in the middle of an epoch: Lightning keeps its state in a checkpoint.
+
+    Takes what `DataLoader` takes.
+    """
 
     read = 0
     """Batches of this epoch that were handed out."""
     skip = 0
     """Batches of the next epoch that were handed out before."""
+
+    @property
+    def sampler(self) -> Any:  # type: ignore[override]
+        """What gives the order of the samples, also where a batch sampler cuts it into batches.
+
+        torch's own attribute is then a `SequentialSampler` that is never used, by which Lightning judges whether a
+        loader shuffles and whether it is shared among processes.
+        """
+        return self._sampler if self.batch_sampler is None else self.batch_sampler.sampler  # type: ignore[attr-defined]
+
+    @sampler.setter
+    def sampler(self, sampler: Any) -> None:
+        self._sampler = sampler
 
     def __iter__(self) -> Iterator[AnyBatch]:  # type: ignore[override]
         skip, self.skip, self.read = self.skip, 0, self.skip
@@ -193,6 +317,11 @@ class ResumableLoader(DataLoader[AnyBatch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there at the next iteration."""
         self.skip = self.read = int(state["read"])
+
+
+def make_loader(store: SampleStore, order: BatchOrder, batch_size: int) -> ResumableLoader:
+    """A loader of the batches of an order, each read from the store in one go."""
+    return ResumableLoader(store, batch_sampler=OrderedBatchSampler(order, batch_size), collate_fn=collate)
 
 
 def _process() -> tuple[int, int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rnnbench.batch import AnyBatch
-from rnnbench.data.batches import ResumableLoader, StreamPieces, StreamStore
+from rnnbench.data.batches import StreamOrder, StreamStore, make_loader
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import random_parts
 from rnnbench.data.tokens import (
@@ -132,7 +132,7 @@ class LanguageStream(TokenDataModule):
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         rows = self.batch_size if shuffle else EVALUATION_ROWS
         store = StreamStore(self.stream(split), rows, self.bptt, int(self.unknown))
-        return ResumableLoader(store, batch_size=None, sampler=StreamPieces(store))
+        return make_loader(store, StreamOrder(store), store.rows)
 
     def stream(self, split: Split) -> Tensor:
         """All tokens of a split, `[N]`; every document begins with `<s>`."""

@@ -17,8 +17,8 @@ from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from rnnbench.batch import AnyBatch
-from rnnbench.data.batches import GlobalBatches, ResumableLoader, SequenceStore
+from rnnbench.batch import AnyBatch, Batch, StreamBatch
+from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
 from rnnbench.data.checks import check_splits, column
 from rnnbench.files import CACHE, cache_folder, intact, remove_leftovers, seal, writing
 from rnnbench.fingerprint import code_digest, digest
@@ -220,16 +220,17 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Test batches, in order."""
         return self._loader("test")
 
-    def transfer_batch_to_device(self, batch: AnyBatch, device: torch.device, dataloader_idx: int) -> AnyBatch:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move the tensors of a batch, without Lightning's search through whatever a batch might be."""
+        if not isinstance(batch, Batch | StreamBatch):  # of another loader, or an `example_input_array`
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
         moved = (part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
-        return type(batch)(*moved)  # type: ignore[arg-type]
+        return type(batch)(*moved)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         store = self.stores[split]
         size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
-        batches = GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed)
-        return ResumableLoader(store, batch_size=None, sampler=batches)
+        return make_loader(store, GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed), size)
 
 
 def _is_data(argument: str) -> bool:

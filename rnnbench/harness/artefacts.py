@@ -53,7 +53,7 @@ def _samples(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     prompts = asked.texts or _beginnings(model, data, asked.examples)
     said = model.generate(prompts, asked.length, temperature=asked.temperature, seed=asked.seed)
     judged = hasattr(data, "sampled_scores") and has_parser()
-    between = " " if model.script.of_words else ""
+    between = " " if model.text_codec().of_words else ""
     made = []
     for number, (prompt, text) in enumerate(zip(prompts, said, strict=True), 1):
         whole = f"{prompt}{between}{text}" if prompt else text
@@ -67,7 +67,7 @@ def _beginnings(model: Any, data: Any, count: int) -> list[str]:
     if hasattr(data, "sampled_scores"):
         return [""] * count
     ids = data.table("test")[0]["inputs"][1 : START + 1]
-    return ["", model.script.decode(ids)]
+    return ["", model.text_codec().decode(ids)]
 
 
 def _sentences(model: Any, data: Any, asked: Questions) -> list[Artefact]:
@@ -107,7 +107,7 @@ def _tags(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     names, lines = class_names(model, data), []
     texts = asked.texts or [" ".join(words) for words in data.table("test").select(range(asked.examples))["words"][:]]
     for text in texts:
-        offsets = model.known_tokenizer.encode(text).offsets
+        offsets = model.require_tokenizer().encode(text).offsets
         tags = model.classify([text])[0].argmax(-1).tolist()
         lines.append(
             " ".join(f"{text[start:end]}/{names[tag]}" for (start, end), tag in zip(offsets, tags, strict=True))

@@ -24,8 +24,8 @@ class Resume(Checkpoint):
     """Keeps a checkpoint from which a run ends with the score it would have had if it had never been cut off.
 
     Written after each validation, and in between every `INTERVAL` seconds and when SIGTERM comes. It holds beside what
-    Lightning keeps the states of the random number generators and what the module carries from batch to batch, of
-    every process. (A `Checkpoint`, so that Lightning calls it after all others.)
+    Lightning and the module keep the states of the random number generators of every process. (A `Checkpoint`, so that
+    Lightning calls it after all others.)
 
     Args:
         path: of the checkpoint.
@@ -65,8 +65,7 @@ class Resume(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out."""
-        carried: dict[str, Any] = getattr(pl_module, "running_state", dict)()
-        states = [{"random": _random_states(trainer.strategy.root_device), "module": carried}]
+        states = [_random_states(trainer.strategy.root_device)]
         if dist.is_initialized():
             mine, states = states[0], [{}] * dist.get_world_size()
             dist.all_gather_object(states, mine)
@@ -82,11 +81,8 @@ class Resume(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the states over; heed SIGTERM from now on."""
         if self._found is not None:
-            own = self._found["processes"][trainer.global_rank]
             trainer.should_stop = self._found["stopping"]
-            if own["module"]:
-                pl_module.set_running_state(own["module"])  # type: ignore[operator]
-            _set_random_states(own["random"], trainer.strategy.root_device)
+            _set_random_states(self._found["processes"][trainer.global_rank], trainer.strategy.root_device)
             self._found = None
         if current_thread() is main_thread():
             signal.signal(signal.SIGTERM, self._note)

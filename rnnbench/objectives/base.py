@@ -110,6 +110,13 @@ class Objective(nn.Module, ABC):
     def scored(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Pairs `[N, O]`, `[N]` (classes) or `[N]`, `[N]` (values) of all known targets, for the metrics."""
 
+    def predict(self, outputs: Any, lengths: Tensor | None) -> dict[str, Any]:
+        """What a trained model says of a batch, by name, from the `outputs` that `loss` takes; for `Trainer.predict`.
+
+        `outputs` as they are, unless an objective says more. Steps beyond `lengths` `[B]` are `unknown`.
+        """
+        return {"outputs": outputs}
+
     def update(self, metrics: MetricCollection, predictions: Any, targets: Tensor) -> None:
         """Take a batch into the metrics."""
         metrics.update(*self.scored(predictions, targets))

@@ -1,6 +1,6 @@
 """One class for a sequence, or one for each step."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +29,10 @@ class Classification(Objective):
         logits = predictions.flatten(0, -2)
         summed = F.cross_entropy(logits, targets.flatten(), ignore_index=int(self.unknown), reduction="sum")
         return summed, (targets != self.unknown).sum()
+
+    def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
+        """`classes` `[B]` and `probabilities` of all classes `[B, O]`."""
+        return {"classes": outputs.argmax(-1), "probabilities": outputs.float().softmax(-1)}
 
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[N, O]` and classes `[N]` of known targets."""
@@ -68,6 +72,11 @@ class Tagging(Classification):
     """
 
     per_step: ClassVar[bool] = True
+
+    def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
+        """`tags` `[B, T]`, −100 beyond the end, and `probabilities` of all classes `[B, T, O]`."""
+        tags = self.known_targets(outputs.argmax(-1), lengths)
+        return {"tags": tags, "probabilities": outputs.float().softmax(-1)}
 
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, O, T]` and classes `[B, T]`: the metrics leave out what is not known."""

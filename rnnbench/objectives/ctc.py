@@ -1,7 +1,7 @@
 """Connectionist temporal classification: a text for a sequence of frames, without knowing which frame says what."""
 
 from collections import defaultdict
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +80,10 @@ class Ctc(Objective):
             row = int((each >= -NEVER / 2).nonzero()[0])
             raise RnnbenchError(f"sequence {row} of a batch has too few steps for its text of {int(lengths[row])}")
         return each.sum(), torch.tensor(len(targets), device=targets.device)
+
+    def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
+        """Decoded `texts`, one a sequence."""
+        return {"texts": self.transcribe(outputs, self.beam)}
 
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions and targets as they are."""

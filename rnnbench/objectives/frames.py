@@ -1,6 +1,6 @@
 """Which of many keys sound at each step."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,6 +30,11 @@ class MultiLabelFrames(Objective):
         weight = known.unsqueeze(-1).to(predictions.dtype)
         summed = F.binary_cross_entropy_with_logits(predictions, targets.nan_to_num(), weight, reduction="sum")
         return summed, known.sum()
+
+    def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
+        """`probabilities` `[B, T, O]` that a key sounds in the next frame, NaN beyond the end; `keys` that do, bool."""
+        probabilities = self.known_targets(outputs.sigmoid(), lengths)
+        return {"keys": probabilities > 0.5, "probabilities": probabilities}
 
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities `[N, O]` and keys that sound `[N, O]` of known frames."""

@@ -1,6 +1,6 @@
 """A forecast over a horizon: the same model fed with what was measured, and with its own predictions."""
 
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -106,6 +106,10 @@ class HorizonForecast(Forecast):
     def loss(self, predictions: Forecasts, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Squared error of the continuous forecast over known targets, summed, and their number."""
         return super().loss(predictions.continuous, targets)
+
+    def predict(self, outputs: Forecasts, lengths: Tensor | None) -> dict[str, Any]:
+        """`autoregressive` `[B, h, O]`, the forecast of the horizon that reads itself, and `continuous` `[B, T, O]`."""
+        return {"autoregressive": outputs.free, "continuous": outputs.continuous}
 
     def scored(self, predictions: Forecasts, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Values `[N]` and `[N]` of the known targets, continuous."""

@@ -1,7 +1,7 @@
 """The next token at each step."""
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -17,6 +17,11 @@ class LanguageModel(Tagging):
     """
 
     causal: ClassVar[bool] = True
+
+    def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
+        """The likeliest next `tokens` `[B, T]`, −100 beyond the end, and the `probabilities` `[B, T]` of these."""
+        probabilities, tokens = outputs.float().softmax(-1).max(-1)
+        return {"tokens": self.known_targets(tokens, lengths), "probabilities": probabilities}
 
     def metrics(self) -> MetricCollection:
         """Accuracy: a macro-F1 over a vocabulary, or a text predicted without any mistake, says nothing."""

@@ -23,6 +23,10 @@ class Regression(Objective):
         known = ~targets.isnan()
         return torch.where(known, predictions - targets, 0.0).square().sum(), known.sum()
 
+    def predict(self, outputs: Any, lengths: Tensor | None) -> dict[str, Any]:
+        """`values` `[B, O]`, or `[B, T, O]` with NaN beyond the end, in the unit of the targets."""
+        return {"values": self.known_targets(outputs, lengths)}
+
     def scored(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Values `[N]` and `[N]` of known targets."""
         known = ~targets.isnan()

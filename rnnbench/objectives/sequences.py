@@ -122,6 +122,11 @@ class SequenceToSequence(Objective):
         logits, answers = self.scored(predictions, targets)
         return F.cross_entropy(logits, answers, ignore_index=self.unknown, reduction="sum"), (answers != -100).sum()
 
+    def predict(self, outputs: Decoded, lengths: Tensor | None) -> dict[str, Any]:
+        """Decoded `texts`, one a sequence, tokens with spaces between, and their `tokens` `[B, L]`."""
+        assert outputs.tokens is not None  # made whenever not training
+        return {"texts": self.texts(outputs.tokens), "tokens": outputs.tokens}
+
     def scored(self, predictions: Decoded, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, V, U]` and tokens `[B, U]`."""
         assert predictions.logits is not None  # made wherever there are targets

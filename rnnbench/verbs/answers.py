@@ -29,7 +29,7 @@ def classify(options: Namespace) -> None:
     for shown, one in zip(asked_of.shown, asked_of.inputs, strict=True):
         probabilities = run.model.classify(one.unsqueeze(0))[0]
         if probabilities.ndim == 2:  # of each step
-            pieces = run.model.known_tokenizer.encode(shown).offsets
+            pieces = run.model.require_tokenizer().encode(shown).offsets
             words = [shown[start:end] for start, end in pieces]
             best = zip(words, probabilities.max(-1).values.tolist(), probabilities.argmax(-1).tolist(), strict=True)
             found.append([{"token": word, "class": names[tag], "probability": p} for word, p, tag in best])
@@ -98,7 +98,7 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
         from rnnbench.inside.script import Script, told_unknown
 
         texts = asked(options.inputs, options.file, verb)
-        script = Script(run.model.known_tokenizer)
+        script = Script(run.model.require_tokenizer())
         warn_unknown(told_unknown(script.encode(text) for text in texts))
         inputs = [run.model.ids([text])[0][0] for text in texts]
     else:

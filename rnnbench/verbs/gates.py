@@ -86,7 +86,7 @@ def of_text(model: Any, text: str) -> Read:
     names = [_name(one) for one in encoded.pieces]
     if "score" in abilities(model)[1]:  # a language model begins a text so
         return Read(torch.tensor([[START_ID, *encoded.ids]]), ["<s>", *names])
-    ids = model.known_tokenizer.encode(text).ids  # what a translator reads has an end
+    ids = model.require_tokenizer().encode(text).ids  # what a translator reads has an end
     return Read(torch.tensor([ids]), [*names, *["</s>"] * (len(ids) - len(names))])
 
 

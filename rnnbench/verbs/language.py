@@ -42,7 +42,7 @@ def generate(options: Namespace) -> None:
     for number, (prompt, text) in enumerate(zip(prompts, said, strict=True), 1):
         if len(said) > 1:
             console.rule(f"{number} of {len(said)}", style="dim")
-        between = " " if prompt and run.model.script.of_words else ""
+        between = " " if prompt and run.model.text_codec().of_words else ""
         console.print(Text(_shown(prompt), style="bold"), Text(between + _shown(text)), sep="", soft_wrap=True)
 
 
@@ -64,7 +64,7 @@ def score(options: Namespace) -> None:
 
     run = open_run(options, "score")
     texts = asked(options.texts, options.file, "score")
-    warn_unknown(told_unknown(run.model.script.encode(one) for one in (options.context, *texts)))
+    warn_unknown(told_unknown(run.model.text_codec().encode(one) for one in (options.context, *texts)))
     scored = run.model.score(texts, options.context, options.end)
     if options.json:
         print_json([one.content() for one in scored])
