@@ -140,7 +140,7 @@ def lightning_per_step(steps: int) -> tuple[float, float]:
     store, order = data.stores["train"], torch.randperm(32 * 500).reshape(-1, 32)
     begin = time.perf_counter()
     for step in range(steps):
-        inputs, targets, _ = store[order[step % 500].tolist()]
+        inputs, targets, _ = store.batch(order[step % 500].tolist())
         summed, count = model.objective.loss(model(inputs), targets)
         optimizer.zero_grad()
         (summed / count).backward()  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer, callbacks, loggers
-from lightning.pytorch.tuner import Tuner
+from lightning.pytorch.tuner.tuning import Tuner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -300,7 +300,8 @@ def test_batches_of_other_loaders(tmp_path: Path) -> None:
     inputs, targets, lengths = torch.randn(12, 5, 2), torch.randint(0, 3, (12,)), torch.full((12,), 3)
     pairs = DataLoader(TensorDataset(inputs, targets), 4)
     triples = DataLoader(TensorDataset(inputs, targets, lengths), 4)
-    named: Any = DataLoader([{"inputs": x, "targets": y} for x, y in zip(inputs, targets, strict=True)], 4)
+    mappings: Any = [{"inputs": x, "targets": y} for x, y in zip(inputs, targets, strict=True)]
+    named = DataLoader(mappings, 4)
     bare = DataLoader(TensorDataset(inputs), 4)
     scores = []
     for loader in pairs, named, triples:
@@ -345,7 +346,7 @@ class Counts(LightningModule):
     def training_step(self, batch: Any, number: int) -> Tensor:
         inputs, targets, *_ = batch
         self.shapes.append((*inputs.shape, *targets.shape))
-        return self.weight * inputs.float().mean()
+        return torch.mul(self.weight, inputs.float().mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.1)

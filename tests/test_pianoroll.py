@@ -153,7 +153,7 @@ def test_each_frame_predicts_the_next_and_padding_is_not_scored() -> None:
     data = BachChorales(16)
     data.setup("fit")
     store = data.stores["train"]
-    inputs, targets, lengths = store[range(len(store))]
+    inputs, targets, lengths = store.batch(range(len(store)))
     assert lengths is not None
     assert len(set(lengths.tolist())) > 1
     for row, length in enumerate(lengths.tolist()):

@@ -105,7 +105,7 @@ def test_clips_of_the_cnn_and_of_ones_own() -> None:
     assert (own.facts()["input_size"], own.facts()["output_size"]) == (4, 10)
     own.setup()
     train = own.stores["train"]
-    inputs, targets, lengths = train[range(len(train))]
+    inputs, targets, lengths = train.batch(range(len(train)))
     assert inputs.shape == (len(train), 2, 4)
     assert lengths is None
     assert torch.allclose(inputs.flatten(0, 1).mean(0), torch.zeros(4), atol=1e-5)

@@ -123,7 +123,7 @@ class SequenceModule(Answers):
         self.built = False
         self._trained_by: str | None = None
         self._carried: dict[tuple[Stage, int], States] = {}
-        self.register_state_dict_post_hook(_note_sizes)
+        self.register_state_dict_post_hook(_note_sizes)  # type: ignore[no-untyped-call]
         facts = (input_size, output_size, objective)
         if any(fact is not None for fact in facts):
             if None in facts:

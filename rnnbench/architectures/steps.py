@@ -157,7 +157,7 @@ class ObjectiveSteps(LightningModule):
         any, are never read. Rows of streams go on from batch to batch.
         """
         batch = as_batch(batch, needs_targets=False)
-        outputs = self.outputs("predict", batch._replace(targets=None))  # type: ignore[arg-type]
+        outputs = self.outputs("predict", batch._replace(targets=None))
         lengths = {} if batch.lengths is None else {"lengths": batch.lengths}
         return {**self.objective.predict(outputs, batch.lengths), **lengths}
 

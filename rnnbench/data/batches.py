@@ -57,9 +57,10 @@ class SelectedSamples(Sequence[Sample]):
         return SelectedSamples(self.store, chosen) if isinstance(place, slice) else self.store[chosen]
 
 
-def collate(samples: "SelectedSamples") -> AnyBatch:
-    """A batch of samples of one store, padded at the end."""
-    return samples.store.batch(samples.indices)
+def collate(samples: Any) -> AnyBatch:
+    """A batch of `SelectedSamples`, padded at the end."""
+    batch: AnyBatch = samples.store.batch(samples.indices)
+    return batch
 
 
 class SequenceStore(SampleStore):
@@ -239,9 +240,10 @@ class StreamStore(SampleStore):
         places = [divmod(index, self.rows) for index in indices]
         if len({piece for piece, _ in places}) == 1:
             return self.piece(places[0][0], [row for _, row in places])
-        inputs, targets = zip(*(self[index] for index in indices), strict=True)
-        padded = pad_sequence(targets, batch_first=True, padding_value=self.unknown)
-        return StreamBatch(pad_sequence(inputs, batch_first=True), padded, None, continues=False)
+        samples = [self[index] for index in indices]
+        inputs = pad_sequence([inputs for inputs, _ in samples], batch_first=True)
+        targets = pad_sequence([targets for _, targets in samples], batch_first=True, padding_value=self.unknown)
+        return StreamBatch(inputs, targets, None, continues=False)
 
 
 class StreamOrder(BatchOrder):
@@ -277,7 +279,7 @@ class OrderedBatchSampler(BatchSampler):
         return self.sampler.number_of_batches() if isinstance(self.sampler, BatchOrder) else super().__len__()
 
 
-class ResumableLoader(DataLoader[AnyBatch]):
+class ResumableLoader(DataLoader[Any]):
     """A loader that can go on in the middle of an epoch: Lightning keeps its state in a checkpoint.
 
     Takes what `DataLoader` takes.
@@ -295,7 +297,7 @@ class ResumableLoader(DataLoader[AnyBatch]):
         torch's own attribute is then a `SequentialSampler` that is never used, by which Lightning judges whether a
         loader shuffles and whether it is shared among processes.
         """
-        return self._sampler if self.batch_sampler is None else self.batch_sampler.sampler  # type: ignore[attr-defined]
+        return self._sampler if self.batch_sampler is None else self.batch_sampler.sampler
 
     @sampler.setter
     def sampler(self, sampler: Any) -> None:

@@ -225,7 +225,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         if not isinstance(batch, Batch | StreamBatch):  # of another loader, or an `example_input_array`
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
         moved = (part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
-        return type(batch)(*moved)
+        return batch._make(moved)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         store = self.stores[split]
