@@ -291,13 +291,13 @@ class ResumableLoader(DataLoader[Any]):
     """Batches of the next epoch that were handed out before."""
 
     @property
-    def sampler(self) -> Any:  # type: ignore[override]
+    def sampler(self) -> Any:
         """What gives the order of the samples, also where a batch sampler cuts it into batches.
 
         torch's own attribute is then a `SequentialSampler` that is never used, by which Lightning judges whether a
         loader shuffles and whether it is shared among processes.
         """
-        return self._sampler if self.batch_sampler is None else self.batch_sampler.sampler
+        return getattr(self.batch_sampler, "sampler", self._sampler)
 
     @sampler.setter
     def sampler(self, sampler: Any) -> None:

@@ -224,8 +224,8 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Move the tensors of a batch, without Lightning's search through whatever a batch might be."""
         if not isinstance(batch, Batch | StreamBatch):  # of another loader, or an `example_input_array`
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
-        moved = (part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
-        return batch._make(moved)
+        make: Any = type(batch)._make
+        return make(part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
         store = self.stores[split]
