@@ -2,6 +2,10 @@
 
 import inspect
 import math
+import os
+import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import LightningModule, Trainer, callbacks, loggers
 from lightning.pytorch.tuner.tuning import Tuner
 from torch import Tensor, nn
@@ -18,7 +23,9 @@ from rnnbench.architectures import CNN, GRU, LSTM, Elman
 from rnnbench.batch import Batch, as_batch
 from rnnbench.data import Adding, NumberWords, Parity, Shakespeare, SpeechPrompts
 from rnnbench.errors import RnnbenchError
+from rnnbench.verbs.lightning import LightningCLI
 
+ROOT = Path(__file__).parents[1]
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
     "logger": False,
@@ -178,6 +185,31 @@ def test_every_callback(name: str, kind: str) -> None:
         assert data.batch_size == data.hparams.batch_size == 4
     else:
         through_all_loops(fitting, model, data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_subcommand(kind: str, tmp_path: Path) -> None:
+    model, data = make_model(kind), make_data(kind)
+    content = {
+        "trainer": {**QUIET, "max_steps": 1, "logger": False},
+        "model": {"class_path": type(model).__name__, "init_args": {"hidden_size": 4, "embedding_size": 3}},
+        "data": {"class_path": type(data).__name__, "init_args": dict(data.hparams)},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    for subcommand in ("fit", "validate", "test", "predict"):
+        optimizer = ["--optimizer", "SGD", "--optimizer.lr", "0.1"] if subcommand == "fit" else []
+        done = LightningCLI(save_config_callback=None, args=[subcommand, "--config", "config.yaml", *optimizer])
+        assert done.trainer.state.finished
+        assert done.model.hparams.input_size == data.facts()["input_size"]
+        assert [type(one).__name__ for one in done.trainer.optimizers] == (["SGD"] if optimizer else [])
+
+
+def test_two_processes_train_validate_test_and_predict_every_kind() -> None:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    command = [sys.executable, "-W", "ignore", "-m", "tests.lightning_pair"]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^DONE (\w+) (\d)$", done.stdout, re.M) == [(kind, "2") for kind in KINDS]
 
 
 # --- what these flags and callbacks are to do
