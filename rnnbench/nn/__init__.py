@@ -7,6 +7,7 @@
 from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.attention import BahdanauAttention, LuongAttention
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
+from rnnbench.nn.checks import InputError, InputTypeError
 from rnnbench.nn.convolution import CNN, TCN, WindowMLP
 from rnnbench.nn.decoder import Decoder, Encoded
 from rnnbench.nn.engine.scan import linear_recurrence
@@ -54,6 +55,8 @@ __all__ = [
     "Decoder",
     "Elman",
     "Encoded",
+    "InputError",
+    "InputTypeError",
     "LayerNormLSTM",
     "LuongAttention",
     "MinGRU",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from rnnbench.nn.autocast import autocasts
+
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
 
 ENGINES = ("native", "function", "reference", "torch")
+
+
+class InputError(ValueError, RuntimeError):
+    """A value that does not fit: a `RuntimeError` as well, which `torch.nn`'s layers raise for shapes."""
+
+
+class InputTypeError(InputError, TypeError):
+    """A type, dtype or device that does not fit: `torch.nn`'s layers raise a `ValueError` or a `RuntimeError`."""
 
 
 def check_settings(layer: Recurrent) -> None:
@@ -29,7 +40,7 @@ def check_settings(layer: Recurrent) -> None:
         check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
         share = getattr(layer, name)
-        if not _is_number(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
+        if not _is_real(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
             raise ValueError(f"{name} must be a probability (0 to 1), got {share!r}")
     if layer.spectral_radius is not None:
         check_number("spectral_radius", layer.spectral_radius)
@@ -49,6 +60,11 @@ def check_settings(layer: Recurrent) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    """Whether it is a real number of any library, as those of NumPy are."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:
@@ -94,131 +110,130 @@ def check_zoneout(zoneout: Any, states: tuple[str, ...]) -> tuple[float, ...]:
         ValueError: a probability out of range, or not as many as states.
     """
     shares = tuple(zoneout) if isinstance(zoneout, (tuple, list)) else (zoneout,) * len(states)
-    if len(shares) != len(states) or not all(_is_number(share) and 0 <= share < 1 for share in shares):
+    if len(shares) != len(states) or not all(_is_real(share) and 0 <= share < 1 for share in shares):
         raise ValueError(
             f"zoneout must be a probability less than 1, or one for each of the states {', '.join(states)}, "
             f"got {zoneout!r}"
         )
-    return shares
+    return tuple(map(float, shares))
 
 
 def check_dtype(dtype: Any) -> None:
     """Check the type of parameters.
 
     Raises:
-        TypeError: it is no floating-point type.
+        InputTypeError: it is not a floating-point type.
     """
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise TypeError(f"dtype must be a floating-point type of torch, got {dtype!r}")
+        raise InputTypeError(f"dtype must be a floating-point type of torch, got {dtype!r}")
 
 
 def check_padded(input_size: int, data: Any, lengths: Tensor | None) -> None:
     """Check a padded batch.
 
     Raises:
-        ValueError: rank, feature size, no step at all, or lengths that do not fit.
-        TypeError: no tensor.
+        InputError: rank, feature size, no step at all, or lengths that do not fit.
+        InputTypeError: no tensor.
     """
     if not isinstance(data, Tensor):
-        raise TypeError(f"input must be a tensor, got {type(data).__name__}")
+        raise InputTypeError(f"input must be a tensor, got {type(data).__name__}")
     if data.ndim != 3:
-        raise ValueError(f"input must be [B, T, I], got shape {list(data.shape)}")
+        raise InputError(f"input must be [B, T, I], got shape {list(data.shape)}")
     batch, steps, features = data.shape
     if features != input_size:
-        raise ValueError(f"input must have {input_size} features (input_size), got shape {list(data.shape)}")
+        raise InputError(f"input must have {input_size} features (input_size), got shape {list(data.shape)}")
     if steps == 0:
-        raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+        raise InputError(f"input must have at least one step, got shape {list(data.shape)}")
     if lengths is None:
         return
     if lengths.shape != (batch,):
-        raise ValueError(f"lengths must have shape [{batch}], one for each sequence, got {list(lengths.shape)}")
+        raise InputError(f"lengths must have shape [{batch}], one for each sequence, got {list(lengths.shape)}")
     if not bool(((lengths >= 1) & (lengths <= steps)).all()):
-        raise ValueError(f"lengths must be 1 to {steps}, the steps of the input, got {lengths.tolist()}")
+        raise InputError(f"lengths must be 1 to {steps}, the steps of the input, got {lengths.tolist()}")
 
 
 def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> None:
     """Check the input of a call.
 
     Raises:
-        ValueError: rank, feature size, or no step at all.
-        TypeError: no tensor, or of another dtype or device than the parameters.
+        InputError: rank, feature size, or no step at all.
+        InputTypeError: no tensor, or of another dtype or device than the parameters.
     """
     if not isinstance(data, Tensor):
-        raise TypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
+        raise InputTypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
     check_dense(data, "input")
     order = "[B, T, I]" if layer.batch_first else "[T, B, I]"
     if packed is None and data.ndim not in (2, 3):
-        raise ValueError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")
-    if data.shape[-1] != layer.input_size:
-        raise ValueError(f"input must have {layer.input_size} features (input_size), got shape {list(data.shape)}")
+        raise InputError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")
+    check_features(layer, data)
     if packed is None and data.shape[1 if layer.batch_first and data.ndim == 3 else 0] == 0:
-        raise ValueError(f"input must have at least one step, got shape {list(data.shape)}")
+        raise InputError(f"input must have at least one step, got shape {list(data.shape)}")
     if packed is not None and not torch.compiler.is_compiling():
         check_packed(packed)
     check_like(layer, data, "input")
+
+
+def check_features(layer: Recurrent, data: Tensor) -> None:
+    """Check the features of an input.
+
+    Raises:
+        InputError: there are not `input_size` of them.
+    """
+    if data.shape[-1] != layer.input_size:
+        raise InputError(f"input must have {layer.input_size} features (input_size), got shape {list(data.shape)}")
 
 
 def check_dense(data: Tensor, what: str) -> None:
     """Check that a tensor has a number in every place.
 
     Raises:
-        TypeError: it is sparse, nested, or of another library's making.
+        InputTypeError: it is sparse, nested, or of another library's making.
     """
     if data.layout != torch.strided or data.is_nested:
-        raise TypeError(f"{what} must be a dense tensor, got a nested one or one of layout {data.layout}")
+        raise InputTypeError(f"{what} must be a dense tensor, got a nested one or one of layout {data.layout}")
 
 
 def check_packed(packed: PackedSequence) -> None:
     """Check that a `PackedSequence`, which anybody can put together, is one.
 
     Raises:
-        ValueError: its batch sizes and its data do not fit together.
+        InputError: its batch sizes and its data do not fit together.
     """
     sizes, rows = packed.batch_sizes, len(packed.data)
     if sizes.ndim != 1 or sizes.dtype != torch.int64 or sizes.device.type != "cpu":
-        raise ValueError(
+        raise InputError(
             f"batch_sizes must be [T], int64 on the CPU, got {sizes.dtype} {list(sizes.shape)} on {sizes.device}"
         )
     found = sizes.tolist()
     if not found or min(found) < 1 or found != sorted(found, reverse=True):
-        raise ValueError(f"batch_sizes must be at least 1 and never grow, got {found[:20]}")
+        raise InputError(f"batch_sizes must be at least 1 and never grow, got {found[:20]}")
     if sum(found) != rows:
-        raise ValueError(f"batch_sizes add up to {sum(found)}, but data has {rows} rows")
-
-
-def autocasts(device: torch.device) -> bool:
-    """Whether autocast is on for a device; torch knows no autocast for some."""
-    return device.type in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device.type)
-
-
-def lowered(data: Tensor) -> Tensor:
-    """A result in the type that autocast gives results, which leaves float64 as it is."""
-    return data if data.dtype == torch.float64 else data.to(torch.get_autocast_dtype(data.device.type))
+        raise InputError(f"batch_sizes add up to {sum(found)}, but data has {rows} rows")
 
 
 def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
     """Check dtype and device against the parameters."""
     weight = layer.any_weight
     if data.device != weight.device:
-        raise TypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
+        raise InputTypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
     if data.dtype != weight.dtype and not (autocasts(data.device) and data.is_floating_point()):
-        raise TypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
+        raise InputTypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
 
 
 def check_weights(layer: Recurrent, k: int, weights: Mapping[str, Tensor | None], data: Tensor) -> None:
     """Check what the equation of layer `k` uses: a kernel would read beyond the memory of another size or type.
 
     Raises:
-        ValueError: the shape of one.
-        TypeError: dtype or device of one.
+        InputError: the shape of one.
+        InputTypeError: dtype or device of one.
     """
     for name, weight in weights.items():
         if weight is None:
             continue
         if weight.shape != (shape := layer.operand_shapes[k][name]):
-            raise ValueError(f"{name} of layer {k} must have shape {list(shape)}, got {list(weight.shape)}")
+            raise InputError(f"{name} of layer {k} must have shape {list(shape)}, got {list(weight.shape)}")
         if weight.dtype != data.dtype or weight.device != data.device:
-            raise TypeError(
+            raise InputTypeError(
                 f"{name} of layer {k} is {weight.dtype} on {weight.device}, its input {data.dtype} on {data.device}"
             )
 
@@ -227,27 +242,26 @@ def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tenso
     """The initial states `[L·D, B, W]` as a tuple; None if there are none.
 
     Raises:
-        ValueError: number or shape of the states.
-        TypeError: dtype or device of one.
+        InputError: number or shape of the states.
+        InputTypeError: dtype or device of one.
     """
     if hx is None:
         return None
     names = layer.cell.states
     wanted = f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)})"
     if not isinstance(hx, (Tensor, tuple, list)):
-        raise TypeError(f"{wanted}, got {type(hx).__name__}")
+        raise InputTypeError(f"{wanted}, got {type(hx).__name__}")
     given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     if len(given) != len(names):
-        raise ValueError(f"{wanted}, got {len(given)}")
+        raise InputError(f"{wanted}, got {len(given)}")
     count, found = layer.num_layers * layer.directions, []
     for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
         if not isinstance(state, Tensor):
-            raise TypeError(f"state {name} must be a tensor, got {type(state).__name__}")
+            raise InputTypeError(f"state {name} must be a tensor, got {type(state).__name__}")
         check_dense(state, f"state {name}")
         shape = [count, width] if alone else [count, batch, width]
         if list(state.shape) != shape:
-            raise ValueError(f"state {name} must have shape {shape}, got {list(state.shape)}")
+            raise InputError(f"state {name} must have shape {shape}, got {list(state.shape)}")
         check_like(layer, state, f"state {name}")
         found.append(state.unsqueeze(1) if alone else state)
-    weight = layer.any_weight
-    return tuple(state.to(weight.dtype) for state in found)
+    return tuple(found)

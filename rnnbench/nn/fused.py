@@ -46,7 +46,7 @@ def run(
     hx: Any = states if mode == "LSTM" else states[0]
     for k in range(layer.num_layers):
         for suffix in layer.suffixes(k):
-            check_weights(layer, k, layer.parameters_of(k, suffix), data)
+            check_weights(layer, k, layer.parameters_of(k, suffix), layer.any_weight)
     weights = [getattr(layer, name) for name in _names(layer)]
     settings = (layer.bias, layer.num_layers, layer.dropout, layer.training, layer.bidirectional)
     function = getattr(torch._VF, mode.lower())

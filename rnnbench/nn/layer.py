@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,15 +14,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
+from rnnbench.nn.autocast import autocasts, result_dtype
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
-    autocasts,
+    InputTypeError,
     check_dtype,
     check_inputs,
     check_settings,
     check_states,
     check_zoneout,
-    lowered,
 )
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
@@ -73,6 +73,9 @@ class Recurrent(TorchLike):
     Raises:
         ValueError: a value out of range.
         TypeError: an unknown keyword.
+
+    Warns:
+        UserWarning: `dropout` with one layer, which has no effect.
     """
 
     cell_class: ClassVar[Callable[..., Cell] | None] = None
@@ -104,7 +107,7 @@ class Recurrent(TorchLike):
     ) -> None:
         super().__init__()
         check_dtype(dtype)
-        self.cell = self._make_cell(cell, options)
+        self.cell, self._cell_options = self._make_cell(cell, options), options
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.connections, self.engine, self.checkpoint_steps, self.bptt = connections, engine, checkpoint_steps, bptt
@@ -112,6 +115,11 @@ class Recurrent(TorchLike):
         self.zoneout = check_zoneout(zoneout, self.cell.states)
         self.recurrent_init, self.spectral_radius, self.chrono = recurrent_init, spectral_radius, chrono
         check_settings(self)
+        self.dropout, self.variational_dropout, self.weight_dropout = map(
+            float, (dropout, variational_dropout, weight_dropout)
+        )
+        if dropout and num_layers == 1:
+            warnings.warn(f"dropout={dropout} has no effect: it is between layers, and num_layers is 1", stacklevel=2)
         self.proj_size = self.cell.state_sizes(hidden_size)[0] if self.cell.projected else 0
         self.cells = self._regularised_cells()
         self._chosen: dict[Any, str] = {}
@@ -139,7 +147,8 @@ class Recurrent(TorchLike):
         known = sorted(self.cell_options())
         for name in options:
             if name not in known:
-                raise TypeError(str(unknown(f"keyword of {type(self).__name__}", name, {*known, *_common()})))
+                known_here = {*known, *_common()}
+                raise InputTypeError(str(unknown(f"keyword of {type(self).__name__}", name, known_here)))
         made = make(**options)
         check_declaration(made)
         return made
@@ -218,11 +227,18 @@ class Recurrent(TorchLike):
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_chosen": {}, "steppers": {}}
+        """The attributes, without what is made of them: the engines' choice and, for a class that names its cell, the
+        cell, so that a file of a whole layer names no class but the layer's own.
+        """
+        made = {"_chosen", "steppers", "cells", *(["cell"] if type(self).cell_class else [])}
+        return {name: value for name, value in vars(self).items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._chosen, self.steppers = {}, {}  # another machine may choose otherwise
+        made: dict[str, Any] = {"_chosen": {}, "steppers": {}}  # another machine may choose other engines
+        if "cell" not in state:
+            made["cell"] = self._make_cell(None, state["_cell_options"])
+        vars(self).update(made)
         self.cells = self._regularised_cells()
 
     # --- running
@@ -233,13 +249,15 @@ class Recurrent(TorchLike):
         """Hidden states of the top layer after every step, and all states after the last one.
 
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
-        output and states are of autocast's type, those of a float64 layer of float64, as with `torch.nn.LSTM`; what is
-        between is computed in the type of the parameters, since errors of a state add up over steps (by engine `torch`
-        as torch does). `torch.export` may leave the batch open, and the number of steps too if it is not `strict`.
+        output and states are of the type that torch's layer gives (see `result_dtype`), autocast's for cells that torch
+        does not have; what is between is computed in the type of the parameters, since errors of a state add up over
+        steps (by engine `torch` as torch does). `torch.export` may leave the batch open, and the number of steps too if
+        it is not `strict`. The output may be changed in place before the backward pass, which then runs the forward
+        pass once more.
 
         Raises:
-            ValueError: a shape that does not fit.
-            TypeError: a dtype or device that is not that of the parameters.
+            InputError: a shape that does not fit; a `ValueError`, and a `RuntimeError`, which torch raises.
+            InputTypeError: a dtype or device that is not that of the parameters; a `TypeError` as well.
         """
         packed = input if isinstance(input, PackedSequence) else None
         data = input.data if isinstance(input, PackedSequence) else input
@@ -254,15 +272,16 @@ class Recurrent(TorchLike):
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
         engine, casts = self._engine_now(), autocasts(data.device)
-        if casts:
-            data = data.to(self.any_weight.dtype)
         if engine == "torch" and data.numel():
             output, final = fused.run(self, data, states, packed, batch)
+        elif casts:
+            result, weight = result_dtype(self, data, states, packed is not None), self.any_weight.dtype
+            states = None if states is None else tuple(state.to(weight) for state in states)
+            with torch.autocast(data.device.type, enabled=False):
+                output, final = run_stack(self, engine, data.to(weight), states, packed, batch)
+            output, final = output.to(result), tuple(state.to(result) for state in final)
         else:
-            with torch.autocast(data.device.type, enabled=False) if casts else nullcontext():
-                output, final = run_stack(self, engine, data, states, packed, batch)
-        if casts:
-            output, final = lowered(output), tuple(map(lowered, final))
+            output, final = run_stack(self, engine, data, states, packed, batch)
         if packed is not None:
             if packed.unsorted_indices is not None:
                 final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)

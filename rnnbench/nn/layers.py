@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from rnnbench.nn.cells import elman, gru, linear, lstm, modern
 from rnnbench.nn.layer import Recurrent
@@ -27,6 +28,11 @@ class Elman(Recurrent):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
             nonlinearity=nonlinearity, **options,
         )  # fmt: skip
+
+    @property
+    def nonlinearity(self) -> str:
+        """`tanh` or `relu`."""
+        return str(self.cell.nonlinearity)
 
 
 class IRNN(Elman):
@@ -71,6 +77,10 @@ class LSTM(Recurrent):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
             proj_size=proj_size, **options,
         )  # fmt: skip
+
+    def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
+        """The shape of the cell state c for an input: `[L·D, B, H]`."""
+        return self._state_shapes(input, batch_sizes)[1]
 
 
 class PeepholeLSTM(LSTM):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rnnbench.nn.checks import autocasts, check_inputs, check_states, check_weights, lowered
+from rnnbench.nn.autocast import autocasts, result_dtype
+from rnnbench.nn.checks import InputError, InputTypeError, check_inputs, check_states, check_weights
 from rnnbench.nn.engine.native import Kernel
 from rnnbench.nn.engine.run import check_unchanged, kernel_of, plain
 from rnnbench.nn.engine.sequence import Pass
@@ -106,26 +107,29 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
     if layer.bidirectional:
         raise ValueError("a bidirectional layer has no step: it needs the whole sequence")
     if not isinstance(input, Tensor):
-        raise TypeError(f"input of a step must be a tensor, got {type(input).__name__}")
+        raise InputTypeError(f"input of a step must be a tensor, got {type(input).__name__}")
     if input.ndim != 2:
-        raise ValueError(f"input of a step must be [B, I], got shape {list(input.shape)}")
+        raise InputError(f"input of a step must be [B, I], got shape {list(input.shape)}")
     batch, casts = input.shape[0], autocasts(input.device)
-    if casts:
-        input = input.to(layer.any_weight.dtype)
     hooked = layer._forward_pre_hooks or layer._forward_hooks  # they belong to a call of the layer
     stepper = None if hooked or torch.is_grad_enabled() or not plain(input) else _stepper(layer, batch)
     if stepper is None:
         output, final = layer(input.unsqueeze(1 if layer.batch_first else 0), hx)
         return output.squeeze(1 if layer.batch_first else 0), final
     states = (hx,) if isinstance(hx, Tensor) else hx
-    if not stepper.fits(input, states):
+    result = None
+    if casts or not stepper.fits(input, states):
         check_inputs(layer, input, None)
         states = check_states(layer, hx, batch, False, input)
+        if casts:
+            result = result_dtype(layer, input, states, packed=False)
+            input = input.to(stepper.dtype)
+            states = None if states is None else tuple(state.to(stepper.dtype) for state in states)
         if states is None:
             states = tuple(input.new_zeros(shape) for shape in stepper.shapes)
     output, after = stepper(input, states)
-    if casts:
-        output, after = lowered(output), tuple(map(lowered, after))
+    if result is not None:
+        output, after = output.to(result), tuple(state.to(result) for state in after)
     return output, after if len(after) > 1 else after[0]
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from torch import Tensor, nn
 
 from rnnbench.nn import fused
-from rnnbench.nn.checks import check_settings
+from rnnbench.nn.checks import InputError, check_features, check_like, check_settings
 
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
 
 FIXED = {
-    "bias", "bidirectional", "cell", "connections", "hidden_size", "input_size", "num_layers", "proj_size",
-    "variational_dropout", "zoneout",
+    "bias", "bidirectional", "cell", "connections", "hidden_size", "input_size", "mode", "nonlinearity", "num_layers",
+    "proj_size", "variational_dropout", "zoneout",
 }  # fmt: skip
 """Arguments that shape the parameters or the equation: known when the layer is made, and kept."""
 
@@ -54,6 +54,18 @@ class TorchLike(nn.Module):
         return cast("Recurrent", self).parameters_of(0, "_l0")["weight_ih"]
 
     @property
+    def mode(self) -> str:
+        """What torch calls the cell: `LSTM`, `GRU`, `RNN_TANH` or `RNN_RELU`.
+
+        Raises:
+            AttributeError: torch does not have it.
+        """
+        mode = cast("Recurrent", self).cell.torch_mode
+        if mode is None:
+            raise AttributeError(f"a {type(self).__name__} has no mode: torch does not have its cell")
+        return mode
+
+    @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, as torch lists them."""
         one = cast("Recurrent", self)
@@ -65,6 +77,86 @@ class TorchLike(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Do nothing: no engine needs the parameters in one piece of memory; torch's own layers get copies that are."""
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        """All parameters in one list, which code written for torch's layers reads."""
+        return [weight for weights in self.all_weights for weight in weights]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        """The names of `_flat_weights`."""
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of `all_weights`."""
+        one = cast("Recurrent", self)
+        return [
+            [name + suffix for name in one.names[layer]]
+            for layer in range(one.num_layers)
+            for suffix in one.suffixes(layer)
+        ]
+
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
+        """Check an input `[T, B, I]`, or `[rows, I]` with the `batch_sizes` of a `PackedSequence`.
+
+        Raises:
+            InputError: its rank or its number of features.
+            InputTypeError: its dtype or device.
+        """
+        layer, ndim = cast("Recurrent", self), 3 if batch_sizes is None else 2
+        if input.ndim != ndim:
+            raise InputError(f"input must have {ndim} dimensions, got shape {list(input.shape)}")
+        check_features(layer, input)
+        check_like(layer, input, "input")
+
+    def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
+        """The shape of the hidden state h for an input: `[L·D, B, H]`, or `[L·D, B, P]` if projected."""
+        return self._state_shapes(input, batch_sizes)[0]
+
+    def _state_shapes(self, input: Tensor, batch_sizes: Tensor | None) -> list[tuple[int, int, int]]:
+        """The shape of each state."""
+        layer = cast("Recurrent", self)
+        batch = input.shape[0 if layer.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
+        count = layer.num_layers * layer.directions
+        return [(count, batch, width) for width in layer.cell.state_sizes(layer.hidden_size)]
+
+    def check_hidden_size(
+        self, hx: Tensor, expected_hidden_size: tuple[int, int, int], msg: str = "state must have shape {}, got {}"
+    ) -> None:
+        """Check the shape of a state; `msg` has places for the expected shape and that received.
+
+        Raises:
+            InputError: the shapes differ.
+        """
+        if tuple(hx.shape) != tuple(expected_hidden_size):
+            raise InputError(msg.format(expected_hidden_size, list(hx.shape)))
+
+    def check_forward_args(
+        self, input: Tensor, hidden: Tensor | tuple[Tensor, ...], batch_sizes: Tensor | None
+    ) -> None:
+        """Check an input, as `check_input` does, and the states given with it.
+
+        Raises:
+            InputError: a shape that does not fit.
+            InputTypeError: a dtype or device that does not fit.
+        """
+        self.check_input(input, batch_sizes)
+        states = (hidden,) if isinstance(hidden, Tensor) else hidden
+        names = cast("Recurrent", self).cell.states
+        for name, state, shape in zip(names, states, self._state_shapes(input, batch_sizes), strict=True):
+            self.check_hidden_size(state, shape, f"state {name} must have shape {{}}, got {{}}")
+
+    def permute_hidden(
+        self, hx: Tensor | tuple[Tensor, ...], permutation: Tensor | None
+    ) -> Tensor | tuple[Tensor, ...]:
+        """States with their sequences in another order, as `PackedSequence` sorts them."""
+        if permutation is None:
+            return hx
+        if isinstance(hx, Tensor):
+            return hx.index_select(1, permutation)
+        return tuple(state.index_select(1, permutation) for state in hx)
 
     def to_torch(self) -> nn.RNNBase:
         """The layer of `torch.nn` with the same weights.

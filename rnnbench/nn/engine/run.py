@@ -157,10 +157,15 @@ class _Sequence(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         results = implementation.run(one, inputs, tensors, True)
         after = results[: len(one.widths)]
+        outputs = _outputs(one, after)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs, *tensors, *results)
+        # The derivative reads the outputs, which the caller may change in place. Saved as they are, they would end the
+        # backward pass with an error then; copies would cost memory in every call. So the same memory is saved as
+        # tensors that do not notice, and who changed it is asked of the counters.
+        ctx.save_for_backward(inputs, *tensors, *(result.data for result in results))
+        ctx.versions = [(counter := _version_counter(output), counter._version) for output in outputs]
         ctx.implementation, ctx.one, ctx.count = implementation, one, 1 + len(tensors)
-        return (*_outputs(one, after), *(one.final(state).clone() for state in after))
+        return (*outputs, *(one.final(state).clone() for state in after))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
@@ -172,8 +177,19 @@ class _Sequence(torch.autograd.Function):
                 found = _again(ctx.one, inputs, tensors, gradients, needed)
         else:
             gradients = tuple(None if g is None else g.resolve_neg() for g in gradients)
-            found = ctx.implementation.back(ctx.one, inputs, tensors, saved[ctx.count :], gradients, needed)
+            results = saved[ctx.count :]
+            if any(counter._version != version for counter, version in ctx.versions):
+                results = ctx.implementation.run(ctx.one, inputs, tensors, True)
+            found = ctx.implementation.back(ctx.one, inputs, tensors, results, gradients, needed)
         return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
+
+
+def _version_counter(tensor: Tensor) -> Tensor:
+    """An empty tensor with the version of `tensor`, which every change in place of it or of a view of it raises; it
+    keeps none of its memory."""
+    counter = tensor.detach()
+    counter.data = tensor.new_empty(0)
+    return counter
 
 
 def _again(
