@@ -11,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
 
-_ONEDNN = torch.backends.mkldnn.is_available()
+_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 """Whether torch runs an LSTM on the CPU by oneDNN, whatever its states, in autocast's type."""
 
 
@@ -20,21 +20,26 @@ def autocasts(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device.type)
 
 
-def result_dtype(layer: Recurrent, inputs: Tensor, states: Sequence[Tensor] | None, packed: bool) -> torch.dtype:
-    """The type of output and final states under autocast, from `inputs` and initial `states` as they were given.
+def result_dtypes(
+    layer: Recurrent, inputs: Tensor, states: Sequence[Tensor] | None, packed: bool
+) -> tuple[torch.dtype, ...]:
+    """The type of each final state under autocast, from `inputs` and initial `states` as they were given; the output
+    is of the first.
 
-    It is the one that torch's layer has: on the CPU a GRU and an LSTM give the wider of autocast's type and that of
-    their state (of the input where no state is given), since a new state is a sum with the old one; an LSTM that
-    oneDNN runs (inputs of float32 or bfloat16, neither packed nor projected), an Elman network, everything on a GPU,
-    and cells that torch does not have give autocast's type. A float64 layer gives float64.
+    Types are those of torch's layer: a product of matrices gives autocast's type, a sum with the old state the wider of
+    autocast's type and the state's (the input's where no state is given). So on the CPU an Elman network gives
+    autocast's type; a GRU and an LSTM (but h of a projected one) give the wider one. An LSTM that oneDNN runs (inputs
+    of float32 or bfloat16, neither packed nor projected), everything on a GPU, and cells that torch does not have give
+    autocast's type. A float64 layer gives float64.
     """
+    count, lower = len(layer.cell.states), torch.get_autocast_dtype(inputs.device.type)
     if layer.any_weight.dtype == torch.float64:
-        return torch.float64
-    lower = torch.get_autocast_dtype(inputs.device.type)
-    mode = layer.cell.torch_mode
-    if inputs.device.type != "cpu" or mode not in ("LSTM", "GRU"):
-        return lower
-    if mode == "LSTM" and _ONEDNN and not packed and not layer.proj_size and inputs.numel():
-        if inputs.dtype in (torch.float32, torch.bfloat16):
-            return lower
-    return torch.promote_types(lower, inputs.dtype if states is None else states[-1].dtype)
+        return (torch.float64,) * count
+    mode = layer.cell.torch_mode if inputs.device.type == "cpu" else None
+    wider = torch.promote_types(lower, inputs.dtype if states is None else states[-1].dtype)
+    if mode == "GRU":
+        return (wider,)
+    if mode == "LSTM" and layer.proj_size:
+        return lower, wider
+    by_onednn = _ONEDNN and not packed and inputs.numel() > 0 and inputs.dtype in (torch.float32, torch.bfloat16)
+    return (wider if mode == "LSTM" and not by_onednn else lower,) * count

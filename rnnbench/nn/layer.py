@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnbench.errors import unknown
 from rnnbench.nn import fused
-from rnnbench.nn.autocast import autocasts, result_dtype
+from rnnbench.nn.autocast import autocasts, result_dtypes
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
     InputTypeError,
@@ -249,11 +249,11 @@ class Recurrent(TorchLike):
         """Hidden states of the top layer after every step, and all states after the last one.
 
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
-        output and states are of the type that torch's layer gives (see `result_dtype`), autocast's for cells that torch
-        does not have; what is between is computed in the type of the parameters, since errors of a state add up over
-        steps (by engine `torch` as torch does). `torch.export` may leave the batch open, and the number of steps too if
-        it is not `strict`. The output may be changed in place before the backward pass, which then runs the forward
-        pass once more.
+        output and states are of the types that torch's layer gives (see `result_dtypes`), and of autocast's for cells
+        that torch does not have; what is between is computed in the type of the parameters, since errors of a state add
+        up over steps (by engine `torch` as torch does). `torch.export` may leave the batch open, and the number of
+        steps too if it is not `strict`. The output may be changed in place before the backward pass, which then runs
+        the forward pass once more.
 
         Raises:
             InputError: a shape that does not fit; a `ValueError`, and a `RuntimeError`, which torch raises.
@@ -275,11 +275,12 @@ class Recurrent(TorchLike):
         if engine == "torch" and data.numel():
             output, final = fused.run(self, data, states, packed, batch)
         elif casts:
-            result, weight = result_dtype(self, data, states, packed is not None), self.any_weight.dtype
+            dtypes, weight = result_dtypes(self, data, states, packed is not None), self.any_weight.dtype
             states = None if states is None else tuple(state.to(weight) for state in states)
             with torch.autocast(data.device.type, enabled=False):
                 output, final = run_stack(self, engine, data.to(weight), states, packed, batch)
-            output, final = output.to(result), tuple(state.to(result) for state in final)
+            output = output.to(dtypes[0])
+            final = tuple(state.to(dtype) for state, dtype in zip(final, dtypes, strict=True))
         else:
             output, final = run_stack(self, engine, data, states, packed, batch)
         if packed is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rnnbench.nn.autocast import autocasts, result_dtype
+from rnnbench.nn.autocast import autocasts, result_dtypes
 from rnnbench.nn.checks import InputError, InputTypeError, check_inputs, check_states, check_weights
 from rnnbench.nn.engine.native import Kernel
 from rnnbench.nn.engine.run import check_unchanged, kernel_of, plain
@@ -117,19 +117,19 @@ def run_step(layer: Recurrent, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
         output, final = layer(input.unsqueeze(1 if layer.batch_first else 0), hx)
         return output.squeeze(1 if layer.batch_first else 0), final
     states = (hx,) if isinstance(hx, Tensor) else hx
-    result = None
+    dtypes: tuple[torch.dtype, ...] = ()
     if casts or not stepper.fits(input, states):
         check_inputs(layer, input, None)
         states = check_states(layer, hx, batch, False, input)
         if casts:
-            result = result_dtype(layer, input, states, packed=False)
+            dtypes = result_dtypes(layer, input, states, packed=False)
             input = input.to(stepper.dtype)
             states = None if states is None else tuple(state.to(stepper.dtype) for state in states)
         if states is None:
             states = tuple(input.new_zeros(shape) for shape in stepper.shapes)
     output, after = stepper(input, states)
-    if result is not None:
-        output, after = output.to(result), tuple(state.to(result) for state in after)
+    if dtypes:
+        output, after = output.to(dtypes[0]), tuple(state.to(dtype) for state, dtype in zip(after, dtypes, strict=True))
     return output, after if len(after) > 1 else after[0]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from rnnbench.nn.autocast import autocasts
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.engine import function, native, reference
 from rnnbench.nn.engine.build import NoCompiler
@@ -179,7 +181,8 @@ class _Sequence(torch.autograd.Function):
             gradients = tuple(None if g is None else g.resolve_neg() for g in gradients)
             results = saved[ctx.count :]
             if any(counter._version != version for counter, version in ctx.versions):
-                results = ctx.implementation.run(ctx.one, inputs, tensors, True)
+                with torch.autocast(inputs.device.type, enabled=False) if autocasts(inputs.device) else nullcontext():
+                    results = ctx.implementation.run(ctx.one, inputs, tensors, True)
             found = ctx.implementation.back(ctx.one, inputs, tensors, results, gradients, needed)
         return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
 
