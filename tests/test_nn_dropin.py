@@ -385,7 +385,7 @@ def by_compilation(layer: Any) -> Any:
 
 
 def by_state(layer: Any) -> Any:
-    cls = type(layer)
+    cls: Any = type(layer)
     other = cls.__new__(cls)
     other.__setstate__(layer.__getstate__())
     return other
@@ -407,7 +407,7 @@ def test_a_layer_is_treated_as_torchs(treat: Any) -> None:
             torch.manual_seed(0)  # spectral_norm draws
             treated = treat(one)
             result = treated(X)
-            torch.stack([part.square().sum() for part in flat(result)]).sum().backward()
+            torch.autograd.backward([part.square().sum() for part in flat(result)])
             gradients = {name: parameter.grad for name, parameter in treated.named_parameters()}
             assert all(one is not None for one in gradients.values())
             found.append((flat(result), gradients, treated.state_dict()))
