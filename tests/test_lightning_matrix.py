@@ -190,10 +190,11 @@ def test_every_callback(name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_subcommand(kind: str, tmp_path: Path) -> None:
     model, data = make_model(kind), make_data(kind)
+    arguments = {name: data.hparams[name] for name in inspect.signature(type(data)).parameters}
     content = {
         "trainer": {**QUIET, "max_steps": 1, "logger": False},
         "model": {"class_path": type(model).__name__, "init_args": {"hidden_size": 4, "embedding_size": 3}},
-        "data": {"class_path": type(data).__name__, "init_args": dict(data.hparams)},
+        "data": {"class_path": type(data).__name__, "init_args": arguments},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     for subcommand in ("fit", "validate", "test", "predict"):
