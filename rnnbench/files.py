@@ -1,15 +1,18 @@
-"""Where things lie on disk, and writing them whole or not at all."""
+"""Where things lie on disk: reading files of the user, and writing whole or not at all."""
 
+import codecs
 import errno
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from platformdirs import user_cache_dir
 
@@ -20,6 +23,22 @@ CACHE_VARIABLE = "RNNBENCH_CACHE"
 SUMS = "sums.json"
 """Of a folder: the digest of each file in it."""
 CACHE = f"the cache (set {CACHE_VARIABLE} to move it)"
+MAX_BYTES = 2**30
+"""Of one file of the user: more than any text, picture or sound that a task is made of."""
+CHUNK = 2**20
+KINDS = {
+    b"\x1f\x8b": "compressed (gzip): unpack it first",
+    b"BZh": "compressed (bzip2): unpack it first",
+    b"\xfd7zXZ": "compressed (xz): unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd): unpack it first",
+    b"PK\x03\x04": "compressed (zip): unpack it first",
+    codecs.BOM_UTF32_LE: "text in UTF-32: save it in UTF-8",
+    codecs.BOM_UTF32_BE: "text in UTF-32: save it in UTF-8",
+    codecs.BOM_UTF16_LE: "text in UTF-16: save it in UTF-8",
+    codecs.BOM_UTF16_BE: "text in UTF-16: save it in UTF-8",
+}
+"""First bytes of files that are not text in UTF-8, and what to do with them; a longer start stands before a shorter."""
+BOM = "\ufeff"
 
 
 def cache_folder(*parts: str) -> Path:
@@ -59,6 +78,115 @@ def writable_folder(folder: Path, what: str) -> Path:
             probe.write(b"\0" * 4096)
             probe.flush()
     return folder
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turns whatever the system says against reading `path` into a sentence for a person.
+
+    Raises:
+        RnnbenchError: no such file, no permission, a directory, …
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise RnnbenchError(f"cannot read {path}: {why}") from error
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The content of a file of the user, or of a pipe.
+
+    Raises:
+        RnnbenchError: it cannot be read, or has more than `limit` bytes.
+    """
+    with reading(path), path.open("rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > limit:  # before anything is read
+            raise RnnbenchError(f"cannot read {path}: it has {size:,} bytes, at most {limit:,} are read")
+        return _read_limited(file, str(path), limit)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of the user, see `decode_text`.
+
+    Raises:
+        RnnbenchError: it cannot be read, or is not text in UTF-8.
+    """
+    return decode_text(read_bytes(path), str(path))
+
+
+def read_standard_input() -> str:
+    """The text that is piped into this program, see `decode_text`.
+
+    Raises:
+        RnnbenchError: there is no standard input, or it is not text in UTF-8.
+    """
+    name = "the standard input"
+    if sys.stdin is None:
+        raise RnnbenchError(f"{name} is closed")
+    with reading(name):
+        content = _read_limited(sys.stdin.buffer, name, MAX_BYTES)
+    return decode_text(content, name)
+
+
+def decode_text(content: bytes, name: str) -> str:
+    """Text in UTF-8, with or without a byte order mark, every end of a line as `\\n`, see `unify_lines`.
+
+    Args:
+        content: of the file.
+        name: of the file, for the error.
+
+    Raises:
+        RnnbenchError: it is compressed, in another encoding, or not text, with the line.
+    """
+    try:
+        text = content.decode("utf-8")
+        if "\0" not in text:
+            return unify_lines(text)
+        byte, wrong = content.index(0), "a null byte: this is not a text file"
+    except UnicodeDecodeError as error:
+        byte, wrong = error.start, f"not UTF-8 (0x{content[error.start]:02x}): save the file as text in UTF-8"
+    if kind := kind_of(content):
+        raise RnnbenchError(f"{name} is {kind}")
+    raise RnnbenchError(f"{name}, {_place(content, byte)}: {wrong}")
+
+
+def unify_lines(text: str) -> str:
+    """A text with `\\n` for every end of a line, and without the byte order marks that lines begin with."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix(BOM).replace(f"\n{BOM}", "\n")
+
+
+def kind_of(content: bytes) -> str:
+    """What a file is by its first bytes, if it is compressed or text that is not in UTF-8; else empty."""
+    return next((kind for start, kind in KINDS.items() if content.startswith(start)), "")
+
+
+def check_unpacked(content: bytes, name: str) -> None:
+    """Refuse a file that can be of no kind that is read: an empty one, or one that is compressed.
+
+    Raises:
+        RnnbenchError: which of both it is.
+    """
+    if not content:
+        raise RnnbenchError(f"{name} is empty")
+    if kind := kind_of(content):
+        raise RnnbenchError(f"{name} is {kind}")
+
+
+def _read_limited(file: BinaryIO, name: str, limit: int) -> bytes:
+    content = bytearray()
+    while chunk := file.read(CHUNK):
+        content += chunk
+        if len(content) > limit:
+            raise RnnbenchError(f"cannot read {name}: it has more than {limit:,} bytes")
+    return bytes(content)
+
+
+def _place(content: bytes, byte: int) -> str:
+    """Line and byte of the line, from 1, of a byte."""
+    *before, line = content[:byte].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return f"line {len(before) + 1}, byte {len(line) + 1}"
 
 
 def read_plain(path: Path, limit: int) -> bytes:

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from rnnbench.files import unify_lines
 from rnnbench.tunes import Note, parse
 
 LAST = 10_000.0
@@ -34,4 +35,4 @@ def score_of(text: str) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the parser warns of what it mends
-        return music21.converter.parseData(f"X:1\n{text}", format="abc")
+        return music21.converter.parseData(f"X:1\n{unify_lines(text)}", format="abc")

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.files import read_text
 
 LARGEST = 10**30
 """The largest whole number among arguments: every one can be printed and is finite as a float."""
@@ -206,20 +207,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"key {twice!r} stands twice")
     return content
-
-
-def read_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        RnnbenchError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise RnnbenchError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise RnnbenchError(f"cannot read {path}: it is not text in UTF-8") from None
 
 
 def _refuse_constant(name: str) -> None:

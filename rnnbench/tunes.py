@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import unify_lines
 
 LOWEST = 21
 """MIDI number of the first of the 88 keys of a piano roll."""
@@ -27,11 +28,14 @@ class Note(NamedTuple):
 def parse(text: str) -> list[Note]:
     """The notes of a tune in ABC notation, by their start; repeats are not played.
 
+    A byte order mark and ends of lines of other systems are read as those of a text file.
+
     Raises:
         NoTune: music21 cannot parse it, or finds no key or no note in it.
         DataUnavailable: music21 is not installed.
     """
     music21 = _music21()
+    text = unify_lines(text)
     if not any(line.startswith("K:") for line in text.splitlines()):
         raise NoTune("it names no key (K:)")
     with warnings.catch_warnings():

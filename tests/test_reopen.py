@@ -211,7 +211,7 @@ def test_score_compares_texts_of_arguments_files_and_the_standard_input(  # type
     assert "likeliest:" in said
     (tmp_path / "lines").write_text("ABc\nABd\n")
     code, from_file, _ = ask("score", "folk-abc/elman", "--file", str(tmp_path / "lines"), "--json")
-    monkeypatch.setattr("sys.stdin", io.StringIO("ABc\nABd\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ABc\nABd\n")))
     assert ask("score", "folk-abc/elman", "--file", "-", "--json")[1] == from_file
     first, second = json.loads(from_file)
     assert [one["token"] for one in first["tokens"]] == ["A", "B", "c"]

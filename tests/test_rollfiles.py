@@ -192,7 +192,7 @@ def test_what_is_wrong_in_a_matlab_file_is_named_with_its_place(
         ("a.pkl", pickle.dumps({"train": []}), "must be sequences"),
         ("a.pkl", pickle.dumps({"valid": []}), r"has no 'train' \(found: \['valid'\]\)"),
         ("a.pkl", b"not a pickle", "cannot be read as a pickle"),
-        ("a.pkl", b"", "cannot be read as a pickle"),
+        ("a.pkl", b"", "a.pkl is empty"),
         ("a.mat", b"not a matrix" * 20, "cannot be read as a MATLAB file"),
     ],
 )
@@ -211,6 +211,14 @@ def test_whatever_a_pickle_holds_is_told_briefly(content: Any, tmp_path: Path) -
     with pytest.raises(RnnbenchError) as caught:
         PianoRoll(str(path)).prepare_data()
     assert len(str(caught.value)) < 200 + len(str(path))
+
+
+def test_a_few_bytes_that_would_take_gigabytes_are_refused() -> None:
+    content = b"\x80\x02]r\xff\xff\xff\x3f."  # keeps an empty list as object 2³⁰ − 1, in a table of that size
+    with pytest.raises(
+        RnnbenchError, match=r"a\.pickle cannot be read as a pickle: byte 4: object 1073741823 of 9 bytes"
+    ):
+        read_rolls(content, "a.pickle")
 
 
 # --- MATLAB files

@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -15,7 +16,7 @@ from rnnbench.data import MNIST1D, UCF101, CaptionEmoji, Flickr8k, MovingDigits
 from rnnbench.data.captions import base
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.video import DIGIT, SIDE, read_clip
-from rnnbench.data.vision import EfficientNet, encode, make_encoder
+from rnnbench.data.vision import EfficientNet, encode, make_encoder, read_picture
 from rnnbench.errors import RnnbenchError
 from rnnbench.twins.pictures import clips, photographs
 
@@ -133,6 +134,7 @@ def test_a_folder_of_clips_that_cannot_be_read(tmp_path: Path, broken: str) -> N
     clip = path / "GoLeft" / "v_GoLeft_g00_c01.avi"
     if broken == "empty":
         clip.write_bytes(b"")
+        words = "is empty"
     elif broken == "no clip":
         clip.write_bytes(b"RIFF" + bytes(1000))
     elif broken == "one class":
@@ -216,6 +218,37 @@ def test_photographs_have_five_captions_in_training_and_one_in_a_test(tmp_path: 
     parts.save_to_disk(str(tmp_path / "lacking"))
     with pytest.raises(RnnbenchError, match="split 'test' has no column 'caption_3'"):
         Flickr8k(str(tmp_path / "lacking"), encoder=ENCODER).prepare_data()
+
+
+def test_photographs_are_seen_alike_in_training_and_when_one_is_given_later(tmp_path: Path) -> None:
+    random, colours = np.random.default_rng(0), ["a red wall ."] * 5
+    photograph = Image.fromarray(random.integers(0, 256, (40, 60, 3)).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    photograph.save(tmp_path / "turned.jpg", exif=exif)
+    features = datasets.Features(
+        {"image": datasets.Image(), **{f"caption_{n}": datasets.Value("string") for n in range(5)}}
+    )
+    rows = {"image": [str(tmp_path / "turned.jpg")], **{f"caption_{n}": [text] for n, text in enumerate(colours)}}
+    parts = {split: datasets.Dataset.from_dict(rows, features) for split in SPLITS}
+    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "set"))
+    data = Flickr8k(str(tmp_path / "set"), encoder=ENCODER)
+    (found,) = data.captioned()["test"]
+    upright = Image.open(tmp_path / "turned.jpg").transpose(Image.Transpose.ROTATE_270)
+    assert np.array_equal(found.picture, np.asarray(upright.resize((224, 224))))
+    content = (tmp_path / "turned.jpg").read_bytes()
+    assert np.array_equal(found.picture, read_picture(content, "one", data.side, data.smoothing))
+
+
+def test_a_photograph_that_cannot_be_read_is_named_with_its_row(tmp_path: Path) -> None:
+    parts: Any = datasets.DatasetDict.load_from_disk(photographs(tmp_path))
+    rows = parts["test"].cast_column("image", datasets.Image(decode=False)).to_list()
+    rows[2]["image"] = {"bytes": rows[2]["image"]["bytes"][:40], "path": "two.png"}
+    parts["test"] = datasets.Dataset.from_list(rows, features=parts["train"].features)
+    parts.save_to_disk(str(tmp_path / "broken"))
+    told = r"split 'test', row 2, two\.png is not a picture that can be read"
+    with pytest.raises(RnnbenchError, match=told):
+        Flickr8k(str(tmp_path / "broken"), encoder=ENCODER).captioned()
 
 
 # --- one-dimensional MNIST

@@ -1,36 +1,77 @@
 """Sound as features: log-mel spectra."""
 
 import io
-import wave
+import struct
+import warnings
 from typing import Any
 
 import numpy as np
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import check_unpacked
 
 Sound = np.ndarray[Any, np.dtype[Any]]
 WINDOW, HOP = 0.025, 0.010
 """Seconds of a frame, and from one frame to the next."""
 QUIETEST = 1e-6
+UNKNOWN_SIZE = 2**32 - 1
+"""What a header promises if the sound was written to a pipe."""
+LOWEST_RATE = 1000
 
 
 def read_wav(content: bytes, name: str) -> tuple[Sound, int]:
-    """Samples from −1 to 1 of a mono WAV file of 16 bits, and their rate in Hz.
+    """Samples `[T]` of a WAV file, from −1 to 1, and their rate in Hz; of several channels their mean.
+
+    Read are whole numbers of 8 to 64 bits and floats of 32 and 64 bits, also in the extensible format.
+
+    Args:
+        content: of the file.
+        name: of the file, for the error.
 
     Raises:
-        RnnbenchError: it is none, or holds no sample.
+        RnnbenchError: it is not such a file, is cut short, or holds no sample or one that is not finite.
     """
-    try:
-        with wave.open(io.BytesIO(content)) as file:
-            shape, rate = (file.getnchannels(), file.getsampwidth()), file.getframerate()
-            samples = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise RnnbenchError(f"{name} is no WAV file: {str(error) or 'it ends too early'}") from error
-    if shape != (1, 2):
-        raise RnnbenchError(f"{name} has {shape[0]} channels of {8 * shape[1]} bits; one of 16 is read")
-    if not samples:
+    from scipy.io import wavfile  # only who reads sounds waits for it
+
+    check_unpacked(content, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that are no sound
+        try:
+            promised, present = _data_size(content)
+            if present < promised != UNKNOWN_SIZE:
+                raise RnnbenchError(
+                    f"{name} is cut short: its header promises {promised:,} bytes of sound, {present:,} are there"
+                )
+            rate, samples = wavfile.read(io.BytesIO(content))
+        except (ValueError, struct.error, ZeroDivisionError, TypeError, UnboundLocalError, MemoryError) as error:
+            why = "it ends too early" if isinstance(error, struct.error | UnboundLocalError) else error
+            raise RnnbenchError(f"{name} is not a WAV file that can be read: {why}") from error
+    if not samples.size:
         raise RnnbenchError(f"{name} holds no sample")
-    return np.frombuffer(samples, "<i2").astype(np.float32) / 32768, rate
+    if rate < LOWEST_RATE:
+        raise RnnbenchError(f"{name} has {rate} samples a second, at least {LOWEST_RATE} are needed")
+    if samples.dtype == np.uint8:
+        samples = samples.astype(np.int16) - 128
+        scale = 2.0**7
+    else:
+        scale = 2.0 ** (8 * samples.dtype.itemsize - 1) if samples.dtype.kind == "i" else 1.0
+    sound = samples.astype(np.float32) / np.float32(scale)
+    if not np.isfinite(sound).all():
+        raise RnnbenchError(f"{name} has a sample that is not a finite number")
+    return (sound.mean(1) if sound.ndim == 2 else sound), rate
+
+
+def _data_size(content: bytes) -> tuple[int, int]:
+    """Bytes of sound that a WAV file's header promises, and bytes that are there; nothing if it has no such header."""
+    order = ">" if content.startswith(b"RIFX") else "<"
+    place = len("RIFF....WAVE")
+    while place + 8 <= len(content):
+        kind, size = struct.unpack_from(f"{order}4sI", content, place)
+        place += 8
+        if kind == b"data":
+            return size, len(content) - place
+        place += size + size % 2
+    return 0, 0
 
 
 def mel(frequency: Any) -> Any:

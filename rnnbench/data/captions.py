@@ -10,12 +10,22 @@ import datasets
 import numpy as np
 
 from rnnbench.data.given import Frames, read_moments, standard
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import OnHub, read_hub, stored_file
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.tokens import sentence_tokenizer
-from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, read_picture, standardised
+from rnnbench.data.vision import (
+    OWN,
+    WEIGHTS,
+    Pictures,
+    Smoothing,
+    encode,
+    make_encoder,
+    read_picture,
+    standardised,
+)
 from rnnbench.errors import DataUnavailable
+from rnnbench.files import read_bytes
 from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
@@ -59,6 +69,8 @@ class Captions(SequenceDataModule):
     readers = ("rnnbench.data.vision", "rnnbench.data.given")
     side: ClassVar[int]
     """Height and width of a picture as the encoder sees it."""
+    smoothing: ClassVar[Smoothing] = "bilinear"
+    """How pictures are scaled to that."""
 
     def __init__(
         self,
@@ -79,7 +91,7 @@ class Captions(SequenceDataModule):
         Raises:
             RnnbenchError: it cannot be read, or is no picture.
         """
-        picture = read_picture(path, self.side)
+        picture = read_picture(read_bytes(path), str(path), self.side, self.smoothing)
         self.prepare_data()
         encoder = make_encoder(self.encoder, "pooled", self.sources[-1])
         return standard(encode(encoder, [picture[None]])[0], read_moments(self.folder))
@@ -202,6 +214,7 @@ class Flickr8k(OnHub, Captions):
 
     sources = (WEIGHTS,)
     side = 224
+    smoothing: ClassVar[Smoothing] = "bicubic"
 
     def __init__(
         self,
@@ -217,14 +230,15 @@ class Flickr8k(OnHub, Captions):
 
     def captioned(self) -> dict[Split, list[Captioned]]:  # noqa: D102
         columns = [f"caption_{number}" for number in range(5)]
-        parts, size = read_hub(self.path, dict.fromkeys(columns, str)), (self.side, self.side)
+        kinds = {**dict.fromkeys(columns, str), "image": dict}
+        parts = read_hub(self.path, kinds, undecoded={"image": datasets.Image})
         return {
             split: [
                 Captioned(
-                    np.asarray(row["image"].convert("RGB").resize(size)),
+                    read_picture(*stored_file(row["image"], self.path, split, number), self.side, self.smoothing),
                     [row[name] for name in columns],
                 )
-                for row in parts[split]
+                for number, row in enumerate(parts[split])
             ]
             for split in SPLITS
         }

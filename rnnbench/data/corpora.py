@@ -12,6 +12,7 @@ from rnnbench.data.language import LanguageStream
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import decode_text, read_bytes
 
 FILES: dict[Split, str] = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
 """What the Penn Treebank's files are called since Mikolov et al. 2010."""
@@ -80,6 +81,7 @@ class PennTreebank(LanguageStream):
     lowercase = False
     splitter = WhitespaceSplit()
     given = "path"
+    readers = ("rnnbench.files",)
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class PennTreebank(LanguageStream):
         """Of each file."""
         if self.path is None:
             return None
-        return {split: hashlib.sha256(_content(self.place(split))).hexdigest() for split in SPLITS}
+        return {split: hashlib.sha256(read_bytes(Path(self.place(split)))).hexdigest() for split in SPLITS}
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of the files for where they lie."""
@@ -113,7 +115,7 @@ class PennTreebank(LanguageStream):
             )
         texts: dict[Split, list[str]] = {}
         for split in SPLITS:
-            content = _content(self.place(split))
+            content = read_bytes(Path(self.place(split)))
             if self.sha256 is None or hashlib.sha256(content).hexdigest() != self.sha256[split]:
                 raise RnnbenchError(f"{self.place(split)} has changed while it was being prepared; run again")
             texts[split] = [_text(content, self.place(split))]
@@ -123,20 +125,9 @@ class PennTreebank(LanguageStream):
         return str(Path(self.path or "") / FILES[split])
 
 
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise RnnbenchError(f"cannot read {path}: {error.strerror or error}") from error
-
-
 def _text(content: bytes, path: str) -> str:
     """The text, with the end of its last line."""
-    try:
-        text = content.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RnnbenchError(f"{path}, line {line}: not UTF-8 ({error.reason})") from error
+    text = decode_text(content, path)
     if not text.strip():
         raise RnnbenchError(f"{path} is empty")
     return text if text.endswith("\n") else f"{text}\n"

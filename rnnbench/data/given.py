@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnbench.errors import RnnbenchError
-
 MOMENTS = "moments.json"
 Frames = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,15 +25,3 @@ def read_moments(folder: Path) -> dict[str, Any]:
 def standard(frames: Frames, moments: dict[str, Any]) -> Frames:
     """Frames `[T, C]` by the moments of the training part."""
     return np.asarray((frames - moments["mean"]) / moments["deviation"], np.float32)
-
-
-def content_of(path: Path) -> bytes:
-    """What a file holds.
-
-    Raises:
-        RnnbenchError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RnnbenchError(f"cannot read {path}: {error.strerror or error}") from error

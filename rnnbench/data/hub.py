@@ -1,15 +1,35 @@
 """Data sets of a hub, or folders of the same layout, with what is in them checked."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import datasets
+import pandas
+import pyarrow.json
+import pyarrow.parquet
 
 from rnnbench.data.module import SPLITS, NoProgressBars, SequenceDataModule, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import BOM, MAX_BYTES, decode_text, read_bytes, reading
+from rnnbench.fingerprint import file_digest
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    ".csv": pandas.read_csv,
+    ".tsv": partial(pandas.read_csv, sep="\t"),
+    ".json": pyarrow.json.read_json,
+    ".jsonl": pyarrow.json.read_json,
+    ".txt": lambda file: None,
+    ".parquet": pyarrow.parquet.read_metadata,
+}
+"""What reads the files of a folder one by one, to find the one that cannot be read."""
+SPLIT_PARTS = ("train", "valid", "dev", "test", "eval")
+"""One of these is in the path of each file of a split."""
+UNREADABLE = (datasets.exceptions.DatasetGenerationError, StopIteration, OSError, ValueError, RuntimeError)
+"""What `datasets` raises for a file that it cannot read, no network, no such set or configuration."""
 
 
 class OnHub(SequenceDataModule):
@@ -33,7 +53,7 @@ def read_hub(
     columns: Mapping[str, type],
     name: str | None = None,
     revision: str | None = None,
-    undecoded: Sequence[str] = (),
+    undecoded: Mapping[str, type] = MappingProxyType({}),
     blank: bool = False,
 ) -> dict[Split, datasets.Dataset]:
     """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
@@ -44,7 +64,8 @@ def read_hub(
         columns: name and type of each.
         name: of a configuration of the data set, if it has several.
         revision: of a data set on the hub.
-        undecoded: columns of sounds to be given as they are stored: `bytes`, and the `path` they came from.
+        undecoded: columns to be given as they are stored, for `stored_file`, and what they are: `datasets.Audio` or
+            `datasets.Image`.
         blank: whether a text may be empty.
 
     Raises:
@@ -57,39 +78,101 @@ def read_hub(
         if split not in found:
             raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, found)) or 'none'}")
         parts[split] = found[split]
-        for column in undecoded:
+        for column, kind in undecoded.items():
             if column in parts[split].column_names:
-                parts[split] = parts[split].cast_column(column, datasets.Audio(decode=False))
+                parts[split] = _cast(path, split, parts[split], column, kind(decode=False))
         for column, kind in columns.items():
             _check(path, split, parts[split], column, kind, blank)
+            if kind is str:
+                parts[split] = _without_marks(parts[split], column)
     return parts
 
 
+def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> tuple[bytes, str]:
+    """The content of a sound's or picture's file that a row holds or names, and what to call it in an error.
+
+    Raises:
+        RnnbenchError: there is none, or it cannot be read.
+    """
+    content, file = cell["bytes"], cell["path"]
+    name = f"{path}, split {split!r}, row {row}" + (f", {Path(file).name}" if file else "")
+    if content is None and file is None:
+        raise RnnbenchError(f"{name} is empty")
+    return (read_bytes(Path(file)) if content is None else content), name
+
+
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
-    saved = Path(path) / "dataset_dict.json"
+    folder = Path(path)
+    with reading(path):
+        local, is_file = folder.is_dir(), folder.is_file()
+    if is_file:
+        raise RnnbenchError(f"{path} is a file; allowed is a folder with one for each split, as train.csv")
     try:
-        if saved.is_file():
+        if (folder / "dataset_dict.json").is_file():
             return datasets.DatasetDict.load_from_disk(path)
         with NoProgressBars():
-            local = Path(path).is_dir()
             return datasets.load_dataset(path, None if local else name, revision=None if local else revision)
-    except (datasets.exceptions.DatasetGenerationError, StopIteration) as error:
-        why = "a file has no rows" if isinstance(error, StopIteration) else str(error.__cause__ or error)
-        raise RnnbenchError(f"{path} cannot be read as a data set: {why.splitlines()[0]}") from error
-    except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error
+    except UNREADABLE as error:
+        cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
+        why = (str(cause or error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(error, StopIteration):
+            why = "a file has no rows"
+        if local:
+            _check_files(folder)
+        elif not isinstance(error, datasets.exceptions.DatasetGenerationError | StopIteration):
+            raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {why}") from error
+        raise RnnbenchError(f"{path} cannot be read as a data set: {why}") from error
+
+
+def _check_files(folder: Path) -> None:
+    """Find the file for which a folder cannot be read.
+
+    Raises:
+        RnnbenchError: the first file of a split that cannot be read, with its line or row where that is known.
+    """
+    for file in _files(folder):
+        if file.suffix not in READERS or not any(part in str(file.relative_to(folder)).lower() for part in SPLIT_PARTS):
+            continue
+        if file.suffix != ".parquet" and file.stat().st_size <= MAX_BYTES:
+            content = read_bytes(file)
+            if not content:
+                raise RnnbenchError(f"{file} is empty")
+            decode_text(content, str(file))
+        with reading(file), file.open("rb") as opened:
+            READERS[file.suffix](opened)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _cast(path: str, split: Split, table: datasets.Dataset, column: str, feature: Any) -> datasets.Dataset:
+    try:
+        with NoProgressBars():
+            return table.cast_column(column, feature)
+    except (TypeError, ValueError) as error:
+        found = table.features[column]
+        raise RnnbenchError(f"{path}, split {split!r}: {column} is {found}, not {type(feature).__name__}") from error
+
+
+def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
+    """Texts without the byte order mark that their file began with."""
+    if not any(text.startswith(BOM) for text in table[column]):
+        return table
+    with NoProgressBars():
+        return table.map(lambda row: {column: row[column].removeprefix(BOM)}, load_from_cache_file=False)
 
 
 def content_of(path: str) -> str:
     """What tells a data set from others: its name on the hub, or what all files of a folder hold, wherever it lies."""
     folder = Path(path)
-    if not folder.is_dir():
-        return path
+    with reading(path):
+        if not folder.is_dir():
+            return path
     content = hashlib.sha256()
-    for file in sorted(one for one in folder.rglob("*") if one.is_file()):
-        content.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
-        content.update(file.read_bytes())
+    for file in _files(folder):
+        with reading(file):
+            content.update(f"{file.relative_to(folder)}\0{file_digest(file, 64)}\0".encode())
     return content.hexdigest()
 
 
@@ -99,8 +182,16 @@ def _check(path: str, split: Split, table: datasets.Dataset, column: str, kind: 
         raise RnnbenchError(f"{where} has no column {column!r}; it has {', '.join(map(repr, table.column_names))}")
     if not len(table):
         raise RnnbenchError(f"{where} has no rows")
-    for row, value in enumerate(table[column]):
-        empty = isinstance(value, str) and not value.strip() and not blank
-        if not isinstance(value, kind) or empty:
-            wanted = f"{kind.__name__} with something in it" if empty else kind.__name__
-            raise RnnbenchError(f"{where}, row {row}: {column} is {value!r}, not {wanted}")
+    row = -1
+    try:
+        for row, value in enumerate(table[column]):
+            empty = isinstance(value, str) and not value.strip() and not blank
+            if not isinstance(value, kind) or empty:
+                wanted = f"{kind.__name__} with something in it" if empty else kind.__name__
+                raise RnnbenchError(f"{where}, row {row}: {column} is {value!r}, not {wanted}")
+            if isinstance(value, str) and "\0" in value:
+                raise RnnbenchError(f"{where}, row {row}: {column} has a null byte: this is not text")
+    except UnicodeDecodeError as error:  # JSON and Parquet are not checked when they are loaded
+        if Path(path).is_dir():
+            _check_files(Path(path))
+        raise RnnbenchError(f"{where}, row {row + 1}: {column} is not UTF-8") from error

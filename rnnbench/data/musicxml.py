@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import zip_longest
@@ -36,14 +37,22 @@ def read_mxl(content: bytes, where: str) -> Score:
     """The score in a compressed MusicXML file, named by its container.
 
     Raises:
-        RnnbenchError: a member is absent or too large, is no XML, or defines entities.
+        RnnbenchError: it is not such a file; a member is absent or too large, is not XML, or defines entities; a value
+            of the score is not a number.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        container = parse_xml(_member(archive, "META-INF/container.xml", where), where)
-        root = container.find("rootfiles/rootfile")
-        if root is None:
-            raise RnnbenchError(f"{where}: its container names no score")
-        return read_score(parse_xml(_member(archive, root.get("full-path", ""), where), where))
+    if not content:
+        raise RnnbenchError(f"{where} is empty")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            container = parse_xml(_member(archive, "META-INF/container.xml", where), where)
+            root = container.find("rootfiles/rootfile")
+            if root is None:
+                raise RnnbenchError(f"{where}: its container names no score")
+            return read_score(parse_xml(_member(archive, root.get("full-path", ""), where), where))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise RnnbenchError(f"{where} is not a compressed MusicXML file that can be read: {error}") from error
+    except (ValueError, ArithmeticError, LookupError) as error:  # a duration that is not a number, a step H
+        raise RnnbenchError(f"{where}: a value of its score cannot be read: {error}") from error
 
 
 def read_score(score: Element) -> Score:

@@ -18,6 +18,7 @@ from rnnbench.data.musicxml import Score, read_mxl
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.rollfiles import KEYS, Roll, key_of, read_rolls
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import read_bytes
 
 VOICES = 4
 CHORALES = re.compile(r"music21/corpus/bach/(bwv(\d+).*)\.mxl")
@@ -90,7 +91,7 @@ class PianoRoll(SequenceDataModule):
     @cached_property
     def sha256(self) -> str | None:
         """Of the file."""
-        return None if self.path is None else hashlib.sha256(_content(self.path)).hexdigest()
+        return None if self.path is None else hashlib.sha256(read_bytes(Path(self.path))).hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of the file for where it lies."""
@@ -100,7 +101,7 @@ class PianoRoll(SequenceDataModule):
     def make(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
             raise DataUnavailable(f"PianoRoll reads a file of yours; set path to one that ends in {', '.join(ENDS)}")
-        content = _content(self.path)
+        content = read_bytes(Path(self.path))
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise RnnbenchError(f"{self.path} has changed while it was being prepared; run again")
         return next_frames(read_rolls(content, self.path))
@@ -153,10 +154,3 @@ def frequency_scores(train: Roll, test: Roll) -> dict[str, float]:
     either = (sounding + silent * predicted).sum()  # that sound, are predicted, or both
     accuracy = float(sounding[predicted].sum() / either) if either else 0.0
     return {"nll": nats / len(test), "frame_accuracy": accuracy}
-
-
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise RnnbenchError(f"cannot read {path}: {error.strerror or error}") from error

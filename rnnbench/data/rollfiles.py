@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from rnnbench.data.matfile import Other, read_mat
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import check_unpacked
 
 LOWEST, KEYS = 21, 88
 """MIDI number of a piano's lowest key, and how many it has."""
@@ -30,6 +32,7 @@ def read_rolls(content: bytes, path: str) -> dict[Split, list[Roll]]:
     Raises:
         RnnbenchError: wrong layout, a part without sequences, a sequence without a next frame, a note out of range.
     """
+    check_unpacked(content, path)
     load, names, read = _layout(path)
     loaded = load(content, path)
     rolls: dict[Split, list[Roll]] = {}
@@ -65,9 +68,14 @@ class _Plain(pickle.Unpickler):
 
 def _load_pickle(content: bytes, path: str) -> Any:
     try:
+        for operation, argument, place in pickletools.genops(content):
+            if isinstance(argument, int) and operation.name.endswith("PUT") and argument > len(content):
+                # a table of so many objects would be made
+                raise pickle.UnpicklingError(f"byte {(place or 0) + 1}: object {argument} of {len(content)} bytes")
         return _Plain(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle may raise anything
-        raise RnnbenchError(f"{path} cannot be read as a pickle: {error}") from error
+        why = " ".join(str(error).split())
+        raise RnnbenchError(f"{path} cannot be read as a pickle: {why}") from error
 
 
 def _load_mat(content: bytes, path: str) -> Any:

@@ -6,10 +6,11 @@ from typing import ClassVar
 import numpy as np
 
 from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
-from rnnbench.data.given import Frames, content_of, keep_moments, read_moments, standard
+from rnnbench.data.given import Frames, keep_moments, read_moments, standard
 from rnnbench.data.module import SequenceDataModule, Split
 from rnnbench.data.parts import moments
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import read_bytes
 
 BANDS = 40
 
@@ -27,7 +28,7 @@ class Spectra(SequenceDataModule):
         Raises:
             RnnbenchError: it cannot be read, is no WAV file, or has another rate than what the model was trained on.
         """
-        sound, rate = read_wav(content_of(path), str(path))
+        sound, rate = read_wav(read_bytes(path), str(path))
         self.prepare_data()
         known = read_moments(self.folder)
         if rate != known["rate"]:

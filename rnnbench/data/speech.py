@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.espeak_process import RATE
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import OnHub, read_hub, stored_file
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.parts import connected, grouped_parts, majority_scores
 from rnnbench.data.spectra import BANDS, Spectra, noisy, standardised
@@ -215,35 +214,37 @@ class SpeechCommands(OnHub, Spectra):
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         columns = {"label": int, "audio": dict}
-        parts = read_hub(self.path, columns, self.name, "refs/convert/parquet", undecoded=("audio",))
+        parts = read_hub(self.path, columns, self.name, "refs/convert/parquet", {"audio": datasets.Audio})
         feature = parts["train"].features["label"]
         if not isinstance(feature, datasets.ClassLabel):
             raise RnnbenchError(f"{self.path}: column 'label' has no names of classes")
         words = feature.names
         spectra: dict[Split, list[Sound]] = {}
         labels: dict[Split, np.ndarray] = {}
-        rates: set[int] = set()
+        known_rate = 0
         for split, rows in parts.items():
-            kept = [row for row in rows if words[row["label"]] != "_silence_"]
-            sounds = [_sound(row["audio"], f"{self.path}, split {split!r}") for row in kept]
-            spectra[split] = [log_mel(sound, rate, BANDS) for sound, rate in sounds]
-            rates |= {rate for _, rate in sounds}
-            labels[split] = np.array([row["label"] for row in kept])
+            kept = [(number, row) for number, row in enumerate(rows) if words[row["label"]] != "_silence_"]
+            spectra[split] = []
+            for number, row in kept:
+                content, name = stored_file(row["audio"], self.path, split, number)
+                sound, rate = read_wav(content, name)
+                if known_rate not in (0, rate):
+                    raise RnnbenchError(
+                        f"{name} has {rate} samples a second, those before it {known_rate}: resample it"
+                    )
+                known_rate = rate
+                spectra[split].append(log_mel(sound, rate, BANDS))
+            labels[split] = np.array([row["label"] for _, row in kept])
             if split != "train" and (unseen := set(labels[split].tolist()) - set(labels["train"].tolist())):
                 raise RnnbenchError(
                     f"{self.path}: {words[min(unseen)]!r} is a class of split {split!r}, but not of 'train'"
                 )
-        inputs = standardised(spectra, folder, max(rates))
+        inputs = standardised(spectra, folder, known_rate)
         tables = {
             split: datasets.Dataset.from_dict({"inputs": inputs[split], "targets": labels[split]}) for split in SPLITS
         }
         scores = majority_scores(labels["train"], labels["test"], len(words))
         return Splits(tables, BANDS, len(words), "majority class", scores)
-
-
-def _sound(audio: dict[str, Any], where: str) -> tuple[Sound, int]:
-    content = audio["bytes"] or Path(audio["path"]).read_bytes()
-    return read_wav(content, f"{where}, {audio['path']}")
 
 
 def read_transcripts(content: bytes) -> dict[str, str]:

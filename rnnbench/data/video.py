@@ -1,10 +1,10 @@
 """Clips of frames, each frame seen by a CNN."""
 
 import math
+import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import datasets
 import numpy as np
@@ -15,11 +15,19 @@ from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import check_unpacked, reading
 
 SIDE, DIGIT = 64, 28
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 PIXELS = "pixels"
 CLIP = re.compile(r"v_(\w+)_g(\d+)_c(\d+)\.\w+")
+MAX_FRAMES = 20_000
+"""Of a clip; more would need gigabytes."""
+WHOLE = 0.9
+"""Least share of the promised frames that a whole clip has: decoders of old formats leave out some at its ends."""
+MICROSECOND = 1e-6
+TAIL = 64
+"""Bytes at the start and at the end of a file by which its kind is told."""
 ENDS = (".avi", ".mp4", ".mkv", ".webm", ".mov", ".gif")
 
 
@@ -155,18 +163,18 @@ class UCF101(SequenceDataModule):
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with names and sizes of the clips for where they lie."""
-        clips = (
-            []
-            if self.path is None
-            else [[str(clip.relative_to(self.path)), clip.stat().st_size] for clip in self._clips()]
-        )
+        clips: list[list[str | int]] = []
+        for clip in [] if self.path is None else self._clips():
+            with reading(clip):
+                clips.append([str(clip.relative_to(self.path or "")), clip.stat().st_size])
         return {**super().identity(), "path": clips}
 
     def _clips(self) -> list[Path]:
         root = Path(self.path or "")
-        if not root.is_dir():
-            raise RnnbenchError(f"{self.path} is no folder")
-        clips = sorted(clip for clip in root.glob("*/*") if clip.suffix.lower() in ENDS)
+        with reading(root):
+            if not root.is_dir():
+                raise RnnbenchError(f"{self.path} is no folder")
+            clips = sorted(clip for clip in root.glob("*/*") if clip.suffix.lower() in ENDS)
         if len({clip.parent for clip in clips}) < 2:
             raise RnnbenchError(
                 f"{self.path} must have a folder of clips ({', '.join(ENDS)}) for each of at least two classes"
@@ -208,23 +216,60 @@ def _scene(clip: Path) -> tuple[str, str]:
 
 
 def read_clip(path: Path, frames: int, side: int) -> Pictures:
-    """`frames` frames of a clip at even distances, `[T, side, side, 3]`.
+    """`frames` frames of a clip at even distances, turned as the file says, `[T, side, side, 3]`.
 
     Raises:
         DataUnavailable: there is nothing to decode clips with.
-        RnnbenchError: the file is no clip, or has no frame.
+        RnnbenchError: the file cannot be read, is not a clip, is cut short, or has no frame or too many.
     """
     try:
         import av
     except ModuleNotFoundError:
         raise DataUnavailable("clips are decoded with PyAV: pip install 'rnnbench[tasks]'") from None
-    try:
-        with av.open(str(path)) as file:
-            seen: Sequence[Any] = [
-                frame.reformat(width=side, height=side, format="rgb24").to_ndarray() for frame in file.decode(video=0)
-            ]
-    except (av.error.FFmpegError, IndexError) as error:
-        raise RnnbenchError(f"{path} cannot be decoded: {error}") from error
-    if not seen:
-        raise RnnbenchError(f"{path} has no frame")
+    seen: list[Pictures] = []
+    with reading(path), path.open("rb") as opened:
+        check_unpacked(opened.read(TAIL), str(path))
+        opened.seek(0)
+        if path.suffix.lower() == ".gif" and not _ends_as_gif(opened):
+            raise RnnbenchError(f"{path} is cut short: the end of a GIF is not there")
+        try:
+            clip: Any = av.open(opened)
+            with clip as file:
+                if not file.streams.video:
+                    raise RnnbenchError(f"{path} has no pictures")
+                for frame in file.decode(video=0):
+                    if len(seen) == MAX_FRAMES:
+                        raise RnnbenchError(f"{path} has more than {MAX_FRAMES:,} frames: cut it into shorter clips")
+                    picture = frame.reformat(width=side, height=side, format="rgb24").to_ndarray()
+                    seen.append(np.rot90(picture, round(frame.rotation / 90)))
+                if not seen:
+                    raise RnnbenchError(f"{path} has no frame")
+                if _share_present(file, frame, len(seen)) < WHOLE:
+                    raise RnnbenchError(f"{path} is cut short: only {len(seen)} of its frames are there")
+        except av.error.FFmpegError as error:
+            raise RnnbenchError(f"{path} cannot be decoded: {error.strerror}") from error
     return np.stack([seen[place] for place in np.linspace(0, len(seen) - 1, frames).round().astype(int)])
+
+
+def _ends_as_gif(opened: BinaryIO) -> bool:
+    """Whether a file ends in the byte that ends a GIF, which no count of frames tells."""
+    opened.seek(-min(TAIL, opened.seek(0, os.SEEK_END)), os.SEEK_END)
+    tail = opened.read().rstrip(b"\0")
+    opened.seek(0)
+    return tail.endswith(b";")
+
+
+def _share_present(file: Any, last: Any, count: int) -> float:
+    """Share of a clip that could be decoded, of what its header promises; 1 if that does not say.
+
+    Args:
+        file: the open clip.
+        last: its last frame that could be decoded.
+        count: of these frames.
+    """
+    pictures = file.streams.video[0]
+    if pictures.frames:
+        return float(count / pictures.frames)
+    if len(file.streams) > 1 or not file.duration or last.pts is None:  # it may be the sound that lasts so long
+        return 1.0
+    return float((last.pts + last.duration) * last.time_base / (file.duration * MICROSECOND))

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.given import content_of, keep_moments
+from rnnbench.data.given import keep_moments
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import check_unpacked
 from rnnbench.sources import Source
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
@@ -32,6 +33,7 @@ EARLY_BLOCKS = 5
 GRID = 4
 """Cells of an early map in each direction."""
 BATCH = 64
+Smoothing = Literal["bilinear", "bicubic"]
 
 
 class EfficientNet(nn.Module):
@@ -92,27 +94,62 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     return made.eval()
 
 
-def read_picture(path: Path, side: int) -> Pictures:
-    """A picture of a file on white, `[side, side, 3]`.
+def read_picture(content: bytes, name: str, side: int, smoothing: Smoothing = "bilinear") -> Pictures:
+    """A picture as a person sees it, on white, `[side, side, 3]`.
+
+    It is turned as its EXIF data says. Grey of 16 bits is read in steps of 256. Of a moving picture the first frame is
+    read.
+
+    Args:
+        content: of a file.
+        name: of the file, for the error.
+        side: height and width, to which it is scaled.
+        smoothing: of the scaling.
 
     Raises:
-        RnnbenchError: it cannot be read, or is no picture.
+        RnnbenchError: it is not a picture that can be read, or has too many pixels.
         DataUnavailable: what reads pictures is not installed.
     """
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ModuleNotFoundError:
         raise DataUnavailable("pictures need pillow: pip install 'rnnbench[tasks]'") from None
-    content = content_of(path)
+    check_unpacked(content, name)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content)).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise RnnbenchError(f"{path} is no picture that can be read: {error}") from error
+            picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+            canvas = _on_white(picture)
+    except Exception as error:  # a damaged file may raise anything
+        raise RnnbenchError(f"{name} is not a picture that can be read: {_without_object(error)}") from error
+    return np.asarray(canvas.resize((side, side), Image.Resampling[smoothing.upper()]))
+
+
+def _on_white(picture: Any) -> Any:
+    """A picture of Pillow in RGB, what is transparent in it white.
+
+    Raises:
+        ValueError: its numbers have no known range.
+    """
+    from PIL import Image
+
+    if picture.mode.startswith("I"):  # whole numbers of 16 or 32 bits, which Pillow would cut off at 255
+        grey = np.asarray(picture)
+        if grey.min() < 0 or grey.max() >= 2**16:
+            raise ValueError(f"its grey is from {grey.min()} to {grey.max()}, allowed is 0 to {2**16 - 1}")
+        picture = Image.fromarray((grey // 256).astype(np.uint8))
+    elif picture.mode == "F":
+        raise ValueError("its grey is of floats, whose range is not known; save it with 8 or 16 bits")
+    picture = picture.convert("RGBA")
     canvas = Image.new("RGBA", picture.size, "white")
     canvas.alpha_composite(picture)
-    return np.asarray(canvas.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
+    return canvas.convert("RGB")
+
+
+def _without_object(error: Exception) -> str:
+    """What an error says, without the address of the object that Pillow could not identify."""
+    return str(error).split(" <_io.")[0].removesuffix(" file") or type(error).__name__
 
 
 def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:

@@ -9,6 +9,7 @@ from lightning.pytorch import seed_everything
 
 from rnnbench.batch import Batch
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import read_text
 from rnnbench.harness.classes import make_data, make_model
 from rnnbench.harness.reopen import reopen
 from rnnbench.harness.size import fit_size
@@ -17,7 +18,6 @@ from rnnbench.inside.gradients import Profile, alone, profile
 from rnnbench.objectives import find_objective
 from rnnbench.record import RecordStore, file_of
 from rnnbench.spec import RunSpec
-from rnnbench.strict import read_text
 
 WATCHED = (f"{GRADIENTS}/", f"{CLIPPING}/")
 

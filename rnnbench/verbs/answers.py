@@ -10,7 +10,7 @@ from rich.text import Text
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.examples import Examples, class_names, examples
-from rnnbench.verbs.opening import asked, open_run, print_json, warn_unknown
+from rnnbench.verbs.opening import asked, check_encodable, open_run, print_json, warn_unknown
 
 MOST = 5
 """Classes that are shown of a sequence."""
@@ -105,6 +105,7 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
         texts = asked(options.inputs, None, verb)
         inputs = [_read_file(run, Path(text), verb) for text in texts]
     references = options.get("reference") or []
+    check_encodable(references)
     if references and len(references) != len(texts):
         raise RnnbenchError(f"--reference needs one for each of {len(texts)} inputs, got {len(references)}")
     return Examples(texts, inputs, references)

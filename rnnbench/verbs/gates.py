@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
-from rnnbench.verbs.opening import print_json, warn_unknown
+from rnnbench.verbs.opening import check_encodable, print_json, warn_unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +77,7 @@ def of_text(model: Any, text: str) -> Read:
     from rnnbench.inside.ability import abilities
     from rnnbench.inside.script import START_ID, Script, told_unknown
 
+    check_encodable([text])
     if model.tokenizer is None:
         raise RnnbenchError("this run reads no text: leave the text out to see a sequence of its validation part")
     encoded = Script(model.tokenizer).encode(text)

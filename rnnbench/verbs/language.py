@@ -11,7 +11,7 @@ from rich.text import Text
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
 from rnnbench.verbs import music
-from rnnbench.verbs.opening import asked, open_run, print_json, warn_unknown
+from rnnbench.verbs.opening import asked, check_encodable, open_run, print_json, warn_unknown
 
 SETTINGS = ("temperature", "top_k", "top_p", "greedy", "beam", "seed")
 
@@ -24,6 +24,7 @@ def generate(options: Namespace) -> None:
     """
     if options.count < 1:
         raise RnnbenchError(f"--count must be at least 1, got {options.count}")
+    check_encodable(options.prompt)
     music.check(options)
     run = open_run(options, "generate")
     if run.model.hparams["input_kind"] == "features":
@@ -62,6 +63,7 @@ def score(options: Namespace) -> None:
     """
     from rnnbench.inside.script import told_unknown
 
+    check_encodable([options.context])
     run = open_run(options, "score")
     texts = asked(options.texts, options.file, "score")
     warn_unknown(told_unknown(run.model.text_codec().encode(one) for one in (options.context, *texts)))

@@ -8,7 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.strict import read_text
+from rnnbench.files import read_standard_input, read_text
 
 
 def open_run(options: Namespace, verb: str) -> Any:
@@ -30,18 +30,37 @@ def asked(texts: list[str], file: Path | None, what: str) -> list[str]:
     """Texts of the command line, then one a line of a file or of the standard input.
 
     Raises:
-        RnnbenchError: there is none, or the file cannot be read.
+        RnnbenchError: there is none, one is empty or not UTF-8, or the file cannot be read.
     """
-    lines = list(texts)
+    check_encodable(texts)
+    placed = [(f"text {number} of {len(texts)}", text) for number, text in enumerate(texts, 1)]
     if file is not None:
-        content = sys.stdin.read() if str(file) == "-" else read_text(file)
-        lines += content.splitlines()
-    if not lines:
+        name = "the standard input" if str(file) == "-" else str(file)
+        content = read_standard_input() if str(file) == "-" else read_text(file)
+        if not content.strip():
+            raise RnnbenchError(f"{name} is empty: there is nothing to {what}")
+        lines = content.removesuffix("\n").split("\n")  # splitlines would cut at form feeds and the like, too
+        placed += [(f"{name}, line {number}", line) for number, line in enumerate(lines, 1)]
+    if not placed:
         raise RnnbenchError(f"nothing to {what}: give texts, or --file FILE (- is the standard input)")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            raise RnnbenchError(f"text {number} of {len(lines)} is empty: there is nothing to {what}")
-    return lines
+    for place, text in placed:
+        if not text.strip():
+            raise RnnbenchError(f"{place} is empty: there is nothing to {what}")
+    return [text for _, text in placed]
+
+
+def check_encodable(texts: list[str]) -> None:
+    """Refuse arguments of the command line with bytes that are not UTF-8, which no tokenizer can read.
+
+    Raises:
+        RnnbenchError: the first such argument.
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = text.encode(errors="surrogateescape").decode(errors="replace")
+            raise RnnbenchError(f"the argument {shown!r} is not text in UTF-8") from None
 
 
 def warn_unknown(said: str) -> None:
