@@ -230,16 +230,18 @@ class StreamStore(SampleStore):
         steps = slice(piece * self.steps, (piece + 1) * self.steps)
         return self.inputs[row, steps], self.targets[row, steps]
 
-    def piece(self, piece: int, rows: slice | list[int] = slice(None)) -> StreamBatch:
+    def piece(self, piece: int, rows: slice = slice(None)) -> StreamBatch:
         """The k-th piece of all rows, or of some."""
         steps = slice(piece * self.steps, (piece + 1) * self.steps)
         return StreamBatch(self.inputs[rows, steps], self.targets[rows, steps], None, piece > 0)
 
     def batch(self, indices: Sequence[int]) -> StreamBatch:
-        """One piece of several rows; samples of several pieces (of a sampler that shuffles) do not continue any."""
-        places = [divmod(index, self.rows) for index in indices]
-        if len({piece for piece, _ in places}) == 1:
-            return self.piece(places[0][0], [row for _, row in places])
+        """One piece of several rows, evenly spaced; other samples, as a sampler that shuffles gives, continue none."""
+        first, last = indices[0], indices[-1]
+        piece, row = divmod(first, self.rows)
+        stride = max(1, indices[1] - first) if len(indices) > 1 else 1
+        if last < (piece + 1) * self.rows and indices == list(range(first, last + 1, stride)):  # a process's share
+            return self.piece(piece, slice(row, last % self.rows + 1, stride))
         samples = [self[index] for index in indices]
         inputs = pad_sequence([inputs for inputs, _ in samples], batch_first=True)
         targets = pad_sequence([targets for _, targets in samples], batch_first=True, padding_value=self.unknown)
