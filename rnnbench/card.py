@@ -13,6 +13,9 @@ from rnnbench.strict import Arguments, Strict, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 Direction = Literal["minimise", "maximise"]
+Kind = Literal["real", "synthetic"]
+Score = Annotated[float, Field(ge=-1e100, le=1e100)]
+"""Sums of squares of scores stay finite."""
 
 
 class ClassSpec(Strict):
@@ -59,14 +62,30 @@ class Chance(Strict):
         margin: by how much a score has to be better to be no chance.
     """
 
-    value: float
+    value: Score
     of: str
-    margin: float = Field(ge=0)
+    margin: Score = Field(ge=0)
 
     def beaten(self, score: float, direction: Direction) -> bool:
         """Whether a score is better by the margin."""
         better = self.value - score if direction == "minimise" else score - self.value
         return better >= self.margin
+
+
+class Scoring(Strict):
+    """How the scores of a task are read. A record has it, so that a board can be made without the task's card.
+
+    Args:
+        group: tasks that are shown together.
+        kind: `real` data or `synthetic`.
+        chance: the reference printed beside the scores.
+        ceiling: best score possible, if known.
+    """
+
+    group: str
+    kind: Kind
+    chance: Chance
+    ceiling: Score | None = None
 
 
 class Published(Strict):
@@ -115,13 +134,13 @@ class TaskCard(Strict):
     title: str
     summary: str
     group: str
-    kind: Literal["real", "synthetic"]
+    kind: Kind
     objective: str
     data: ClassSpec
     metric: str
     direction: Direction
     chance: Chance
-    ceiling: float | None = None
+    ceiling: Score | None = None
     published: list[Published] = []
     budget: Budget
     source: str
@@ -133,6 +152,11 @@ class TaskCard(Strict):
         """Digest of whatever changes the meaning of a score."""
         data = {name: value for name, value in self.data.init_args.items() if name != "batch_size"}
         return digest([self.version, self.objective, self.data.class_path, data, self.metric, self.direction])
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its scores are read."""
+        return Scoring(group=self.group, kind=self.kind, chance=self.chance, ceiling=self.ceiling)
 
     @classmethod
     def load(cls, name: str, where: str = "") -> Self:

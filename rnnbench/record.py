@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rnnbench.bulk import bare, changed, no_collection, share, walk
+from rnnbench.card import Score
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
@@ -17,8 +18,6 @@ from rnnbench.strict import Strict
 
 LARGEST_FILE = 1 << 20
 """Bytes of the largest record that is read; most have a few thousand."""
-Score = Annotated[float, Field(ge=-1e100, le=1e100)]
-"""Sums of squares of scores stay finite."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Module = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.\w+)*|rnnbench(\.\w+)*\.\*)$", max_length=200)]
 """A module, or all of a package of ours."""

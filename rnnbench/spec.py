@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.bulk import changed
-from rnnbench.card import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, TaskCard
+from rnnbench.card import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
 from rnnbench.fingerprint import digest, file_digest
@@ -23,7 +23,7 @@ LoggerName = Literal["csv", "wandb", "tensorboard"]
 
 
 class TaskPart(Strict):
-    """What a run has to know of its task."""
+    """What a run has to know of its task. Records of earlier versions have no `scoring`."""
 
     name: Name
     version: int
@@ -32,6 +32,7 @@ class TaskPart(Strict):
     metric: str
     direction: Direction
     data: ClassSpec
+    scoring: Scoring | None = None
 
 
 class ArchitecturePart(ClassSpec):
@@ -264,10 +265,8 @@ class GridSpec(Strict):
     def _task(self, card: TaskCard) -> TaskPart:
         batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
         data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size})
-        known = {
-            name: getattr(card, name) for name in ("name", "version", "fingerprint", "objective", "metric", "direction")
-        }
-        return TaskPart(data=data, **known)
+        same = ("name", "version", "fingerprint", "objective", "metric", "direction", "scoring")
+        return TaskPart(data=data, **{name: getattr(card, name) for name in same})
 
 
 def _files(arguments: dict[str, Any]) -> dict[str, str]:

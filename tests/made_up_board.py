@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from rnnbench.board.states import Cell
-from rnnbench.card import TaskCard
+from rnnbench.card import Chance, Scoring, TaskCard
 from rnnbench.record import Cost, Environment, Point, Record
 from rnnbench.selection import runs_of
 from rnnbench.spec import GridSpec, RunSpec
@@ -79,7 +79,8 @@ def hostile_cells() -> list[Cell]:
     """Two contenders of which every text that a record may bring is hostile."""
     cells = []
     for spec in specs(["gru", "lstm"], ["adding"], 2):
-        task = spec.task.model_copy(update={"metric": HOSTILE, "fingerprint": "x"})
+        scoring = Scoring(group=HOSTILE, kind="real", chance=Chance(value=0.5, of=HOSTILE, margin=0.0))
+        task = spec.task.model_copy(update={"metric": HOSTILE, "fingerprint": "x", "scoring": scoring})
         model = spec.architecture.model_copy(update={"init_args": {HOSTILE: HOSTILE}})
         own = spec.model_copy(update={"task": task, "architecture": model})
         where = Environment(**dict.fromkeys(TEXTS, HOSTILE), threads=1)

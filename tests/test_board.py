@@ -9,10 +9,12 @@ from rich.console import Console
 from scipy import stats
 
 from rnnbench.board.render import Terminal, escape, markdown
+from rnnbench.board.scores import scale_of
 from rnnbench.board.states import Cell, cells_of, cells_on_record
 from rnnbench.board.statistics import half_width, separable
 from rnnbench.board.table import Column, Table, amount, make_table, number
-from rnnbench.card import TaskCard
+from rnnbench.board.web.overview import overview
+from rnnbench.card import Chance, TaskCard
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 from tests.test_record import done, lost, spec
@@ -150,6 +152,47 @@ def test_a_reason_cannot_draw_on_the_board(evil: str) -> None:
     line = next(line for line in page.splitlines() if "failed: adding" in line)
     assert line == f"- {escape('failed: adding × lstm')}: {escape(evil)}"
     assert page.count("\n- ") == 1
+
+
+def given_by_path(run: RunSpec, **scoring: Any) -> RunSpec:
+    """The run of a task that this installation has no card of."""
+    card = TaskCard.load("adding").scoring
+    own = card.model_copy(update=scoring) if scoring else card
+    return run.model_copy(update={"task": run.task.model_copy(update={"name": "mine", "scoring": own})})
+
+
+def test_a_task_without_a_card_here_is_scored_as_its_records_say() -> None:
+    """As one of a plug-in: the same marks, scale, group and kind."""
+    scores = {"elman": [0.16, 0.17], "gru": [0.1, 0.09]}
+    runs = [(spec(name, seed=seed), score) for name, own in scores.items() for seed, score in enumerate(own)]
+    reference: dict[str, Any] = {"baseline": "zero", "baseline_scores": {"mse": 0.166}}
+    known, by_path = (
+        make_table(cells(*(done(make(run), score, **reference) for run, score in runs)))
+        for make in (lambda run: run, given_by_path)
+    )
+    (ours,), (theirs,) = known.columns, by_path.columns
+    assert theirs not in by_path.cards
+    assert by_path.chance[theirs] == known.chance[ours]
+    assert [row.entries[theirs].text() for row in by_path.rows] == [row.entries[ours].text() for row in known.rows]
+    assert [by_path.text(row, theirs) for row in by_path.rows] == [known.text(row, ours) for row in known.rows]
+    assert "≈ chance" in by_path.text(by_path.rows[0], theirs)  # 0.165 is better than 0.166, but not by the margin
+    assert scale_of(by_path, theirs) == scale_of(known, ours)
+    assert [(head.group, head.kind) for head in overview(by_path)[0]] == [("memory", "synthetic")]
+
+
+def test_of_records_that_differ_in_how_scores_are_read_the_latest_counts() -> None:
+    wide = Chance(value=0.1, of="zero", margin=0.5)
+    older = done(given_by_path(spec()), 0.1, baseline_scores={"mse": 0.166})
+    newer = done(given_by_path(spec(seed=1), chance=wide), 0.1, started="2026-02-01T00:00:00+00:00",
+                 baseline_scores={"mse": 0.166})  # fmt: skip
+    run = given_by_path(spec(seed=2))
+    old_format = done(run.model_copy(update={"task": run.task.model_copy(update={"scoring": None})}), 0.1)
+    for some in ((older, newer, old_format), (old_format, newer, older)):
+        table = make_table(cells(*some))
+        assert table.scoring[table.columns[0]].chance == wide
+    table = make_table(cells(old_format))
+    assert table.scoring == {}
+    assert Record.parse(old_format.model_dump_json(exclude_defaults=True).encode(), "old") == old_format
 
 
 def test_markup_of_a_terminal_stays_text() -> None:

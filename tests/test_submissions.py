@@ -403,3 +403,16 @@ def test_check_tells_all_and_exits_with_2(
     assert "git knows no revision 'nowhere'" in capsys.readouterr().err
     assert main(["check", str(tmp_path / "nothing")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_scores_of_a_task_without_a_card_here_are_held_against_what_its_records_say(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    for seed, margin, score in ((0, 0.05, 0.1), (1, 0.0, -0.5)):
+        run = spec(seed=seed)
+        chance = run.task.scoring.chance.model_copy(update={"margin": margin})  # type: ignore[union-attr]
+        scoring = run.task.scoring.model_copy(update={"chance": chance})  # type: ignore[union-attr]
+        task = run.task.model_copy(update={"name": "mine", "scoring": scoring})
+        store.write(done(run.model_copy(update={"task": task}), score))
+    found = audit(tmp_path)
+    assert "score -0.5 is better than the ceiling 0.0 of task 'mine'" in "\n".join(found.problems)
+    assert "records of task 'mine' differ in its chance, margin" in "\n".join(found.notes)

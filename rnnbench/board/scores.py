@@ -91,14 +91,14 @@ def _one_a_task(table: Table, columns: Iterable[Column]) -> tuple[list[Column], 
 
 def scale_of(table: Table, column: Column) -> Scale | str:
     """What 0 and 1 are in a column; or why there is no scale."""
-    chance, card = table.chance.get(column), table.cards.get(column)
+    chance, scoring = table.chance.get(column), table.scoring.get(column)
     if chance is None:
         return "its chance is not known"
     sign = 1 if column.direction == "maximise" else -1
-    if card and card.ceiling is not None:
-        if sign * chance.value >= sign * card.ceiling:
+    if scoring and scoring.ceiling is not None:
+        if sign * chance.value >= sign * scoring.ceiling:
             return f"its chance, {number(chance.value)}, is not below the ceiling on its card"
-        return Scale(chance.value, card.ceiling, f"{number(card.ceiling)}, the ceiling on its card")
+        return Scale(chance.value, scoring.ceiling, f"{number(scoring.ceiling)}, the ceiling on its card")
     means = [fmean(row.entries[column].values) for row in table.rows
              if column in row.entries and row.entries[column].values]  # fmt: skip
     if not means:

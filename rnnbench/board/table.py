@@ -11,7 +11,7 @@ from rnnbench.board.facts import Baseline, Facts, Group, groups_of
 from rnnbench.board.states import STATES, Cell
 from rnnbench.board.statistics import half_width, same_as_best
 from rnnbench.board.tuning import Study, studies, up_to_date
-from rnnbench.card import Budget, Chance, Direction, TaskCard
+from rnnbench.card import Budget, Chance, Direction, Scoring, TaskCard
 from rnnbench.record import Record
 from rnnbench.resources import catalogue
 from rnnbench.selection import study_of
@@ -163,12 +163,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The board."""
+    """The board.
+
+    Args:
+        headings: lines above each column.
+        cards: of the columns whose task has a card here that is still what their scores were made with.
+        scoring: how scores are read, of the columns of which card or records say it.
+        chance: the reference of each column, where it is known.
+        reasons: where runs are not done, and why.
+    """
 
     columns: list[Column]
     rows: list[Row]
     headings: dict[Column, list[str]]
     cards: dict[Column, TaskCard]
+    scoring: dict[Column, Scoring]
     chance: dict[Column, Chance]
     reasons: list[tuple[str, str]]
 
@@ -217,7 +226,16 @@ def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
         for one in sorted(entries, key=labels.__getitem__)
     ]
     cards = _cards(columns)
-    return Table(columns, rows, _headings(columns), cards, _chances(cards, rows), _reasons(rows, found.values()))
+    scoring = _scoring(cards, groups)
+    return Table(
+        columns,
+        rows,
+        _headings(columns),
+        cards,
+        scoring,
+        _chances(scoring, rows),
+        _reasons(rows, found.values()),
+    )
 
 
 def _entry(groups: Sequence[Group]) -> Entry:
@@ -251,16 +269,38 @@ def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
     return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
 
 
-def _chances(cards: Mapping[Column, TaskCard], rows: Iterable[Row]) -> dict[Column, Chance]:
+def _scoring(cards: Mapping[Column, TaskCard], groups: Iterable[Group]) -> dict[Column, Scoring]:
+    """How the scores of each column are read: as its card says; of a task without one here, as its records say.
+
+    Of records that say different things, those count that have the latest baseline.
+    """
+    found = {column: card.scoring for column, card in cards.items()}
+    latest: dict[Column, tuple[bool, Baseline, str]] = {}
+    for group in groups:
+        column, own = Column.of(group.spec), group.spec.task.scoring
+        if column in cards or own is None:
+            continue
+        key = (*_age(group.facts.baseline), own.model_dump_json())
+        if column not in latest or latest[column] < key:
+            latest[column], found[column] = key, own
+    return found
+
+
+def _age(baseline: Baseline | None) -> tuple[bool, Baseline]:
+    """A key by which no baseline comes before every other."""
+    return baseline is not None, baseline or Baseline("", "", 0.0, "")
+
+
+def _chances(scoring: Mapping[Column, Scoring], rows: Iterable[Row]) -> dict[Column, Chance]:
     """The reference of each column: as the latest record computed it, else as its card says."""
-    found = {column: card.chance for column, card in cards.items()}
+    found = {column: one.chance for column, one in scoring.items()}
     latest: dict[Column, Baseline] = {}
     for row in rows:
         for column, entry in row.entries.items():
             if (one := entry.facts.baseline) and (column not in latest or latest[column] < one):
                 latest[column] = one
     for column, one in latest.items():
-        margin = cards[column].chance.margin if column in cards else 0.0
+        margin = scoring[column].chance.margin if column in scoring else 0.0
         found[column] = Chance(value=one.value, of=one.of, margin=margin)
     return found
 

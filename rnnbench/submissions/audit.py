@@ -53,7 +53,11 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
     found.problems += false_chances(records.values())
     found.problems += rivals(records.values())
     found.problems += _artefacts(ArtefactStore(leaderboard).folder, records.values())
-    found.notes += [*doubtful(records.values()), *other_data(records.values())]
+    found.notes += [
+        *doubtful(records.values()),
+        *other_data(records.values()),
+        *other_scorings(records.values(), known),
+    ]
     _history(store.folder, base, known, found)
     return found
 
@@ -159,6 +163,17 @@ def false_chances(records: Collection[Record]) -> list[str]:
         told += [f"{record.file}: its simple reference scores {chance}, that of others with the same data {usual}"
                  for record, chance in some if not isclose(chance, usual, rel_tol=SAME, abs_tol=ROUNDING)]  # fmt: skip
     return told
+
+
+def other_scorings(records: Iterable[Record], known: Known) -> list[str]:
+    """Tasks without a card here whose records differ in chance, margin, ceiling, group or kind."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for record in records:
+        task = record.spec.task
+        if task.scoring is not None and known.task(task.name) is None:
+            found[task.name][task.fingerprint].add(task.scoring.model_dump_json())
+    return [f"records of task {name!r} differ in its chance, margin, ceiling, group or kind: those of the latest count"
+            for name, by_content in found.items() for some in by_content.values() if len(some) > 1]  # fmt: skip
 
 
 def other_data(records: Collection[Record]) -> list[str]:

@@ -90,11 +90,12 @@ def _scores(record: Record, card: TaskCard | None) -> Iterator[str]:
             low, high = next((limits for form, limits in RANGES.items() if re.fullmatch(form, name)), (-1e100, 1e100))
             if not low - ROUNDING <= value <= high + ROUNDING:
                 yield f"{where}: {name} is {value}, which lies outside [{low}, {high}]"
-    if card is None or card.fingerprint != task.fingerprint or card.ceiling is None:
+    scoring = task.scoring if card is None else card.scoring if card.fingerprint == task.fingerprint else None
+    if scoring is None or scoring.ceiling is None:
         return
     for name, value in (("score", record.score), ("chance", record.baseline_scores.get(task.metric))):
-        if value is not None and (value - card.ceiling) * (1 if task.direction == "maximise" else -1) > ROUNDING:
-            yield f"{name} {value} is better than the ceiling {card.ceiling} of task {task.name!r}"
+        if value is not None and (value - scoring.ceiling) * (1 if task.direction == "maximise" else -1) > ROUNDING:
+            yield f"{name} {value} is better than the ceiling {scoring.ceiling} of task {task.name!r}"
 
 
 def _cost(record: Record) -> Iterator[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rnnbench.board.facts import Facts
+from rnnbench.board.render import clean
 from rnnbench.board.scores import Scale, scale_of
 from rnnbench.board.sheet import CHANCE
 from rnnbench.board.states import STATES, State
@@ -79,13 +80,13 @@ def overview(table: Table) -> tuple[list[Head], list[list[Field]]]:
 
 
 def _head(table: Table, column: Column, scale: Scale | str) -> Head:
-    card, chance = table.cards.get(column), table.chance.get(column)
+    scoring, chance = table.scoring.get(column), table.chance.get(column)
     return Head(
         column,
         table.headings[column],
         budget_text(column.budget),
-        card.group if card else "unknown",
-        card.kind if card else "unknown",
+        clean(scoring.group) if scoring else "unknown",
+        scoring.kind if scoring else "unknown",
         f"{CHANCE} {number(chance.value)}: {chance.of}" if chance else "",
         f"100 % is {scale.one_is}" if isinstance(scale, Scale) else scale,
     )

@@ -60,11 +60,14 @@ def _per_cent(values: Array) -> list[list[int | None]]:
 
 def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:
     yield "all tasks", lambda column: True
-    cards = table.cards
-    kinds, groups = ({getattr(card, name) for card in cards.values()} for name in ("kind", "group"))
-    members = {f"{kind} data": {one for one, card in cards.items() if card.kind == kind} for kind in sorted(kinds)}
+    scoring = table.scoring
+    kinds, groups = ({getattr(one, name) for one in scoring.values()} for name in ("kind", "group"))
+    members = {
+        f"{kind} data": {column for column, one in scoring.items() if one.kind == kind} for kind in sorted(kinds)
+    }
     members |= {
-        f"group {group}": {one for one, card in cards.items() if card.group == group} for group in sorted(groups)
+        f"group {clean(group)}": {column for column, one in scoring.items() if one.group == group}
+        for group in sorted(groups)
     }
     for name, some in members.items():
         yield name, some.__contains__
