@@ -1,13 +1,14 @@
 """The command line. Nothing heavy is imported before a verb needs it: `--help` and `list` never see torch."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from rnnbench import __version__
 from rnnbench.commands import GROUPS
 from rnnbench.commands.parser import Parser, Verbs
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, raised_in, told
 
 INTERRUPTED = 130
 
@@ -30,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except Exception as error:
+        if not raised_in(error):
+            raise
+        traceback.print_exc()  # a user's own code has failed, and no log has the traceback
+        print(f"rnnbench: error: {told(error)}", file=sys.stderr)
+        return 2
     if code == INTERRUPTED:
         # Where the interrupt met code that runs source text, as dataclasses do, Python would end by the signal all the
         # same (unhandled_keyboard_interrupt in its pythonrun.c); text that runs well makes it forget that.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from rnnbench.bulk import bare, changed, no_collection, share, walk
 from rnnbench.card import Score
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared, unknown
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
 from rnnbench.size import Fit
@@ -173,6 +173,11 @@ class Record(Strict):
     def file(self) -> Path:
         """Its place in the folder of records."""
         return Path(self.spec.task.name, self.spec.architecture.name, f"{self.id}.json")
+
+    @property
+    def unprepared(self) -> bool:
+        """Whether nothing was run since the data could not be prepared: its cell is missing, not settled."""
+        return self.status != "done" and self.reason.startswith((Unprepared.PREFIX, DataUnavailable.PREFIX))
 
     @property
     def claim(self) -> float | None:

@@ -62,7 +62,7 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
 
     None as long as a trial has not ended. One that failed with a seed is never chosen; None if all did.
     """
-    if not all(spec.id in records for spec in trials):
+    if not all(spec.id in records and not records[spec.id].unprepared for spec in trials):
         return None
     scores = scores_of((spec.trial.index, records[spec.id].claim) for spec in trials if spec.trial)
     index = best(scores, trials[0].task.direction)

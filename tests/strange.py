@@ -143,3 +143,27 @@ class Nowhere(Adding):
 
     def make(self, folder: Path) -> Splits:
         raise DataUnavailable("the archive is gone")
+
+
+class NoFile(Adding):
+    """Reads a file that is not there."""
+
+    def make(self, folder: Path) -> Splits:
+        Path("nowhere.csv").read_text("utf-8")
+        return super().make(folder)
+
+
+class NoFacts(Adding):
+    """Is made, but cannot say what it is."""
+
+    def facts(self) -> dict[str, Any]:
+        raise TypeError("not ours")
+
+
+class Sometimes(Adding):
+    """Cannot be made, nor read, while `RNNBENCH_TEST` says so."""
+
+    def prepare_data(self) -> None:
+        if os.environ["RNNBENCH_TEST"] == "gone":
+            raise ConnectionError("no network")
+        super().prepare_data()

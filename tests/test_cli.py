@@ -122,14 +122,34 @@ def test_a_grid_runs_is_shown_and_the_second_time_starts_nothing(
 def test_failed_runs_are_told_and_exit_with_one(
     place: Path, grid: Callable[..., GridSpec], architecture: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = write(place, grid(architectures=[architecture("raises", "tests.strange.Raises")]))
-    assert main(["run", name]) == 1
-    assert "rnnbench run small.yaml --retry failed" in capsys.readouterr().out
+    name = write(place, grid(architectures=[architecture("raises", "tests.strange.Raises"), "gru"]))
+    for settled in (0, 2):  # the second time nothing is left to run, and what has failed has still failed
+        assert main(["run", name]) == 1
+        said = capsys.readouterr().out
+        assert f"2 cells, {settled} settled" in said
+        assert said.index("failed: 1 of 2 cells (short/raises/0): KeyError: 'nothing there' (in tests.") < said.index(
+            "Bold"
+        )
+        assert "rnnbench run small.yaml --retry failed" in said
     assert main(["status", name]) == 0
     assert "KeyError: 'nothing there'" in capsys.readouterr().out
-    record = next(iter(RecordStore(place / "leaderboard").read()[0]))
-    assert main(["show", record]) == 0
+    assert main(["show", "short/raises/0"]) == 0
     assert "about to fail" in capsys.readouterr().out
+
+
+def test_data_that_cannot_be_prepared_is_told_before_the_board_and_exits_with_one(
+    place: Path, grid: Callable[..., GridSpec], task: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = write(place, grid(architectures=["gru"], tasks=[task("mine", "tests.strange.NoFile", length=4)]))
+    for _ in range(2):
+        assert main(["run", name]) == 1
+        said = capsys.readouterr().out
+        why = "not run: 1 of 1 cells (mine/gru/0): preparing data: FileNotFoundError: "
+        assert said.index(why) < said.index("missing  ")
+        assert "(in tests.strange.NoFile.make, line" in said
+        assert "; log: runs/small/" in said
+    assert main(["gradients", name]) == 2
+    assert "FileNotFoundError" in capsys.readouterr().err
 
 
 def test_print_config_prints_a_grid_that_is_the_same_grid(

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from rnnbench.board.page import quick_board, whole_board
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import LocalSettings
 from rnnbench.fingerprint import code_digest
@@ -88,7 +89,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there'$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests\.strange\.Raises\.training_step, line \d+\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -123,23 +124,81 @@ def test_inline_a_run_that_fails_is_the_same_record(
 ) -> None:
     name = architecture("raises", "tests.strange.Raises")
     records = run(grid(architectures=[name, "gru"]), folders, watcher)
-    assert records["raises/0"].reason == "KeyError: 'nothing there'"
+    assert re.search(STRANGE["Raises"], records["raises/0"].reason)
     assert "about to fail" in records["raises/0"].log_tail
     assert records["gru/0"].status == "done"
 
 
+UNPREPARED = {
+    "Nowhere": r"^data unavailable: the archive is gone$",
+    "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' \(in tests\.strange\.NoFile\.make, line \d+\)$",
+    "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.strange\.NoFacts\.facts, line \d+\)$",
+}
+
+
 @pytest.mark.parametrize("executor", ["inline", LOCAL])
-def test_what_cannot_be_by_its_nature_is_infeasible_and_the_rest_runs(
-    executor: Any, grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders, watcher: Silent
+def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
+    executor: Any, grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders
 ) -> None:
-    gone = task("gone", "tests.strange.Nowhere", length=4)
-    records = run(grid(architectures=["gru"], tasks=[task(), gone], executor=executor), folders, watcher)
-    kept, _ = RecordStore(folders.leaderboard).read()
-    by_task = {record.spec.task.name: record for record in kept.values()}
-    assert by_task["short"].status == "done"
-    assert by_task["gone"].status == "infeasible"
-    assert by_task["gone"].reason == "data unavailable: the archive is gone"
-    assert records
+    broken = [task(name.lower(), f"tests.strange.{name}", length=4) for name in UNPREPARED]
+    asked = grid(architectures=["gru"], tasks=[task(), *broken], executor=executor)
+    for _ in range(2):
+        told = Reasons()
+        run(asked, folders, told)
+        kept, _ = RecordStore(folders.leaderboard).read()
+        assert [record.spec.task.name for record in kept.values()] == ["short"]
+        for name, reason in UNPREPARED.items():
+            assert re.search(reason, told.reasons[name.lower()]), told.reasons
+        cells, todo = plan(asked, kept)
+        assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
+    assert len(cells) == 4
+    log = folders.of("small") / ("prepare-nofile.log" if executor != "inline" else f"{told.ids['nofile']}/log.txt")
+    assert "in make" in log.read_text()
+
+
+class Reasons(Silent):
+    """Why runs have ended, and their ids, by task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
+
+    def finished(self, record: Record) -> None:
+        super().finished(record)
+        self.reasons[record.spec.task.name], self.ids[record.spec.task.name] = record.reason, record.id
+
+
+def test_data_that_cannot_be_prepared_takes_no_record_away(
+    grid: Callable[..., GridSpec], task: Callable[..., str], folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials wait for their data; a record that is there stays when its run is to be done again."""
+    name = task("gone", "tests.strange.Sometimes", length=4, train_size=64, batch_size=32)
+    monkeypatch.setenv("RNNBENCH_TEST", "here")
+    asked = grid(architectures=["gru"], tasks=[name])
+    (before,) = run(asked, folders, Silent()).values()
+    monkeypatch.setenv("RNNBENCH_TEST", "gone")
+    assert plan(asked, {before.id: before}, ("done",))[1]
+    run(asked, folders, Silent(), ("done",))
+    tuned = grid(architectures=["gru"], tasks=[name], seeds=[1], tune={"trials": 2, "space": "core"})
+    run(tuned, folders, Silent())
+    assert list(RecordStore(folders.leaderboard).read()[0].values()) == [before]
+
+
+def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
+    grid: Callable[..., GridSpec], folders: Folders
+) -> None:
+    """As earlier versions have kept them."""
+    asked = grid(architectures=["gru"])
+    (spec,) = asked.expand()
+    old = Record(schema_version=1, id=spec.id, spec=spec, status="infeasible", reason="data unavailable: no network")
+    RecordStore(folders.leaderboard).write(old)
+    _, todo = plan(asked, {spec.id: old})
+    assert [(cell.state, cell.reason) for cell in todo] == [("missing", "data unavailable: no network")]
+    for table in (whole_board(folders.leaderboard)[0], quick_board(folders.leaderboard)[0]):
+        assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
+    (record,) = run(asked, folders, Silent()).values()
+    assert record.status == "done"
 
 
 @pytest.mark.usefixtures("twins")

@@ -173,7 +173,7 @@ def _with(batch: Batch, record: Record) -> Batch:
     """A batch and one more run."""
     if record.spec.trial:
         batch.attempts.append(Attempt.of(record))
-    batch.facts.count(record.status, record.reason)
+    batch.facts.count("missing" if record.unprepared else record.status, record.reason)
     if record.status != "done":
         return batch
     batch.facts.take(record)

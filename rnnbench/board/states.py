@@ -16,7 +16,10 @@ STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run of a grid or of the board: its state, why, and its record if there is one."""
+    """One run of a grid or of the board: its state, why, and its record if there is one.
+
+    A record that only says that the data could not be prepared is of a cell that is missing.
+    """
 
     spec: RunSpec
     state: State
@@ -81,7 +84,8 @@ class Present:
     def cell(self, record: Record) -> Cell:
         """The cell of a record."""
         why = self.why_stale(record)
-        return Cell(record.spec, "stale" if why else record.status, why or record.reason, record)
+        state = "stale" if why else "missing" if record.unprepared else record.status
+        return Cell(record.spec, state, why or record.reason, record)
 
 
 def cells_of(specs: Iterable[RunSpec], records: Mapping[str, Record], running: Collection[str] = ()) -> list[Cell]:

@@ -1,5 +1,6 @@
 """The one LightningDataModule: prepared once as Arrow tables in the cache, read from there into batches."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -30,6 +31,8 @@ EVALUATION_BATCHES = 4
 """A batch that needs no gradient is this many times as large; no score depends on it."""
 NOT_DATA = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors that say that a disk is full, or may not be written."""
 SHARED_CODE = ("rnnbench.data.parts", "rnnbench.data.tokens")
 """Readers that many classes use."""
 
@@ -146,32 +149,39 @@ class SequenceDataModule(LightningDataModule, ABC):
         """
         if self.prepared:
             return
-        with writing(self.folder, CACHE), FileLock(cache_folder("locks") / f"{self.folder.name}.lock"):
+        lock = FileLock(cache_folder("locks") / f"{self.folder.name}.lock")
+        with writing(self.folder, CACHE):
+            lock.acquire()
+        try:
             if not self.prepared:
                 shutil.rmtree(self.folder, ignore_errors=True)  # damaged: a full disk, a cleaned cache, a flipped bit
                 self._make_whole()
+        finally:
+            lock.release()
 
     def _make_whole(self) -> None:
         prefix = f".{self.folder.name}-"
         remove_leftovers(cache_folder("prepared"), prefix)
-        temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
+        with writing(self.folder, CACHE):
+            temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
         try:
-            splits = self.make(temporary)
+            splits = self._made(temporary)
             check_splits(self, splits)
-            about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
-            content = hashlib.sha256()
-            with NoProgressBars():
-                for split in SPLITS:
-                    splits.tables[split].save_to_disk(temporary / split)
-                    for name in ("inputs", "targets"):
-                        for part in column(splits.tables[split], name):
-                            content.update(part.tobytes())
-            about["fingerprint"] = content.hexdigest()[:16]
-            (temporary / "about.json").write_text(json.dumps(about), "utf-8")
-            seal(temporary)
-            temporary.replace(self.folder)
+            with writing(self.folder, CACHE):
+                _save(splits, temporary)
+                temporary.replace(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _made(self, folder: Path) -> Splits:
+        """What `make` gives. What it raises stays as it is, but that there is no place left in the cache."""
+        try:
+            return self.make(folder)
+        except OSError as error:
+            if error.errno in NO_PLACE:
+                with writing(self.folder, CACHE):
+                    raise
+            raise
 
     def setup(self, stage: str | None = None) -> None:
         """Map the splits that `stage` needs into memory (`fit`, `validate`, `test`, `predict`, or None: all)."""
@@ -231,6 +241,21 @@ class SequenceDataModule(LightningDataModule, ABC):
         store = self.stores[split]
         size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
         return make_loader(store, GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed), size)
+
+
+def _save(splits: Splits, folder: Path) -> None:
+    """Write splits and what is known of them into an empty folder."""
+    about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
+    content = hashlib.sha256()
+    with NoProgressBars():
+        for split in SPLITS:
+            splits.tables[split].save_to_disk(folder / split)
+            for name in ("inputs", "targets"):
+                for part in column(splits.tables[split], name):
+                    content.update(part.tobytes())
+    about["fingerprint"] = content.hexdigest()[:16]
+    (folder / "about.json").write_text(json.dumps(about), "utf-8")
+    seal(folder)
 
 
 def _is_data(argument: str) -> bool:

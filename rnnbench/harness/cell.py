@@ -16,9 +16,9 @@ import torch
 from lightning.pytorch import LightningModule, seed_everything
 
 from rnnbench.artefacts import Artefact, write_artefacts
-from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError
+from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, told
 from rnnbench.harness.artefacts import make_artefacts
-from rnnbench.harness.classes import make_data, make_model
+from rnnbench.harness.classes import make_data, make_model, prepare
 from rnnbench.harness.environment import code_of, environment, peak_memory
 from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, not_done
 from rnnbench.harness.reporter import Reporter
@@ -63,7 +63,8 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does is this run's failure only
         traceback.print_exc()
         memory = "alloc_cpu.cpp" in str(error)  # torch's CPU allocator raises a plain RuntimeError
-        reason = f"{OUT_OF_MEMORY}: " * memory + f"{type(error).__name__}: {error}"
+        classes = (job.spec.architecture.class_path, job.spec.task.data.class_path)
+        reason = f"{OUT_OF_MEMORY}: " * memory + told(error, *classes)
         return not_done(job, "failed", reason, started)
     finally:
         gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
@@ -73,7 +74,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     spec, begun = job.spec, time.monotonic()
     report(Progress("data"))
     data = make_data(spec)
-    data.prepare_data()
+    prepare(data)
     facts = data.facts()
     sized, fit = fit_size(spec, facts)
     seed_everything(spec.seed, verbose=False)

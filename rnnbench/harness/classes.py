@@ -1,6 +1,7 @@
 """Classes by import path, constructed from checked arguments."""
 
 import inspect
+import traceback
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -8,7 +9,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from pydantic import TypeAdapter, ValidationError
 
 from rnnbench.card import ClassSpec
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import Infeasible, Preempted, RnnbenchError, Unprepared, raised_in, told, unknown
 from rnnbench.harness.wall import wall_off_test
 from rnnbench.spec import RunSpec
 
@@ -26,7 +27,7 @@ def import_class(path: str, base: type, where: str) -> type:
     try:
         home = import_module(module)
     except Exception as error:  # a third party's module may raise anything
-        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_told(error)}") from error
+        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_told(error, module)}") from error
     found = getattr(home, name, None)
     if found is None:
         names = [other for other, thing in vars(home).items() if inspect.isclass(thing)]
@@ -54,12 +55,15 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
     except RnnbenchError:
         raise
     except Exception as error:  # a third party's constructor may raise anything
-        raise RnnbenchError(f"{where}: {cls.__name__}: {_told(error)}") from error
+        raise RnnbenchError(f"{where}: {cls.__name__}: {_told(error, cls.__module__)}") from error
 
 
-def _told(error: Exception) -> str:
-    said = str(error).partition("\n")[0]  # torch adds its own stack
-    return said if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {said}"
+def _told(error: Exception, module: str) -> str:
+    """An exception in one sentence, and which user's code raised it; without types that add nothing to the message."""
+    if isinstance(error, SyntaxError) or not isinstance(error, ValueError | ImportError):
+        return told(error, module)
+    place = raised_in(error, module)
+    return str(error).partition("\n")[0] + (f" (in {place})" if place else "")
 
 
 def _hints(cls: type) -> dict[str, Any]:
@@ -89,6 +93,25 @@ def make_data(spec: RunSpec) -> Any:
         card = ClassSpec(class_path=card.class_path, init_args={**card.init_args, "data_seed": spec.data_seed})
     data = construct(card, LightningDataModule, where, {"shuffle_seed"}, **seeds)
     return wall_off_test(data) if spec.trial else data
+
+
+def prepare(data: Any) -> None:
+    """Prepare the data of a data module, and see that its facts can be read.
+
+    Raises:
+        Infeasible: it cannot be had, or asks for what cannot be.
+        Unprepared: whatever else went wrong; the traceback of an exception that is not ours is printed.
+    """
+    try:
+        data.prepare_data()
+        data.facts()
+    except (Infeasible, Preempted, Unprepared):
+        raise
+    except RnnbenchError as error:
+        raise Unprepared(str(error)) from error
+    except Exception as error:  # a third party's class may raise anything
+        traceback.print_exc()
+        raise Unprepared(told(error, type(data).__module__)) from error
 
 
 def make_model(spec: RunSpec, **facts: Any) -> Any:

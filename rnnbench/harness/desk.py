@@ -41,7 +41,7 @@ class Desk:
 
     def job(self, cell: Cell) -> Job:
         """The job of a cell. A record that comes before it is claimed, where there was none, is somebody else's."""
-        self.before[cell.spec.id] = None if cell.state == "missing" else _stamp(self.place(cell.spec))
+        self.before[cell.spec.id] = _stamp(self.place(cell.spec)) if cell.record else None
         grid = self.grid
         last = cell.spec.trial is None  # a trial never sees the test part, which is what is asked about
         asked = grid.artefacts if last and isinstance(grid.artefacts, Questions) else None
@@ -91,6 +91,10 @@ class Desk:
         """The record of a run is written: others may see it as done."""
         self.leases.drop(record.id)
         self._settled(record.spec)
+
+    def left(self, record: Record) -> None:
+        """A run has not begun, since its data could not be prepared: its cell stays as it was."""
+        self.leases.drop(record.id)
 
     def _settled(self, spec: RunSpec) -> None:
         self.fresh += [self.job(cell) for cell in self.studies.after(spec)]

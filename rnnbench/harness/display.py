@@ -29,6 +29,8 @@ class Display:
         self.total, self.begin = len(todo), time.monotonic()
         self.running: dict[str, tuple[RunSpec, str, float, Progress]] = {}
         self.seconds: list[float] = []
+        self.unprepared: list[Record] = []
+        """Of runs that never began, since their data could not be prepared."""
         self.doing = "starting"
 
     def __enter__(self) -> "Display":
@@ -71,6 +73,11 @@ class Display:
         begun = self.running.pop(record.id, None)
         if begun is not None:
             self.seconds.append(time.monotonic() - begun[2])
+        if record.unprepared:
+            self.unprepared.append(record)
+            self.states[record.id] = "missing"
+            self.say(f"not run {record.spec.label} ({record.id}): {record.reason}")
+            return
         self.states[record.id] = record.status
         self.say(f"{record.status} {record.spec.label} ({record.id}){_outcome(record)}")
 
@@ -85,7 +92,7 @@ class Display:
 
     def left(self) -> float | None:
         """Estimated seconds until the grid is done, from the mean time of the runs so far."""
-        waiting = sum(state == "missing" for state in self.states.values())
+        waiting = sum(state == "missing" for state in self.states.values()) - len(self.unprepared)
         ahead = [_left(begun, progress) for _, _, begun, progress in list(self.running.values())]
         known = [seconds for seconds in ahead if seconds is not None]
         if not self.seconds:
@@ -107,8 +114,8 @@ class LiveDisplay(Display):
 
     def say(self, line: str) -> None:
         """Only what failed stays on the screen; the rest is in the table."""
-        if line.startswith(("failed", "infeasible", "again")):
-            self.console.print(Text(line, style="red" if line.startswith("failed") else "yellow"))
+        if line.startswith(("failed", "not run", "infeasible", "again")):
+            self.console.print(Text(line, style="red" if line.startswith(("failed", "not run")) else "yellow"))
 
     def render(self) -> RenderableType:
         """Running cells, counts, and how long it may take."""

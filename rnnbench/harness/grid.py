@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rnnbench.harness.executors import Executor
 
 
+UNPREPARED = "unprepared"
+
+
 def plan(
     grid: GridSpec, records: Mapping[str, Record], retry: Collection[str] = (), refresh: bool = False
 ) -> tuple[list[Cell], list[Cell]]:
@@ -49,7 +52,8 @@ def run_grid(
     Another process, on this machine or one that shares the leaderboard, may run the same grid: no cell is run twice.
 
     Returns:
-        How many ended in which state; trials that diverged, as those with large steps do, are counted as `diverged`.
+        How many ended in which state; trials that diverged, as those with large steps do, are counted as `diverged`,
+            and runs that never began, since their data could not be prepared, as `UNPREPARED`: they leave no record.
 
     Raises:
         RnnbenchError: a folder cannot be written; a class or an argument of some cell is wrong. Nothing has been
@@ -75,16 +79,20 @@ def run_grid(
         jobs = [desk.job(cell) for cell in todo]
         with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
             for record in records:
+                if record.unprepared:
+                    desk.left(record)
+                    ended[UNPREPARED] += 1
+                    continue
                 store.write(record)
                 _keep_artefacts(record, working / record.id / ARTEFACTS, ArtefactStore(folders.leaderboard))
                 desk.kept(record)
-                ended["diverged" if _only_diverged(record) else record.status] += 1
+                ended["diverged" if is_diverged_trial(record) else record.status] += 1
     return ended
 
 
-def _only_diverged(record: Record) -> bool:
+def is_diverged_trial(record: Record | None) -> bool:
     """Whether a run is a trial that diverged, as trials with large steps do: nothing that anybody could mend."""
-    return record.spec.trial is not None and record.reason.startswith(Diverged.PREFIX)
+    return record is not None and record.spec.trial is not None and record.reason.startswith(Diverged.PREFIX)
 
 
 def _keep_artefacts(record: Record, made: Path, store: ArtefactStore) -> None:

@@ -40,6 +40,7 @@ class InlineExecutor:
         """Run all jobs in order."""
         from rnnbench.harness.cell import run
 
+        unprepared: dict[str, Record] = {}  # of each task whose data could not be prepared
         with _heeded_interrupts() as heed:
             for job in claimed(jobs, driver):
 
@@ -48,13 +49,20 @@ class InlineExecutor:
                     driver.heed()
                     watcher.progress(job.spec, progress)
 
+                if lost := unprepared.get(job.spec.task.fingerprint):
+                    record = lost.model_copy(update={"id": job.spec.id, "spec": job.spec})
+                    watcher.finished(record)
+                    yield record
+                    continue
                 watcher.started(job.spec, "inline")
                 job.folder.mkdir(parents=True, exist_ok=True)
                 begun = time.monotonic()
                 with _one_thread(), _printing_to(job):
-                    record = run(job, report)
-                assert record is not None  # the only process of its run gives one
-                record = timed(record, job, time.monotonic() - begun)
+                    ended = run(job, report)
+                assert ended is not None  # the only process of its run gives one
+                record = timed(ended, job, time.monotonic() - begun)
+                if record.unprepared:
+                    unprepared[job.spec.task.fingerprint] = record
                 heed()
                 watcher.finished(record)
                 yield record

@@ -14,7 +14,7 @@ from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any
 
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, Unprepared
 from rnnbench.executor_settings import LocalSettings
 from rnnbench.harness import worker
 from rnnbench.harness.devices import Pool, Slot, usable_cores
@@ -110,7 +110,7 @@ class LocalExecutor:
         one.close()
         self.processes.difference_update(one.processes)
         if one.preparing:
-            outcome: worker.Outcome = one.answer or ("failed", f"preparing data: {one.cause}")
+            outcome: worker.Outcome = one.answer or ("failed", f"{Unprepared.PREFIX}{one.cause}")
             status, reason = outcome
             lost = queue.prepared(one.job, status)
             return [not_done(job, "infeasible" if status == "infeasible" else "failed", reason) for job in lost]

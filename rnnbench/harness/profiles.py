@@ -10,7 +10,7 @@ from lightning.pytorch import seed_everything
 from rnnbench.batch import Batch
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_text
-from rnnbench.harness.classes import make_data, make_model
+from rnnbench.harness.classes import make_data, make_model, prepare
 from rnnbench.harness.reopen import reopen
 from rnnbench.harness.size import fit_size
 from rnnbench.inside.during import CLIPPING, GRADIENTS
@@ -34,10 +34,10 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     """The first `most` sequences of a run's validation part, each of one length, and the facts of its data.
 
     Raises:
-        DataUnavailable: the data can be had neither from the cache nor from its package registry.
+        RnnbenchError: the data cannot be had or prepared.
     """
     data = make_data(spec)
-    data.prepare_data()
+    prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
     return alone(next(iter(data.val_dataloader())), most, objective), data.facts()

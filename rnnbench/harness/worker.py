@@ -68,15 +68,15 @@ def ranks(count: int) -> list[dict[str, str]]:
 def prepare(job: Job, environ: dict[str, str], answer: "Connection[object, object]") -> None:
     """Prepare the data of a job's task; sends the outcome."""
     _settle(job.folder.parent / f"prepare-{job.spec.task.name}.log", environ)
-    from rnnbench.harness.classes import make_data
+    from rnnbench.harness.classes import make_data, prepare
 
     outcome: Outcome = ("ready", "")
     try:
-        make_data(job.spec).prepare_data()
+        prepare(make_data(job.spec))
     except Infeasible as error:
         outcome = ("infeasible", str(error))
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the reason of all runs on this task
-        outcome = ("failed", f"preparing data: {type(error).__name__}: {error}")
+    except RnnbenchError as error:
+        outcome = ("failed", str(error))
     _say(answer, outcome)
 
 

@@ -75,6 +75,8 @@ def refused(records: Sequence[Record], present: Present, target: Path) -> list[s
     told = [*strays(store.folder), *copies(records)]
     for record in records:
         why = implausible(record, known)
+        if record.unprepared:
+            why.append(f"nothing was run: {record.reason}")
         if stale := present.why_stale(record):
             why.append(f"it is stale: {stale}; run it again")
         path = store.folder / record.file

@@ -59,5 +59,7 @@ def data_fetch(tasks: list[str]) -> int:
 
 
 def _prepared(module: Any) -> Path:
-    module.prepare_data()
+    from rnnbench.harness.classes import prepare
+
+    prepare(module)
     return module.folder  # type: ignore[no-any-return]

@@ -121,7 +121,10 @@ def _again(spec: RunSpec) -> Record:
     with TemporaryDirectory(prefix="rnnbench-verify-") as folder:
         job = Job(spec, "verify", Path(folder), loggers=())
         with closing(executor.run([job], _Quiet())) as records:
-            return next(records)
+            record = next(records)
+    if record.unprepared:
+        raise RnnbenchError(f"{clean(spec.label)} cannot be run again: {clean(record.reason)}")
+    return record
 
 
 class _Quiet:

@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from shlex import quote
 from threading import current_thread, main_thread
 from typing import Any
@@ -12,20 +14,24 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from rich.console import Console
+from rich.text import Text
 
 from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
-from rnnbench.errors import DataUnavailable, Diverged, RnnbenchError
+from rnnbench.errors import RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.folders import Folders
-from rnnbench.harness.grid import plan, run_grid
+from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
-from rnnbench.record import RecordStore
+from rnnbench.record import Record, RecordStore
 from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
 from rnnbench.verbs.dry import show_plan
+
+MOST_LABELS = 3
+"""Of cells that are named beside a reason that they share."""
 
 
 def resolve(options: Namespace) -> GridSpec:
@@ -55,7 +61,9 @@ def print_config(options: Namespace) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Run what is missing, print the board of the grid, write that of the leaderboard."""
+    """Run what is missing, print the board of the grid, write that of the leaderboard; 1 if a cell of the grid has
+    failed, in this call or before, or its data could not be prepared.
+    """
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
@@ -73,7 +81,7 @@ def run(options: Namespace) -> int:
         + (f", then up to {later} tuned ones" if later else ""),
         highlight=False,
     )
-    failed = 0
+    unprepared: list[Record] = []
     if not todo:
         folders.check()
         folders.note(grid)
@@ -81,14 +89,47 @@ def run(options: Namespace) -> int:
     else:
         try:
             with _heeded_sigterm(), make_display(cells, todo, console) as display:
-                failed = run_grid(grid, todo, folders, display, options.retry)["failed"]
+                run_grid(grid, todo, folders, display, options.retry)
+                unprepared = display.unprepared
         except KeyboardInterrupt:
             print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
             return 130
-    cells = _show_board(grid, folders, console)
-    if stuck := sorted({cell.state for cell in cells if _may_pass(cell)}):
-        console.print(f"run them again with: {again} --retry {' '.join(stuck)}", highlight=False)
-    return 1 if failed else 0
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
+    cells = cells_of(runs_of(grid, records), records)
+    failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
+    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.of(grid.name))]:
+        console.print(Text(clean(line), style="bold"), soft_wrap=True)
+    _show_board(grid, cells, folders, console)
+    if failures:
+        console.print(f"run them again with: {again} --retry failed", highlight=False)
+    return 1 if failures or unprepared else 0
+
+
+def _failures(cells: Sequence[Cell], of: int) -> Iterator[str]:
+    """A sentence for each reason why cells have failed."""
+    for why, some in _by_reason((cell.reason, cell.spec.label) for cell in cells):
+        yield f"failed: {len(some)} of {of} cells ({_shown(some)}): {why}"
+
+
+def _unprepared(records: Sequence[Record], of: int, working: Path) -> Iterator[str]:
+    """A sentence for each reason why data could not be prepared, with the log that has the traceback."""
+    for why, some in _by_reason((record.reason, record.spec.label) for record in records):
+        spec = next(record.spec for record in records if record.reason == why)
+        logs = (working / f"prepare-{spec.task.name}.log", working / spec.id / "log.txt")
+        log = next((f"; log: {path}" for path in logs if path.is_file()), "")
+        yield f"not run: {len(some)} of {of} cells ({_shown(some)}): {why}{log}; the same command tries again"
+
+
+def _by_reason(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for why, label in told:
+        found[why].append(label)
+    yield from found.items()
+
+
+def _shown(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_LABELS
+    return ", ".join(labels[:MOST_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
@@ -104,23 +145,13 @@ def _heeded_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
-    records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells = cells_of(runs_of(grid, records), records)
+def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console: Console) -> None:
     console.print(Terminal(make_table(cells)))
     table, problems = quick_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
     warn(problems)
     console.print(f"board: {page} (for a browser: rnnbench board)\nrecords: {folders.leaderboard / 'records'}\n"
                   f"checkpoints and logs: {folders.of(grid.name)}", highlight=False, soft_wrap=True)  # fmt: skip
-    return cells
-
-
-def _may_pass(cell: Cell) -> bool:
-    """Whether a run that gave no score may give one another time."""
-    if cell.spec.trial and cell.reason.startswith(Diverged.PREFIX):
-        return False
-    return cell.state == "failed" or (cell.state == "infeasible" and cell.reason.startswith(DataUnavailable.PREFIX))
 
 
 def warn(problems: list[str]) -> None:

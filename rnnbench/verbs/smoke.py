@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnbench.card import ArchitectureCard, ClassSpec, TaskCard
-from rnnbench.errors import DataUnavailable, Infeasible
+from rnnbench.errors import DataUnavailable, Infeasible, told
 from rnnbench.files import CACHE_VARIABLE, cache_folder
 from rnnbench.resources import catalogue
 
@@ -139,7 +139,7 @@ def _try(architecture: str, task: str, data: Any) -> Pair:
     except Infeasible as why:
         return Pair(architecture, task, "infeasible", str(why))
     except Exception as error:  # noqa: BLE001  whatever it is, it is told, and the other pairs go on
-        return Pair(architecture, task, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        return Pair(architecture, task, "failed", told(error))
     names = ("test/loss", f"test/{card.metric}")
     if wrong := [f"{name} is {scores.get(name)}" for name in names if not math.isfinite(scores.get(name, math.nan))]:
         return Pair(architecture, task, "failed", ", ".join(wrong))
