@@ -4,7 +4,8 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.melody import score_of
 from rnnbench.tunes import parse
 
@@ -21,18 +22,6 @@ LOOK = {"pageWidth": 2100, "pageHeight": 60_000, "adjustPageHeight": True, "scal
         "header": "none", "footer": "none", "xmlIdSeed": 1}  # fmt: skip
 
 
-def check_engraver() -> None:
-    """Check that tunes can be engraved.
-
-    Raises:
-        DataUnavailable: Verovio is not installed.
-    """
-    try:
-        import verovio  # noqa: F401
-    except ModuleNotFoundError:
-        raise DataUnavailable("scores need verovio: pip install 'rnnbench[music]'") from None
-
-
 def engrave(text: str) -> str:
     """The score of a tune as an SVG picture, the same each time: staves, notes and repeats as music21 reads them.
 
@@ -40,10 +29,9 @@ def engrave(text: str) -> str:
 
     Raises:
         NoTune: it is none, see `rnnbench.tunes.parse`.
-        RnnbenchError: a tune that cannot be engraved.
-        DataUnavailable: music21 or Verovio is not installed.
+        RnnbenchError: a tune that cannot be engraved; music21 or Verovio is not installed.
     """
-    check_engraver()
+    check_extra("music", "a score")
     if max(one.start + one.length for one in parse(text)) > LONGEST:
         raise RnnbenchError(f"this tune cannot be engraved: it is longer than {LONGEST} quarter notes")
     import verovio

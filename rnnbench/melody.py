@@ -17,7 +17,7 @@ def sounding(text: str) -> list[Note]:
 
     Raises:
         NoTune: it is none, see `rnnbench.tunes.parse`.
-        DataUnavailable: music21 is not installed.
+        RnnbenchError: music21 is not installed.
     """
     parse(text)
     found = [

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from rnnbench.bulk import bare, changed, no_collection, share, walk
 from rnnbench.card import Score
-from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared, unknown
+from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
 from rnnbench.files import read_plain, write_whole
 from rnnbench.fingerprint import code_digest
 from rnnbench.size import Fit
@@ -274,18 +274,3 @@ class RecordStore:
             path.replace(path.with_suffix(".json.broken"))
         write_whole(path, json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n")
         return path
-
-    @staticmethod
-    def find(prefix: str, records: Iterable[str]) -> str:
-        """The one id among `records` that starts with `prefix`.
-
-        Raises:
-            RnnbenchError: there is none, or more than one.
-        """
-        ids = list(records)
-        found = [one for one in ids if one.startswith(prefix)]
-        if not found:
-            raise unknown("run", prefix, ids) if len(ids) < 20 else RnnbenchError(f"no run starts with {prefix!r}")
-        if len(found) > 1:
-            raise RnnbenchError(f"{prefix!r} is the start of {len(found)} runs: {', '.join(found[:5])}")
-        return found[0]

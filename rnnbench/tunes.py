@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra, lacking
 from rnnbench.files import unify_lines
 
 LOWEST = 21
@@ -32,7 +33,7 @@ def parse(text: str) -> list[Note]:
 
     Raises:
         NoTune: music21 cannot parse it, or finds no key or no note in it.
-        DataUnavailable: music21 is not installed.
+        RnnbenchError: music21 is not installed.
     """
     music21 = _music21()
     text = unify_lines(text)
@@ -113,7 +114,7 @@ def write_midi(notes: Sequence[Note], path: Path, tempo: int = 100) -> None:
 
     Raises:
         RnnbenchError: it cannot be written.
-        DataUnavailable: music21 is not installed.
+        RnnbenchError: music21 is not installed.
     """
     music21 = _music21()
     stream = music21.stream.Stream([music21.tempo.MetronomeMark(number=tempo)])
@@ -128,16 +129,11 @@ def write_midi(notes: Sequence[Note], path: Path, tempo: int = 100) -> None:
 
 def has_parser() -> bool:
     """Whether music21 is installed."""
-    try:
-        _music21()
-    except DataUnavailable:
-        return False
-    return True
+    return not lacking("music", "music21")
 
 
 def _music21() -> Any:
-    try:
-        import music21
-    except ModuleNotFoundError:
-        raise DataUnavailable("tunes need music21: pip install 'rnnbench[music]'") from None
+    check_extra("music", "a tune", "music21")
+    import music21
+
     return music21

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.extras import check_extra
 from rnnbench.files import check_unpacked, reading, writing
 from rnnbench.sources import Source
 
@@ -124,10 +125,9 @@ def write_vectors(vectors: Any, path: Path) -> None:
 
 
 def _gensim() -> Any:
-    try:
-        from gensim import models  # only who trains word vectors waits for it
-    except ImportError as error:
-        raise RnnbenchError("training word vectors needs gensim: pip install 'rnnbench[vectors]'") from error
+    check_extra("vectors", "training word vectors")
+    from gensim import models  # only who trains word vectors waits for it
+
     return models
 
 

@@ -60,7 +60,7 @@ def test_classify_tags_every_word(ask: Ask) -> None:
 
 def test_translate_gives_the_best_n_and_scores_them_against_references(ask: Ask) -> None:
     words = ("translate", "translate-numbers/elman", "forty-two", "seven", "--beam", "3", "--n-best", "2")
-    code, out, _ = ask(*words, "--reference", "cuarenta y dos", "siete", "--json")
+    code, out, _ = ask(*words, "--reference", "cuarenta y dos", "--reference", "siete", "--json")
     assert code == 0
     found = json.loads(out)
     assert set(found["scores"]) == {"bleu", "chrf", "exact_match"}
@@ -130,7 +130,10 @@ def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
         (["translate", "translate-numbers/elman"], "nothing to translate"),
         (["translate", "translate-numbers/elman", "one", "--n-best", "9"], "n_best must be at least 1 and at most"),
         (["translate", "translate-numbers/elman", "one", "--beam", "0"], "beam must be at least 1"),
-        (["translate", "translate-numbers/elman", "one", "--reference", "a", "b"], "one for each of 1 inputs, got 2"),
+        (
+            ["translate", "translate-numbers/elman", "one", "--reference", "a", "--reference", "b"],
+            "one for each of 1 inputs, got 2",
+        ),
         (["translate", "translate-numbers/elman", "--test", "-1"], "--test must be at least 1"),
         (["caption", "caption-emoji/elman", "absent.png"], "cannot read absent.png"),
         (["caption", "translate-numbers/elman", "a.png"], "this run is a translator; it can: translate, gates"),

@@ -18,16 +18,17 @@ from rnnbench.board.equations import words_about
 from rnnbench.board.states import Cell
 from rnnbench.board.statistics import seeds_to_separate
 from rnnbench.board.table import Table, make_table
-from rnnbench.board.web.assets import kept
+from rnnbench.board.web.assets import kept, own
 from rnnbench.board.web.build import html, most_first, write_html
 from rnnbench.board.web.cards import task_sections, verdict
 from rnnbench.board.web.charts import chart_specs, drawn
 from rnnbench.board.web.claims import read_claims
 from rnnbench.card import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
+from rnnbench.extras import EXTRAS
 from rnnbench.record import RecordStore
 from tests.conftest import ARCHITECTURES
-from tests.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs
+from tests.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs, tuned_cells
 from tests.test_record import done
 
 HOME = Path(__file__).parents[1]
@@ -301,9 +302,24 @@ def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
 
 
 def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("rnnbench.board.web.build.PACKAGES", ("no_such_package",))
+    monkeypatch.setitem(EXTRAS, "board", ("no_such_package",))
     with pytest.raises(RnnbenchError, match=r"pip install 'rnnbench\[board\]'"):
         write_html(tmp_path, make_table([]), [])
+
+
+def test_only_scores_that_stand_alone_are_bold() -> None:
+    """As the legend says: `=` is not."""
+    rules = re.findall(r"([^{}]+)\{([^}]*)\}", own("page.css"))
+    bold = [
+        name for names, style in rules if re.search(r"font-weight: *([6-9]00|bold)", style) for name in names.split(",")
+    ]
+    assert any("td.best .mean" in name for name in bold)
+    assert not [name for name in bold if re.search(r"\.(tied|chance|mean)\b", name) and "td.best" not in name]
+
+
+def test_a_page_of_trials_alone_says_so() -> None:
+    trials = [cell for cell in tuned_cells() if cell.spec.trial]
+    assert "4 trials, and nothing tested yet" in html(make_table(trials), [])
 
 
 def test_what_stands_most_often_comes_first() -> None:

@@ -128,7 +128,7 @@ def test_gradients_of_a_grid_before_and_after_training(
         mode="json", exclude_none=True
     )
     (place / "small.yaml").write_text(yaml.safe_dump(content))
-    assert main(["gradients", "small.yaml", "--architectures", "elman", "cnn"]) == 0
+    assert main(["gradients", "small.yaml", "--architectures", "elman,cnn"]) == 0
     said = capsys.readouterr().out
     assert "before" in said
     assert "elman: not run yet" in said

@@ -84,6 +84,12 @@ def test_the_verb_prints_a_table_for_each_architecture(
     assert "lstm on short: 1 of 32 trials gave no score: diverged: x; they are left out" in said
     assert "lstm on short: 31 scores say little of 4 hyper-parameters; 32 are a start" in said
     assert "gru on short: 4 trials with different scores are needed, there are 2" in said
+    for record in store.read()[0].values():
+        if record.spec.architecture.name == "lstm":
+            (store.folder / record.file).unlink()
+    assert main(["importance", "t.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nothing can be said of importance: gru on short: 4 trials with different scores are needed" in line
     assert main(["importance", "t.yaml", "--task", "shrot"]) == 2
     assert "unknown task 'shrot'; did you mean 'short'?" in capsys.readouterr().err
     assert main(["importance", "quickstart"]) == 2

@@ -11,6 +11,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.files import writable_folder, write_whole
 from rnnbench.fingerprint import code_digest
 from rnnbench.record import Cost, Environment, Record, RecordStore
+from rnnbench.runs import find_run
 from rnnbench.spec import GridSpec, RunSpec
 
 
@@ -142,10 +143,25 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         writable_folder(tmp_path / "file", "the leaderboard")
 
 
-def test_a_run_is_found_by_the_start_of_its_id(tmp_path: Path) -> None:
+def test_a_run_is_found_by_whatever_a_person_calls_it(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
-    assert store.find("ab", ["abc", "cde"]) == "abc"
+    first, second = (done(spec(seed=seed), validation={"mse": value}) for seed, value in ((0, 0.5), (1, 0.2)))
+    failed = lost(spec("gru"))
+    records = {record.id: record for record in (first, second, failed)}
+    path = store.write(first)
+    assert find_run(first.id[:8], records) == first
+    assert find_run("adding/lstm", records) == second  # the best by validation
+    assert find_run("adding/lstm/0", records) == first
+    assert find_run("adding/gru", records) == failed  # of whatever state
+    assert find_run(str(path), {}) == first
+    assert find_run(f"runs/my/{second.id}/checkpoints/best.ckpt", records) == second
+    told = {
+        "zz": "unknown run 'zz'",
+        "adding/lsmt": "did you mean 'adding/lstm'",
+        "a.ckpt": "no record here is of the run",
+    }
+    for name, why in told.items():
+        with pytest.raises(RnnbenchError, match=why):
+            find_run(name, records)
     with pytest.raises(RnnbenchError, match="start of 2 runs"):
-        store.find("a", ["abc", "abd"])
-    with pytest.raises(RnnbenchError, match="unknown run 'x'"):
-        store.find("x", ["abc"])
+        find_run("a", {"abc": first, "abd": second})

@@ -13,9 +13,10 @@ from rnnbench.architectures import Elman, SequenceModule, WindowMLP
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.folders import Folders
-from rnnbench.harness.reopen import best_of, checkpoint_of, reopen
+from rnnbench.harness.reopen import checkpoint_of, reopen
 from rnnbench.inside.ability import check_able
 from rnnbench.record import Record, RecordStore
+from rnnbench.runs import best_of
 from tests.test_record import done, lost, spec
 from tests.trained import train
 
@@ -53,7 +54,8 @@ def ask(place: Folders, capsys: pytest.CaptureFixture[str]) -> Iterator[object]:
 
 def test_a_run_is_found_by_id_start_label_and_path(place: Folders, records: dict[str, Record]) -> None:
     (tune,) = of(records, "folk-abc")
-    names = [tune.id, tune.id[:7], "folk-abc/elman", "folk-abc/elman/0", str(checkpoint_of(tune, place.runs))]
+    files = [checkpoint_of(tune, place.runs), place.leaderboard / "records" / tune.file]
+    names = [tune.id, tune.id[:7], "folk-abc/elman", "folk-abc/elman/0", *map(str, files)]
     opened = [reopen(name, place.leaderboard, place.runs) for name in names]
     first = opened[0].model.state_dict()
     for one in opened:
@@ -172,7 +174,20 @@ def test_all_that_a_run_can_is_told(
 
 
 def test_generate_prints_texts_and_json_and_repeats_itself(ask) -> None:  # type: ignore[no-untyped-def]
-    words = ("generate", "folk-abc/elman", "--prompt", "K:D\n", "é", "--length", "12", "--count", "2", "--seed", "3")
+    words = (
+        "generate",
+        "folk-abc/elman",
+        "--prompt",
+        "K:D\n",
+        "--prompt",
+        "é",
+        "--length",
+        "12",
+        "--count",
+        "2",
+        "--seed",
+        "3",
+    )
     code, first, told = ask(*words, "--json")
     assert code == 0
     assert "not in the vocabulary, read as <unk>: 'é'" in told

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.tuning import Dimension
 
 LEAST_TRIALS = 4
@@ -53,12 +54,9 @@ def _optuna() -> Any:
     Raises:
         RnnbenchError: it is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it imports
-            import optuna
-            import sklearn  # noqa: F401  # what its forest is made of
-    except ModuleNotFoundError as error:
-        raise RnnbenchError(f"importance needs {error.name}: pip install 'rnnbench[tune]'") from error
+    check_extra("tune", "importance")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it imports
+        import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

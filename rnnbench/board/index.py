@@ -171,7 +171,7 @@ def _design(spec: RunSpec) -> object:
 
 def _with(batch: Batch, record: Record) -> Batch:
     """A batch and one more run."""
-    if record.spec.trial:
+    if record.spec.trial and not record.unprepared:
         batch.attempts.append(Attempt.of(record))
     batch.facts.count("missing" if record.unprepared else record.status, record.reason)
     if record.status != "done":

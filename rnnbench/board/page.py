@@ -40,5 +40,5 @@ def write_page(leaderboard: Path, table: Table) -> Path:
         RnnbenchError: it cannot be written.
     """
     path = leaderboard / "README.md"
-    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else "No records yet.\n"))
+    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n"))
     return path

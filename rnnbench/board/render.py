@@ -44,6 +44,10 @@ class Terminal:
         def fits(sheet: Sheet) -> bool:
             return Measurement.get(console, options.update(max_width=10_000), _rich(sheet)).maximum <= options.max_width
 
+        if not self.table.rows:
+            yield RichText(self.table.no_rows)
+            yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
+            return
         yield from map(_rich, Sheet.of(self.table).parts(fits))
         yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
         yield RichText(FOOTNOTE, style="dim")

@@ -171,6 +171,7 @@ class Table:
         scoring: how scores are read, of the columns of which card or records say it.
         chance: the reference of each column, where it is known.
         reasons: where runs are not done, and why.
+        trials: configurations that were tried; they have no row.
     """
 
     columns: list[Column]
@@ -180,6 +181,14 @@ class Table:
     scoring: dict[Column, Scoring]
     chance: dict[Column, Chance]
     reasons: list[tuple[str, str]]
+    trials: int = 0
+
+    @property
+    def no_rows(self) -> str:
+        """What to say of a board without rows."""
+        if not self.trials:
+            return "No records yet."
+        return f"{self.trials} trials, and nothing tested yet: a board has test scores, trials have none."
 
     def text(self, row: Row, column: Column) -> str:
         """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance."""
@@ -235,6 +244,7 @@ def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
         scoring,
         _chances(scoring, rows),
         _reasons(rows, found.values()),
+        sum(study.trials for study in found.values()),
     )
 
 

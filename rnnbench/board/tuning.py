@@ -80,7 +80,8 @@ class Study:
 
 def studies(records: Iterable[Record]) -> dict[str, Study]:
     """The trials among some records, by what `rnnbench.selection.study_of` gives."""
-    return gathered((record.spec, [Attempt.of(record)]) for record in records if record.spec.trial is not None)
+    return gathered((record.spec, [Attempt.of(record)]) for record in records
+                    if record.spec.trial is not None and not record.unprepared)  # fmt: skip
 
 
 def gathered(attempts: Iterable[tuple[RunSpec, list[Attempt]]]) -> dict[str, Study]:

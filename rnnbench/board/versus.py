@@ -97,7 +97,7 @@ def _stale(*rows: Row) -> str:
     """That scores of rows do not count any more, if that is so."""
     counts = {row.label: sum(entry.others["stale"] for entry in row.entries.values()) for row in rows}
     told = [f"{count} of {label}" for label, count in counts.items() if count]
-    return f" (stale are {' and '.join(told)}; run them again with: rnnbench run GRID --refresh)" if told else ""
+    return f" (stale are {' and '.join(told)}; `--refresh` of a grid's `run` makes them anew)" if told else ""
 
 
 def _row(table: Table, name: str) -> Row:

@@ -6,15 +6,13 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import Parser, Verbs, add_folders, add_verb
-
-RUN = "a run's id or its start, task/architecture (its best seed), or the path of a checkpoint"
+from rnnbench.commands.parser import RUN, Parser, Verbs, add_folders, add_several, add_verb
 
 
 def add(verbs: Any) -> Verbs:
     """Declare them."""
     one = _add(verbs, "generate", "let a language model go on with a text")
-    one.add_argument("--prompt", nargs="+", type=str, default=[""], help="texts to go on with (default: begin one)")
+    add_several(one, "--prompt", "a text to go on with (default: begin one)")
     one.add_argument("--count", type=int, default=1, help="texts for each prompt")
     one.add_argument("--length", type=int, default=200, help="most tokens to add")
     one.add_argument("--temperature", type=float, default=1.0, help="below 1 bolder, above 1 wilder")
@@ -68,7 +66,7 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--plot", type=Path, metavar="FILE", help="a figure of both (.html, .png or .svg)")
     _add_json(one)
     one = _add(verbs, "replay", "the same questions at each step that was kept: from noise to what was learnt")
-    one.add_argument("--prompt", nargs="*", type=str, default=[], help="texts instead of those of the test part")
+    add_several(one, "--prompt", "a text instead of those of the test part")
     one.add_argument("--length", type=int, default=80, help="most tokens to add to a text")
     one.add_argument("--temperature", type=float, default=0.8, help="below 1 bolder, above 1 wilder")
     one.add_argument("--seed", type=int, default=0, help="of what is drawn")
@@ -97,7 +95,7 @@ def _add_decoding(one: Parser, beam: int, penalty: bool = True) -> None:
         one.add_argument(
             "--length-penalty", type=float, default=1.0, help="rank by log p / length^this; 0 favours the short"
         )
-    one.add_argument("--reference", nargs="+", type=str, default=[], help="true answers, to score those given")
+    add_several(one, "--reference", "the true answer to an input, in their order, to score those given")
     one.add_argument("--test", type=int, default=0, metavar="N", help="the first N of the test part, with references")
     _add_json(one)
 

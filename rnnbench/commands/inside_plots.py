@@ -5,8 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.inside import RUN
-from rnnbench.commands.parser import Parser, Verbs, add_folders, add_verb
+from rnnbench.commands.parser import RUN, Parser, Verbs, add_folders, add_names, add_verb, names_of
 
 
 def add(verbs: Any) -> Verbs:
@@ -14,7 +13,7 @@ def add(verbs: Any) -> Verbs:
     one = add_verb(verbs, "gradients", "how gradients of a grid's networks fall off through time")
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
     one.add_argument("--task", type=str, help="only this (default: all of the grid)")
-    one.add_argument("--architectures", nargs="+", default=[], help="only these (default: all of the grid)")
+    add_names(one, "--architectures", "only these (default: all of the grid)")
     one.add_argument("--seed", type=int, help="whose runs (default: the grid's first)")
     one.add_argument("--sequences", type=int, default=8, help="sequences of the validation part")
     _add_output(one)
@@ -38,6 +37,7 @@ def _add_output(one: Parser) -> None:
 def _gradients(options: Namespace) -> int:
     from rnnbench.verbs.gradients import gradients
 
+    options.architectures = names_of(options.architectures)
     gradients(options)
     return 0
 

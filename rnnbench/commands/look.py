@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import Verbs, add_folders, add_verb
+from rnnbench.commands.parser import RUN, Verbs, add_folders, add_verb
 from rnnbench.errors import RnnbenchError
 
 
@@ -25,7 +25,7 @@ def add(verbs: Any) -> Verbs:
     add_folders(one)
 
     one = add_verb(verbs, "show", "everything a record says about one run")
-    one.add_argument("run", type=str, help="the start of a run's id")
+    one.add_argument("run", type=str, help=RUN)
     add_folders(one)
 
     one = add_verb(verbs, "importance", "which hyper-parameters matter, by the trials of a grid that is tuned")

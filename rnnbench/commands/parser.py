@@ -2,12 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+RUN = (
+    "a run's id or its start, task/architecture (its best seed), task/architecture/seed, or the path of a record or "
+    "checkpoint"
+)
+"""What a verb says of an argument that is a run; `rnnbench.runs.find_run` finds it."""
 Verbs = dict[str, Callable[[Namespace], int]]
 """What each verb calls, with its options; it gives the exit code."""
 
@@ -36,6 +41,21 @@ def add_verb(verbs: Any, name: str, help_text: str) -> Parser:
     one = Parser(description=help_text[0].upper() + help_text[1:] + ".")
     verbs.add_subcommand(name, one, help=help_text)
     return one
+
+
+def add_several(parser: Parser, option: str, help_text: str) -> None:
+    """An option that may be given several times, with one value each: it never takes an argument beside it."""
+    parser.add_argument(option, action="append", type=str, default=[], help=f"{help_text}; may be given several times")
+
+
+def add_names(parser: Parser, option: str, help_text: str) -> None:
+    """An option for names, several with commas between them, or given several times; read it by `names_of`."""
+    parser.add_argument(option, action="append", type=str, default=[], metavar="NAME[,NAME…]", help=help_text)
+
+
+def names_of(values: Sequence[str]) -> list[str]:
+    """The names given to an option of `add_names`, each once."""
+    return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
 def add_folders(parser: Parser) -> None:

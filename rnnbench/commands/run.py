@@ -4,7 +4,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import Verbs, add_folders, add_verb
+from rnnbench.commands.parser import Verbs, add_folders, add_names, add_verb, names_of
+from rnnbench.errors import unknown
 
 RETRY = ("failed", "infeasible", "done")
 
@@ -15,7 +16,7 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
     one.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     one.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
-    one.add_argument("--retry", nargs="+", choices=RETRY, default=[], help="run cells in these states again")
+    add_names(one, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
     one.add_argument("--refresh", action="store_true", help="run only what is stale: its card, data or code changed")
     one.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
     one.add_argument("--print_config", nargs="?", type=str, help="print the grid with all defaults and stop")
@@ -30,8 +31,8 @@ def add(verbs: Any) -> Verbs:
     add_folders(one)
 
     one = add_verb(verbs, "smoke", "train and test every architecture on a twin of every task for a moment, offline")
-    one.add_argument("--architectures", nargs="+", default=[], help="names (default: all)")
-    one.add_argument("--tasks", nargs="+", default=[], help="names (default: all)")
+    add_names(one, "--architectures", "only these (default: all)")
+    add_names(one, "--tasks", "only these (default: all)")
     one.add_argument("--workers", type=int, default=2, help="processes")
     return {"run": _run, "watch": _watch, "stop": _stop, "smoke": _smoke}
 
@@ -39,6 +40,10 @@ def add(verbs: Any) -> Verbs:
 def _run(options: Namespace) -> int:
     from rnnbench.verbs.run import print_config, run
 
+    options.retry = names_of(options.retry)
+    for state in options.retry:
+        if state not in RETRY:
+            raise unknown("state for --retry", state, RETRY)
     if options.print_config is not None:
         print_config(options)
         return 0
@@ -60,4 +65,4 @@ def _stop(options: Namespace) -> int:
 def _smoke(options: Namespace) -> int:
     from rnnbench.verbs.smoke import smoke
 
-    return smoke(options.architectures, options.tasks, options.workers)
+    return smoke(names_of(options.architectures), names_of(options.tasks), options.workers)

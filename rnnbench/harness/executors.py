@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from rnnbench.executor_settings import ExecutorSettings
+from rnnbench.extras import check_extra
 from rnnbench.harness.inline import InlineExecutor
 from rnnbench.harness.job import ALONE, Driver, Job, Watcher
 from rnnbench.harness.local import LocalExecutor
@@ -41,10 +42,12 @@ def make_executor(settings: GridSpec) -> Executor:
     if isinstance(chosen, str):
         chosen = ExecutorSettings.read({chosen: {}}, "executor")
     if chosen.ray is not None:
+        check_extra("ray", "executor ray")
         from rnnbench.harness.ray_cluster import RayExecutor
 
         return RayExecutor(chosen.ray)
     if chosen.slurm is not None:
+        check_extra("slurm", "executor slurm")
         from rnnbench.harness.slurm import SlurmExecutor
 
         return SlurmExecutor(chosen.slurm)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rnnbench.errors import RnnbenchError, UnknownName
@@ -43,6 +44,12 @@ class Folders:
 
     leaderboard: Path
     runs: Path
+
+    @property
+    def options(self) -> str:
+        """The options that name them on a command line, for a hint; nothing for those that are the default."""
+        named = {"leaderboard": self.leaderboard, "runs": self.runs}
+        return "".join(f" --{name} {quote(str(path))}" for name, path in named.items() if str(path) != name)
 
     @property
     def leases(self) -> Path:

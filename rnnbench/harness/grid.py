@@ -1,5 +1,6 @@
 """A whole grid: what is missing is run, every record is kept at once."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -10,6 +11,7 @@ from rnnbench.artefacts import ArtefactStore, read_artefacts
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.bulk import no_collection
 from rnnbench.errors import Diverged, RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.files import writable_folder
 from rnnbench.harness.desk import Desk
 from rnnbench.harness.folders import Folders
@@ -63,10 +65,7 @@ def run_grid(
 
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
-    if "wandb" in grid.loggers:  # else nothing would need torch here
-        from rnnbench.harness.trainer import check_loggers
-
-        check_loggers(grid.loggers)
+    check_loggers(grid.loggers)
     _refuse_hopeless(grid, executor, todo)
     folders.check()
     store = RecordStore(folders.leaderboard)
@@ -88,6 +87,21 @@ def run_grid(
                 desk.kept(record)
                 ended["diverged" if is_diverged_trial(record) else record.status] += 1
     return ended
+
+
+def check_loggers(names: Collection[str]) -> None:
+    """Check that the loggers of a grid can log.
+
+    Raises:
+        RnnbenchError: TensorBoard is not installed; W&B would ask for a login in the middle of a run.
+    """
+    if "tensorboard" in names:
+        check_extra("tensorboard", "logger 'tensorboard'")
+    if "wandb" in names and os.environ.get("WANDB_MODE", "online") in ("online", "shared"):
+        import wandb
+
+        if not wandb.login(prompt=False):
+            raise RnnbenchError("logger 'wandb' is not logged in: use `wandb login`, or set WANDB_MODE=offline")
 
 
 def is_diverged_trial(record: Record | None) -> bool:

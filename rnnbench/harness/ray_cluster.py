@@ -151,8 +151,6 @@ def _knock(address: str) -> None:
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise RnnbenchError("executor ray needs Ray: pip install 'rnnbench[ray]'") from error
+    import ray
+
     return ray

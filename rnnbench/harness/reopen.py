@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import RnnbenchError
 from rnnbench.harness.classes import import_class, make_data
 from rnnbench.harness.snapshots import snapshots
 from rnnbench.record import Record, RecordStore
+from rnnbench.runs import find_run, is_checkpoint, of_checkpoint
 from rnnbench.spec import RunSpec
 
 OWN = "rnnbench.architectures."
@@ -55,8 +56,7 @@ def reopen(run: str, leaderboard: Path, runs: Path) -> Reopened:
     """The model of a run.
 
     Args:
-        run: a run's id or its start; `task/architecture`, of whose runs the one with the best validation score is
-            taken; or the path of a checkpoint.
+        run: what a person calls it, see `find_run`; or the path of a checkpoint, of which there need be no record.
         leaderboard: where records lie.
         runs: where checkpoints lie.
 
@@ -64,47 +64,15 @@ def reopen(run: str, leaderboard: Path, runs: Path) -> Reopened:
         RnnbenchError: no such run, several, one that is not done, or a checkpoint that is missing or cannot be read.
     """
     records, _ = RecordStore(leaderboard).read()
-    if Path(run).suffix == ".ckpt" or Path(run).is_file():
+    if is_checkpoint(run):
         path = Path(run)
-        record = next((records[part] for part in reversed(path.parts) if part in records), None)
+        record = of_checkpoint(path, records)
         return Reopened(run, path, record, load(path, record))
-    record = find_record(run, records)
+    record = find_run(run, records)
+    if record.status != "done":
+        raise RnnbenchError(f"run {record.id} is {record.status}, it left no model: {record.reason}")
     path = checkpoint_of(record, runs)
     return Reopened(f"{record.spec.label} ({record.id})", path, record, load(path, record))
-
-
-def find_record(run: str, records: dict[str, Record]) -> Record:
-    """The record that a person means.
-
-    Raises:
-        RnnbenchError: none, several, or one of a run that gave no model.
-    """
-    if "/" in run:
-        return best_of(run, records)
-    found = [record for name, record in sorted(records.items()) if run and name.startswith(run)]
-    if not found:
-        raise unknown("run", run, records) if len(records) < 20 else RnnbenchError(f"no run starts with {run!r}")
-    if len(found) > 1:
-        some = ", ".join(f"{record.id} ({record.spec.label})" for record in found[:8])
-        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise RnnbenchError(f"{run!r} is the start of {len(found)} runs: {some}{more}")
-    if found[0].status != "done":
-        raise RnnbenchError(f"run {found[0].id} is {found[0].status}, it left no model: {found[0].reason}")
-    return found[0]
-
-
-def best_of(label: str, records: dict[str, Record]) -> Record:
-    """Of the runs of `task/architecture` or `task/architecture/seed` the one with the best validation score.
-
-    Trials of a search are none of them: they are named by their ids.
-    """
-    every = [record for record in records.values() if record.status == "done" and record.spec.trial is None]
-    named = {"/".join(record.spec.label.split("/")[:2]) for record in every} | {one.spec.label for one in every}
-    if label not in named:
-        raise unknown("task/architecture", label, named)
-    found = [one for one in every if one.spec.label == label or one.spec.label.startswith(f"{label}/")]
-    sign = 1 if found[0].spec.task.direction == "minimise" else -1
-    return min(found, key=lambda one: (sign * one.validation.get(one.spec.task.metric, sign * float("inf")), one.id))
 
 
 def checkpoint_of(record: Record, runs: Path) -> Path:
@@ -117,7 +85,7 @@ def checkpoint_of(record: Record, runs: Path) -> Path:
     if not found:
         raise RnnbenchError(
             f"run {record.id} ({record.spec.label}) has a record, but no checkpoint in {runs}/*/{record.id}: "
-            "name the folder with --runs, or run it again with `rnnbench run GRID --retry done`"
+            "name the folder with --runs, or run its grid again with --retry done"
         )
     return found[-1]
 

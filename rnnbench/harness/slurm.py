@@ -99,8 +99,6 @@ class Work:
 
 def _submitit() -> Any:
     os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else it closes the log handlers of all others
-    try:
-        import submitit
-    except ModuleNotFoundError as error:
-        raise RnnbenchError("executor slurm needs submitit: pip install 'rnnbench[slurm]'") from error
+    import submitit
+
     return submitit

@@ -1,7 +1,5 @@
 """The Trainer of a run: nothing printed, nothing logged per step, the budget of the spec."""
 
-import os
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +12,6 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 
-from rnnbench.errors import RnnbenchError
 from rnnbench.harness.job import Job
 from rnnbench.spec import RunSpec
 
@@ -91,11 +88,7 @@ def monitored(spec: RunSpec) -> dict[str, Any]:
 
 
 def make_logger(name: str, job: Job) -> Logger:
-    """A logger of Lightning, writing into the run's folder.
-
-    Raises:
-        RnnbenchError: TensorBoard is not installed.
-    """
+    """A logger of Lightning, writing into the run's folder."""
     folder: Path = job.folder
     if name == "csv":
         return CSVLogger(folder, name="curves", version="")
@@ -103,24 +96,7 @@ def make_logger(name: str, job: Job) -> Logger:
         return WandbLogger(
             project="rnnbench", id=job.spec.id, name=job.spec.label, group=job.grid, save_dir=folder, resume="allow"
         )
-    try:
-        return TensorBoardLogger(folder, name="tensorboard", version="")
-    except ModuleNotFoundError as error:
-        raise RnnbenchError("logger 'tensorboard' needs tensorboard: pip install 'rnnbench[tensorboard]'") from error
-
-
-def check_loggers(names: Sequence[str]) -> None:
-    """Check that the loggers of a grid can log.
-
-    Raises:
-        RnnbenchError: W&B would ask for a login in the middle of a run.
-    """
-    if "wandb" not in names or os.environ.get("WANDB_MODE", "online") not in ("online", "shared"):
-        return
-    import wandb
-
-    if not wandb.login(prompt=False):
-        raise RnnbenchError("logger 'wandb' is not logged in: use `wandb login`, or set WANDB_MODE=offline")
+    return TensorBoardLogger(folder, name="tensorboard", version="")
 
 
 def close_loggers(loggers: list[Logger]) -> None:

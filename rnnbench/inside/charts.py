@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.extras import check_extra
 from rnnbench.files import write_whole
 
 if TYPE_CHECKING:
@@ -31,11 +32,7 @@ def check_plot(path: Path) -> None:
         raise unknown("format of a picture", path.suffix or path.name, FORMATS, str(path))
     if not path.parent.is_dir():
         raise RnnbenchError(f"there is no folder {path.parent} for {path.name}")
-    try:
-        import altair  # noqa: F401
-        import vl_convert  # noqa: F401
-    except ImportError as error:
-        raise RnnbenchError("pictures need altair and vl-convert-python: pip install 'rnnbench[plots]'") from error
+    check_extra("plots", f"the picture {path.name}")
 
 
 def save(chart: alt.TopLevelMixin, path: Path, title: str) -> None:

@@ -11,6 +11,7 @@ from rnnbench import __version__
 from rnnbench.board.states import Present
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import Provenance, Record, RecordStore
+from rnnbench.runs import find_run, is_file_of_run
 from rnnbench.submissions.audit import copies
 from rnnbench.submissions.git import Repository
 from rnnbench.submissions.history import wrong
@@ -31,19 +32,20 @@ class Published:
 
 
 def select(names: Sequence[str], records: Mapping[str, Record]) -> list[Record]:
-    """The records whose id starts with one of `names`, or whose `task/architecture/seed` matches one with `*` or `/`.
+    """The records that `names` stand for: all whose `task/architecture/seed` matches one with `*` or `/`; else see
+    `find_run`.
 
     Raises:
         RnnbenchError: a name stands for none, or the start of an id for several.
     """
     chosen: dict[str, Record] = {}
     for name in names:
-        if "*" in name or "/" in name:
+        if not is_file_of_run(name) and ("*" in name or "/" in name):
             found = [one for one in records.values() if _matches(one, name)]
             if not found:
                 raise RnnbenchError(f"no record of {len(records)} is of {name!r} (task/architecture/seed)")
         else:
-            found = [records[RecordStore.find(name, records)]]
+            found = [find_run(name, records)]
         chosen |= {one.id: one for one in found}
     return sorted(chosen.values(), key=lambda one: one.file)
 

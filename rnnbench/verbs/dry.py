@@ -13,6 +13,7 @@ from rnnbench.board.states import Cell
 from rnnbench.card import Budget
 from rnnbench.fingerprint import digest
 from rnnbench.harness.executors import make_executor
+from rnnbench.harness.grid import check_loggers
 from rnnbench.record import Cost, Record
 from rnnbench.selection import awaited
 from rnnbench.spec import GridSpec, RunSpec
@@ -69,6 +70,7 @@ def show_plan(
     """
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
+    check_loggers(grid.loggers)
     facts, past = executor.survey([cell.spec for cell in todo]), Past(records)
     grouped: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
     for cell in todo:

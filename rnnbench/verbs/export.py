@@ -17,7 +17,9 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
+from rnnbench.selection import runs_of
 from rnnbench.verbs.run import make_console, warn
+from rnnbench.verbs.show import no_records
 
 TEXTS: dict[str, Callable[[list[Cell]], str]] = {
     "csv": lambda cells: to_csv(rows_of(cells)),
@@ -49,9 +51,9 @@ def _cells(options: Namespace) -> list[Cell]:
     records, problems = RecordStore(folders.leaderboard).read()
     warn(problems)
     if options.grid:
-        return cells_of(folders.grid(options.grid).expand(), records)
+        return cells_of(runs_of(folders.grid(options.grid), records), records)
     if not records:
-        raise RnnbenchError(f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart")
+        raise RnnbenchError(no_records(folders))
     return cells_on_record(records)
 
 
@@ -63,6 +65,8 @@ def compare(options: Namespace) -> None:
     """
     records, problems = RecordStore(options.leaderboard).read()
     warn(problems)
+    if not records:
+        raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
     found = versus(make_table(cells_on_record(records)), options.a, options.b, options.task)
     a, b = clean(found.a.label), clean(found.b.label)
     table = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.verbs import music
 from rnnbench.verbs.opening import asked, check_encodable, open_run, print_json, warn_unknown
 
@@ -31,7 +32,9 @@ def generate(options: Namespace) -> None:
         music.go_on(run, options)
         return
     music.refuse(options, music.OF_ROLLS, "is for models of piano rolls: this run writes texts")
-    prompts = [prompt for prompt in options.prompt for _ in range(options.count)]
+    if options.plot:  # of a text it is drawn what sounds in it
+        check_extra("music", "--plot of a tune", "music21")
+    prompts = [prompt for prompt in options.prompt or [""] for _ in range(options.count)]
     said = continued(run.model, prompts, options)
     if options.abc or options.midi or options.plot:
         music.tunes([prompt + text for prompt, text in zip(prompts, said, strict=True)], options, run.name)

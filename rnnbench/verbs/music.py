@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.text import Text
 
 from rnnbench.board.render import clean
-from rnnbench.engraving import check_engraver, engrave
+from rnnbench.engraving import engrave
 from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.files import writable_folder, write_whole
 from rnnbench.melody import sounding
 from rnnbench.tunes import Note, NoTune, drawn, notes_of, write_midi
 from rnnbench.verbs.opening import print_json
 
-OF_TEXTS = {"prompt": [""], "abc": False, "top_k": None, "top_p": None, "beam": 1, "sheet": None}
+OF_TEXTS = {"prompt": [], "abc": False, "top_k": None, "top_p": None, "beam": 1, "sheet": None}
 OF_ROLLS = {"piece": 0, "given": 16}
 """Options that say something of one kind of model alone, and what they are if nobody gives them."""
 
@@ -33,10 +34,13 @@ def check(options: Namespace) -> None:
         from rnnbench.inside.charts import check_plot
 
         check_plot(options.plot)
+    if options.abc or options.midi:
+        check_extra("music", "--abc" if options.abc else "--midi", "music21")
+    if options.sheet:
+        check_extra("music", "--sheet")
     if options.midi:
         writable_folder(options.midi, "MIDI files (--midi)")
     if options.sheet:
-        check_engraver()
         writable_folder(options.sheet, "scores (--sheet)")
 
 

@@ -14,9 +14,9 @@ from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import clean
 from rnnbench.board.states import Present
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import read_plain
-from rnnbench.record import LARGEST_FILE, Record, RecordStore
+from rnnbench.record import Record, RecordStore
 from rnnbench.resources import packages
+from rnnbench.runs import find_run
 from rnnbench.spec import RunSpec
 from rnnbench.submissions.publish import Published, provenance, refused, select
 from rnnbench.submissions.publish import publish as publish_one
@@ -93,7 +93,7 @@ def verify(options: Namespace) -> int:
     """
     if not 0 <= options.tolerance < 1:
         raise RnnbenchError(f"--tolerance is a share of the score, from 0 to below 1, got {options.tolerance}")
-    record = _find(options.record, options.leaderboard)
+    record = find_run(options.record, RecordStore(options.leaderboard).read()[0])
     if (code := foreign(record.spec)) and not options.trust:
         raise RnnbenchError(f"this record would run {', '.join(code)}, which is no code of ours: read it, "
                             "then say --trust")  # fmt: skip
@@ -103,13 +103,6 @@ def verify(options: Namespace) -> int:
         print(clean(note))
     print(clean(verdict.words))
     return 0 if verdict.reproduced else 1
-
-
-def _find(name: str, leaderboard: Path) -> Record:
-    if name.endswith(".json"):
-        return Record.parse(read_plain(Path(name), LARGEST_FILE), name)
-    records, _ = RecordStore(leaderboard).read()
-    return records[RecordStore.find(name, records)]
 
 
 def _again(spec: RunSpec) -> Record:

@@ -73,8 +73,8 @@ def run(options: Namespace) -> int:
     if options.dry_run:
         show_plan(grid, cells, todo, records.values(), console)
         return 0
-    again = f"rnnbench run {quote(options.grid)}" + _given(options)
-    retry = (f" --retry {' '.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
+    again = f"rnnbench run {quote(options.grid)}{_given(options)}{folders.options}"
+    retry = (f" --retry {','.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
     later = awaited(grid, (cell.spec for cell in todo))
     console.print(
         f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run"
@@ -150,8 +150,12 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
     table, problems = quick_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)
     warn(problems)
-    console.print(f"board: {page} (for a browser: rnnbench board)\nrecords: {folders.leaderboard / 'records'}\n"
-                  f"checkpoints and logs: {folders.of(grid.name)}", highlight=False, soft_wrap=True)  # fmt: skip
+    lines = [
+        f"board: {page} (for a browser: rnnbench board{folders.options})",
+        f"records: {folders.leaderboard / 'records'}",
+        f"checkpoints and logs: {folders.of(grid.name)}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def warn(problems: list[str]) -> None:
@@ -161,11 +165,8 @@ def warn(problems: list[str]) -> None:
 
 
 def _given(options: Namespace) -> str:
-    """The options to go on with, as they were given."""
+    """The executor to go on with, as it was given."""
     words = [f" --{name} {options[name]}" for name in ("executor", "workers") if options[name]]
-    words += [
-        f" --{name} {quote(str(options[name]))}" for name in ("leaderboard", "runs") if str(options[name]) != name
-    ]
     return "".join(words)
 
 

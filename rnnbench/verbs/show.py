@@ -24,6 +24,7 @@ from rnnbench.harness.folders import Folders
 from rnnbench.harness.lease import leased
 from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue, first_line
+from rnnbench.runs import find_run
 from rnnbench.selection import runs_of
 from rnnbench.verbs.run import make_console, warn
 from rnnbench.verbs.watch import describe
@@ -77,15 +78,18 @@ def board(options: Namespace) -> None:
         console.print(Terminal(make_table(cells_of(specs, records, running))))
     else:
         table, problems = whole_board(folders.leaderboard)
-        if table.rows or problems:
+        if table.rows or table.trials or problems:
             console.print(Terminal(table, rank(scores_of(table))))
             console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
             _show_html(folders.leaderboard, table, problems, console)
         else:
-            console.print(
-                f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart", highlight=False
-            )
+            console.print(no_records(folders), highlight=False, soft_wrap=True)
     warn(problems)
+
+
+def no_records(folders: Folders) -> str:
+    """That a leaderboard is empty, and how to begin."""
+    return f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart{folders.options}"
 
 
 def _show_html(leaderboard: Path, table: Board, problems: list[str], console: Console) -> None:
@@ -101,7 +105,7 @@ def show(options: Namespace) -> None:
     folders = Folders(options.leaderboard, options.runs)
     store = RecordStore(folders.leaderboard)
     records, problems = store.read()
-    record = records[store.find(options.run, records)]
+    record = find_run(options.run, records)
     console = Console(highlight=False)
     content = record.model_dump(mode="json", exclude_defaults=True)
     curve, log = content.pop("curve", []), content.pop("log_tail", "")

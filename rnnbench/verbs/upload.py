@@ -1,6 +1,7 @@
 """`rnnbench upload`: the board to Weights & Biases."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import make_table
 from rnnbench.board.web.build import can_build, write_html
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
 from rnnbench.verbs.run import warn
+from rnnbench.verbs.show import no_records
 
 PAGES = ("README.md", "index.html")
 
@@ -32,7 +35,7 @@ def upload(options: Namespace) -> None:
     records, problems = RecordStore(options.leaderboard).read()
     warn(problems)
     if not records:
-        raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
+        raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
     cells = cells_on_record(records)
     table = make_table(cells)
     write_page(options.leaderboard, table)
@@ -42,6 +45,8 @@ def upload(options: Namespace) -> None:
         run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
         if can_build():
             run.log({"page": _shown(write_html(options.leaderboard, table, problems))})
+        else:
+            print("without the page (index.html): pip install 'rnnbench[board]'", file=sys.stderr)
         run.log_artifact(_pages(options.leaderboard))
         where = run.url or f"kept offline; send it with: wandb sync {os.path.relpath(run.settings.sync_dir)}"
     finally:

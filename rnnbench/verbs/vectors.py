@@ -5,6 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra
 from rnnbench.vectors import train_skip_gram, write_vectors
 from rnnbench.verbs.data import module_of
 
@@ -25,6 +26,7 @@ def vectors(options: Namespace) -> None:
         raise RnnbenchError(f"--seed must be at least 0, got {options.seed}")
     if not options.out.name or options.out.is_dir():
         raise RnnbenchError(f"--out must be a file, got {options.out}")
+    check_extra("vectors", "training word vectors")
     texts = _texts(module_of(options.task), options.task)
     found = train_skip_gram(texts, options.size, options.epochs, options.window, options.seed)
     write_vectors(found, options.out)

@@ -22,18 +22,15 @@ from rnnbench.board.web.claims import Verdict, read_claims
 from rnnbench.board.web.overview import MEANINGS, SIGNS, overview
 from rnnbench.board.web.rankings import pairs_data, ranking_sections
 from rnnbench.board.web.runs import Artefacts, none, runs_data, short
-from rnnbench.errors import RnnbenchError
+from rnnbench.extras import check_extra, lacking
 from rnnbench.files import write_whole
 
 Value = TypeVar("Value", bound=Hashable)
-PACKAGES = ("altair", "itables", "jinja2", "scikit_posthocs", "vl_convert")
 
 
 def can_build() -> bool:
     """Whether the packages of the extra `board` are installed."""
-    from importlib.util import find_spec
-
-    return all(find_spec(package) for package in PACKAGES)
+    return not lacking("board")
 
 
 def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
@@ -42,8 +39,7 @@ def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
     Raises:
         RnnbenchError: it cannot be written; packages are missing.
     """
-    if not can_build():
-        raise RnnbenchError("the page needs packages that are not installed: pip install 'rnnbench[board]'")
+    check_extra("board", "the page")
     path = leaderboard / "index.html"
     claims = read_claims(leaderboard)
     write_whole(path, html(table, [*problems, *claims.problems], claims.verdicts, ArtefactStore(leaderboard).of))
