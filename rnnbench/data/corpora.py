@@ -82,6 +82,7 @@ class PennTreebank(LanguageStream):
     splitter = WhitespaceSplit()
     given = "path"
     readers = ("rnnbench.files",)
+    given_is = f"a folder with {', '.join(FILES.values())}"
 
     def __init__(
         self,
@@ -110,9 +111,7 @@ class PennTreebank(LanguageStream):
 
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
         if self.path is None:
-            raise DataUnavailable(
-                f"PennTreebank reads files of yours; set path to a folder with {', '.join(FILES.values())}"
-            )
+            raise DataUnavailable(self.unavailable())
         texts: dict[Split, list[str]] = {}
         for split in SPLITS:
             content = read_bytes(Path(self.place(split)))

@@ -43,6 +43,13 @@ class OnHub(SequenceDataModule):
         """What is at `path`, see `content_of`."""
         return content_of(self.path)
 
+    def unavailable(self) -> str:
+        """As of every data module; and a folder that is not there."""
+        is_folder = Path(self.path).is_absolute() or self.path.startswith(".")
+        if is_folder and not Path(self.path).is_dir():
+            return f"there is no folder {self.path}"
+        return super().unavailable()
+
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of a folder for where it lies."""
         return {**super().identity(), "path": self.content}

@@ -29,6 +29,11 @@ class MNIST1D(SequenceDataModule):
 
     objective = "classification"
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The generator."""
+        return ("mnist1d",)
+
     def make(self, folder: Path) -> Splits:  # noqa: D102
         try:
             from mnist1d.data import get_dataset_args, make_dataset

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -65,7 +66,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
     `sources` are archives that can be fetched; `given` names the argument with the path of a file that only the user
-    has, if there is one; `readers` are modules that shape what is prepared without defining a class of it.
+    has, if there is one, and `given_is` says what that has to be; `readers` are modules that shape what is prepared
+    without defining a class of it.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
     sources and the code; `setup` maps them into memory. Batches are `rnnbench.batch.Batch`.
@@ -84,6 +86,7 @@ class SequenceDataModule(LightningDataModule, ABC):
     unknown: ClassVar[float] = 0.0
     sources: ClassVar[tuple[Source, ...]] = ()
     given: ClassVar[str] = ""
+    given_is: ClassVar[str] = "where it lies"
     readers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
@@ -139,6 +142,19 @@ class SequenceDataModule(LightningDataModule, ABC):
     def prepared(self) -> bool:
         """Whether the data lies in the cache, to the bit as it was written, ready to be mapped."""
         return intact(self.folder)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules of the extra `tasks` without which the data cannot be made."""
+        return ()
+
+    def unavailable(self) -> str:
+        """Why the data cannot be had, as far as that is known before trying; or an empty text."""
+        name = type(self).__name__
+        if self.given and getattr(self, self.given, "") is None:
+            return f"{name} reads data of yours: set {self.given} to {self.given_is}"
+        missing = [module for module in self.needs if find_spec(module) is None]
+        return f"{name} needs {' and '.join(missing)}: pip install 'rnnbench[tasks]'" if missing else ""
 
     def prepare_data(self) -> None:
         """Make the data unless it is in the cache. Safe when several processes do so at once; never leaves a part.

@@ -78,6 +78,7 @@ class PianoRoll(SequenceDataModule):
     per_step = True
     unknown = float("nan")
     given = "path"
+    given_is = f"a file that ends in {', '.join(ENDS)}"
     readers = ("rnnbench.data.matfile", "rnnbench.data.rollfiles")
 
     def __init__(
@@ -100,7 +101,7 @@ class PianoRoll(SequenceDataModule):
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
-            raise DataUnavailable(f"PianoRoll reads a file of yours; set path to one that ends in {', '.join(ENDS)}")
+            raise DataUnavailable(self.unavailable())
         content = read_bytes(Path(self.path))
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise RnnbenchError(f"{self.path} has changed while it was being prepared; run again")

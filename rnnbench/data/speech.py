@@ -81,6 +81,11 @@ class SpeechDigits(Spectra):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.voices, self.snr = voices, snr
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What says the digits."""
+        return ("espeakng_loader",)
+
     def make(self, folder: Path) -> Splits:  # noqa: D102
         said = [
             (voice, digit, Utterance(word, f"{accent}+{voice}", speed, pitch))

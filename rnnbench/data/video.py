@@ -13,7 +13,7 @@ from rnnbench.data.images import SOURCE as DIGITS
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
-from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
+from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, encoder_needs, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.files import check_unpacked, reading
 
@@ -74,6 +74,11 @@ class MovingDigits(SequenceDataModule):
             raise ValueError(f"frames must be 2 to 12, got {frames}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.target, self.clips, self.frames, self.encoder = target, clips, frames, encoder
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Our own encoder."""
+        return encoder_needs(self.encoder)
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         pixels, digits = read_digits(self.sources[0].fetch())
@@ -143,6 +148,7 @@ class UCF101(SequenceDataModule):
     objective = "classification"
     sources = (WEIGHTS,)
     given = "path"
+    given_is = "a folder with a folder of clips for each class"
     readers = ("rnnbench.data.vision",)
 
     def __init__(
@@ -160,6 +166,11 @@ class UCF101(SequenceDataModule):
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.path, self.frames, self.side, self.encoder = path, frames, side, encoder
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What decodes clips, and our own encoder."""
+        return ("av", *encoder_needs(self.encoder))
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with names and sizes of the clips for where they lie."""
@@ -183,9 +194,7 @@ class UCF101(SequenceDataModule):
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
-            raise DataUnavailable(
-                "UCF101 reads a folder of yours; set path to one with a folder of clips for each class"
-            )
+            raise DataUnavailable(self.unavailable())
         clips = self._clips()
         names = sorted({clip.parent.name for clip in clips})
         labels = np.array([names.index(clip.parent.name) for clip in clips])

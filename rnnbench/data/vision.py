@@ -76,6 +76,11 @@ class EfficientNet(nn.Module):
         return nn.functional.adaptive_avg_pool2d(maps, GRID).flatten(1)
 
 
+def encoder_needs(name: str) -> tuple[str, ...]:
+    """Modules of the extra `tasks` that an encoder needs."""
+    return ("efficientnet_lite_pytorch",) if name == OWN else ()
+
+
 def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source = WEIGHTS) -> nn.Module:
     """Our own encoder, or what an import path (`package.function`) makes when called without arguments.
 

@@ -83,6 +83,20 @@ def _searched(spec: RunSpec, facts: dict[str, Any], argument: str, size: Size) -
     return _FOUND[key]
 
 
+def narrowest(spec: RunSpec, facts: dict[str, Any]) -> Tried:
+    """The smallest width at which a run's architecture makes a network, and what that counts by the run's rule.
+
+    Raises:
+        Infeasible: the architecture cannot answer such a question, or there is no such width.
+    """
+    assert spec.size is not None
+    argument = width_argument(spec)
+    found = _next(_counter(spec, facts, argument, spec.size), 1, GAP)
+    if found is None:
+        raise Infeasible(f"no width ({argument}) up to {GAP} makes a network")
+    return found
+
+
 def check_size(spec: RunSpec, fit: Fit | None, model: LightningModule) -> None:
     """Check that a network has the size it was to have.
 

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 
-from rnnbench.errors import Infeasible, RnnbenchError, unknown
+from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError, unknown
 from rnnbench.files import CACHE, cache_folder, writable_folder
 from rnnbench.fingerprint import digest
 from rnnbench.harness.classes import make_data, make_model
-from rnnbench.harness.size import fit_size, width_argument
+from rnnbench.harness.size import fit_size, narrowest, width_argument
 from rnnbench.objectives import find_objective
+from rnnbench.size import NO_WIDTH
 from rnnbench.spec import RunSpec
 
 
@@ -34,21 +35,55 @@ def check(specs: Sequence[RunSpec]) -> None:
 
 
 def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-    """Of each run, whether its data is in the cache, and if it is, why the run is infeasible, or nothing."""
+    """Of each run, whether its data is in the cache, and why the run is infeasible, or nothing.
+
+    Of a run whose data is not in the cache that is what can be known without it: that the data cannot be had, that the
+    architecture cannot answer such a question, or that even its narrowest network is larger than it should be.
+    """
     found: dict[str, tuple[bool, str]] = {}
     facts: dict[str, dict[str, Any] | None] = {}
+    modules: dict[str, Any] = {}
     known: dict[str, str] = {}
     for spec in specs:
         task = _data(spec)
         if task not in facts:
-            data = make_data(spec)
+            modules[task] = data = make_data(spec)
             facts[task] = data.facts() if getattr(data, "prepared", False) else None
         own = facts[task]
         kind = digest([task, spec.network])
         if kind not in known:
-            known[kind] = "" if own is None else _why_infeasible(spec, own)
+            known[kind] = (
+                _why_infeasible_without_data(spec, modules[task]) if own is None else _why_infeasible(spec, own)
+            )
         found[spec.id] = (own is not None, known[kind])
     return found
+
+
+def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
+    """What is infeasible whatever the data is, by the smallest network: of one input and one output, as wide as one."""
+    if why := data.unavailable() if hasattr(data, "unavailable") else "":
+        return f"{DataUnavailable.PREFIX}{why}"
+    if spec.arguments.get("embedding") not in (None, "learned", "one-hot"):
+        return ""  # whether it can be read is known when the data has a tokenizer
+    facts = {"objective": spec.task.objective, "input_kind": getattr(data, "input_kind", "features")}
+    facts |= {"input_size": 1, "output_size": 1}
+    try:
+        return _why_infeasible(spec, facts) if spec.size is None else _why_too_large(spec, facts)
+    except Exception:  # noqa: BLE001  # a network that cannot be made of such facts says nothing of others
+        return ""
+
+
+def _why_too_large(spec: RunSpec, facts: dict[str, Any]) -> str:
+    """Why even the narrowest network is too large for the rule of a run, or nothing."""
+    assert spec.size is not None
+    try:
+        width, count = narrowest(spec, facts)
+    except Infeasible as error:
+        return str(error)
+    if count <= spec.size.target or spec.size.met_by(count):
+        return ""
+    return (f"{NO_WIDTH} {100 * spec.size.tolerance:g} % of {spec.size.target:,}: {width_argument(spec)} {width} gives "
+            f"{count:,} already for one input and one output")  # fmt: skip
 
 
 def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:

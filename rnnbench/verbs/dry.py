@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rnnbench.board.states import Cell
 from rnnbench.card import Budget
+from rnnbench.errors import DataUnavailable
 from rnnbench.fingerprint import digest
 from rnnbench.harness.executors import make_executor
 from rnnbench.harness.grid import check_loggers
@@ -90,7 +91,7 @@ def show_plan(
             str(len(specs)),
             _told(f"{sum(known) / 60:.1f}", len(known) == len(expected), expected),
             _told(f"{(memory or 0) / 1e9:.2f} GB", memory is not None, expected),
-            "cached" if facts[specs[0].id][0] else "to prepare",
+            _data(*facts[specs[0].id]),
             Text("; ".join(_infeasible(*one, len(specs)) for one in why_not.items()), style="yellow"),
         )
     if todo:
@@ -104,8 +105,13 @@ def show_plan(
     later = awaited(grid, (cell.spec for cell in todo))
     then = f", then up to {later} tuned runs" if later else ""
     hopeless = sum(bool(facts[cell.spec.id][1]) for cell in todo)
-    but = f", {hopeless} of them infeasible" if hopeless else ""
+    but = f", {hopeless} of them cannot be run" if hopeless else ""
     console.print(f"{len(todo)} to run{but}{then}: {told}{more}; nothing was started", highlight=False)
+
+
+def _data(cached: bool, why_not: str) -> str:
+    unavailable = why_not.startswith(DataUnavailable.PREFIX)
+    return "cached" if cached else "unavailable" if unavailable else "to prepare"
 
 
 def _told(value: str, known: bool, of: Sequence[object]) -> str:
@@ -113,4 +119,5 @@ def _told(value: str, known: bool, of: Sequence[object]) -> str:
 
 
 def _infeasible(why: str, count: int, of: int) -> str:
-    return f"infeasible: {why}" if count == of else f"{count} infeasible: {why}"
+    said = why if why.startswith(DataUnavailable.PREFIX) else f"infeasible: {why}"
+    return said if count == of else f"{count} {said}"
