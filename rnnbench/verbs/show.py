@@ -59,7 +59,7 @@ def status(options: Namespace) -> None:
     for one in running.values():
         console.print(Text(clean(describe(one))))
     for cell in cells:
-        if cell.state in {"failed", "infeasible", "stale"}:
+        if cell.reason:
             console.print(
                 Text(clean(f"{cell.state} {cell.spec.label} ({cell.spec.id}): {cell.reason}")), soft_wrap=True
             )
