@@ -153,9 +153,7 @@ def test_what_cannot_be_compared_is_told() -> None:
     with pytest.raises(RnnbenchError, match="with itself"):
         versus(table, "lstm", "lstm")
     stale = done(spec("gru"), code={"rnnbench.errors": "other"})
-    with pytest.raises(
-        RnnbenchError, match=r"\(stale are 1 of gru; run them again with: rnnbench run GRID --refresh\)"
-    ):
+    with pytest.raises(RnnbenchError, match=r"\(stale are 1 of gru; `--refresh` of a grid's `run` makes them anew\)"):
         duel(*records("lstm", [0.1]), stale)
     with pytest.raises(RnnbenchError, match="unknown task on the board 'parity'"):
         duel(*records("lstm", [0.1]), *records("gru", [0.1]), task="parity")
