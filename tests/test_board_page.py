@@ -231,7 +231,7 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
 
     (run,) = specs(["gru"], ["adding"], 1)
     record = made(run)
-    curve = [point.model_copy(update={"step": step}) for step in range(1, 1001) for point in record.curve[:1]]
+    curve = [point._replace(step=step) for step in range(1, 1001) for point in record.curve[:1]]
     cells = made_up_cells(["gru"], ["adding"], 6)
     cells[0] = type(cells[0])(run, "done", "", record.model_copy(update={"curve": curve}))
     fields = runs_data(make_table(cells))["fields"]

@@ -42,7 +42,6 @@ class BachChorales(SequenceDataModule):
     per_step = True
     unknown = float("nan")
     sources = (MUSIC21,)
-    readers = ("rnnbench.data.musicxml", "rnnbench.data.rollfiles")
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         chorales = read_chorales(self.sources[0].fetch())
@@ -77,7 +76,6 @@ class PianoRoll(SequenceDataModule):
     per_step = True
     unknown = float("nan")
     given = "path"
-    readers = ("rnnbench.data.matfile", "rnnbench.data.rollfiles")
 
     def __init__(
         self, path: str | None = None, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0

@@ -46,7 +46,6 @@ class MovingDigits(SequenceDataModule):
 
     objective = "classification"
     sources = (DIGITS, WEIGHTS)
-    readers = ("rnnbench.data.images", "rnnbench.data.vision")
 
     def __init__(
         self,
@@ -135,7 +134,6 @@ class UCF101(SequenceDataModule):
     objective = "classification"
     sources = (WEIGHTS,)
     given = "path"
-    readers = ("rnnbench.data.vision",)
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -147,6 +148,29 @@ class LocalExecutor:
                 self._stop()
         why = told(process.exitcode or 0)
         raise RnnbenchError(f"{TRIES} worker processes died while asked to {question.__name__}; of the last: {why}")
+
+    def ask_each(self, question: Callable[..., None], asked: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
+        """What workers answer to a question about each of some things, as they answer: as many at a time as there is
+        place for, each in a process of its own, which gets the thing and the slot. The answer is None if it died.
+        """
+        self.warm_up()
+        pool, todo = self._pool(), list(reversed(asked))
+        running: dict[Connection[Any, Any], tuple[Any, Slot]] = {}
+        try:
+            while todo or running:
+                while todo and pool.has(1, None):
+                    one, slot = todo.pop(), pool.take(1, None)
+                    running[self._spawn(question, one, slot, self.environ)[1]] = one, slot
+                for answers in multiprocessing.connection.wait(list(running)):
+                    one, slot = running.pop(answers)  # type: ignore[call-overload, arg-type]
+                    try:
+                        answer = answers.recv()  # type: ignore[union-attr]
+                    except (EOFError, OSError):
+                        answer = None
+                    pool.give(slot)
+                    yield one, answer
+        finally:
+            self._stop()
 
     def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> Running:
         if preparing:

@@ -17,6 +17,7 @@ from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
+from rnnbench.certificates import Certificates
 from rnnbench.errors import DataUnavailable, Diverged, RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.folders import Folders
@@ -59,7 +60,7 @@ def run(options: Namespace) -> int:
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells, todo = plan(grid, records, options.retry, options.refresh)
+    cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
     for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
@@ -106,7 +107,7 @@ def _heeded_sigterm() -> Iterator[None]:
 
 def _show_board(grid: GridSpec, folders: Folders, console: Console) -> list[Cell]:
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells = cells_of(runs_of(grid, records), records)
+    cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
     console.print(Terminal(make_table(cells)))
     table, problems = quick_board(folders.leaderboard)
     page = write_page(folders.leaderboard, table)

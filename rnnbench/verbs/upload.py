@@ -13,6 +13,7 @@ from rnnbench.board.sheet import Sheet
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import make_table
 from rnnbench.board.web.build import can_build, write_html
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import RecordStore
 from rnnbench.verbs.run import warn
@@ -33,7 +34,7 @@ def upload(options: Namespace) -> None:
     warn(problems)
     if not records:
         raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
-    cells = cells_on_record(records)
+    cells = cells_on_record(records, Certificates(options.leaderboard))
     table = make_table(cells)
     write_page(options.leaderboard, table)
     run = _start(options.project, options.entity)
