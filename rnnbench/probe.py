@@ -23,6 +23,8 @@ LOSS_TOLERANCE = 1e-3
 """Largest relative difference of a loss between two kinds of machine."""
 SCORE_TOLERANCE = 0.05
 """The same of a score; or absolute, if it is below 1: two batches hold few sequences, and one may fall otherwise."""
+MOST_SCORES = 6
+"""Of a probe, and of what a record has of the validation part: a forecast has one for each hour."""
 Number = Annotated[float, Field(ge=-1e100, le=1e100)]
 
 
@@ -32,11 +34,11 @@ class Probe(Strict):
     Args:
         losses: of the first training steps, at most three, as the module returned them before each update; None for
             one that is not a finite number, or that the module does not return.
-        scores: validation scores after these steps, on at most two batches; those that are not finite are left out.
+        scores: validation scores after these steps, on at most two batches, see `main_scores`.
     """
 
     losses: list[Number | None] = Field([], max_length=STEPS)
-    scores: dict[str, Number] = Field({}, max_length=100)
+    scores: dict[str, Number] = Field({}, max_length=MOST_SCORES)
 
     def difference(self, other: "Probe", exact: bool) -> str:
         """The first number of this probe that is not the same in another, in words; empty if none is.
@@ -58,6 +60,12 @@ class Probe(Strict):
             if not _same(then, now, tolerance, tolerance):
                 return f"validation {name} after step {len(self.losses)} was {_shown(then)}, is now {_shown(now)}"
         return ""
+
+
+def main_scores(scores: dict[str, float], metric: str) -> dict[str, float]:
+    """At most `MOST_SCORES` of some scores: that of the task's metric, and the first of the others."""
+    names = [name for name in scores if name != metric][: MOST_SCORES - 1]
+    return {name: value for name, value in scores.items() if name == metric or name in names}
 
 
 def _same(then: float | None, now: float | None, relative: float, absolute: float) -> bool:

@@ -117,7 +117,7 @@ class Record(Strict):
         seconds: of wall-clock time that a failed run has taken, in all attempts; of one that is done, `cost` tells.
         score: test score by the card's metric.
         scores: all test scores.
-        validation: validation scores of the tested checkpoint.
+        validation: validation scores of the tested checkpoint, see `rnnbench.probe.main_scores`.
         best_step: the step of that checkpoint.
         curve: one point a validation, or fewer, see `thinned`.
         baseline: name and test scores of the simple reference, computed from the same data.

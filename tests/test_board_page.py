@@ -186,6 +186,11 @@ def test_the_overview_says_what_the_other_boards_say(page: Reader, table: Table)
                 assert entry.text().split(" ")[0] in told
     for state in ("failed", "infeasible", "running", "missing", "stale"):
         assert state in told
+    assert "° not certified" in told
+    assert f"°: {table.uncertified} runs of this board were made by another version of the code" in told
+    assert told.count(" not certified for this version") == sum(
+        entry.facts.uncertified > 0 for row in table.rows for entry in row.entries.values()
+    )
 
 
 def test_a_field_has_its_runs_with_reason_curve_and_command(data: dict[str, Any], table: Table) -> None:

@@ -67,7 +67,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     has, if there is one.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
-    sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory. Batches are `rnnbench.batch.Batch`.
+    sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory.
+    Batches are `rnnbench.batch.Batch`.
 
     Args:
         batch_size: sequences of an optimiser step, over all processes.

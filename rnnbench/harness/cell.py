@@ -28,7 +28,7 @@ from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_b
 from rnnbench.harness.snapshots import Snapshots
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.inside.during import GradientWatch
-from rnnbench.probe import code_version
+from rnnbench.probe import code_version, main_scores
 from rnnbench.questions import Questions
 from rnnbench.record import Cost, Record, thinned
 
@@ -122,7 +122,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         started=started,
         score=None if spec.trial else scores[spec.task.metric],
         scores=scores,
-        validation=reporter.validations[chosen],
+        validation=main_scores(reporter.validations[chosen], spec.task.metric),
         best_step=chosen,
         curve=thinned(reporter.curve, chosen),
         baseline="" if spec.trial else about["baseline"],

@@ -18,7 +18,7 @@ from rnnbench.harness.job import Job, Taken
 from rnnbench.harness.reporter import number_of
 from rnnbench.harness.size import fit_size
 from rnnbench.harness.trainer import make_trainer
-from rnnbench.probe import BATCHES, STEPS, Probe
+from rnnbench.probe import BATCHES, STEPS, Probe, main_scores
 from rnnbench.spec import RunSpec
 
 
@@ -33,7 +33,7 @@ class FirstSteps(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep a loss."""
-        self.losses.append(_number(outputs["loss"] if isinstance(outputs, dict) else outputs))
+        self.losses.append(_number(outputs.get("loss") if isinstance(outputs, dict) else outputs))
         trainer.should_stop = len(self.losses) >= self.most  # Lightning validates before it stops
 
 
@@ -77,7 +77,7 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> 
     trainer.fit(model, data if _is_ours(data) else make_data(spec))
     named = {name.removeprefix("val/"): value for name, value in trainer.callback_metrics.items() if "val/" in name}
     scores = {name: number for name, value in named.items() if (number := _number(value)) is not None}
-    return Probe(losses=first.losses, scores=scores)
+    return Probe(losses=first.losses, scores=main_scores(scores, spec.task.metric))
 
 
 def probe_again(job: Job) -> Taken:

@@ -78,7 +78,7 @@ class Reporter(Callback):
         if now < self._next:
             return
         self._next = now + INTERVAL
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss = self._finite("training loss", float(loss), trainer)
         self._tell(trainer, now)
