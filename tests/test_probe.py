@@ -18,7 +18,7 @@ import yaml
 
 import rnnbench
 from rnnbench import fingerprint
-from rnnbench.architectures import Elman, steps
+from rnnbench.architectures import Elman, optimisation, steps
 from rnnbench.board.page import quick_board, whole_board
 from rnnbench.board.states import cells_of, cells_on_record
 from rnnbench.card import TaskCard
@@ -322,7 +322,7 @@ def other_initialisation(patch: pytest.MonkeyPatch) -> None:
 
 
 def other_optimiser(patch: pytest.MonkeyPatch) -> None:
-    before = steps.make_optimizer
+    before = optimisation.make_optimizer
 
     def make(*parts: Any) -> Any:
         made = before(*parts)
@@ -330,7 +330,7 @@ def other_optimiser(patch: pytest.MonkeyPatch) -> None:
             group["betas"] = (0.8, 0.999)
         return made
 
-    patch.setattr(steps, "make_optimizer", make)
+    patch.setattr("rnnbench.architectures.steps.make_optimizer", make)
 
 
 def other_order(patch: pytest.MonkeyPatch) -> None:

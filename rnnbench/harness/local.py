@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
@@ -155,18 +155,20 @@ class LocalExecutor:
         """
         self.warm_up()
         pool, todo = self._pool(), list(reversed(asked))
-        running: dict[Connection[Any, Any], tuple[Any, Slot]] = {}
+        running: dict[Any, tuple[Any, Slot, BaseProcess]] = {}
         try:
             while todo or running:
                 while todo and pool.has(1, None):
                     one, slot = todo.pop(), pool.take(1, None)
-                    running[self._spawn(question, one, slot, self.environ)[1]] = one, slot
-                for answers in multiprocessing.connection.wait(list(running)):
-                    one, slot = running.pop(answers)  # type: ignore[call-overload, arg-type]
-                    try:
-                        answer = answers.recv()  # type: ignore[union-attr]
-                    except (EOFError, OSError):
-                        answer = None
+                    process, answers = self._spawn(question, one, slot, self.environ)
+                    running[answers] = one, slot, process
+                for ready in multiprocessing.connection.wait(list(running)):
+                    one, slot, process = running.pop(ready)
+                    answer = None
+                    with suppress(EOFError, OSError):
+                        answer = ready.recv()  # type: ignore[union-attr, call-arg]
+                    process.join()
+                    self.processes.discard(process)
                     pool.give(slot)
                     yield one, answer
         finally:
