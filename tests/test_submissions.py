@@ -64,6 +64,8 @@ FORGED: list[tuple[Content, str]] = [
     ({"cost": cost(train_seconds=100.0)}, "training took 100.0 s of 2.0 s in total"),
     ({"cost": cost(steps=4)}, "4 steps are more than the budget of 3"),
     ({"best_step": 9}, "goes to step 9 of 3"),
+    ({"probe": {"losses": [1.0], "scores": {"mse": 1.0}}}, "the probe has 1 losses of the first 3 steps"),
+    ({"probe": {"losses": [None] * 3}}, "the probe has no number"),
     ({"curve": [{"step": 2, "train_loss": None, "score": 1.0}] * 2}, "do not rise"),
     (
         {

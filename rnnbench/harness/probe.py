@@ -75,8 +75,8 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> 
         check_val_every_n_epoch=1,
     )
     trainer.fit(model, data if _is_ours(data) else make_data(spec))
-    named = {name.removeprefix("val/"): value for name, value in trainer.callback_metrics.items() if "val/" in name}
-    scores = {name: number for name, value in named.items() if (number := _number(value)) is not None}
+    logged = {name: _number(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    scores = {name.removeprefix("val/"): value for name, value in logged.items() if value is not None}
     return Probe(losses=first.losses, scores=main_scores(scores, spec.task.metric))
 
 
@@ -88,7 +88,8 @@ def probe_again(job: Job) -> Taken:
         facts = data.facts()
         sized, _ = fit_size(job.spec, facts)
         probe = take_probe(job, sized, data, facts)
-        where = environment(torch.get_default_device() if not torch.cuda.is_available() else torch.device("cuda", 0))
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        where = environment(device or torch.device("cpu"))
         return Taken(probe, data.about()["fingerprint"], where)
     except (RnnbenchError, MemoryError, torch.OutOfMemoryError) as error:
         return Taken(error=" ".join(str(error).split())[:500])
