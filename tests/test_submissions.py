@@ -335,8 +335,10 @@ def test_a_record_altered_after_the_fact_is_told_and_a_new_run_is_not(
 def test_a_run_of_older_code_may_be_run_again(repository: Callable[..., str], tmp_path: Path) -> None:
     store, run = RecordStore(tmp_path / "board"), spec(seed=1)
     store.write(done(run, code_version="0" * 12))
+    store.write(first := done(spec("gru"), schema_version=1, code_version=None, probe=None))
     repository()
     store.write(done(run, 0.4, started="2026-02-01T00:00:00+00:00"))
+    store.write(first.model_copy(update={"started": "2026-02-01T00:00:00+00:00", "score": 0.3, "scores": {"mse": 0.3}}))
     assert not audit(tmp_path / "board").problems
 
 

@@ -89,8 +89,9 @@ def _counts(record: Record, known: Known) -> bool:
 
 def _moved(old: Record, new: Record) -> bool:
     """Whether data or code have: what the new record says of its code does not make the code of the old one old."""
+    without_probe = old.code_version is None  # of the first version: stale whatever the code is
     other_code = old.code_version not in (new.code_version, code_version(old.spec))
-    return other_code or old.data_fingerprint != new.data_fingerprint
+    return without_probe or other_code or old.data_fingerprint != new.data_fingerprint
 
 
 def _later(old: Record, new: Record) -> bool:
