@@ -59,7 +59,7 @@ def certify_all(options: Namespace) -> int:
             if line:
                 console.print(Text(clean(line)), soft_wrap=True)
     console.print(f"{holds} configurations hold, {others} do not or could not be probed", highlight=False)
-    if holds or others:
+    if asked:
         board = write_page(options.leaderboard, quick_board(options.leaderboard)[0])
         console.print(f"board: {board}", highlight=False, soft_wrap=True)
     return 1 if others else 0
@@ -67,6 +67,8 @@ def certify_all(options: Namespace) -> int:
 
 def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Taken | None]]:
     """Probes in worker processes."""
+    if not jobs:
+        return
     from rnnbench.harness import worker
     from rnnbench.harness.local import LocalExecutor
 
