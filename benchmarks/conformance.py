@@ -18,6 +18,7 @@ from rnnbench.board.render import escape
 from rnnbench.board.states import cells_of
 from rnnbench.board.statistics import separable
 from rnnbench.card import Budget, Name, TaskCard
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.display import make_display
@@ -105,7 +106,7 @@ class Claim(Strict):
         records, _ = RecordStore(FOLDERS.leaderboard).read()
         scores: defaultdict[str, list[float]] = defaultdict(list)
         lacking = 0
-        for cell in cells_of(grid.expand(), records):
+        for cell in cells_of(grid.expand(), records, certificates=Certificates(FOLDERS.leaderboard)):
             if cell.state == "done" and cell.record and cell.record.score is not None:
                 scores[cell.spec.architecture.name].append(cell.record.score)
             else:
@@ -177,7 +178,9 @@ def main() -> None:
         if options.report or (options.only and claim.name not in options.only):
             continue
         grid = claim.grid()
-        cells, todo = plan(grid, RecordStore(FOLDERS.leaderboard).read()[0])
+        cells, todo = plan(
+            grid, RecordStore(FOLDERS.leaderboard).read()[0], certificates=Certificates(FOLDERS.leaderboard)
+        )
         console.print(f"{claim.name}: {len(todo)} of {len(cells)} runs to go", highlight=False)
         if todo:
             with make_display(cells, todo, console) as display:

@@ -35,7 +35,7 @@ GRID: dict[str, Any] = {
     "model": {"hidden_size": 32},
     "executor": {"local": {"workers": 2, "retries": 100}},
 }
-FACTS = {"scores", "validation", "curve", "best_step", "parameters", "status", "data_fingerprint", "code", "backend"}
+FACTS = {"scores", "validation", "curve", "best_step", "parameters", "status", "data_fingerprint", "probe", "backend"}
 PAUSE = (2.0, 8.0)
 """Seconds between two kills."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rnnbench.errors import RnnbenchError
 
-UNLIKE = ("spec", "cost", "provenance")
+UNLIKE = ("spec", "cost", "provenance", "probe")
 """Parts of a record that hardly any two have alike."""
 M = TypeVar("M", bound=BaseModel)
 
@@ -56,8 +56,6 @@ def share(home: BaseModel, known: dict[Any, Any]) -> None:
             continue
         if isinstance(value, BaseModel):
             vars(home)[name] = known.setdefault((name, value.model_dump_json()), value)
-        elif name == "code":
-            vars(home)[name] = known.setdefault(tuple(value.items()), value)
 
 
 UNSET: set[str] = set()

@@ -1,11 +1,9 @@
-"""Hashes that say whether something is still the same: canonical JSON, and source code without its comments."""
+"""Hashes that say whether something is still the same: of JSON, of files, of source code."""
 
 import ast
 import hashlib
-import io
 import json
 import sys
-import tokenize
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,29 +39,57 @@ def file_digest(path: Path, length: int = 16) -> str:
 
 
 @cache
-def code_digest(module: str) -> str:
-    """Digest of a module's source without comments, docstrings and blank lines; `absent` if there is no such file.
+def source_digest(package: str) -> str:
+    """Digest of all source of a package or module (Python and C), or `absent` if there is none of that name.
 
-    `package.*` stands for all of a package: its modules, and its C text as it is.
-    The module is found without importing it or its parents, so that a board can be drawn without torch.
+    Nothing is imported, so that a board can be drawn without torch and without running anybody's code.
     """
-    paths = source_files(module)
-    if not paths:
+    home = source_file(package)
+    if home is None:
         return "absent"
-    try:
-        texts = [one.read_text("utf-8") for one in paths]
-        parts = [_essence(text) if one.suffix == ".py" else text for one, text in zip(paths, texts, strict=True)]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    except (OSError, ValueError, SyntaxError, tokenize.TokenError):
-        return "unreadable"
+    files = [home]
+    if home.name == "__init__.py":
+        files = sorted(file for end in ("*.py", "*.h") for file in home.parent.rglob(end))
+    content = hashlib.sha256()
+    for file in files:
+        content.update(f"{file.relative_to(home.parent).as_posix()}\0{file_digest(file, 64)}\n".encode())
+    return content.hexdigest()[:16]
 
 
-def source_files(module: str) -> list[Path]:
-    """The files that hold `module`, or all of `package.*`; none if it cannot be found."""
-    path = source_file(module.removesuffix(".*"))
-    if path is None or not module.endswith(".*"):
-        return [path] if path else []
-    return sorted(one for end in ("*.py", "*.h") for one in path.parent.rglob(end))
+@cache
+def imported_modules(module: str) -> tuple[str, ...]:
+    """`module` and all modules that it imports, directly or through others, of rnnbench and of its own package.
+
+    Read from the source; an import inside a function counts as well.
+    """
+    tops = {"rnnbench", module.partition(".")[0]}
+    found: set[str] = set()
+    todo = [module]
+    while todo:
+        one = todo.pop()
+        path = source_file(one)
+        if path is None or one in found:
+            continue
+        found.add(one)
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                home = _absolute(node, one, path)
+                names = [home, *(f"{home}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            todo += [name for name in names if name.partition(".")[0] in tops]
+    return tuple(sorted(found))
+
+
+def _absolute(node: ast.ImportFrom, module: str, path: Path) -> str:
+    """The module that a `from … import` names, in full."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    outer = parts[: len(parts) - node.level + (path.name == "__init__.py")]
+    return ".".join([*outer, *([node.module] if node.module else [])])
 
 
 def source_file(module: str) -> Path | None:
@@ -82,17 +108,3 @@ def _origin(top: str) -> str | None:
         return getattr(find_spec(top), "origin", None)
     except ValueError:  # a module without a spec, or no name at all
         return None
-
-
-def _essence(source: str) -> str:
-    """The lines of `source` that run. Line numbers of docstrings and comments are the same in every Python version."""
-    lines: list[str] = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                lines[number - 1] = ""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        row, column = token.start
-        if token.type == tokenize.COMMENT:
-            lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -1,9 +1,9 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from rnnbench.bulk import bare, changed, no_collection, share, walk
 from rnnbench.card import Score
 from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
 from rnnbench.files import read_plain, write_whole
-from rnnbench.fingerprint import code_digest
+from rnnbench.probe import Probe
 from rnnbench.size import Fit
 from rnnbench.spec import RunSpec
 from rnnbench.strict import Strict
@@ -19,8 +19,7 @@ from rnnbench.strict import Strict
 LARGEST_FILE = 1 << 20
 """Bytes of the largest record that is read; most have a few thousand."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Module = Annotated[str, Field(pattern=r"^([A-Za-z_]\w*(\.\w+)*|rnnbench(\.\w+)*\.\*)$", max_length=200)]
-"""A module, or all of a package of ours."""
+CodeVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Cost(Strict):
@@ -43,7 +42,7 @@ class Cost(Strict):
 
 
 class Environment(Strict):
-    """Where a run ran."""
+    """Where a run ran. `instructions`: the vector instructions that torch uses on this processor, such as `AVX2`."""
 
     python: str
     torch: str
@@ -53,6 +52,13 @@ class Environment(Strict):
     processor: str
     device: str
     threads: int
+    instructions: str = ""
+
+    def computes_like(self, other: "Environment") -> bool:
+        """Whether the same code gives the same numbers to the last bit there: not shown for any accelerator."""
+        kind = ("torch", "platform", "processor", "instructions", "threads")
+        same = all(getattr(self, name) == getattr(other, name) for name in kind)
+        return same and self.device == other.device == "cpu"
 
 
 class Provenance(Strict):
@@ -75,12 +81,23 @@ class Provenance(Strict):
     needs: list[str] = []
 
 
-class Point(Strict):
-    """The learning curve at one validation."""
+class Point(NamedTuple):
+    """The learning curve at one validation; in JSON `[step, train_loss, score]`."""
 
     step: Count
     train_loss: Score | None
     score: Score
+
+
+MOST_POINTS = 24
+"""Of a learning curve in a record, which stays small: of a longer one about every second, third, … is left out."""
+
+
+def thinned(curve: Sequence[Point], best_step: int) -> list[Point]:
+    """A curve with at most `MOST_POINTS` points, evenly spread, the best and the last among them."""
+    every = max(1, -(-len(curve) // (MOST_POINTS - 2)))
+    last = len(curve) - 1
+    return [point for at, point in enumerate(curve) if (last - at) % every == 0 or point.step == best_step]
 
 
 class Record(Strict):
@@ -99,9 +116,9 @@ class Record(Strict):
         seconds: of wall-clock time that a failed run has taken, in all attempts; of one that is done, `cost` tells.
         score: test score by the card's metric.
         scores: all test scores.
-        validation: validation scores of the tested checkpoint.
+        validation: validation scores of the tested checkpoint, see `rnnbench.probe.main_scores`.
         best_step: the step of that checkpoint.
-        curve: one point a validation.
+        curve: one point a validation, or fewer, see `thinned`.
         baseline: name and test scores of the simple reference, computed from the same data.
         baseline_scores: its scores.
         parameters: trainable numbers.
@@ -109,13 +126,15 @@ class Record(Strict):
         cost: time, steps, memory.
         backend: what computed the recurrence.
         data_fingerprint: of the content of all splits.
-        code: digest of each module that shaped the result.
+        code_version: what code it ran on, see `rnnbench.probe.code_version`.
+        probe: what tells whether code of another version would run it the same.
+        code: of records of version 1 digests of modules; read, and not used.
         environment: machine and versions.
         attempts: how each earlier attempt ended, from whose checkpoint the next went on.
         provenance: of a record that was published.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     id: str
     spec: RunSpec
     status: Literal["done", "failed", "infeasible"]
@@ -135,7 +154,9 @@ class Record(Strict):
     cost: Cost | None = None
     backend: str = ""
     data_fingerprint: str = ""
-    code: Annotated[dict[Module, str], Field(max_length=500)] = {}
+    code_version: CodeVersion | None = None
+    probe: Probe | None = None
+    code: dict[str, str] = Field({}, max_length=500, exclude=True)
     environment: Environment | None = None
     attempts: list[str] = []
     provenance: Provenance | None = None
@@ -150,8 +171,10 @@ class Record(Strict):
             return self
         if self.seconds is not None:
             raise ValueError("seconds are of a record that is not done; of one that is, cost tells")
-        if None in (self.parameters, self.cost, self.environment) or not self.data_fingerprint or not self.code:
-            raise ValueError("a record that is done has parameters, cost, environment, data_fingerprint and code")
+        if None in (self.parameters, self.cost, self.environment) or not self.data_fingerprint:
+            raise ValueError("a record that is done has parameters, cost, environment and data_fingerprint")
+        if self.schema_version > 1 and None in (self.code_version, self.probe):
+            raise ValueError("a record of version 2 that is done has code_version and probe")
         if self.spec.size is not None and (self.size is None or not self.spec.size.met_by(self.size.count)):
             raise ValueError(f"its size is to be {self.spec.size}, got {self.size}")
         self._check_scores()
@@ -184,15 +207,6 @@ class Record(Strict):
         """The score that it stands for: on the test part, or if it is a trial on the validation part."""
         return self.validation.get(self.spec.task.metric) if self.spec.trial else self.score
 
-    def changed_code(self) -> list[str]:
-        """Modules whose code is no longer what the run used."""
-        return changed_code(self.code)
-
-
-def changed_code(code: Mapping[str, str], now: Callable[[str], str] = code_digest) -> list[str]:
-    """Modules of which `now` says another digest than `code`."""
-    return [module for module, then in code.items() if now(module) != then]
-
 
 def file_of(spec: RunSpec) -> Path:
     """The place of a run's record in the folder of records."""
@@ -205,11 +219,11 @@ def slimmed(record: Record) -> Record:
     return changed(record, **EMPTY, spec=bare(RunSpec, vars(record.spec)), cost=cost)
 
 
-EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}}
+EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
 
 
 class RecordStore:
-    """The folder `records` of a leaderboard: one small JSON a run, written whole or not at all."""
+    """The folder `records` of a leaderboard: one small JSON a run in one line, written whole or not at all."""
 
     def __init__(self, leaderboard: Path) -> None:
         self.folder = leaderboard / "records"
@@ -272,5 +286,6 @@ class RecordStore:
         path = self.folder / record.file
         if path.exists() and self.present(path) is None:
             path.replace(path.with_suffix(".json.broken"))
-        write_whole(path, json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n")
+        content = record.model_dump(mode="json", exclude_defaults=True)
+        write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
         return path

@@ -64,11 +64,19 @@ class RunSpec(Strict):
     @property
     def id(self) -> str:
         """Identity: a digest of the content. Names of files, order and unused defaults do not change it."""
+        return digest({**self._content(), "seed": self.seed}, length=12)
+
+    @property
+    def configuration(self) -> str:
+        """The same of all runs that differ in their seed alone."""
+        return digest(self._content(), length=12)
+
+    def _content(self) -> dict[str, Any]:
+        """What makes a run what it is, but its seed."""
         task, model = self.task, self.architecture
         content: dict[str, Any] = {
             "task": [task.fingerprint, task.data.class_path, task.data.init_args],
             "architecture": [model.class_path, model.init_args],
-            "seed": self.seed,
             "budget": self.budget.model_dump(exclude_none=True),
         }
         if self.devices > 1:
@@ -80,7 +88,7 @@ class RunSpec(Strict):
         for name, part in (("size", self.size), ("trial", self.trial), ("selected", self.selected)):
             if part is not None:
                 content[name] = part.content
-        return digest(content, length=12)
+        return content
 
     @property
     def arguments(self) -> dict[str, Any]:

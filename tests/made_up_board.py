@@ -48,7 +48,7 @@ def made(spec: RunSpec, device: str = "cpu", **changes: Any) -> Record:
 
 
 def made_up_cells(architectures: list[str] = ARCHITECTURES, tasks: list[str] = TASKS, seeds: int = 3) -> list[Cell]:
-    """Cells of a grid; some are not done, one is hostile, some ran on another machine."""
+    """Cells of a grid; some are not done, one is hostile, some ran on another machine and are not certified."""
     cells = [Cell(spec, "done", "", made(spec)) for spec in specs(architectures, tasks, seeds)]
     strange = [cells[place].spec for place in range(1, 6)]
     cells[1] = Cell(
@@ -59,7 +59,9 @@ def made_up_cells(architectures: list[str] = ARCHITECTURES, tasks: list[str] = T
     cells[4] = Cell(strange[3], "missing")
     cells[5] = Cell(strange[4], "stale", "its card has changed", made(strange[4]))
     other = specs(["gru"], tasks[:2], 2, steps=100)
-    cells += [Cell(spec, "done", "", made(spec, device="GPU Y", backend="torch.nn.GRU")) for spec in other]
+    cells += [
+        Cell(spec, "done", "", made(spec, device="GPU Y", backend="torch.nn.GRU"), certified=False) for spec in other
+    ]
     return cells + tuned_cells()
 
 

@@ -187,6 +187,12 @@ def test_the_overview_says_what_the_other_boards_say(page: Reader, table: Table)
                 assert entry.text().split(" ")[0] in told
     for state in ("failed", "infeasible", "running", "missing", "stale"):
         assert state in told
+    assert "° not certified" in told
+    assert f"°: {table.uncertified} runs of this board were made by another version of the code" in told
+    spoken = [one.get("aria-label", "") for one in page.all("button") if one.get("class") == "field"]
+    assert sum("not certified for this version of the code" in one for one in spoken) == sum(
+        entry.facts.uncertified > 0 for row in table.rows for entry in row.entries.values()
+    )
 
 
 def test_a_field_has_its_runs_with_reason_curve_and_command(data: dict[str, Any], table: Table) -> None:
@@ -232,7 +238,7 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
 
     (run,) = specs(["gru"], ["adding"], 1)
     record = made(run)
-    curve = [point.model_copy(update={"step": step}) for step in range(1, 1001) for point in record.curve[:1]]
+    curve = [point._replace(step=step) for step in range(1, 1001) for point in record.curve[:1]]
     cells = made_up_cells(["gru"], ["adding"], 6)
     cells[0] = type(cells[0])(run, "done", "", record.model_copy(update={"curve": curve}))
     fields = runs_data(make_table(cells))["fields"]

@@ -44,7 +44,18 @@ def run(grid: GridSpec, folders: Folders, watcher: Silent) -> dict[str, Record]:
 
 def numbers(records: dict[str, Record]) -> dict[str, Any]:
     """All that does not depend on time and machine."""
-    kept = {"scores", "validation", "curve", "best_step", "parameters", "status", "data_fingerprint", "code", "backend"}
+    kept = {
+        "scores",
+        "validation",
+        "curve",
+        "best_step",
+        "parameters",
+        "status",
+        "data_fingerprint",
+        "probe",
+        "code_version",
+        "backend",
+    }
     return {label: record.model_dump(include=kept) for label, record in records.items()}
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from rnnbench.board.states import Cell, State
+from rnnbench.certificates import Certificates
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
@@ -28,6 +29,7 @@ from rnnbench.harness.lease import Leases, drivers, leased, read_lease
 from rnnbench.record import RecordStore, file_of
 from rnnbench.spec import GridSpec
 from tests.conftest import Silent
+from tests.test_record import certificate
 from tests.test_survival import grid_file, records_in, start, wait_for
 
 
@@ -354,9 +356,14 @@ def test_refresh_runs_what_is_stale_and_nothing_else(
     where = [str(path), "--leaderboard", str(folders.leaderboard), "--runs", str(folders.runs), "--executor", "inline"]
     assert main(["run", *where]) == 0
     (file,) = records_in(folders)
-    text = file.read_text()
-    at = text.index('"rnnbench.harness.cell": "') + len('"rnnbench.harness.cell": "')
-    file.write_text(text[:at] + "0" * 16 + text[at + 16 :])
+    store = RecordStore(folders.leaderboard)
+    record = store.read_one(file).model_copy(update={"code_version": "0" * 12})
+    store.write(record)
+    assert main(["run", *where, "--refresh"]) == 0
+    assert (
+        "1 cells, 1 settled, 0 to run" in capsys.readouterr().out
+    )  # nothing says yet that other code runs it otherwise
+    Certificates(folders.leaderboard).add([certificate(record, why="the loss of step 1 was 1, is now 2")])
     path.write_text(yaml.safe_dump({**content, "seeds": 2}))
     capsys.readouterr()
     assert main(["run", *where, "--dry-run", "--refresh"]) == 0

@@ -152,7 +152,7 @@ def test_what_cannot_be_compared_is_told() -> None:
         versus(table, "lstmm", "lstm")
     with pytest.raises(RnnbenchError, match="with itself"):
         versus(table, "lstm", "lstm")
-    stale = done(spec("gru"), code={"rnnbench.errors": "other"})
+    stale = done(spec("gru"), code_version=None, schema_version=1)
     with pytest.raises(RnnbenchError, match=r"\(stale are 1 of gru; `--refresh` of a grid's `run` makes them anew\)"):
         duel(*records("lstm", [0.1]), stale)
     with pytest.raises(RnnbenchError, match="unknown task on the board 'parity'"):

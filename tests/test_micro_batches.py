@@ -17,10 +17,10 @@ from rnnbench.batch import Batch, StreamBatch
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import RemoteSettings
-from rnnbench.harness.cell import _divide
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Job, not_done
+from rnnbench.harness.probe import divide_batches
 from rnnbench.harness.remote import RemoteExecutor
 from rnnbench.record import Record, RecordStore
 from rnnbench.spec import GridSpec
@@ -247,5 +247,5 @@ def over_the_batch() -> GRU:
 )
 def test_what_cannot_go_in_parts_is_told(model: Any, parts: int, why: str) -> None:
     with pytest.raises(RnnbenchError, match=why):
-        _divide(model, parts, 32)
+        divide_batches(model, parts, 32)
     assert getattr(model, "micro_batches", 1) == 1

@@ -82,7 +82,8 @@ def test_a_failed_run_is_replaced_by_its_result(place: Path) -> None:
 
 
 REFUSED: list[tuple[Record, str]] = [
-    (done(spec(seed=7), code={"rnnbench.errors": "other"}), "it is stale: code has changed"),
+    (done(spec(seed=7), code_version=None, schema_version=1), "it is stale: it has no probe"),
+    (done(spec(seed=7), code_version="0" * 12), "it was made by other code, and is not certified"),
     (done(spec(seed=7), -1.0), "better than the ceiling"),
     (done(spec(seed=7)), "are those of adding/lstm"),
     (done(spec(seed=0), 0.1), "is there already: altered after the fact"),
@@ -191,9 +192,9 @@ def test_a_verdict_says_whether_a_record_is_reproduced(
 def test_a_verdict_notes_what_was_other() -> None:
     where = done().environment
     assert where is not None
-    again = done(environment=where.model_copy(update={"device": "cuda"}), code={"rnnbench.errors": "x"}, backend="b")
+    again = done(environment=where.model_copy(update={"device": "cuda"}), code_version="0" * 12, backend="b")
     assert compare(done(), again, 0).notes == (
-        "code has changed since: rnnbench.errors",
+        f"code: version {done().code_version} then, 000000000000 now",
         "device: cpu then, cuda now",
         "backend:  then, b now",
     )

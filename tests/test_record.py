@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from rnnbench.certificates import Certificate
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import writable_folder, write_whole
-from rnnbench.fingerprint import code_digest
+from rnnbench.probe import Probe, code_version
 from rnnbench.record import Cost, Environment, Record, RecordStore
 from rnnbench.runs import find_run
 from rnnbench.spec import GridSpec, RunSpec
@@ -32,7 +33,7 @@ def done(run: RunSpec | None = None, score: float = 0.5, **changes: Any) -> Reco
         python="3", torch="2", lightning="2", rnnbench="0", platform="p", processor="c", device="cpu", threads=1
     )
     content: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "id": run.id,
         "spec": run,
         "status": "done",
@@ -43,14 +44,31 @@ def done(run: RunSpec | None = None, score: float = 0.5, **changes: Any) -> Reco
         "cost": Cost(train_seconds=1.0, total_seconds=2.0, steps=3, epochs=0, peak_memory_bytes=1),
         "environment": where,
         "data_fingerprint": "d",
-        "code": {"rnnbench.errors": code_digest("rnnbench.errors")},
+        "code_version": code_version(run),
+        "probe": Probe(losses=[1.0, 0.5, 0.25], scores={run.task.metric: 0.75}),
     }
     return Record(**{**content, **changes})
 
 
+def certificate(record: Record, why: str = "", **changes: Any) -> Certificate:
+    """That a record holds for the code of today, or why it does not."""
+    assert record.code_version is not None
+    content = {
+        "configuration": record.spec.configuration,
+        "made_by": record.code_version,
+        ("fails_for" if why else "holds_for"): code_version(record.spec),
+        "why": why,
+        "run": record.id,
+        "exact": True,
+        "date": "2026-01-01T00:00:00+00:00",
+        "machine": "m",
+    }
+    return Certificate.read(content | changes, "test")
+
+
 def lost(run: RunSpec | None = None, status: Any = "failed", reason: str = "why") -> Record:
     run = run or spec()
-    return Record(schema_version=1, id=run.id, spec=run, status=status, reason=reason)
+    return Record(schema_version=2, id=run.id, spec=run, status=status, reason=reason)
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
@@ -80,7 +98,7 @@ def tampered(**changes: Any) -> str:
         ("[]", "expected keys and values"),
         ("{}", "missing field 'schema_version'"),
         ("[" * 100_000, "not valid JSON"),
-        (tampered(schema_version=2), "schema_version"),
+        (tampered(schema_version=3), "schema_version"),
         (tampered(spec__seed=5), "one of them was changed"),
         (tampered(score=0.1), "score is 0.1, but scores has 0.5"),
         (tampered(scores={"mae": 0.5}), "score is 0.5, but scores has None"),
@@ -88,8 +106,9 @@ def tampered(**changes: Any) -> str:
         (tampered(status="excellent"), "status"),
         (tampered(status="failed"), "no score"),
         (tampered(extra=1), "unknown key 'extra'"),
-        (tampered(code={}), "a record that is done has"),
-        (tampered(code={"../x": "y"}), "code"),
+        (tampered(probe=None), "has code_version and probe"),
+        (tampered(probe={"losses": [1.0] * 4}), "probe.losses"),
+        (tampered(code_version="../x"), "code_version"),
         (tampered().replace("0.5", "NaN"), "NaN is not a JSON number"),
     ],
 )

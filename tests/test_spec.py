@@ -10,7 +10,7 @@ import yaml
 
 from rnnbench.card import TaskCard
 from rnnbench.errors import RnnbenchError
-from rnnbench.fingerprint import code_digest, digest, source_file
+from rnnbench.fingerprint import digest, imported_modules, source_digest, source_file
 from rnnbench.harness.folders import EFFECTS
 from rnnbench.spec import GridSpec
 
@@ -197,26 +197,47 @@ def test_a_digest_ignores_order_and_notation_alone() -> None:
     assert len({digest(content) for content in ([1, 2], [2, 1], ["1", 2], [True, 2], [1.5, 2])}) == 5
 
 
-def test_comments_and_docstrings_do_not_change_code_but_code_does(
+def test_a_digest_of_source_changes_with_any_file_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "alone.py").write_text("x = 1")
+    (tmp_path / "whole").mkdir()
+    for name in ("__init__.py", "inner.py", "inner.h"):
+        (tmp_path / "whole" / name).write_text("int x;")
+    first, alone = source_digest("whole"), source_digest("alone")
+    assert source_digest("nowhere") == "absent"
+    for change in ("inner.py", "inner.h", "more.py"):
+        (tmp_path / "whole" / change).write_text(f"int y; // {change}")
+        source_digest.cache_clear()
+        assert source_digest("whole") not in (first, "absent")
+        assert source_digest("alone") == alone
+        first = source_digest("whole")
+    (tmp_path / "whole" / "inner.py").rename(tmp_path / "whole" / "moved.py")
+    source_digest.cache_clear()
+    assert source_digest("whole") != first
+    assert source_file("rnnbench.nn") == Path(source_file("rnnbench") or "").parent / "nn" / "__init__.py"
+
+
+def test_modules_that_are_imported_are_found_whichever_way_they_are_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     texts = {
-        "one": '"""Doc."""\n\ndef f(x):\n    """Doc.\n\n    More."""\n    return x + 1  # why\n',
-        "two": "# other\ndef f(x):\n    return x + 1\n",
-        "three": "def f(x):\n    return x + 2\n",
+        "__init__": "",
+        "start": "import os\nimport mine.one\nfrom mine import two, name\nfrom rnnbench.errors import unknown",
+        "one": "from .three import name",
+        "two": "def f():\n    from . import four",
+        "three": "import mine.start",
+        "four": "",
+        "five": "",
     }
+    (tmp_path / "mine").mkdir()
     for name, text in texts.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "whole" / "__init__.py").write_text("")
-    assert code_digest("one") == code_digest("two") != code_digest("three")
-    assert code_digest("nowhere.at.all") == "absent"
-    before = code_digest("whole.*")
-    (tmp_path / "whole" / "inner.h").write_text("int x;")
-    code_digest.cache_clear()
-    assert code_digest("whole.*") not in (before, "absent")
-    assert source_file("rnnbench.nn") == Path(source_file("rnnbench") or "").parent / "nn" / "__init__.py"
+        (tmp_path / "mine" / f"{name}.py").write_text(text)
+    found = {"mine", *(f"mine.{name}" for name in ("start", "one", "two", "three", "four"))}
+    assert set(imported_modules("mine.start")) == {*found, "rnnbench.errors"}
+    assert imported_modules("no.such.module") == ()
 
 
 def test_of_every_field_it_is_said_what_a_change_does_to_cells() -> None:

@@ -110,7 +110,6 @@ def ask(place: Folders, *words: str) -> int:
 def test_a_run_on_tunes_has_the_parse_rate_of_what_it_writes(place: Folders) -> None:
     (record,) = [one for one in RecordStore(place.leaderboard).read()[0].values() if one.spec.task.name == "folk-abc"]
     assert 0 <= record.scores["parse_rate"] <= 1
-    assert "rnnbench.tunes" in record.code
     data = FolkABC()
     assert data.sampled_scores(lambda count, length: [f"{HEAD}ABc"] * count) == {"parse_rate": 1.0}
 

@@ -8,6 +8,8 @@ DEFINITIONS = {
     "tied": "=: the same as the best, as far as these seeds tell (the same test, p ≥ 0.05). Nothing is "
     "marked where the best has one seed.",
     "chance": "≈ chance: the mean is not better than the simplest reference by the margin on the task's card.",
+    "uncertified": "°: made by another version of the code. A probe (the first three training steps, repeated) tells "
+    "whether this version still gives the same; nobody has taken it yet. If it does not, the run is stale.",
     "normalised": "0 is chance, 1 is the ceiling on the card or, where a card has none, the best mean on this "
     "board; a run below chance counts as chance. Seeds are averaged within a task, then tasks.",
     "rank": "Ranked by mean on each task (1 is best, ties share a rank), then averaged over tasks.",

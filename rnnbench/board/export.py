@@ -70,6 +70,8 @@ def _row(cell: Cell) -> dict[str, Any]:
         "backend": getattr(record, "backend", None) or None,
         **{name: getattr(where, name, None) for name in ("device", "threads", "processor", "platform", "python",
                                                          "torch", "lightning", "rnnbench")},
+        "code_version": getattr(record, "code_version", None),
+        "certified": cell.certified if cell.state == "done" else None,
         "data_fingerprint": getattr(record, "data_fingerprint", None) or None,
         "started": getattr(record, "started", None) or None,
         **{name: getattr(source, name, None) for name in ("commit", "clean", "by")},
@@ -117,9 +119,10 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
               "steps_per_epoch", "state_bytes", "flops_per_step", "micro_batches", "threads", "width", "size_found",
               "data_seed", "trial", "tuned"]  # fmt: skip
     kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
-    others = {name: "string" for name in frame.columns if name not in {*kinds, "clean"}}
+    flags = ("certified", "clean")
+    others = {name: "string" for name in frame.columns if name not in {*kinds, *flags}}
     with writing(path, "the file of an export (--out)"):
-        frame.astype({**kinds, **others, "clean": "boolean"}).to_parquet(path, index=False)
+        frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")}).to_parquet(path, index=False)
 
 
 def to_latex(table: Table) -> str:

@@ -26,6 +26,7 @@ class Facts:
 
     Args:
         states: how many are in which state.
+        uncertified: how many of those that are done are not certified for this version of the code.
         reasons: states and reasons of those that have a reason.
         seeds, scores, parameters: of those that count.
         matched: of these, the count that a rule for the size has matched.
@@ -34,6 +35,7 @@ class Facts:
     """
 
     states: dict[str, int] = field(default_factory=dict)
+    uncertified: int = 0
     reasons: set[tuple[str, str]] = field(default_factory=set)
     seeds: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Facts:
             facts.count(cell.state, cell.reason)
             if cell.state == "done" and cell.record:
                 facts.take(cell.record)
+                facts.uncertified += not cell.certified
         return facts
 
     def count(self, state: str, reason: str) -> None:
@@ -80,6 +83,7 @@ class Facts:
         """Those of other runs beside."""
         self.states = dict(Counter(self.states) + Counter(other.states))
         self.reasons |= other.reasons
+        self.uncertified += other.uncertified
         for name in ("seeds", "scores", "parameters", "matched", "seconds"):
             getattr(self, name).extend(getattr(other, name))
         self._learn(other.baseline)

@@ -8,26 +8,23 @@ import hashlib
 import os
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnnbench.board.facts import Facts, Group
-from rnnbench.board.sources import Sources
 from rnnbench.board.states import Origin, Present
 from rnnbench.board.table import Table, table_of
 from rnnbench.board.tuning import Attempt, gathered
 from rnnbench.bulk import entries
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import cache_folder, write_whole
-from rnnbench.fingerprint import digest
+from rnnbench.fingerprint import digest, source_digest
 from rnnbench.record import Record, RecordStore
 from rnnbench.selection import study_of
 from rnnbench.spec import RunSpec
 from rnnbench.strict import Strict
 
-PARTS = "board.facts board.index board.tuning card record selection size spec strict tuning"
-CODE = [f"rnnbench.{part}" for part in PARTS.split()]
-"""What gives the files of an index their meaning; after a change of it they are made anew."""
 JUST_NOW = 20_000_000
 """Nanoseconds in which a file may change twice and show one time of change: what is that young is not kept."""
 
@@ -38,7 +35,7 @@ class Batch(Strict):
     Args:
         spec: of one of them.
         data: the fingerprint of their data.
-        code: of all modules that shaped them.
+        code: the version by which they were made, see `Origin`.
         latest: when which of those that are done began, the latest.
         facts: as long as they are not stale.
         attempts: if they are trials.
@@ -46,7 +43,7 @@ class Batch(Strict):
 
     spec: RunSpec
     data: str
-    code: dict[str, str]
+    code: str | None
     latest: tuple[str, str] | None
     facts: Facts
     attempts: list[Attempt]
@@ -94,8 +91,8 @@ class Index:
     def __init__(self, leaderboard: Path) -> None:
         self.store = RecordStore(leaderboard)
         self.pages = cache_folder("index", digest(str(leaderboard.resolve())))
-        self.sources = Sources()
-        self.meaning = digest([self.sources.digest(module) for module in CODE])
+        self.certificates = Certificates(leaderboard)
+        self.meaning = source_digest("rnnbench")
 
     def table(self) -> tuple[Table, list[str]] | None:
         """The board, and a sentence for each file that is no record; None if there is one run under two names,
@@ -109,11 +106,11 @@ class Index:
             return None
         pages = [self._page(folder) for folder in folders]
         table = self._table([batch for page in pages for batch in page.batches])
-        self.sources.keep()
-        return table, [problem for page in pages for problem in page.problems]
+        problems = [problem for page in pages for problem in page.problems]
+        return table, [*problems, *filter(None, [self.certificates.problem])]
 
     def _table(self, batches: Collection[Batch]) -> Table:
-        present = Present.among([batch.origin for batch in batches], self.sources.digest)
+        present = Present.among([batch.origin for batch in batches], self.certificates)
         studies = gathered((batch.spec, batch.attempts) for batch in batches if batch.attempts)
         groups = [Group(batch.spec, _facts(batch, present)) for batch in batches if not batch.attempts]
         return table_of(groups, studies)
@@ -147,18 +144,19 @@ def _are_text(folders: Iterable[Folder]) -> bool:
 
 def _facts(batch: Batch, present: Present) -> Facts:
     """Those of runs as they are now."""
-    why = present.why(batch.spec, batch.data, batch.code)
-    count = sum(batch.facts.states.values())
-    return Facts(states={"stale": count}, reasons={("stale", why)}) if why else batch.facts
+    why, certified = present.judge(batch.origin)
+    if why:
+        return Facts(states={"stale": sum(batch.facts.states.values())}, reasons={("stale", why)})
+    return batch.facts if certified else replace(batch.facts, uncertified=batch.facts.states.get("done", 0))
 
 
 def batches_of(records: Iterable[Record]) -> list[Batch]:
     """Records that stand together."""
     found: dict[str, Batch] = {}
     for record in records:
-        key = digest([_design(record.spec), record.data_fingerprint, record.code])
+        key = digest([_design(record.spec), record.data_fingerprint, record.code_version])
         if key not in found:
-            found[key] = Batch(spec=record.spec, data=record.data_fingerprint, code=record.code, latest=None,
+            found[key] = Batch(spec=record.spec, data=record.data_fingerprint, code=record.code_version, latest=None,
                                facts=Facts(), attempts=[])  # fmt: skip
         found[key] = _with(found[key], record)
     return list(found.values())

@@ -9,6 +9,7 @@ from rnnbench.board.scores import scores_of
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import Table, make_table
 from rnnbench.bulk import no_collection
+from rnnbench.certificates import Certificates
 from rnnbench.files import write_whole
 from rnnbench.record import RecordStore
 
@@ -16,7 +17,7 @@ HEAD = """# Leaderboard
 
 Made from the files in `records/` by `rnnbench board`; do not edit. A record says what was run, on which data, by which
 code and on which machine. Six states: *done* (a score), *failed*, *infeasible* (cannot be run by its nature),
-*running*, *missing*, *stale* (its card, data or code has changed since).
+*running*, *missing*, *stale* (its card or data has changed, or the code no longer gives the same).
 
 """
 
@@ -24,7 +25,8 @@ code and on which machine. Six states: *done* (a score), *failed*, *infeasible* 
 def whole_board(leaderboard: Path) -> tuple[Table, list[str]]:
     """The table of all records of a leaderboard, and a sentence for each file that is none."""
     records, problems = RecordStore(leaderboard).read()
-    return make_table(cells_on_record(records)), problems
+    certificates = Certificates(leaderboard)
+    return make_table(cells_on_record(records, certificates)), [*problems, *filter(None, [certificates.problem])]
 
 
 def quick_board(leaderboard: Path) -> tuple[Table, list[str]]:

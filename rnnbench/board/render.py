@@ -50,7 +50,7 @@ class Terminal:
             return
         yield from map(_rich, Sheet.of(self.table).parts(fits))
         yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
-        yield RichText(FOOTNOTE, style="dim")
+        yield from (RichText(text, style="dim") for text in (FOOTNOTE, self.table.uncertified_note) if text)
         if self.ranking:
             yield RichText("\nRanking over tasks", style="bold")
             yield from map(_rich, Sheet.of_ranking(self.ranking).parts(fits))
@@ -78,7 +78,7 @@ def markdown(table: Table, ranking: Ranking | None = None) -> str:
     """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
     sheet = Sheet.of(table).upright()
     notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
-    blocks = [_grid(sheet), [FOOTNOTE], notes]
+    blocks = [_grid(sheet), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
     if ranking:
         told, needs = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.needs()]
         blocks += [["## Ranking over tasks"], _grid(Sheet.of_ranking(ranking)), [told], needs, [RANKING_FOOTNOTE]]

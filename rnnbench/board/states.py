@@ -1,12 +1,14 @@
 """The six states of a cell: done, failed, infeasible, running, missing, stale."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rnnbench.card import TaskCard
-from rnnbench.fingerprint import code_digest, digest
-from rnnbench.record import Record, changed_code
+from rnnbench.certificates import NONE, Certificates
+from rnnbench.fingerprint import digest
+from rnnbench.probe import code_version
+from rnnbench.record import Record
 from rnnbench.resources import catalogue
 from rnnbench.spec import RunSpec
 
@@ -14,9 +16,15 @@ State = Literal["done", "failed", "infeasible", "running", "missing", "stale"]
 STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing", "stale")
 
 
+CARD_CHANGED, DATA_CHANGED = "its card has changed", "its data has changed"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One run of a grid or of the board: its state, why, and its record if there is one.
+
+    `certified` is false of a run that is done, but by other code than that of today, of which nobody has shown yet that
+    it gives the same (`rnnbench certify`).
 
     A record that only says that the data could not be prepared is of a cell that is missing.
     """
@@ -25,72 +33,96 @@ class Cell:
     state: State
     reason: str = ""
     record: Record | None = None
+    certified: bool = True
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What makes a record stale when it changes; `latest`: when which run of these began, the latest of those done."""
+    """What makes a record stale when it changes; `latest`: when which run of these began, the latest of those done.
+
+    `code` is the version by which it was made, None of records that are not done or have no probe.
+    """
 
     spec: RunSpec
     data: str
-    code: Mapping[str, str]
+    code: str | None
     latest: tuple[str, str] | None
 
     @classmethod
     def of(cls, record: Record) -> "Origin":
         """That of a record."""
         latest = (record.started, record.id) if record.status == "done" else None
-        return cls(record.spec, record.data_fingerprint, record.code, latest)
+        return cls(record.spec, record.data_fingerprint, record.code_version, latest)
 
 
 @dataclass(frozen=True)
 class Present:
-    """What records are held against: the cards as they are now, the data of the latest run on each, and the code."""
+    """What records are held against: the cards as they are now, the data of the latest run on each, the code, and
+    what has been shown of it.
+    """
 
     cards: Mapping[str, str]
     data: Mapping[tuple[str, int | None], str]
-    code: Callable[[str], str] = code_digest
-    _changed: dict[int, tuple[Mapping[str, str], str]] = field(default_factory=dict, compare=False, repr=False)
+    certificates: Certificates
+    _configurations: dict[tuple[int, ...], tuple[RunSpec, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def beside(cls, records: Iterable[Record]) -> "Present":
+    def beside(cls, records: Iterable[Record], certificates: Certificates = NONE) -> "Present":
         """The present state of everything that `records` name."""
-        return cls.among([Origin.of(record) for record in records])
+        return cls.among([Origin.of(record) for record in records], certificates)
 
     @classmethod
-    def among(cls, origins: Collection[Origin], code: Callable[[str], str] = code_digest) -> "Present":
-        """The present state of everything that `origins` name; `code` gives the digest of a module."""
+    def among(cls, origins: Collection[Origin], certificates: Certificates = NONE) -> "Present":
+        """The present state of everything that `origins` name."""
         done = sorted((one for one in origins if one.latest), key=lambda one: one.latest or ("", ""))
         data = {data_of(one.spec): one.data for one in done}
         known = set(catalogue("task")) & {one.spec.task.name for one in origins}
-        return cls({name: TaskCard.load(name).fingerprint for name in known}, data, code)
+        return cls({name: TaskCard.load(name).fingerprint for name in known}, data, certificates)
 
-    def why_stale(self, record: Record) -> str:
-        """What has changed under a record since it was made, or nothing. A card that is not ours cannot be compared."""
-        return self.why(record.spec, record.data_fingerprint, record.code)
+    def judge(self, origin: Origin) -> tuple[str, bool]:
+        """Why records are stale, if they are; and whether they are certified for the code of today.
 
-    def why(self, spec: RunSpec, data: str, code: Mapping[str, str]) -> str:
-        """The same of a record's parts."""
-        task = spec.task
+        A card that is not ours cannot be compared. Records that have no score count whatever code they are of.
+        """
+        task, data, code = origin.spec.task, origin.data, origin.code
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
-            return "its card has changed"
-        if data and self.data.get(data_of(spec)) != data:
-            return "its data has changed"
-        if id(code) not in self._changed:  # records that were read together share theirs
-            changed = changed_code(code, self.code)
-            self._changed[id(code)] = code, f"code has changed: {', '.join(changed)}" if changed else ""
-        return self._changed[id(code)][1]
+            return CARD_CHANGED, True
+        if not data:
+            return "", True
+        if self.data.get(data_of(origin.spec)) != data:
+            return DATA_CHANGED, True
+        if code is None:
+            return "it has no probe that could tell whether the code still gives the same", True
+        now = code_version(origin.spec)
+        if code == now:
+            return "", True
+        found = self.certificates.find(self._configuration(origin.spec), code, now)
+        if found is None:
+            return "", False
+        return found.why, True
 
     def cell(self, record: Record) -> Cell:
         """The cell of a record."""
-        why = self.why_stale(record)
+        why, certified = self.judge(Origin.of(record))
         state = "stale" if why else "missing" if record.unprepared else record.status
-        return Cell(record.spec, state, why or record.reason, record)
+        return Cell(record.spec, state, why or record.reason, record, certified)
+
+    def _configuration(self, spec: RunSpec) -> str:
+        """`RunSpec.configuration`, computed once for runs that were read together: these share their parts."""
+        parts = tuple(id(value) for name, value in vars(spec).items() if name != "seed")
+        if parts not in self._configurations:
+            self._configurations[parts] = spec, spec.configuration
+        return self._configurations[parts][1]
 
 
-def cells_of(specs: Iterable[RunSpec], records: Mapping[str, Record], running: Collection[str] = ()) -> list[Cell]:
+def cells_of(
+    specs: Iterable[RunSpec],
+    records: Mapping[str, Record],
+    running: Collection[str] = (),
+    certificates: Certificates = NONE,
+) -> list[Cell]:
     """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
-    present = Present.beside(records.values())
+    present = Present.beside(records.values(), certificates)
     older: dict[str, Record] | None = None
     cells = []
     for spec in specs:
@@ -103,13 +135,13 @@ def cells_of(specs: Iterable[RunSpec], records: Mapping[str, Record], running: C
             if older is None:  # costs as much as all the rest: only where something is missing
                 older = {_place(record.spec): record for record in records.values()}
             record = older.get(_place(spec)) if older else None
-            cells.append(Cell(spec, "stale", "its card has changed", record) if record else Cell(spec, "missing"))
+            cells.append(Cell(spec, "stale", CARD_CHANGED, record) if record else Cell(spec, "missing"))
     return cells
 
 
-def cells_on_record(records: Mapping[str, Record]) -> list[Cell]:
+def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NONE) -> list[Cell]:
     """The cells of all records, whatever grid they come from."""
-    present = Present.beside(records.values())
+    present = Present.beside(records.values(), certificates)
     return [present.cell(record) for record in records.values()]
 
 

@@ -20,8 +20,14 @@ from rnnbench.spec import RunSpec
 Standing = Literal["best", "tied"]
 """`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
 
+UNCERTIFIED = "°"
+"""Beside a score of runs that were made by other code, and are not certified for this version of it."""
 LAST = 1e300
 """What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
+UNCERTIFIED_MEANS = (
+    "made by another version of the code, and nobody has checked yet that this version gives the same "
+    "(rnnbench certify does)"
+)
 UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
@@ -109,7 +115,8 @@ class Entry:
         if self.values:
             width = half_width(self.values)
             interval = "" if width is None else f" ± {number(width)}"
-            parts.append(f"{number(fmean(self.values))}{interval} (n={len(self.values)})")
+            mark = f" {UNCERTIFIED}" if self.facts.uncertified else ""
+            parts.append(f"{number(fmean(self.values))}{interval} (n={len(self.values)}){mark}")
         alone = len(self.others) == 1 and not self.values
         parts += [state if alone else f"{self.others[state]} {state}" for state in STATES if self.others[state]]
         return ", ".join(parts)
@@ -189,6 +196,18 @@ class Table:
         if not self.trials:
             return "No records yet."
         return f"{self.trials} trials, and nothing tested yet: a board has test scores, trials have none."
+
+    @property
+    def uncertified(self) -> int:
+        """How many runs that are done are not certified for this version of the code."""
+        return sum(entry.facts.uncertified for row in self.rows for entry in row.entries.values())
+
+    @property
+    def uncertified_note(self) -> str:
+        """What that means, if there are any."""
+        count = self.uncertified
+        runs = f"{count} run{' of this board was' if count == 1 else 's of this board were'}"
+        return f"{UNCERTIFIED}: {runs} {UNCERTIFIED_MEANS}" if count else ""
 
     def text(self, row: Row, column: Column) -> str:
         """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance."""

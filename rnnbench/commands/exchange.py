@@ -1,4 +1,4 @@
-"""Verbs about records of and for others: `publish`, `verify`, `export`, `compare`, `upload`."""
+"""Verbs about records that are there: `certify`, `publish`, `verify`, `export`, `compare`, `upload`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,11 @@ from rnnbench.commands.parser import RUN, Verbs, add_folders, add_verb
 
 def add(verbs: Any) -> Verbs:
     """Declare them."""
+    one = add_verb(verbs, "certify", "check by short probes that the code still gives what older records say")
+    one.add_argument("--workers", type=int, help="probes at a time (default: one a GPU, or without GPUs one a core)")
+    one.add_argument("--trust", action="store_true", help="run code that neither rnnbench nor a plug-in provides")
+    add_folders(one)
+
     one = add_verb(verbs, "publish", "check records and copy them into a leaderboard, with where they come from")
     one.add_argument(
         "records",
@@ -44,7 +49,20 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--project", type=str, default="rnnbench", help="of W&B")
     one.add_argument("--entity", type=str, help="of W&B: a user or a team")
     add_folders(one)
-    return {"publish": _publish, "verify": _verify, "export": _export, "compare": _compare, "upload": _upload}
+    return {
+        "certify": _certify,
+        "publish": _publish,
+        "verify": _verify,
+        "export": _export,
+        "compare": _compare,
+        "upload": _upload,
+    }
+
+
+def _certify(options: Namespace) -> int:
+    from rnnbench.verbs.certify import certify_all
+
+    return certify_all(options)
 
 
 def _publish(options: Namespace) -> int:

@@ -17,7 +17,7 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     one.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
     add_names(one, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
-    one.add_argument("--refresh", action="store_true", help="run only what is stale: its card, data or code changed")
+    one.add_argument("--refresh", action="store_true", help="run only what is stale")
     one.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
     one.add_argument("--print_config", nargs="?", type=str, help="print the grid with all defaults and stop")
     add_folders(one)

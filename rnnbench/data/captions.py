@@ -67,7 +67,6 @@ class Captions(SequenceDataModule):
     objective = "captioning"
     unaligned = True
     unknown = -100
-    readers = ("rnnbench.data.vision", "rnnbench.data.given")
     side: ClassVar[int]
     """Height and width of a picture as the encoder sees it."""
     smoothing: ClassVar[Smoothing] = "bilinear"

@@ -81,7 +81,6 @@ class PennTreebank(LanguageStream):
     lowercase = False
     splitter = WhitespaceSplit()
     given = "path"
-    readers = ("rnnbench.files",)
     given_is = f"a folder with {', '.join(FILES.values())}"
 
     def __init__(

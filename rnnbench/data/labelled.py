@@ -50,7 +50,6 @@ class TextClassification(TokenDataModule):
     """
 
     objective = "ordinal_classification"
-    readers: ClassVar[tuple[str, ...]] = ("rnnbench.data.labelled",)
     classes: ClassVar[tuple[str, ...]]
 
     def __init__(

@@ -23,7 +23,7 @@ from rnnbench.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
 from rnnbench.data.checks import check_splits, column
 from rnnbench.files import CACHE, cache_folder, intact, remove_leftovers, seal, writing
-from rnnbench.fingerprint import code_digest, digest
+from rnnbench.fingerprint import digest, file_digest, imported_modules, source_file
 from rnnbench.sources import Source
 
 Split = Literal["train", "validation", "test"]
@@ -34,8 +34,8 @@ NOT_DATA = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
 NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors that say that a disk is full, or may not be written."""
-SHARED_CODE = ("rnnbench.data.parts", "rnnbench.data.tokens")
-"""Readers that many classes use."""
+NOT_PREPARING = {f"rnnbench.{name}" for name in ("batch", "data.batches", "data.checks", "errors", "fingerprint")}
+"""Modules that every data module imports and that do not shape what is prepared."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
     `sources` are archives that can be fetched; `given` names the argument with the path of a file that only the user
-    has, if there is one, and `given_is` says what that has to be; `readers` are modules that shape what is prepared
-    without defining a class of it.
+    has, if there is one, and `given_is` says what that has to be.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
-    sources and the code; `setup` maps them into memory. Batches are `rnnbench.batch.Batch`.
+    sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory.
+    Batches are `rnnbench.batch.Batch`.
 
     Args:
         batch_size: sequences of an optimiser step, over all processes.
@@ -87,7 +87,6 @@ class SequenceDataModule(LightningDataModule, ABC):
     sources: ClassVar[tuple[Source, ...]] = ()
     given: ClassVar[str] = ""
     given_is: ClassVar[str] = "where it lies"
-    readers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         super().__init__()
@@ -128,12 +127,14 @@ class SequenceDataModule(LightningDataModule, ABC):
         """Where the prepared data lies."""
         cls = type(self)
         own = [base.__module__ for base in cls.__mro__ if issubclass(base, SequenceDataModule)]
+        modules = {name for home in own for name in imported_modules(home)} - NOT_PREPARING
+        files = {file for file in map(source_file, modules) if file}
         key = digest(
             {
                 "class": f"{cls.__module__}.{cls.__qualname__}",
                 "arguments": self.identity(),
                 "sources": [asdict(source) for source in self.sources],
-                "code": [code_digest(module) for module in (*own, *self.readers, *SHARED_CODE)],
+                "code": sorted(map(file_digest, files)),
             }
         )
         return cache_folder("prepared") / f"{cls.__name__}-{key}"

@@ -55,8 +55,6 @@ class FolkABC(TokenDataModule):
     per_step = True
     unknown = -100
     sources = (MUSIC21,)
-    scored_by = ("rnnbench.inside.generate", "rnnbench.tunes")
-    """Modules that shape `sampled_scores`."""
 
     def __init__(self, max_length: int = 600, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if max_length < 1:

@@ -43,7 +43,6 @@ class BachChorales(SequenceDataModule):
     per_step = True
     unknown = float("nan")
     sources = (MUSIC21,)
-    readers = ("rnnbench.data.musicxml", "rnnbench.data.rollfiles")
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         chorales = read_chorales(self.sources[0].fetch())
@@ -79,7 +78,6 @@ class PianoRoll(SequenceDataModule):
     unknown = float("nan")
     given = "path"
     given_is = f"a file that ends in {', '.join(ENDS)}"
-    readers = ("rnnbench.data.matfile", "rnnbench.data.rollfiles")
 
     def __init__(
         self, path: str | None = None, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0

@@ -18,7 +18,6 @@ BANDS = 40
 class Spectra(SequenceDataModule):
     """Sounds as log-mel spectra, standardised by band over the training part. Arguments as in `SequenceDataModule`."""
 
-    readers = ("rnnbench.data.audio", "rnnbench.data.espeak", "rnnbench.data.espeak_process", "rnnbench.data.given")
     stack: ClassVar[int] = 1
     """Frames side by side in a step."""
 

@@ -54,7 +54,6 @@ class MovingDigits(SequenceDataModule):
 
     objective = "classification"
     sources = (DIGITS, WEIGHTS)
-    readers = ("rnnbench.data.images", "rnnbench.data.vision")
 
     def __init__(
         self,
@@ -149,7 +148,6 @@ class UCF101(SequenceDataModule):
     sources = (WEIGHTS,)
     given = "path"
     given_is = "a folder with a folder of clips for each class"
-    readers = ("rnnbench.data.vision",)
 
     def __init__(
         self,

@@ -19,16 +19,18 @@ from rnnbench.artefacts import Artefact, write_artefacts
 from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, told
 from rnnbench.harness.artefacts import make_artefacts
 from rnnbench.harness.classes import make_data, make_model, prepare
-from rnnbench.harness.environment import code_of, environment, peak_memory
+from rnnbench.harness.environment import environment, peak_memory
 from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, not_done
-from rnnbench.harness.reporter import Reporter
+from rnnbench.harness.probe import divide_batches, take_probe
+from rnnbench.harness.reporter import Reporter, number_of
 from rnnbench.harness.resume import Resume
 from rnnbench.harness.size import check_size, fit_size, flops_of_a_step, state_bytes
 from rnnbench.harness.snapshots import Snapshots
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.inside.during import GradientWatch
+from rnnbench.probe import code_version, main_scores
 from rnnbench.questions import Questions
-from rnnbench.record import Cost, Record
+from rnnbench.record import Cost, Record, thinned
 
 
 def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
@@ -71,20 +73,22 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
 
 
 def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
-    spec, begun = job.spec, time.monotonic()
+    spec, begun, version = job.spec, time.monotonic(), code_version(job.spec)
     report(Progress("data"))
     data = make_data(spec)
     prepare(data)
     facts = data.facts()
     sized, fit = fit_size(spec, facts)
+    first = spec.devices == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+    probe = take_probe(job, sized, data, facts) if first else None
     seed_everything(spec.seed, verbose=False)
     model = make_model(sized, **facts)
     check_size(spec, fit, model)
-    _divide(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
+    divide_batches(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
     backend_of(model)  # compiles what has to be compiled, before the clock starts
-    about, code = data.about(), code_of(spec, model, data)
+    about = data.about()
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
-    made_by = {"id": spec.id, "data": about["fingerprint"], "code": code, "micro_batches": job.micro_batches}
+    made_by = {"id": spec.id, "data": about["fingerprint"], "code": version, "micro_batches": job.micro_batches}
     resume = Resume(best.path.with_stem("resume"), made_by, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
     kept = [Snapshots(best.path.parent)] if job.replay else []
@@ -112,16 +116,16 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     device = trainer.strategy.root_device
     resume.forget()
     return Record(
-        schema_version=1,
+        schema_version=2,
         id=spec.id,
         spec=spec,
         status="done",
         started=started,
         score=None if spec.trial else scores[spec.task.metric],
         scores=scores,
-        validation=reporter.validations[chosen],
+        validation=main_scores(reporter.validations[chosen], spec.task.metric),
         best_step=chosen,
-        curve=reporter.curve,
+        curve=thinned(reporter.curve, chosen),
         baseline="" if spec.trial else about["baseline"],
         baseline_scores={} if spec.trial else about["baseline_scores"],
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -139,29 +143,11 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         ),
         backend=backend_of(model),
         data_fingerprint=about["fingerprint"],
-        code=code,
+        code_version=version,
+        probe=probe,
         environment=environment(device),
         attempts=list(job.attempts),
     )
-
-
-def _divide(model: LightningModule, micro_batches: int, rows: float) -> None:
-    """Have batches of so many rows go through a network in parts.
-
-    Raises:
-        RnnbenchError: that would be another training, or the module does not know how.
-    """
-    if micro_batches == 1:
-        return
-    refused = "memory ran out, and its batches cannot go through the network in parts: "
-    if micro_batches >= 2 * rows:
-        raise RnnbenchError(f"{refused}they have gone through row by row")
-    if not hasattr(model, "micro_batches"):
-        raise RnnbenchError(f"{refused}{type(model).__name__} is no SequenceModule")
-    for name, part in model.named_modules():
-        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-            raise RnnbenchError(f"{refused}{name} normalises over the batch")
-    model.micro_batches = micro_batches  # type: ignore[assignment]
 
 
 def _answers(model: LightningModule, data: Any, asked: Questions) -> list[Artefact]:
@@ -196,7 +182,8 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
     """
     report(Progress("test", trainer.global_step, 1.0))
     logged = trainer.test(model, data, ckpt_path=checkpoint, weights_only=True, verbose=False)[0]
-    scores = {name.removeprefix("test/"): float(value) for name, value in logged.items()}
+    scores = {name.removeprefix("test/"): number_of(trainer.callback_metrics.get(name, value))
+              for name, value in logged.items()}  # fmt: skip
     if hasattr(data, "sampled_scores") and hasattr(model, "generate"):
         writer: Any = model
         scores |= data.sampled_scores(lambda count, length: writer.generate([""] * count, length))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rnnbench.artefacts import ArtefactStore, read_artefacts
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.bulk import no_collection
+from rnnbench.certificates import NONE, Certificates
 from rnnbench.errors import Diverged, RnnbenchError
 from rnnbench.extras import check_extra
 from rnnbench.files import writable_folder
@@ -29,7 +30,11 @@ UNPREPARED = "unprepared"
 
 
 def plan(
-    grid: GridSpec, records: Mapping[str, Record], retry: Collection[str] = (), refresh: bool = False
+    grid: GridSpec,
+    records: Mapping[str, Record],
+    retry: Collection[str] = (),
+    refresh: bool = False,
+    certificates: Certificates = NONE,
 ) -> tuple[list[Cell], list[Cell]]:
     """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names; or only the stale.
 
@@ -39,7 +44,7 @@ def plan(
         RnnbenchError: the grid names something unknown or broken.
     """
     with no_collection():
-        cells = cells_of(runs_of(grid, records), records)
+        cells = cells_of(runs_of(grid, records), records, certificates=certificates)
     wanted = {"stale", *retry} if refresh else {"missing", "stale", *retry}
     todo = [cell for cell in cells if cell.state in wanted]
     open_studies = {study_of(cell.spec) for cell in todo if cell.spec.trial}

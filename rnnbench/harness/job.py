@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from rnnbench.fingerprint import digest
+from rnnbench.probe import Probe
 from rnnbench.questions import Questions
-from rnnbench.record import Record
+from rnnbench.record import Environment, Record
 from rnnbench.spec import RunSpec
 
 ARTEFACTS = "artefacts.json"
@@ -67,6 +68,16 @@ class Progress(NamedTuple):
     score: float | None = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A probe that was taken again: what came of it, on which data and where; or why it could not be taken."""
+
+    probe: Probe | None = None
+    data: str = ""
+    environment: Environment | None = None
+    error: str = ""
+
+
 def again(job: Job, why: str, retries: int, seconds: float = 0.0) -> Job | None:
     """The next attempt at a job that ended so after some seconds, if one is left.
 
@@ -90,7 +101,7 @@ def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, sta
         tail = "\n".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_LETTERS:]
     reason = " ".join(reason.split())[:500]
     return Record(
-        schema_version=1,
+        schema_version=2,
         id=job.spec.id,
         spec=job.spec,
         status=status,

@@ -2,12 +2,13 @@
 
 import math
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
@@ -147,6 +148,31 @@ class LocalExecutor:
                 self._stop()
         why = told(process.exitcode or 0)
         raise RnnbenchError(f"{TRIES} worker processes died while asked to {question.__name__}; of the last: {why}")
+
+    def ask_each(self, question: Callable[..., None], asked: Sequence[Any]) -> Generator[tuple[Any, Any], None, None]:
+        """What workers answer to a question about each of some things, as they answer: as many at a time as there is
+        place for, each in a process of its own, which gets the thing and the slot. The answer is None if it died.
+        """
+        self.warm_up()
+        pool, todo = self._pool(), list(reversed(asked))
+        running: dict[Any, tuple[Any, Slot, BaseProcess]] = {}
+        try:
+            while todo or running:
+                while todo and pool.has(1, None):
+                    one, slot = todo.pop(), pool.take(1, None)
+                    process, answers = self._spawn(question, one, slot, self.environ)
+                    running[answers] = one, slot, process
+                for ready in multiprocessing.connection.wait(list(running)):
+                    one, slot, process = running.pop(ready)
+                    answer = None
+                    with suppress(EOFError, OSError):
+                        answer = ready.recv()  # type: ignore[union-attr, call-arg]
+                    process.join()
+                    self.processes.discard(process)
+                    pool.give(slot)
+                    yield one, answer
+        finally:
+            self._stop()
 
     def _start(self, job: Job, preparing: bool, slot: Slot, watcher: Watcher) -> Running:
         if preparing:

@@ -11,6 +11,9 @@ import rnnbench.architectures
 import rnnbench.data
 import rnnbench.harness.cell
 import rnnbench.harness.worker  # noqa: F401
+from rnnbench.fingerprint import source_digest
+
+source_digest("rnnbench")  # of the code that was just imported, even if somebody edits it while the grid runs
 
 # The first optimiser imports a large part of torch's compiler.
 torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))]).zero_grad()

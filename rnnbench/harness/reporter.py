@@ -18,6 +18,13 @@ INTERVAL = 0.25
 """Seconds between two reports; reading the loss costs a device's queue."""
 
 
+def number_of(value: Any) -> float:
+    """A number to its last bit, in the fewest digits that tell it from its neighbours in its own precision."""
+    if isinstance(value, torch.Tensor):
+        return float(str(value.detach().cpu().numpy().reshape(())[()]))
+    return float(value)
+
+
 class Reporter(Callback):
     """Reports a run's progress.
 
@@ -46,7 +53,7 @@ class Reporter(Callback):
         running = 0.0 if self._paused else time.monotonic() - self._resumed
         return {
             "validations": self.validations,
-            "curve": [point.model_dump() for point in self.curve],
+            "curve": [list(point) for point in self.curve],
             "train_seconds": self.train_seconds + running,
             "loss": self._loss,
             "score": self._score,
@@ -55,7 +62,7 @@ class Reporter(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.validations = state_dict["validations"]
-        self.curve = [Point(**point) for point in state_dict["curve"]]
+        self.curve = [Point(*point) for point in state_dict["curve"]]
         self.train_seconds = state_dict["train_seconds"]
         self._loss, self._score = state_dict["loss"], state_dict["score"]
 
@@ -71,7 +78,7 @@ class Reporter(Callback):
         if now < self._next:
             return
         self._next = now + INTERVAL
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss = self._finite("training loss", float(loss), trainer)
         self._tell(trainer, now)
@@ -84,7 +91,7 @@ class Reporter(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores, start the clock again."""
-        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        logged = {name: number_of(value) for name, value in trainer.callback_metrics.items()}
         scores = {name.removeprefix("val/"): value for name, value in logged.items() if name.startswith("val/")}
         for name, value in scores.items():
             self._finite(f"validation {name}", value, trainer)

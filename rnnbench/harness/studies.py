@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.bulk import changed
+from rnnbench.certificates import Certificates
 from rnnbench.record import Record, RecordStore, file_of
 from rnnbench.selection import study_of, tuned_runs
 from rnnbench.spec import GridSpec, RunSpec
@@ -21,7 +22,7 @@ class Studies:
     """
 
     def __init__(self, grid: GridSpec, todo: Iterable[Cell], store: RecordStore, retry: Collection[str]) -> None:
-        self.grid, self.store = grid, store
+        self.grid, self.store, self.certificates = grid, store, Certificates(store.folder.parent)
         self.wanted = {"missing", "stale", *retry}
         self.designs = grid.designs()  # now: somebody may edit the space while the grid runs
         self.open: dict[str, set[str]] = defaultdict(set)
@@ -44,7 +45,11 @@ class Studies:
         ]
         records = self._read(trials)
         runs = tuned_runs(self.grid, trials, records)
-        return [cell for cell in cells_of(runs, records | self._read(runs)) if cell.state in self.wanted]
+        return [
+            cell
+            for cell in cells_of(runs, records | self._read(runs), certificates=self.certificates)
+            if cell.state in self.wanted
+        ]
 
     def _read(self, specs: Iterable[RunSpec]) -> dict[str, Record]:
         """The records that there are."""

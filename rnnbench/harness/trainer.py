@@ -29,32 +29,36 @@ class NoProfiler(PassThroughProfiler):
         return self.nothing
 
 
-def make_trainer(job: Job, callbacks: list[Callback]) -> Trainer:
-    """A Trainer on the devices of the job that stops where the budget of the job's spec ends."""
+def make_trainer(job: Job, callbacks: list[Callback], **changes: Any) -> Trainer:
+    """A Trainer on the devices of the job that stops where the budget of the job's spec ends.
+
+    `changes` are arguments of `Trainer` in the place of those of a run.
+    """
     budget = job.spec.budget
     if budget.patience:
         callbacks = [
             *callbacks,
             EarlyStopping(**monitored(job.spec), patience=budget.patience, check_on_train_epoch_end=False),
         ]
-    return Trainer(
-        devices=job.spec.devices,
-        strategy="ddp" if job.spec.devices > 1 else "auto",
-        max_steps=budget.steps or -1,
-        max_epochs=budget.epochs or -1,
-        max_time=timedelta(minutes=budget.minutes) if budget.minutes else None,
-        logger=[make_logger(name, job) for name in job.loggers],
-        callbacks=callbacks,
-        default_root_dir=job.folder,
-        num_sanity_val_steps=0,
-        deterministic="warn" if torch.cuda.is_available() else None,  # the same run gives the same score
-        log_every_n_steps=1_000_000,  # nothing is logged per step
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        profiler=NoProfiler(),
-        plugins=[LightningEnvironment()],  # a run on a cluster's node is still one process on one device
+    settings: dict[str, Any] = {
+        "devices": job.spec.devices,
+        "strategy": "ddp" if job.spec.devices > 1 else "auto",
+        "max_steps": budget.steps or -1,
+        "max_epochs": budget.epochs or -1,
+        "max_time": timedelta(minutes=budget.minutes) if budget.minutes else None,
+        "logger": [make_logger(name, job) for name in job.loggers],
+        "callbacks": callbacks,
+        "default_root_dir": job.folder,
+        "num_sanity_val_steps": 0,
+        "deterministic": "warn" if torch.cuda.is_available() else None,  # the same run gives the same score
+        "log_every_n_steps": 1_000_000,  # nothing is logged per step
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "profiler": NoProfiler(),
+        "plugins": [LightningEnvironment()],  # a run on a cluster's node is still one process on one device
         **_validations(job.spec),
-    )
+    }
+    return Trainer(**{**settings, **changes})
 
 
 def _validations(spec: RunSpec) -> dict[str, Any]:

@@ -86,6 +86,18 @@ def find_devices(environ: dict[str, str], answer: "Connection[object, object]") 
     _say(answer, devices.find_devices())
 
 
+def probe(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[object, object]") -> None:
+    """Take the probe of a job again; sends what `rnnbench.harness.probe.probe_again` gives."""
+    _settle(job.log, {**environ, **slot.environment})
+    keep_freed_memory()
+    import torch
+
+    torch.set_num_threads(slot.threads)
+    from rnnbench.harness.probe import probe_again
+
+    _say(answer, probe_again(job))
+
+
 def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
     """Check runs; send what is wrong, or nothing."""
     _become(environ)

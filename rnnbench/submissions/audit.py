@@ -1,15 +1,17 @@
 """Everything that can be checked about a folder of records without running anything."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isclose
 from pathlib import Path
 from statistics import median_low
 
 from rnnbench.artefacts import LARGEST, ArtefactStore, read_artefacts
+from rnnbench.board.render import clean
 from rnnbench.board.states import Present, data_of
 from rnnbench.board.tuning import studies
+from rnnbench.certificates import NONE, Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_plain
 from rnnbench.fingerprint import digest
@@ -50,7 +52,9 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
         path = store.folder / record.file
         found.problems += [f"{path}: {why}" for why in [*_twice_said(path), *implausible(record, known)]]
     found.problems += copies(records.values())
-    found.problems += false_chances(records.values())
+    certificates = Certificates(leaderboard)
+    found.problems += false_chances(records.values(), certificates)
+    found.problems += _certificates(certificates, records.values())
     found.problems += rivals(records.values())
     found.problems += _artefacts(ArtefactStore(leaderboard).folder, records.values())
     found.notes += [
@@ -140,22 +144,34 @@ def copies(records: Iterable[Record]) -> list[str]:
     for record in records:
         if record.cost is None or not record.cost.train_seconds:
             continue
-        content = [record.scores, record.validation, [point.model_dump() for point in record.curve]]
+        content = [record.scores, record.validation, record.curve]
         other = first.setdefault(digest([*content, record.cost.model_dump()]), record)
         if other is not record:
             told.append(f"{record.file}: scores, learning curve, time and memory are those of {other.file}")
     return told
 
 
-def false_chances(records: Collection[Record]) -> list[str]:
+def _certificates(certificates: Certificates, records: Iterable[Record]) -> Iterator[str]:
+    """Certificates that cannot be read, or are about no record. Whether one is true only a probe can tell."""
+    if certificates.problem:
+        yield certificates.problem
+    known = {(record.spec.configuration, record.code_version, record.id) for record in records}
+    for one in certificates.all.values():
+        if (one.configuration, one.made_by, one.run) not in known:
+            yield f"{certificates.path}: a certificate of run {one.run}, of which there is no such record"
+        if clean(text := f"{one.why}{one.machine}{one.date}") != text:
+            yield f"{certificates.path}: has characters that are not text: {clean(text)[:80]!r}"
+
+
+def false_chances(records: Collection[Record], certificates: Certificates = NONE) -> list[str]:
     """Records that count whose simple reference scores otherwise than in most of those with the same data: the board
     would measure everybody by it.
     """
-    present = Present.beside(records)
+    present = Present.beside(records, certificates)
     by_data: dict[tuple[str, str], list[tuple[Record, float]]] = defaultdict(list)
     for record in records:
         chance = record.baseline_scores.get(record.spec.task.metric)
-        if chance is not None and record.status == "done" and not present.why_stale(record):
+        if chance is not None and present.cell(record).state == "done":
             by_data[record.spec.task.fingerprint, record.data_fingerprint].append((record, chance))
     told = []
     for some in by_data.values():

@@ -12,6 +12,7 @@ from typing import Any
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import read_plain
+from rnnbench.probe import code_version
 from rnnbench.record import LARGEST_FILE, Record
 from rnnbench.submissions.git import Change, Repository
 from rnnbench.submissions.plausible import Known
@@ -87,8 +88,10 @@ def _counts(record: Record, known: Known) -> bool:
 
 
 def _moved(old: Record, new: Record) -> bool:
-    """Whether data or code have: a digest of the new record's own making does not make the code of the old one old."""
-    return (old.code != new.code and bool(old.changed_code())) or old.data_fingerprint != new.data_fingerprint
+    """Whether data or code have: what the new record says of its code does not make the code of the old one old."""
+    without_probe = old.code_version is None  # of the first version: stale whatever the code is
+    other_code = old.code_version not in (new.code_version, code_version(old.spec))
+    return without_probe or other_code or old.data_fingerprint != new.data_fingerprint
 
 
 def _later(old: Record, new: Record) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from rnnbench.board.render import clean
 from rnnbench.card import ArchitectureCard, TaskCard
 from rnnbench.fingerprint import digest
+from rnnbench.probe import STEPS
 from rnnbench.record import Record
 from rnnbench.resources import catalogue
 from rnnbench.spec import TaskPart
@@ -110,6 +111,10 @@ def _cost(record: Record) -> Iterator[str]:
     steps = [point.step for point in record.curve]
     if any(later <= earlier for earlier, later in pairwise(steps)):
         yield "the steps of the learning curve do not rise"
+    if record.probe and len(record.probe.losses) != min(STEPS, cost.steps):
+        yield f"the probe has {len(record.probe.losses)} losses of the first {min(STEPS, cost.steps)} steps"
+    if record.probe and not record.probe.scores and not any(record.probe.losses):
+        yield "the probe has no number: it would come out the same whatever the code does"
     if max([*steps, record.best_step or 0]) > cost.steps:
         yield f"the learning curve goes to step {max([*steps, record.best_step or 0])} of {cost.steps}"
     told = {point.step: point.score for point in record.curve}.get(record.best_step or -1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import Column, Table, make_table
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import Record, RecordStore
 from rnnbench.submissions.git import Repository
@@ -45,13 +46,14 @@ def preview(leaderboard: Path, base: str | None = None) -> Preview:
     if repository is None:
         raise RnnbenchError(f"{leaderboard} is in no git repository with a commit: there is nothing to compare with")
     commit = repository.commit(base) if base else repository.base()
+    certificates = Certificates(leaderboard)
     before, after = records_at(repository, commit), store.read()[0]
     return Preview(
         commit,
         [record for run, record in after.items() if run not in before],
         [record for run, record in before.items() if run not in after],
         [record for run, record in after.items() if run in before and before[run] != record],
-        differences(_table(before), _table(after)),
+        differences(_table(before, certificates), _table(after, certificates)),
     )
 
 
@@ -70,8 +72,8 @@ def records_at(repository: Repository, commit: str) -> dict[str, Record]:
     return found
 
 
-def _table(records: Mapping[str, Record]) -> Table:
-    return make_table(cells_on_record(records))
+def _table(records: Mapping[str, Record], certificates: Certificates) -> Table:
+    return make_table(cells_on_record(records, certificates))
 
 
 def differences(before: Table, after: Table) -> list[Difference]:

@@ -79,8 +79,11 @@ def refused(records: Sequence[Record], present: Present, target: Path) -> list[s
         why = implausible(record, known)
         if record.unprepared:
             why.append(f"nothing was run: {record.reason}")
-        if stale := present.why_stale(record):
-            why.append(f"it is stale: {stale}; run it again")
+        cell = present.cell(record)
+        if cell.state == "stale":
+            why.append(f"it is stale: {cell.reason}; run it again")
+        elif not cell.certified:
+            why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
         path = store.folder / record.file
         if (there := store.present(path)) and (reason := wrong(_content(there), _content(record), known)):
             why.append(f"{path} is there already: {reason}")

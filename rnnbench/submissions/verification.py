@@ -53,9 +53,9 @@ def compare(record: Record, again: Record, tolerance: float) -> Verdict:
 
 def _notes(record: Record, again: Record) -> tuple[str, ...]:
     """What was other this time."""
-    notes = [
-        f"code has changed since: {module}" for module, now in again.code.items() if record.code.get(module) != now
-    ]
+    notes = []
+    if record.code_version != again.code_version:
+        notes.append(f"code: version {record.code_version or 'unknown'} then, {again.code_version} now")
     if record.environment and again.environment:
         then, now = record.environment.model_dump(), again.environment.model_dump()
         notes += [f"{name}: {then[name]} then, {now[name]} now" for name in then if then[name] != now[name]]

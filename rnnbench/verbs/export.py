@@ -13,6 +13,7 @@ from rnnbench.board.render import clean
 from rnnbench.board.states import Cell, cells_of, cells_on_record
 from rnnbench.board.table import make_table, number
 from rnnbench.board.versus import interval_of, place_of, versus
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.folders import Folders
@@ -50,11 +51,12 @@ def _cells(options: Namespace) -> list[Cell]:
     folders = Folders(options.leaderboard, options.runs)
     records, problems = RecordStore(folders.leaderboard).read()
     warn(problems)
+    certificates = Certificates(folders.leaderboard)
     if options.grid:
-        return cells_of(runs_of(folders.grid(options.grid), records), records)
+        return cells_of(runs_of(folders.grid(options.grid), records), records, certificates=certificates)
     if not records:
         raise RnnbenchError(no_records(folders))
-    return cells_on_record(records)
+    return cells_on_record(records, certificates)
 
 
 def compare(options: Namespace) -> None:
@@ -67,7 +69,8 @@ def compare(options: Namespace) -> None:
     warn(problems)
     if not records:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
-    found = versus(make_table(cells_on_record(records)), options.a, options.b, options.task)
+    cells = cells_on_record(records, Certificates(options.leaderboard))
+    found = versus(make_table(cells), options.a, options.b, options.task)
     a, b = clean(found.a.label), clean(found.b.label)
     table = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False)
     table.add_column("task", overflow="fold")

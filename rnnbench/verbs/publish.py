@@ -13,6 +13,7 @@ from rnnbench.artefacts import ArtefactStore, read_artefacts
 from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import clean
 from rnnbench.board.states import Present
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.record import Record, RecordStore
 from rnnbench.resources import packages
@@ -31,7 +32,8 @@ def publish(options: Namespace) -> int:
     """
     records, _ = RecordStore(options.leaderboard).read()
     chosen = select(options.records, records)
-    if why := refused(chosen, Present.beside(records.values()), options.to):
+    certificates = Certificates(options.leaderboard)
+    if why := refused(chosen, Present.beside(records.values(), certificates), options.to):
         raise RnnbenchError("nothing is published:\n" + "\n".join(why))
     done, target = Published(), RecordStore(options.to)
     for record in chosen:
@@ -39,6 +41,9 @@ def publish(options: Namespace) -> int:
         publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)
         ask = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
         print(f"{clean(record.spec.label)}: {_hardware(record)}{ask}")
+    keys = {(record.spec.configuration, record.code_version) for record in chosen}
+    if options.leaderboard.resolve() != options.to.resolve():
+        Certificates(options.to).add(one for key, one in certificates.all.items() if key in keys)
     commit, clean_tree = source.commit, source.clean
     tree = "" if clean_tree is None else f" at {commit[:10]}, {'clean' if clean_tree else 'with changes not committed'}"
     print(f"{len(done.written)} published, {len(done.already)} there already; rnnbench {source.version}{tree}")

@@ -20,6 +20,7 @@ from rnnbench.board.page import quick_board, write_page
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.states import Cell, cells_of
 from rnnbench.board.table import make_table
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.folders import Folders
@@ -67,7 +68,7 @@ def run(options: Namespace) -> int:
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells, todo = plan(grid, records, options.retry, options.refresh)
+    cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
     for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
@@ -95,7 +96,7 @@ def run(options: Namespace) -> int:
             print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
             return 130
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells = cells_of(runs_of(grid, records), records)
+    cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
     failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
     for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.of(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)

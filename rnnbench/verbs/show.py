@@ -16,10 +16,11 @@ from rnnbench.board.ranking import rank
 from rnnbench.board.render import Terminal, clean
 from rnnbench.board.scores import scores_of
 from rnnbench.board.states import STATES, cells_of
+from rnnbench.board.table import UNCERTIFIED_MEANS, make_table, number
 from rnnbench.board.table import Table as Board
-from rnnbench.board.table import make_table, number
 from rnnbench.board.web.build import can_build, write_html
 from rnnbench.card import summary_of
+from rnnbench.certificates import Certificates
 from rnnbench.harness.folders import Folders
 from rnnbench.harness.lease import leased
 from rnnbench.record import RecordStore
@@ -52,10 +53,12 @@ def status(options: Namespace) -> None:
     records, problems = RecordStore(folders.leaderboard).read(slim=True)
     specs = runs_of(grid, records)
     running = leased(folders.leases, [spec.id for spec in specs])
-    cells = cells_of(specs, records, running)
+    cells = cells_of(specs, records, running, Certificates(folders.leaderboard))
     counts = Counter(cell.state for cell in cells)
     console = make_console()
     console.print(f"grid {grid.name}: {' · '.join(f'{counts[state]} {state}' for state in STATES)}", highlight=False)
+    if count := sum(not cell.certified for cell in cells):
+        console.print(f"{count} of those done: {UNCERTIFIED_MEANS}", highlight=False, soft_wrap=True)
     for one in running.values():
         console.print(Text(clean(describe(one))))
     for cell in cells:
@@ -75,7 +78,8 @@ def board(options: Namespace) -> None:
         grid = folders.grid(options.grid)
         specs = runs_of(grid, records)
         running = leased(folders.leases, [spec.id for spec in specs])
-        console.print(Terminal(make_table(cells_of(specs, records, running))))
+        cells = cells_of(specs, records, running, Certificates(folders.leaderboard))
+        console.print(Terminal(make_table(cells)))
     else:
         table, problems = whole_board(folders.leaderboard)
         if table.rows or table.trials or problems:

@@ -14,6 +14,7 @@ from rnnbench.board.sheet import Sheet
 from rnnbench.board.states import cells_on_record
 from rnnbench.board.table import make_table
 from rnnbench.board.web.build import can_build, write_html
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
@@ -36,7 +37,7 @@ def upload(options: Namespace) -> None:
     warn(problems)
     if not records:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
-    cells = cells_on_record(records)
+    cells = cells_on_record(records, Certificates(options.leaderboard))
     table = make_table(cells)
     write_page(options.leaderboard, table)
     run = _start(options.project, options.entity)

@@ -12,6 +12,7 @@ from rich.text import Text
 from rnnbench.board.render import clean
 from rnnbench.board.states import STATES, cells_of
 from rnnbench.board.table import number
+from rnnbench.certificates import Certificates
 from rnnbench.errors import RnnbenchError
 from rnnbench.files import write_whole
 from rnnbench.harness.folders import Folders
@@ -45,7 +46,7 @@ def _look(folders: Folders, grid: GridSpec) -> RenderableType:
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     specs = runs_of(grid, records)
     running = leased(folders.leases, [spec.id for spec in specs])
-    counts = Counter(cell.state for cell in cells_of(specs, records, running))
+    counts = Counter(cell.state for cell in cells_of(specs, records, running, Certificates(folders.leaderboard)))
     line = Text(" · ".join(f"{counts[state]} {state}" for state in STATES), style="bold")
     return Group(*(Text(clean(describe(one))) for one in running.values()), line)
 

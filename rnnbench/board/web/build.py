@@ -14,7 +14,7 @@ from rnnbench.board.costs import QUANTITIES, CostRow, cost_rows
 from rnnbench.board.definitions import DEFINITIONS
 from rnnbench.board.render import clean
 from rnnbench.board.states import STATES
-from rnnbench.board.table import LAST, Table, amount, number
+from rnnbench.board.table import LAST, UNCERTIFIED, Table, amount, number
 from rnnbench.board.web.assets import datatables, own, vega
 from rnnbench.board.web.cards import architecture_sections, task_sections
 from rnnbench.board.web.charts import chart_specs
@@ -90,6 +90,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
         "states": STATES,
         "signs": SIGNS,
         "meanings": MEANINGS,
+        "uncertified": UNCERTIFIED,
         "styles": [table_style, own("page.css")],
         "scripts": scripts,
         "hashes": " ".join(map(_hash, scripts)),

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from rnnbench.board.web.assets import kept
-from rnnbench.fingerprint import code_digest, digest
+from rnnbench.fingerprint import digest, source_digest
 
 DATA = "rows"
 FULL = "container"
@@ -13,7 +13,7 @@ FULL = "container"
 
 def chart_specs() -> dict[str, dict[str, Any]]:
     """Each chart by name; its data is the named set `rows`. Kept, as to make them takes as long as the page itself."""
-    made = digest([version("altair"), code_digest(__name__)])
+    made = digest([version("altair"), source_digest(__name__)])
     found: dict[str, dict[str, Any]] = json.loads(kept(f"charts-{made}", lambda: json.dumps(drawn())))
     return found
 

@@ -26,7 +26,7 @@ MEANINGS: dict[State, str] = {
     "infeasible": "cannot be run by its nature",
     "running": "a process is at work on it",
     "missing": "never run",
-    "stale": "its card, data or code has changed since: does not count",
+    "stale": "its card or data has changed, or the code no longer gives the same: does not count",
 }
 
 
@@ -39,7 +39,7 @@ class Field:
         mean, interval, n: of the score.
         share: of the way from chance to the ceiling, if there is a scale.
         states: how many runs are in which state that is not done.
-        marks: `best`, `tied`, `chance`.
+        marks: `best`, `tied`, `chance`, `uncertified`.
         order: what the column is sorted by.
         spoken: all of it in words.
     """
@@ -103,7 +103,8 @@ def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str)
         return Field(key, "", "", 0, None, states, (), worst, f"{row.label} on {column.task}: {_spoken(states)}")
     mean, width = fmean(entry.values), half_width(entry.values)
     share = (mean - scale.chance) / (scale.one - scale.chance) if isinstance(scale, Scale) else None
-    marks = tuple(mark for mark in (entry.standing, "chance" if table.is_chance(row, column) else None) if mark)
+    others = {"chance": table.is_chance(row, column), "uncertified": entry.facts.uncertified > 0}
+    marks = (*([entry.standing] if entry.standing else []), *(mark for mark, given in others.items() if given))
     words = [f"{row.label} on {column.task}: {column.metric} {number(mean)}"]
     words += [f"plus or minus {number(width)}"] if width is not None else []
     words += [f"{len(entry.values)} seed{'s' * (len(entry.values) > 1)}"]
@@ -112,7 +113,8 @@ def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str)
     return Field(key, number(mean), interval, len(entry.values), share, states, marks, mean, ", ".join(words))
 
 
-SPOKEN = {"best": "best", "tied": "same as the best", "chance": "not better than chance"}
+SPOKEN = {"best": "best", "tied": "same as the best", "chance": "not better than chance",
+          "uncertified": "not certified for this version of the code"}  # fmt: skip
 
 
 def _spoken(states: tuple[tuple[State, int], ...]) -> str:

@@ -223,7 +223,7 @@ function open(key) {
   }
   const heads = ["seed", "state", field.metric, "validation", "steps", "training s", "parameters", "backend", "run"];
   add(table(heads, field.runs.map((run) => [
-    run.seed, run.state, run.score, run.validation?.[field.metric] ?? "", run.cost?.steps, run.cost?.train_seconds,
+    run.seed, run.uncertified ? `${run.state}, not certified` : run.state, run.score, run.validation?.[field.metric] ?? "", run.cost?.steps, run.cost?.train_seconds,
     run.parameters, run.backend, run.id,
   ]), "Runs"));
   const points = done.flatMap((run) => run.curve.map(([step, loss, score]) => ({ seed: `${run.seed}`, step, loss, score })));

@@ -93,6 +93,8 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
     run: dict[str, Any] = {"id": _id(cell), "seed": cell.spec.seed, "state": cell.state}
     if cell.reason:
         run["reason"] = clean(cell.reason)
+    if not cell.certified:
+        run["uncertified"] = True
     if record is None:
         return run
     run["started"] = clean(record.started)

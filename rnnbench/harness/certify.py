@@ -1,0 +1,92 @@
+"""Certifying: are the records of a leaderboard still what the code of today would give?
+
+Records made by other code keep a probe (`rnnbench.probe`). It is taken again, for one run of each configuration on each
+task, and compared; the outcome is a certificate for all runs of that configuration that were made by the same code.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rnnbench.board.states import DATA_CHANGED, Origin, Present
+from rnnbench.certificates import Certificate, Certificates, Key
+from rnnbench.harness.job import Job, Taken
+from rnnbench.probe import code_version
+from rnnbench.record import Record
+
+Ask = Callable[[Sequence[Job]], Iterable[tuple[Job, Taken | None]]]
+"""Takes the probes of jobs, in any order; None for one whose process died."""
+DIED = "the process that took the probe died"
+
+
+def open_questions(records: Mapping[str, Record], certificates: Certificates) -> list[Record]:
+    """One record of each group that is done and neither certified nor stale: that of the smallest seed."""
+    present = Present.beside(records.values(), certificates)
+    found: dict[Key, Record] = {}
+    for record in sorted(records.values(), key=lambda one: (one.spec.seed, one.id)):
+        if record.status == "done" and not present.judge(Origin.of(record))[1]:
+            found.setdefault(_key(record), record)
+    return list(found.values())
+
+
+def certify(
+    leaderboard: Path, records: Mapping[str, Record], questions: Sequence[Record], ask: Ask
+) -> Iterator[Certificate | tuple[Record, str]]:
+    """Take probes again; gives a certificate for each as it is written, or why there is none.
+
+    What was certified before a kill stays so.
+
+    Raises:
+        RnnbenchError: the certificates cannot be written.
+    """
+    certificates, known = Certificates(leaderboard), {_key(record) for record in records.values()}
+    with TemporaryDirectory(prefix="rnnbench-certify-") as folder:
+        asked = {record.id: record for record in questions}
+        jobs = [
+            Job(
+                record.spec,
+                "certify",
+                Path(folder, record.id),
+                loggers=(),
+                micro_batches=record.cost.micro_batches if record.cost else 1,
+            )
+            for record in questions
+        ]
+        for job, taken in ask(jobs):
+            record = asked[job.spec.id]
+            if taken is None or taken.error:
+                yield record, taken.error if taken else DIED
+                continue
+            one = compare(record, taken)
+            certificates.add([one], known.__contains__)
+            yield one
+
+
+def compare(record: Record, taken: Taken) -> Certificate:
+    """The certificate of a record whose probe was taken again."""
+    assert record.probe is not None
+    assert record.environment is not None
+    assert record.code_version is not None
+    assert taken.probe is not None
+    assert taken.environment is not None
+    exact = record.environment.computes_like(taken.environment)
+    why = "" if record.data_fingerprint == taken.data else DATA_CHANGED
+    if not why and (difference := record.probe.difference(taken.probe, exact)):
+        why = f"the code no longer gives the same: {difference}"
+    now, where = code_version(record.spec), taken.environment
+    return Certificate(
+        configuration=record.spec.configuration,
+        made_by=record.code_version,
+        holds_for=None if why else now,
+        fails_for=now if why else None,
+        why=why,
+        run=record.id,
+        exact=exact,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=f"{where.processor}, {where.device}, torch {where.torch}",
+    )
+
+
+def _key(record: Record) -> Key:
+    return record.spec.configuration, record.code_version or ""
