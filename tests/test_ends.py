@@ -85,7 +85,6 @@ LACKING: list[tuple[list[str], dict[str, Any], str, str]] = [
     (["run", "g.yaml", "--dry-run"], {"loggers": ["tensorboard"]}, "tensorboard", "logger 'tensorboard' needs"),
     (["run", "g.yaml"], {"executor": "ray"}, "ray", "executor ray needs ray: pip install 'rnnbench[ray]'"),
     (["run", "g.yaml", "--dry-run"], {"executor": "slurm"}, "submitit", "pip install 'rnnbench[slurm]'"),
-    (["run", "g.yaml"], {"model": {"embedding": "v.txt"}}, "gensim", "needs gensim: pip install 'rnnbench[vectors]'"),
 ]
 
 

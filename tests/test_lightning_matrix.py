@@ -23,7 +23,7 @@ from rnnbench.architectures import CNN, GRU, LSTM, Elman
 from rnnbench.batch import Batch, as_batch
 from rnnbench.data import Adding, NumberWords, Parity, Shakespeare, SpeechPrompts
 from rnnbench.errors import RnnbenchError
-from rnnbench.verbs.lightning import LightningCLI
+from rnnbench.lightning import LightningCLI
 
 ROOT = Path(__file__).parents[1]
 QUIET: dict[str, Any] = {

@@ -78,7 +78,7 @@ def test_a_data_module_serves_a_model_that_is_not_ours(
     assert "test_loss" in said.partition("FITTED")[2]
 
 
-LIGHTNING = [sys.executable, "-W", "ignore", "-m", "rnnbench.verbs.lightning"]
+LIGHTNING = [sys.executable, "-W", "ignore", "-m", "rnnbench.lightning"]
 
 
 def lightning(*arguments: str, cwd: Path) -> str:

@@ -20,6 +20,7 @@ ROOMS = (
     "verbs",
     "commands",
     "cli",
+    "lightning",
     "__main__",
 )
 MAY_IMPORT = {
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "verbs": {"board", "submissions", "harness", "twins", "inside"},
     "commands": {"verbs"},
     "cli": {"commands"},
+    "lightning": {"architectures", "data"},
     "__main__": {"cli"},
 }
 """Beside the ground floor (errors, card, spec, record, …), which imports no room."""
