@@ -26,6 +26,7 @@ from rnnbench.nn.checks import (
 )
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
+from rnnbench.nn.engine.sequence import first_size
 from rnnbench.nn.initialise import initialise, operand_shapes, shapes
 from rnnbench.nn.stack import run_stack
 from rnnbench.nn.step import Stepper, run_step
@@ -249,7 +250,7 @@ class Recurrent(TorchLike):
             data = data.unsqueeze(1)
         elif packed is None and self.batch_first:
             data = data.transpose(0, 1)
-        batch = int(packed.batch_sizes[0]) if packed is not None else data.shape[1]
+        batch = first_size(packed.batch_sizes) if packed is not None else data.shape[1]
         states = check_states(self, hx, batch, alone, data)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)

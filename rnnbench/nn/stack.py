@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from rnnbench.nn.checks import check_weights
 from rnnbench.nn.engine.opaque import run_opaque
 from rnnbench.nn.engine.run import Result, run
-from rnnbench.nn.engine.sequence import Pass
+from rnnbench.nn.engine.sequence import Pass, first_size
 
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
@@ -62,7 +62,7 @@ def _direction(
     raws = cell.draw(data, batch, layer.hidden_size, (layer.zoneout, layer.variational_dropout))
 
     def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States, sizes: Tensor | None) -> Result:
-        rows = batch if sizes is None else int(sizes[0])
+        rows = batch if sizes is None else first_size(sizes)
         one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws=raws)
         if engine == "opaque":
             return run_opaque(name, one, inputs, [*before, *weights])
@@ -70,8 +70,8 @@ def _direction(
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
     every = layer.bptt or (None if packed else layer.checkpoint_steps)
-    if torch.compiler.is_exporting():  # what is exported need not be trained, and its number of steps stays open
-        every = None
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        every = None  # what is exported need not be trained, and its number of steps stays open
     if every is None or len(data if sizes is None else sizes) <= every:
         sequences, final = part(data, before, raws, sizes)
     else:
@@ -117,5 +117,7 @@ def _masked(layer: Recurrent, data: Tensor, batch: int, packed: PackedSequence |
     mask = F.dropout(data.new_ones(batch, data.shape[-1]), layer.variational_dropout)
     if packed is None:
         return data * mask
-    rows = torch.cat([torch.arange(int(n), device=data.device) for n in packed.batch_sizes])
-    return data * mask[rows]
+    sizes = packed.batch_sizes
+    begins = torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)  # of each row, the first row of its step
+    rows = torch.arange(data.shape[0]) - begins
+    return data * mask[rows.to(data.device)]

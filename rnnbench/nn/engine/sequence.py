@@ -40,6 +40,11 @@ def packed(batch_sizes: Tensor) -> Steps:
     return Steps(offset, count, int(count.sum()), last)
 
 
+def first_size(batch_sizes: Tensor) -> int:
+    """How many sequences a `PackedSequence` has; in a trace the tensor that stands for the number, whatever it is."""
+    return batch_sizes[0] if torch.jit.is_tracing() else int(batch_sizes[0])  # type: ignore[no-untyped-call,return-value]
+
+
 @dataclass(eq=False)
 class Pass:
     """One cell in one direction over one sequence.
