@@ -24,6 +24,7 @@ from rnnbench.nn.checks import (
     check_zoneout,
     lowered,
 )
+from rnnbench.nn.engine.loops import is_recorded
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
 from rnnbench.nn.engine.sequence import first_size
@@ -236,11 +237,26 @@ class Recurrent(TorchLike):
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
         output and states are of autocast's type, those of a float64 layer of float64, as with `torch.nn.LSTM`; what is
         between is computed in the type of the parameters, since errors of a state add up over steps (by engine `torch`
-        as torch does). `torch.export` may leave the batch open, and the number of steps too if it is not `strict`.
+        as torch does). `torch.export` may leave the batch open, and the number of steps too if it is not `strict`; what
+        `torch.jit.trace` makes takes any batch and number of steps, packed sequences too.
 
         Raises:
-            ValueError: a shape that does not fit.
+            ValueError: a shape that does not fit; a `PackedSequence` under `torch.export`.
             TypeError: a dtype or device that is not that of the parameters.
+        """
+        if isinstance(input, PackedSequence) and torch.compiler.is_exporting():  # type: ignore[attr-defined]
+            raise ValueError(
+                "torch.export cannot record a PackedSequence, the number of whose rows depends on the lengths: "
+                "export rnnbench.nn.run_padded(layer, inputs, lengths), which gives the same for a padded batch"
+            )
+        return self._run(input, hx, None)
+
+    def _run(
+        self, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
+    ) -> tuple[Tensor | PackedSequence, States]:
+        """As a call; under `torch.export` the steps of a padded batch beyond `lengths` `[B]` can be left out.
+
+        Output is zero there, and the states are those after each sequence's true last step.
         """
         packed = input if isinstance(input, PackedSequence) else None
         data = input.data if isinstance(input, PackedSequence) else input
@@ -254,6 +270,10 @@ class Recurrent(TorchLike):
         states = check_states(self, hx, batch, alone, data)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
+        outside = None
+        if lengths is not None:
+            steps = torch.arange(data.shape[0], device=data.device).unsqueeze(1)
+            outside = (steps >= lengths.to(data.device)).unsqueeze(-1)
         engine, casts = self._engine_now(), autocasts(data.device)
         if casts:
             data = data.to(self.any_weight.dtype)
@@ -261,7 +281,9 @@ class Recurrent(TorchLike):
             output, final = fused.run(self, data, states, packed, batch)
         else:
             with torch.autocast(data.device.type, enabled=False) if casts else nullcontext():
-                output, final = run_stack(self, engine, data, states, packed, batch)
+                output, final = run_stack(self, engine, data, states, packed, batch, outside)
+        if outside is not None:
+            output = output.masked_fill(outside, 0.0)
         if casts:
             output, final = lowered(output), tuple(map(lowered, final))
         if packed is not None:
@@ -285,7 +307,7 @@ class Recurrent(TorchLike):
         return run_step(self, input, hx)
 
     def _engine_now(self) -> str:
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        if is_recorded():
             return "reference"
         return "opaque" if torch.compiler.is_compiling() else self.backend
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnbench.nn.checks import check_weights
+from rnnbench.nn.engine.loops import is_recorded
 from rnnbench.nn.engine.opaque import run_opaque
 from rnnbench.nn.engine.run import Result, run
 from rnnbench.nn.engine.sequence import Pass, first_size
@@ -23,9 +24,13 @@ States = tuple[Tensor, ...]
 
 
 def run_stack(
-    layer: Recurrent, engine: str, data: Tensor, states: States | None, packed: PackedSequence | None, batch: int
-) -> tuple[Tensor, States]:
-    """Output of the top layer and final states `[L·D, B, W]`; `data` is `[T, B, I]`, or `[rows, I]` if packed."""
+    layer: Recurrent, engine: str, data: Tensor, states: States | None, packed: PackedSequence | None, batch: int,
+    outside: Tensor | None = None,
+) -> tuple[Tensor, States]:  # fmt: skip
+    """Output of the top layer and final states `[L·D, B, W]`; `data` is `[T, B, I]`, or `[rows, I]` if packed.
+
+    `outside` `[T, B, 1]` says what is padding, where `torch.export` records the layer.
+    """
     first, final = data, []
     for k in range(layer.num_layers):
         if k and layer.connections == "skip":
@@ -35,7 +40,7 @@ def run_stack(
         for direction, suffix in enumerate(layer.suffixes(k)):
             place = k * layer.directions + direction
             begin = None if states is None else tuple(state[place] for state in states)
-            output, end = _direction(layer, engine, k, suffix, data, begin, packed, batch)
+            output, end = _direction(layer, engine, k, suffix, data, begin, packed, batch, outside)
             outputs.append(output)
             final.append(end)
         result = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
@@ -47,7 +52,7 @@ def run_stack(
 
 def _direction(
     layer: Recurrent, engine: str, k: int, suffix: str, data: Tensor, states: States | None,
-    packed: PackedSequence | None, batch: int,
+    packed: PackedSequence | None, batch: int, outside: Tensor | None,
 ) -> tuple[Tensor, States]:  # fmt: skip
     cell, name = layer.cells[layer.training]
     parameters = layer.parameters_of(k, suffix)
@@ -63,14 +68,14 @@ def _direction(
 
     def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States, sizes: Tensor | None) -> Result:
         rows = batch if sizes is None else first_size(sizes)
-        one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws=raws)
+        one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws, outside)
         if engine == "opaque":
             return run_opaque(name, one, inputs, [*before, *weights])
         return run(engine, one, inputs, [*before, *weights])
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
     every = layer.bptt or (None if packed else layer.checkpoint_steps)
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+    if is_recorded():
         every = None  # what is exported need not be trained, and its number of steps stays open
     if every is None or len(data if sizes is None else sizes) <= every:
         sequences, final = part(data, before, raws, sizes)

@@ -16,6 +16,11 @@ Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[
 at every step for each row (masks), and what is the same for all rows too (constants)."""
 
 
+def is_recorded() -> bool:
+    """Whether `torch.export` or `torch.jit.trace` makes a program of what is run, to be called with other sizes."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+
+
 def scan_steps(
     step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
     reverse: bool, emitted: Sequence[int],
@@ -37,10 +42,13 @@ def scan_steps(
         after = step(values[count:split], values[:count], fixed[: len(masks)], fixed[len(masks) :])
         return [one.clone() for one in (*after, *(after[k] for k in emitted))]  # no two may share memory
 
-    turned = [one.flip(0) if reverse else one.clone() for one in rows]
-    found = scan_op(
-        combine, [one.clone() for one in states], turned, tuple(one.clone() for one in (*masks, *constants))
-    )
+    def own(tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors that share no memory. What goes to ONNX has no derivative: torch can fail to write down that of a
+        loop whose batch is open."""
+        return [(one.detach() if torch.onnx.is_in_onnx_export() else one).clone() for one in tensors]
+
+    turned = [one.flip(0) for one in rows] if reverse else rows
+    found = scan_op(combine, own(states), own(turned), tuple(own([*masks, *constants])))
     sequences = [one.flip(0) if reverse else one for one in found[count:]]
     return sequences, list(found[:count])
 

@@ -27,7 +27,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     ]
     weights = weights_of(one, given)
     emitted = [cell.states.index(name) for name in cell.emitted]
-    if torch.jit.is_tracing() or isinstance(one.length, torch.SymInt):  # type: ignore[no-untyped-call]
+    if torch.jit.is_tracing() or isinstance(one.length, torch.SymInt) or one.outside is not None:  # type: ignore[no-untyped-call]
         return _run_recorded(one, projected, states, weights, emitted)
     step = step_of(one, weights)
     steps = torch.split(projected, one.steps.rows.tolist()) if one.is_packed else projected.unbind(0)
@@ -93,8 +93,7 @@ def step_of(one: Pass, weights: Mapping[str, Tensor]) -> Step:
         if at_once:
             h = before[0] if mask is None else before[0] * now[mask]
             hidden = F.linear(h, weights["weight"], weights.get("bias"))
-            for k, gate in enumerate(at_once):
-                part = hidden[..., k * size : (k + 1) * size]
+            for gate, part in zip(at_once, torch.split(hidden, size, -1), strict=True):
                 if gate in cell.apart:
                     z[f"{gate}_h"] = part
                 else:
@@ -116,10 +115,14 @@ def _run_recorded(
     def step(
         rows: Sequence[Tensor], before: Sequence[Tensor], masked: Sequence[Tensor], constants: Sequence[Tensor]
     ) -> list[Tensor]:
-        now = dict(zip((*each, *masks), (*rows[1:], *masked), strict=True))
-        return step_of(one, dict(zip(weights, constants, strict=True)))(rows[0], before, now)
+        now = dict(zip((*each, *masks), (*rows[1 : 1 + len(each)], *masked), strict=True))
+        after = step_of(one, dict(zip(weights, constants, strict=True)))(rows[0], before, now)
+        if one.outside is None:
+            return after
+        return [torch.where(rows[-1], old, new) for new, old in zip(after, before, strict=True)]
 
-    given = [projected, *each.values()], states, list(masks.values()), list(weights.values()), one.reverse, emitted
+    rows = [projected, *each.values(), *([] if one.outside is None else [one.outside])]
+    given = rows, states, list(masks.values()), list(weights.values()), one.reverse, emitted
     if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
         sequences, final = script_steps(step, *given, one.batch_sizes)
     else:

@@ -61,6 +61,8 @@ class Pass:
     batch_sizes: Tensor | None = None
     reverse: bool = False
     raws: tuple[Tensor, ...] = ()
+    outside: Tensor | None = None
+    """Steps of padding, `[T, B, 1]`, at which states stay as they were; for programs that `torch.export` makes."""
 
     @property
     def is_packed(self) -> bool:
