@@ -25,7 +25,7 @@ def scan_steps(
     step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
     reverse: bool, emitted: Sequence[int],
 ) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
-    """The emitted states after each step `[T, B, W]`, and all after the last `[B, W]`, as a `scan` of an exported program.
+    """The emitted states after each step `[T, B, W]`, and all after the last `[B, W]`, by a `scan` of an export.
 
     `rows` are `[T, B, …]`, `states` and `masks` `[B, …]`; `emitted` are numbers of states.
 
@@ -70,7 +70,9 @@ def script_steps(
     count = len(constants)
 
     def joined_step(row: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor]) -> Tensor:
-        parts = (torch.split(one, width, -1) if width else [] for one, width in zip((row, state, mask), widths))
+        parts = (
+            torch.split(one, width, -1) if width else [] for one, width in zip((row, state, mask), widths, strict=True)
+        )
         return torch.cat(step(*parts, constants[:count]), -1)
 
     row, state = torch.cat(list(rows), -1), torch.cat(list(states), -1)

@@ -61,7 +61,9 @@ def weights_of(one: Pass, given: Tensors) -> dict[str, Tensor]:
         together = [rows[gate] for gate in names if gate not in cell.held]
         found |= {name: torch.cat(together)} if together else {}
         found |= {f"{name}_{gate}": rows[gate] for gate in names if gate in cell.held}
-    found |= {f"matrix_{name}": matrix for name, matrix in zip(cell.matrices, matrices, strict=True) if matrix is not None}
+    found |= {
+        f"matrix_{name}": matrix for name, matrix in zip(cell.matrices, matrices, strict=True) if matrix is not None
+    }
     return found | {f"vector_{name}": vector for name, vector in zip(cell.vectors, given.vectors, strict=True)}
 
 
