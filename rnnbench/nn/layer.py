@@ -244,7 +244,7 @@ class Recurrent(TorchLike):
             ValueError: a shape that does not fit; a `PackedSequence` under `torch.export`.
             TypeError: a dtype or device that is not that of the parameters.
         """
-        if isinstance(input, PackedSequence) and torch.compiler.is_exporting():  # type: ignore[attr-defined]
+        if isinstance(input, PackedSequence) and torch.compiler.is_exporting():
             raise ValueError(
                 "torch.export cannot record a PackedSequence, the number of whose rows depends on the lengths: "
                 "export rnnbench.nn.run_padded(layer, inputs, lengths), which gives the same for a padded batch"

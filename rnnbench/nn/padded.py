@@ -36,7 +36,7 @@ def run_padded_to_states(
     Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
     """
     one: Any = layer
-    if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):  # type: ignore[attr-defined]
+    if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
         return layer._run(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
     known = None if lengths is None else lengths.cpu()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +17,14 @@ Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[
 at every step for each row (masks), and what is the same for all rows too (constants)."""
 
 
+def is_traced() -> bool:
+    """Whether `torch.jit.trace` makes a program of what is run."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined,no-any-return,no-untyped-call]
+
+
 def is_recorded() -> bool:
     """Whether `torch.export` or `torch.jit.trace` makes a program of what is run, to be called with other sizes."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    return torch.compiler.is_exporting() or is_traced()
 
 
 def scan_steps(
@@ -70,17 +76,17 @@ def script_steps(
     count = len(constants)
 
     def joined_step(row: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor]) -> Tensor:
-        parts = (
-            torch.split(one, width, -1) if width else [] for one, width in zip((row, state, mask), widths, strict=True)
+        rows, states, masks = (
+            torch.split(one, width, -1) if width else () for one, width in zip((row, state, mask), widths, strict=True)
         )
-        return torch.cat(step(*parts, constants[:count]), -1)
+        return torch.cat(step(rows, states, masks, constants[:count]), -1)
 
     row, state = torch.cat(list(rows), -1), torch.cat(list(states), -1)
     mask = torch.cat(list(masks), -1) if masks else state.new_zeros(state.shape[0], 0)
     held = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
     with _outside_of_the_trace():
         examples = *(one.detach()[:1] for one in (row, state, mask)), [one.detach() for one in held]
-        traced = torch.jit.trace(joined_step, examples, check_trace=False)
+        traced: Any = torch.jit.trace(joined_step, examples, check_trace=False)  # type: ignore[no-untyped-call]
 
         def loop(
             row: Tensor, sizes: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor], reverse: bool
@@ -105,8 +111,8 @@ def script_steps(
 def _outside_of_the_trace() -> Iterator[None]:
     """Nothing that is done here is recorded by the trace that is being made."""
     state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch._C._set_tracing_state(state)
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn.cell import product
-from rnnbench.nn.engine.loops import scan_steps, script_steps
+from rnnbench.nn.engine.loops import is_traced, scan_steps, script_steps
 from rnnbench.nn.engine.sequence import Pass, Tensors
 
 Step = Callable[[Tensor, Sequence[Tensor], Mapping[str, Tensor]], list[Tensor]]
@@ -27,7 +27,7 @@ def run(one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[tu
     ]
     weights = weights_of(one, given)
     emitted = [cell.states.index(name) for name in cell.emitted]
-    if torch.jit.is_tracing() or isinstance(one.length, torch.SymInt) or one.outside is not None:  # type: ignore[no-untyped-call]
+    if is_traced() or isinstance(one.length, torch.SymInt) or one.outside is not None:
         return _run_recorded(one, projected, states, weights, emitted)
     step = step_of(one, weights)
     steps = torch.split(projected, one.steps.rows.tolist()) if one.is_packed else projected.unbind(0)
@@ -125,7 +125,7 @@ def _run_recorded(
 
     rows = [projected, *each.values(), *([] if one.outside is None else [one.outside])]
     given = rows, states, list(masks.values()), list(weights.values()), one.reverse, emitted
-    if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if is_traced():
         sequences, final = script_steps(step, *given, one.batch_sizes)
     else:
         sequences, final = scan_steps(step, *given)

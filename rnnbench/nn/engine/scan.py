@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnbench.nn.engine.build import NoCompiler, load
 from rnnbench.nn.engine.emit import shared_text
-from rnnbench.nn.engine.loops import scan_steps, script_steps
+from rnnbench.nn.engine.loops import is_traced, scan_steps, script_steps
 from rnnbench.nn.engine.run import plain
 
 _NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "db", "dh0")
@@ -71,7 +71,7 @@ def _step(rows: Sequence[Tensor], before: Sequence[Tensor], *_: Sequence[Tensor]
 def loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     """The same with plain autograd."""
     state, states = torch.zeros_like(b[0]) if h0 is None else h0, []
-    if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if is_traced():
         return script_steps(_step, [a, b], [state], [], [], False, [0], None)[0][0]
     if isinstance(a.shape[0], torch.SymInt):
         return scan_steps(_step, [a, b], [state], [], [], False, [0])[0][0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.engine.loops import is_traced
 
 Sizes = tuple[int, ...]
 
@@ -42,7 +43,7 @@ def packed(batch_sizes: Tensor) -> Steps:
 
 def first_size(batch_sizes: Tensor) -> int:
     """How many sequences a `PackedSequence` has; in a trace the tensor that stands for the number, whatever it is."""
-    return batch_sizes[0] if torch.jit.is_tracing() else int(batch_sizes[0])  # type: ignore[no-untyped-call,return-value]
+    return batch_sizes[0] if is_traced() else int(batch_sizes[0])  # type: ignore[return-value]
 
 
 @dataclass(eq=False)
