@@ -100,4 +100,4 @@ def test_what_only_looks_imports_nothing_heavy_at_its_start(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_a_file_is_short_enough_to_read(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text().splitlines()) <= 800
