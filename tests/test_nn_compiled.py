@@ -1,4 +1,4 @@
-"""Layers inside what torch transforms: compiled, exported, mapped, distributed."""
+"""Layers inside what torch transforms: compiled, mapped, distributed."""
 
 import warnings
 from pathlib import Path
@@ -14,9 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from rnnbench import nn
 from tests.nn_layers import close, draw, flat, gradients, make
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::torch.jit.TracerWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 
 class Model(torch.nn.Module):
@@ -70,22 +68,6 @@ def test_a_compiled_model_keeps_to_its_engine(engine: Any, monkeypatch: pytest.M
     model = Model("lstm", engine=engine)
     compiled, inputs = torch.compile(model, backend="aot_eager"), draw(2, 5, 3)
     close(compiled(inputs), model(inputs))
-
-
-def test_an_exported_model_is_the_model() -> None:
-    model, inputs = Model("lstm", num_layers=2, bidirectional=True).eval(), draw(2, 5, 3)
-    exported = torch.export.export(model, (inputs,))
-    close(exported.module()(inputs), model(inputs))
-
-
-def test_an_onnx_model_is_the_model(tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    model, inputs = Model("gru").eval(), draw(2, 5, 3)
-    torch.onnx.export(model, (inputs,), str(tmp_path / "model.onnx"))
-    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
-    (name,) = [one.name for one in session.get_inputs()]
-    close([torch.from_numpy(session.run(None, {name: inputs.numpy()})[0])], [model(inputs)[0].detach()])
 
 
 @pytest.mark.parametrize("case", ["lstm", "gru-before", "layer-norm"])
@@ -143,39 +125,5 @@ def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
         close(torch.load(tmp_path / str(rank)), want)
 
 
-def test_a_model_that_is_scripted_by_tracing_is_the_model() -> None:
-    model, inputs = Model("gru").eval(), draw(2, 5, 3)
-    traced = torch.jit.trace(model, (inputs,), check_trace=False)  # type: ignore[no-untyped-call]
-    close(traced(inputs), model(inputs))
-
-
 def test_a_layer_is_what_its_arguments_say() -> None:
     assert repr(nn.LSTM(3, 4, num_layers=2, bidirectional=True)) == "LSTM(3, 4, num_layers=2, bidirectional=True)"
-
-
-@pytest.mark.parametrize("cls", [nn.LSTM, nn.PeepholeLSTM, nn.MinGRU])
-def test_an_export_leaves_the_batch_open(cls: Any) -> None:
-    layer = cls(3, 4, batch_first=True, num_layers=2, bidirectional=True).eval()
-    batch = torch.export.Dim("batch", min=2, max=64)
-    program = torch.export.export(layer, (torch.randn(5, 7, 3),), dynamic_shapes={"input": {0: batch}})
-    inputs = torch.randn(9, 7, 3)
-    assert torch.allclose(program.module()(inputs)[0], layer(inputs)[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru-before", "peephole-full", "layer-norm", "slstm", "lru"])
-def test_an_export_leaves_batch_and_steps_open(case: str) -> None:
-    layer = make(case, 3, 6, num_layers=2, bidirectional=True, zoneout=0.1, checkpoint_steps=2).eval()
-    sizes = {"input": {0: torch.export.Dim("steps"), 1: torch.export.Dim("batch")}}
-    program = torch.export.export(layer, (draw(4, 5, 3),), dynamic_shapes=sizes, strict=False).module()
-    for shape in ((9, 2, 3), (1, 1, 3)):
-        inputs = draw(*shape)
-        close(flat(program(inputs)), flat(layer(inputs)))
-
-
-def test_an_export_takes_initial_states_of_an_open_batch() -> None:
-    layer, batch = make("lstm", 3, 6).eval(), torch.export.Dim("batch")
-    sizes = {"input": {0: torch.export.Dim("steps"), 1: batch}, "hx": ({1: batch}, {1: batch})}
-    states = draw(1, 5, 6), draw(1, 5, 6)
-    program = torch.export.export(layer, (draw(4, 5, 3), states), dynamic_shapes=sizes, strict=False).module()
-    inputs, states = draw(7, 2, 3), (draw(1, 2, 6), draw(1, 2, 6))
-    close(flat(program(inputs, states)), flat(layer(inputs, states)))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rnnbench.nn.checks import check_flag, check_number, check_padded, check_whole
+from rnnbench.nn.engine.loops import is_recorded
 
 
 class Feedforward(nn.Module, ABC):
@@ -125,7 +126,8 @@ class WindowMLP(Feedforward):
             return windows.permute(0, 3, 1, 2).flatten(1, 2)
         layers: list[Any] = list(self.layers)
         first, *others = layers
-        seen = min(self.window, signal.shape[-1])  # the weights of steps before the start meet zeros alone
+        # the weights of steps before the start meet zeros alone; a recorded program may be given more steps
+        seen = self.window if is_recorded() else min(self.window, signal.shape[-1])
         hidden = F.relu(F.conv1d(F.pad(signal, (seen - 1, 0)), first.weight[..., -seen:], first.bias))
         for layer in others:
             inner = F.relu(layer(self.dropout(hidden)))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnbench.errors import unknown
 from rnnbench.nn.attention import Attention, AttentionName, BahdanauAttention, LuongAttention
+from rnnbench.nn.engine.loops import is_recorded
 from rnnbench.nn.layer import States
 
 ATTENTIONS: dict[str, type[Attention] | None] = {
@@ -114,6 +115,8 @@ class Decoder(nn.Module):
     def greedy(self, encoded: Encoded, start: int, end: int, max_length: int, never: tuple[int, ...] = ()) -> Tensor:
         """The likeliest token at each step, `[B, U]`, U ≤ `max_length`: up to `end`, then `end` again.
 
+        In an export or a trace U is `max_length`.
+
         Args:
             encoded: what the encoder made of its inputs.
             start: the token before the first.
@@ -122,7 +125,7 @@ class Decoder(nn.Module):
             never: tokens that are not emitted.
         """
         state = self.begin(encoded)
-        token = encoded.hidden.new_full((len(encoded.hidden), 1), start, dtype=torch.int64)
+        token = encoded.hidden.new_full((encoded.hidden.shape[0], 1), start, dtype=torch.int64)
         done = torch.zeros_like(token, dtype=torch.bool)
         emitted = []
         for _ in range(max_length):
@@ -131,6 +134,6 @@ class Decoder(nn.Module):
             token = logits.argmax(-1).masked_fill(done, end)
             emitted.append(token)
             done = done | (token == end)
-            if bool(done.all()):
+            if not is_recorded() and bool(done.all()):
                 break
         return torch.cat(emitted, 1)

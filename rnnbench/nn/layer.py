@@ -17,6 +17,7 @@ from rnnbench.nn import fused
 from rnnbench.nn.autocast import autocasts, result_dtypes
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
+    InputError,
     InputTypeError,
     check_dtype,
     check_inputs,
@@ -24,8 +25,10 @@ from rnnbench.nn.checks import (
     check_states,
     check_zoneout,
 )
+from rnnbench.nn.engine.loops import is_recorded
 from rnnbench.nn.engine.opaque import register
 from rnnbench.nn.engine.run import choose
+from rnnbench.nn.engine.sequence import first_size
 from rnnbench.nn.initialise import initialise, operand_shapes, shapes
 from rnnbench.nn.stack import run_stack
 from rnnbench.nn.step import Stepper, run_step
@@ -252,12 +255,27 @@ class Recurrent(TorchLike):
         output and states are of the types that torch's layer gives (see `result_dtypes`), and of autocast's for cells
         that torch does not have; what is between is computed in the type of the parameters, since errors of a state add
         up over steps (by engine `torch` as torch does). `torch.export` may leave the batch open, and the number of
-        steps too if it is not `strict`. The output may be changed in place before the backward pass, which then runs
-        the forward pass once more.
+        steps too if it is not `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed
+        sequences too. The output may be changed in place before the backward pass, which then runs the forward pass once more.
 
         Raises:
-            InputError: a shape that does not fit; a `ValueError`, and a `RuntimeError`, which torch raises.
+            InputError: a shape that does not fit, or a `PackedSequence` under `torch.export`; a `ValueError`, and a
+                `RuntimeError`, which torch raises.
             InputTypeError: a dtype or device that is not that of the parameters; a `TypeError` as well.
+        """
+        if isinstance(input, PackedSequence) and torch.compiler.is_exporting():
+            raise InputError(
+                "torch.export cannot record a PackedSequence, the number of whose rows depends on the lengths: "
+                "export rnnbench.nn.run_padded(layer, inputs, lengths), which gives the same for a padded batch"
+            )
+        return self._run(input, hx, None)
+
+    def _run(
+        self, input: Tensor | PackedSequence, hx: States | None, lengths: Tensor | None
+    ) -> tuple[Tensor | PackedSequence, States]:
+        """As a call; under `torch.export` the steps of a padded batch beyond `lengths` `[B]` can be left out.
+
+        Output is zero there, and the states are those after each sequence's true last step.
         """
         packed = input if isinstance(input, PackedSequence) else None
         data = input.data if isinstance(input, PackedSequence) else input
@@ -267,10 +285,14 @@ class Recurrent(TorchLike):
             data = data.unsqueeze(1)
         elif packed is None and self.batch_first:
             data = data.transpose(0, 1)
-        batch = int(packed.batch_sizes[0]) if packed is not None else data.shape[1]
+        batch = first_size(packed.batch_sizes) if packed is not None else data.shape[1]
         states = check_states(self, hx, batch, alone, data)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
+        outside = None
+        if lengths is not None:
+            steps = torch.arange(data.shape[0], device=data.device).unsqueeze(1)
+            outside = (steps >= lengths.to(data.device)).unsqueeze(-1)
         engine, casts = self._engine_now(), autocasts(data.device)
         if engine == "torch" and data.numel():
             output, final = fused.run(self, data, states, packed, batch)
@@ -278,11 +300,13 @@ class Recurrent(TorchLike):
             dtypes, weight = result_dtypes(self, data, states, packed is not None), self.any_weight.dtype
             states = None if states is None else tuple(state.to(weight) for state in states)
             with torch.autocast(data.device.type, enabled=False):
-                output, final = run_stack(self, engine, data.to(weight), states, packed, batch)
+                output, final = run_stack(self, engine, data.to(weight), states, packed, batch, outside)
             output = output.to(dtypes[0])
             final = tuple(state.to(dtype) for state, dtype in zip(final, dtypes, strict=True))
         else:
-            output, final = run_stack(self, engine, data, states, packed, batch)
+            output, final = run_stack(self, engine, data, states, packed, batch, outside)
+        if outside is not None:
+            output = output.masked_fill(outside, 0.0)
         if packed is not None:
             if packed.unsorted_indices is not None:
                 final = tuple(state.index_select(1, packed.unsorted_indices) for state in final)
@@ -304,7 +328,7 @@ class Recurrent(TorchLike):
         return run_step(self, input, hx)
 
     def _engine_now(self) -> str:
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        if is_recorded():
             return "reference"
         return "opaque" if torch.compiler.is_compiling() else self.backend
 

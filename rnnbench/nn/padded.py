@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from rnnbench.nn.engine.loops import is_recorded
+from rnnbench.nn.layer import Recurrent
+
 
 def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tensor:
     """Hidden states of the top layer, `[B, T, D·H]`, zero beyond each sequence's length.
@@ -18,7 +21,7 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     forwards alone and thus sees the padding after a sequence has ended.
     """
     one: Any = layer
-    if lengths is None or one.bidirectional or not getattr(one, "checkpoint_steps", None):
+    if lengths is None or is_recorded() or one.bidirectional or not getattr(one, "checkpoint_steps", None):
         return run_padded_to_states(layer, inputs, lengths)[0]
     beyond = (torch.arange(inputs.shape[1], device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
     # Zeroed on the way in as well: NaN in the padding would come back through the weights' gradient.
@@ -33,9 +36,11 @@ def run_padded_to_states(
     Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
     """
     one: Any = layer
+    if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
+        return layer._run(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
     known = None if lengths is None else lengths.cpu()
-    if known is None or bool((known == length).all()):
+    if known is None or (not is_recorded() and bool((known == length).all())):
         return one(inputs, states)  # type: ignore[no-any-return]
     packed = pack_padded_sequence(inputs, known, batch_first=True, enforce_sorted=False)
     hidden, final = one(packed, states)

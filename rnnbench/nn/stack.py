@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnbench.nn.checks import check_weights
+from rnnbench.nn.engine.loops import is_recorded
 from rnnbench.nn.engine.opaque import run_opaque
 from rnnbench.nn.engine.run import Result, run
-from rnnbench.nn.engine.sequence import Pass
+from rnnbench.nn.engine.sequence import Pass, first_size
 
 if TYPE_CHECKING:
     from rnnbench.nn.layer import Recurrent
@@ -23,9 +24,13 @@ States = tuple[Tensor, ...]
 
 
 def run_stack(
-    layer: Recurrent, engine: str, data: Tensor, states: States | None, packed: PackedSequence | None, batch: int
-) -> tuple[Tensor, States]:
-    """Output of the top layer and final states `[L·D, B, W]`; `data` is `[T, B, I]`, or `[rows, I]` if packed."""
+    layer: Recurrent, engine: str, data: Tensor, states: States | None, packed: PackedSequence | None, batch: int,
+    outside: Tensor | None = None,
+) -> tuple[Tensor, States]:  # fmt: skip
+    """Output of the top layer and final states `[L·D, B, W]`; `data` is `[T, B, I]`, or `[rows, I]` if packed.
+
+    `outside` `[T, B, 1]` says what is padding, where `torch.export` records the layer.
+    """
     first, final = data, []
     for k in range(layer.num_layers):
         if k and layer.connections == "skip":
@@ -35,7 +40,7 @@ def run_stack(
         for direction, suffix in enumerate(layer.suffixes(k)):
             place = k * layer.directions + direction
             begin = None if states is None else tuple(state[place] for state in states)
-            output, end = _direction(layer, engine, k, suffix, data, begin, packed, batch)
+            output, end = _direction(layer, engine, k, suffix, data, begin, packed, batch, outside)
             outputs.append(output)
             final.append(end)
         result = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
@@ -47,7 +52,7 @@ def run_stack(
 
 def _direction(
     layer: Recurrent, engine: str, k: int, suffix: str, data: Tensor, states: States | None,
-    packed: PackedSequence | None, batch: int,
+    packed: PackedSequence | None, batch: int, outside: Tensor | None,
 ) -> tuple[Tensor, States]:  # fmt: skip
     cell, name = layer.cells[layer.training]
     parameters = layer.parameters_of(k, suffix)
@@ -62,16 +67,16 @@ def _direction(
     raws = cell.draw(data, batch, layer.hidden_size, (layer.zoneout, layer.variational_dropout))
 
     def part(inputs: Tensor, before: tuple[Tensor | None, ...], raws: States, sizes: Tensor | None) -> Result:
-        rows = batch if sizes is None else int(sizes[0])
-        one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws=raws)
+        rows = batch if sizes is None else first_size(sizes)
+        one = Pass(cell, layer.hidden_size, rows, inputs.shape[0], sizes, reverse, raws, outside)
         if engine == "opaque":
             return run_opaque(name, one, inputs, [*before, *weights])
         return run(engine, one, inputs, [*before, *weights])
 
     before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
     every = layer.bptt or (None if packed else layer.checkpoint_steps)
-    if torch.compiler.is_exporting():  # what is exported need not be trained, and its number of steps stays open
-        every = None
+    if is_recorded():
+        every = None  # what is exported need not be trained, and its number of steps stays open
     if every is None or len(data if sizes is None else sizes) <= every:
         sequences, final = part(data, before, raws, sizes)
     else:
@@ -117,5 +122,7 @@ def _masked(layer: Recurrent, data: Tensor, batch: int, packed: PackedSequence |
     mask = F.dropout(data.new_ones(batch, data.shape[-1]), layer.variational_dropout)
     if packed is None:
         return data * mask
-    rows = torch.cat([torch.arange(int(n), device=data.device) for n in packed.batch_sizes])
-    return data * mask[rows]
+    sizes = packed.batch_sizes
+    begins = torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)  # of each row, the first row of its step
+    rows = torch.arange(data.shape[0]) - begins
+    return data * mask[rows.to(data.device)]

@@ -134,13 +134,16 @@ def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
 
 def plain(*tensors: Tensor | None) -> bool:
     """Whether all are tensors with numbers in memory, and nobody but autograd, backwards, looks at what is done."""
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _watched():
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _watched() or _traced():
         return False
     return all(t is None or (type(t) in (Tensor, nn.Parameter) and not _is_many(t)) for t in tensors)
 
 
 _watched = torch._C._len_torch_dispatch_stack
 """How many modes see every operation: what records, counts or replaces operations, such as `make_fx`."""
+
+_traced = torch._C._is_tracing
+"""Whether `torch.jit.trace` records the operations: it would not see those of a kernel."""
 
 _is_many = torch._C._functorch.is_legacy_batchedtensor
 """Whether a tensor stands for many, as gradients do under `is_grads_batched`."""

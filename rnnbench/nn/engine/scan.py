@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from rnnbench.nn.engine.build import NoCompiler, load
 from rnnbench.nn.engine.emit import shared_text
+from rnnbench.nn.engine.loops import is_traced, scan_steps, script_steps
 from rnnbench.nn.engine.run import plain
 
 _NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "db", "dh0")
@@ -62,9 +64,17 @@ class _Scan(torch.autograd.Function):
         return da, db, dh0
 
 
+def _step(rows: Sequence[Tensor], before: Sequence[Tensor], *_: Sequence[Tensor]) -> list[Tensor]:
+    return [rows[0] * before[0] + rows[1]]
+
+
 def loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     """The same with plain autograd."""
     state, states = torch.zeros_like(b[0]) if h0 is None else h0, []
+    if is_traced():
+        return script_steps(_step, [a, b], [state], [], [], False, [0], None)[0][0]
+    if isinstance(a.shape[0], torch.SymInt):
+        return scan_steps(_step, [a, b], [state], [], [], False, [0])[0][0]
     for one, other in zip(a.unbind(0), b.unbind(0), strict=True):
         state = one * state + other
         states.append(state)
@@ -82,7 +92,7 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
         TypeError: dtypes or devices that differ.
     """
     given = [one for one in (a, b, h0) if one is not None]
-    if a.shape != b.shape or a.ndim != 3 or not len(a) or (h0 is not None and h0.shape != a.shape[1:]):
+    if a.shape != b.shape or a.ndim != 3 or a.shape[0] == 0 or (h0 is not None and h0.shape != a.shape[1:]):
         shapes = ", ".join(str(list(one.shape)) for one in given)
         raise ValueError(f"a and b must have one shape [T, B, H] with T ≥ 1, and h0 [B, H]; got {shapes}")
     if len({(one.dtype, one.device) for one in given}) > 1:

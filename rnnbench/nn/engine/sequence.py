@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.engine.loops import is_traced
 
 Sizes = tuple[int, ...]
 
@@ -40,6 +41,11 @@ def packed(batch_sizes: Tensor) -> Steps:
     return Steps(offset, count, int(count.sum()), last)
 
 
+def first_size(batch_sizes: Tensor) -> int:
+    """How many sequences a `PackedSequence` has; in a trace the tensor that stands for the number, whatever it is."""
+    return batch_sizes[0] if is_traced() else int(batch_sizes[0])  # type: ignore[return-value]
+
+
 @dataclass(eq=False)
 class Pass:
     """One cell in one direction over one sequence.
@@ -56,6 +62,8 @@ class Pass:
     batch_sizes: Tensor | None = None
     reverse: bool = False
     raws: tuple[Tensor, ...] = ()
+    outside: Tensor | None = None
+    """Steps of padding, `[T, B, 1]`, at which states stay as they were; for programs that `torch.export` makes."""
 
     @property
     def is_packed(self) -> bool:

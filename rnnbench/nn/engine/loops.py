@@ -1,0 +1,118 @@
+"""Loops over steps that belong to the program which `torch.export` or `torch.jit.trace` makes.
+
+A loop of Python would be unrolled there, and the program would be right for one number of steps alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
+"""States after one step: a function, of tensors alone, of the rows of the step, the states before it, what is the same
+at every step for each row (masks), and what is the same for all rows too (constants)."""
+
+
+def is_traced() -> bool:
+    """Whether `torch.jit.trace` makes a program of what is run."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined,no-any-return,no-untyped-call]
+
+
+def is_recorded() -> bool:
+    """Whether `torch.export` or `torch.jit.trace` makes a program of what is run, to be called with other sizes."""
+    return torch.compiler.is_exporting() or is_traced()
+
+
+def scan_steps(
+    step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
+    reverse: bool, emitted: Sequence[int],
+) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+    """The emitted states after each step `[T, B, W]`, and all after the last `[B, W]`, by a `scan` of an export.
+
+    `rows` are `[T, B, …]`, `states` and `masks` `[B, …]`; `emitted` are numbers of states.
+
+    The operator is called itself. `torch._higher_order_ops.scan.scan` would compile the step with torch.compile first,
+    whose cache takes it for one that it has seen in another export, with other sizes, and which hands sizes over as
+    inputs of the step, of which torch then cannot take the derivative.
+    """
+    from torch._higher_order_ops.scan import scan_op
+
+    count, split = len(states), len(states) + len(rows)
+
+    def combine(*values: Tensor) -> list[Tensor]:
+        fixed = values[split:]
+        after = step(values[count:split], values[:count], fixed[: len(masks)], fixed[len(masks) :])
+        return [one.clone() for one in (*after, *(after[k] for k in emitted))]  # no two may share memory
+
+    def own(tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors that share no memory. What goes to ONNX has no derivative: torch can fail to write down that of a
+        loop whose batch is open."""
+        return [(one.detach() if torch.onnx.is_in_onnx_export() else one).clone() for one in tensors]
+
+    turned = [one.flip(0) for one in rows] if reverse else rows
+    found = scan_op(combine, own(states), own(turned), tuple(own([*masks, *constants])))
+    sequences = [one.flip(0) if reverse else one for one in found[count:]]
+    return sequences, list(found[:count])
+
+
+def script_steps(
+    step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
+    reverse: bool, emitted: Sequence[int], batch_sizes: Tensor | None,
+) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+    """The emitted states after each step, and all after the last, as a loop of TorchScript around the traced step.
+
+    `rows` are `[T, B, …]`, or `[rows, …]` with the `batch_sizes` of a `PackedSequence`; sequences are as rows.
+    """
+    shape = rows[0].shape[:-1]
+    if batch_sizes is None:
+        batch_sizes = torch.ones(shape[0], dtype=torch.int64) * shape[1]
+        rows = [one.flatten(0, 1) for one in rows]
+    with _outside_of_the_trace():  # where sizes are numbers
+        widths = [[one.shape[-1] for one in some] for some in (rows, states, masks)]
+    count = len(constants)
+
+    def joined_step(row: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor]) -> Tensor:
+        rows, states, masks = (
+            torch.split(one, width, -1) if width else () for one, width in zip((row, state, mask), widths, strict=True)
+        )
+        return torch.cat(step(rows, states, masks, constants[:count]), -1)
+
+    row, state = torch.cat(list(rows), -1), torch.cat(list(states), -1)
+    mask = torch.cat(list(masks), -1) if masks else state.new_zeros(state.shape[0], 0)
+    held = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
+    with _outside_of_the_trace():
+        examples = *(one.detach()[:1] for one in (row, state, mask)), [one.detach() for one in held]
+        traced: Any = torch.jit.trace(joined_step, examples, check_trace=False)  # type: ignore[no-untyped-call]
+
+        def loop(
+            row: Tensor, sizes: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor], reverse: bool
+        ) -> tuple[Tensor, Tensor]:
+            ends, steps = sizes.cumsum(0), sizes.size(0)
+            found: list[Tensor] = []
+            for k in range(steps):
+                t = steps - 1 - k if reverse else k
+                n, end = int(sizes[t]), int(ends[t])
+                after = traced(row[end - n : end], state[:n], mask[:n], constants)
+                found.insert(0 if reverse else k, after)
+                state = torch.cat([after, state[n:]])  # rows that have ended, or not begun, keep theirs
+            return torch.cat(found), state
+
+        scripted = torch.jit.script(loop)
+    sequence, final = scripted(row, batch_sizes, state, mask, held, reverse)
+    sequences = [one.reshape(*shape, one.shape[-1]) for one in torch.split(sequence, widths[1], -1)]
+    return [sequences[k] for k in emitted], list(torch.split(final, widths[1], -1))
+
+
+@contextmanager
+def _outside_of_the_trace() -> Iterator[None]:
+    """Nothing that is done here is recorded by the trace that is being made."""
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
