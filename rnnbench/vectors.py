@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.files import writing
+from rnnbench.files import expand_home, writing
 from rnnbench.sources import Source
 
 ARCHIVES = {
@@ -46,12 +46,13 @@ def check_vectors(name: str, others: Sequence[str] = ()) -> None:
     """
     if name in ARCHIVES:
         return
-    if not Path(name).is_file():
+    path = expand_home(name)
+    if not Path(path).is_file():
         if "/" in name or Path(name).suffix:
             raise RnnbenchError(f"word vectors {name}: there is no such file")
         raise unknown("embedding", name, (*others, *ARCHIVES, "the path of a file"))
     _gensim()
-    _layout(name)
+    _layout(path)
 
 
 def read_vectors(name: str) -> WordVectors:
@@ -67,6 +68,7 @@ def read_vectors(name: str) -> WordVectors:
     if name in ARCHIVES:
         return _read_archive(ARCHIVES[name].fetch())
     check_vectors(name)
+    name = expand_home(name)
     binary, header = _layout(name)
     vectors, wrong = None, ""
     with warnings.catch_warnings():

@@ -243,7 +243,7 @@ def test_a_layer_does_not_run_on_when_the_class_of_its_cell_has_changed() -> Non
         with pytest.raises(RuntimeError, match="the list of class attributes of Finer has changed since"):
             finer(inputs)
         Scaled.scale = scale
-        with pytest.raises(RuntimeError, match="class attribute scale of Scaled has changed since .*make another cell"):
+        with pytest.raises(RuntimeError, match=r"class attribute scale of Scaled .* since .*make another cell"):
             layer(inputs)
         for cls in (Scaled, Finer):
             other = Recurrent(3, 4, cell=cls())
@@ -318,7 +318,7 @@ def test_a_class_that_a_notebook_reloads() -> None:
     reload(2.0, "# a line that was added above the class\n")
     assert torch.equal(layer(inputs)[0], before)
     reload(3.0, "")
-    with pytest.raises(RuntimeError, match="class attribute step of Mine has changed since .*make another cell"):
+    with pytest.raises(RuntimeError, match=r"class attribute step of Mine has changed since .*make another cell"):
         layer(inputs)
     other = Recurrent(3, 4, cell=mine())
     other.load_state_dict(layer.state_dict())

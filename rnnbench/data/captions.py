@@ -16,6 +16,7 @@ from rnnbench.data.parts import grouped_parts
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, read_picture, standardised
 from rnnbench.errors import DataUnavailable
+from rnnbench.files import expand_home
 from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
@@ -213,7 +214,7 @@ class Flickr8k(OnHub, Captions):
         shuffle_seed: int = 0,
     ) -> None:
         super().__init__(encoder, vocabulary_size, batch_size, data_seed, shuffle_seed)
-        self.path = path
+        self.path = expand_home(path)
 
     def captioned(self) -> dict[Split, list[Captioned]]:  # noqa: D102
         columns = [f"caption_{number}" for number in range(5)]

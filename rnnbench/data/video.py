@@ -15,6 +15,7 @@ from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.files import expand_home
 
 SIDE, DIGIT = 64, 28
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
@@ -151,7 +152,7 @@ class UCF101(SequenceDataModule):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.path, self.frames, self.side, self.encoder = path, frames, side, encoder
+        self.path, self.frames, self.side, self.encoder = path and expand_home(path), frames, side, encoder
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with names and sizes of the clips for where they lie."""

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.files import expand_home
 from rnnbench.harness.classes import import_class, make_data
 from rnnbench.harness.snapshots import snapshots
 from rnnbench.record import Record, RecordStore
@@ -64,8 +65,8 @@ def reopen(run: str, leaderboard: Path, runs: Path) -> Reopened:
         RnnbenchError: no such run, several, one that is not done, or a checkpoint that is missing or cannot be read.
     """
     records, _ = RecordStore(leaderboard).read()
-    if Path(run).suffix == ".ckpt" or Path(run).is_file():
-        path = Path(run)
+    path = Path(expand_home(run))
+    if path.suffix == ".ckpt" or path.is_file():
         record = next((records[part] for part in reversed(path.parts) if part in records), None)
         return Reopened(run, path, record, load(path, record))
     record = find_record(run, records)

@@ -112,8 +112,8 @@ class _Same:
 class _SameFunction:
     """Equal to functions that compute the same: of equal code and defaults, where what they read around them is equal.
 
-    Whatever pickles a class by value, as joblib and Ray do with classes of a script, or reloads a module that was edited
-    elsewhere, as notebooks do, puts such functions in the place of those before.
+    Whatever pickles a class by value, as joblib and Ray do with classes of a script, or reloads a module that was
+    edited elsewhere, as notebooks do, puts such functions in the place of those before.
     """
 
     def __init__(self, function: FunctionType, inside: tuple[int, ...]) -> None:
