@@ -31,14 +31,15 @@ def expand_home(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111  Path.expanduser raises where there is no such user
 
 
-def user_path(text: str) -> Path:
-    """The path that a user has written, see `expand_home`.
+def user_path(text: str, what: str = "") -> Path:
+    """The path that a user has written, see `expand_home`; `what` says in an error of what it is.
 
     Raises:
         RnnbenchError: it is an address (`s3://…`), of which a path would make a folder `s3:`.
     """
     if re.match(r"[A-Za-z][\w+.-]*://", text):
-        raise RnnbenchError(f"{text!r} is an address, not a path: only files of this machine can be read and written")
+        where = f"{what}: " if what else ""
+        raise RnnbenchError(f"{where}{text!r} is an address, not a path: only files of this machine can be used")
     return Path(expand_home(text))
 
 
@@ -59,7 +60,7 @@ def cache_folder(*parts: str) -> Path:
         RnnbenchError: it cannot be made. (One that is there may be read-only, as long as nothing is missing from it.)
     """
     place = os.environ.get(CACHE_VARIABLE) or user_cache_dir("rnnbench", appauthor=False)
-    folder = user_path(place).absolute().joinpath(*parts)
+    folder = user_path(place, CACHE_VARIABLE).absolute().joinpath(*parts)
     check_chains(folder, CACHE)
     with writing(folder, CACHE):
         folder.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,8 @@ def read_hub(
 
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
     saved = Path(path) / "dataset_dict.json"
+    if Path(path).is_dir():
+        check_name(path, saved.is_file())
     try:
         if saved.is_file():
             return datasets.DatasetDict.load_from_disk(path)
@@ -79,6 +81,18 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
     except (OSError, ValueError, RuntimeError) as error:  # no network, no such set or configuration, no file in it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error
+
+
+def check_name(path: str, saved: bool) -> None:
+    """Check that `datasets` will take the name of a folder for a name.
+
+    Raises:
+        RnnbenchError: it would read another folder, or several at once: its path is read as a pattern, by fsspec.
+    """
+    place = str(Path(path).absolute())
+    for special in ["::"] if saved else ["::", "*", "?", "["]:
+        if special in place:
+            raise RnnbenchError(f"{place}: the path of a data set may not have {special!r} in it: rename the folder")
 
 
 def content_of(path: str) -> str:

@@ -149,7 +149,7 @@ def load(path: Path, record: Record | None) -> Any:
         raise RnnbenchError(f"{path} names no architecture of rnnbench, and no record here is of its run")
     cls: Any = import_class(named, LightningModule, str(path))
     try:
-        model = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        model = cls.load_from_checkpoint(path.absolute(), map_location="cpu", weights_only=True)
     except RnnbenchError:
         raise
     except Exception as error:  # whatever a constructor makes of the arguments in a file

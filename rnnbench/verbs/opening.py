@@ -34,7 +34,7 @@ def asked(texts: list[str], file: Path | None, what: str) -> list[str]:
     """
     lines = list(texts)
     if file is not None:
-        content = sys.stdin.read() if str(file) == "-" else read_text(file)
+        content = _standard_input() if str(file) == "-" else read_text(file)
         lines += content.splitlines()
     if not lines:
         raise RnnbenchError(f"nothing to {what}: give texts, or --file FILE (- is the standard input)")
@@ -44,12 +44,33 @@ def asked(texts: list[str], file: Path | None, what: str) -> list[str]:
     return lines
 
 
+def _standard_input() -> str:
+    """The standard input, in UTF-8 as files are, whatever the terminal writes."""
+    raw = getattr(sys.stdin, "buffer", None)
+    if raw is None or sys.stdin.isatty():
+        return sys.stdin.read()
+    try:
+        return str(raw.read().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise RnnbenchError("the standard input is not text in UTF-8") from None
+
+
 def warn_unknown(said: str) -> None:
     """Tell on the standard error what a model cannot read, if anything."""
     if said:
         print(f"rnnbench: {said}", file=sys.stderr)
 
 
+def can_print(text: str) -> bool:
+    """Whether the standard output has all letters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def print_json(content: Any) -> None:
-    """Print as JSON, letters as they are."""
-    print(json.dumps(content, ensure_ascii=False, indent=1))
+    """Print as JSON, letters as they are, or as escapes where the standard output lacks one."""
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    print(text if can_print(text) else json.dumps(content, indent=1))

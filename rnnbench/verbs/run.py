@@ -9,7 +9,6 @@ from shlex import quote
 from threading import current_thread, main_thread
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 from rich.console import Console
 
@@ -25,7 +24,9 @@ from rnnbench.harness.lease import Leases
 from rnnbench.record import RecordStore
 from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
+from rnnbench.strict import write_yaml
 from rnnbench.verbs.dry import show_plan
+from rnnbench.verbs.opening import can_print
 
 
 def resolve(options: Namespace) -> GridSpec:
@@ -51,7 +52,9 @@ def print_config(options: Namespace) -> None:
     """The grid with every default, as YAML that can be run."""
     grid = resolve(options)
     grid.expand()
-    yaml.safe_dump(grid.model_dump(mode="json", exclude_none=True), sys.stdout, sort_keys=False, allow_unicode=True)
+    content = grid.model_dump(mode="json", exclude_none=True)
+    text = write_yaml(content)
+    sys.stdout.write(text if can_print(text) else write_yaml(content, plain=True))
 
 
 def run(options: Namespace) -> int:

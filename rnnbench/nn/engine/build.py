@@ -119,7 +119,7 @@ def _check_private(path: Path) -> None:
 def _compile(source: str, command: list[str], flags: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as made:
         text, result = Path(made, "cell.c"), Path(made, "cell.so")
-        text.write_text(source)
+        text.write_text(source, "utf-8")
         # torch has an OpenMP runtime loaded already: a second one in a process would bring threads of its own
         attempts = [
             [*NATIVE, "-fopenmp", "-shared", "-nostdlib", str(text), "-o", str(result), "-lm", "-lc"],
