@@ -14,7 +14,8 @@ from rnnbench.errors import RnnbenchError
 INTERRUPTED = 130
 SUBSTITUTES = {
     "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "·": "-", "…": "...", "×": "x",
-    "→": "->", "↓": "v", "↑": "^", "’": "'", "∞": "inf", "²": "^2", "√": "sqrt",
+    "→": "->", "↓": "v", "↑": "^", "’": "'", "∞": "inf", "√": "sqrt",
+    "∂": "d", "σ": "s", "‖": "|", "²": "^2", "⁻": "^-", "¹": "1", "⁴": "4", "⁶": "6",
     **dict(zip("▁▂▃▄▅▆▇█░▒▓▬", ".,-=+*##.:#=", strict=True)),
 }  # fmt: skip
 """What is printed in the place of letters that a terminal or a file of another encoding than UTF-8 lacks; else `?`."""

@@ -171,7 +171,9 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         content = _content(_Loader(read_text(path)))
-        json.dumps(content, default=str)  # raises where a number has too many digits to be shown
+        json.dumps(
+            content, default=str, ensure_ascii=False
+        ).encode()  # raises at a number of a thousand digits, half a pair
         return content
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

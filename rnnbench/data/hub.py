@@ -66,15 +66,17 @@ def read_hub(
 
 
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
-    saved = Path(path) / "dataset_dict.json"
-    if Path(path).is_dir():
-        check_name(path, saved.is_file())
+    folder = Path(path).absolute()  # so that no first part of it is taken for a home folder or a protocol
+    saved = (folder / "dataset_dict.json").is_file()
+    if local := folder.is_dir():
+        check_name(folder, saved)
     try:
-        if saved.is_file():
-            return datasets.DatasetDict.load_from_disk(path)
+        if saved:
+            return datasets.DatasetDict.load_from_disk(str(folder))
         with NoProgressBars():
-            local = Path(path).is_dir()
-            return datasets.load_dataset(path, None if local else name, revision=None if local else revision)
+            if local:
+                return datasets.load_dataset(str(folder))
+            return datasets.load_dataset(path, name, revision=revision)
     except (datasets.exceptions.DatasetGenerationError, StopIteration) as error:
         why = "a file has no rows" if isinstance(error, StopIteration) else str(error.__cause__ or error)
         raise RnnbenchError(f"{path} cannot be read as a data set: {why.splitlines()[0]}") from error
@@ -83,16 +85,15 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {reason}") from error
 
 
-def check_name(path: str, saved: bool) -> None:
-    """Check that `datasets` will take the name of a folder for a name.
+def check_name(folder: Path, saved: bool) -> None:
+    """Check that `datasets` will take the name of a folder for a name; of one that was not saved by it, for no pattern.
 
     Raises:
-        RnnbenchError: it would read another folder, or several at once: its path is read as a pattern, by fsspec.
+        RnnbenchError: it would read another folder, or several at once.
     """
-    place = str(Path(path).absolute())
     for special in ["::"] if saved else ["::", "*", "?", "["]:
-        if special in place:
-            raise RnnbenchError(f"{place}: the path of a data set may not have {special!r} in it: rename the folder")
+        if special in str(folder):
+            raise RnnbenchError(f"{folder}: the path of a data set may not have {special!r} in it: rename the folder")
 
 
 def content_of(path: str) -> str:
