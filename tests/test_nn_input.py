@@ -286,7 +286,7 @@ def test_a_class_that_workers_unpickle_again() -> None:
         assert torch.equal(layer(inputs)[0], before)
         assert torch.equal(alike(inputs)[0], before)
         assert alike.backend == layer.backend
-    mine.open = staticmethod(lambda value, least=0.2: least + torch.sigmoid(value))  # type: ignore[method-assign]
+    mine.open = staticmethod(lambda value, least=0.2: least + torch.sigmoid(value))  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="class attribute open of Mine has changed since"):
         layer(inputs)
 

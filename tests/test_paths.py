@@ -89,7 +89,9 @@ def test_every_option_that_is_a_path_knows_the_home_folder(home: Path) -> None:
 
 
 def test_every_data_module_knows_the_home_folder(home: Path) -> None:
-    classes = [cls for _, cls in inspect.getmembers(rnnbench.data, inspect.isclass) if getattr(cls, "given", "")]
+    classes: list[Any] = [
+        cls for _, cls in inspect.getmembers(rnnbench.data, inspect.isclass) if getattr(cls, "given", "")
+    ]
     assert len(classes) >= 8
     for cls in classes:
         module = cls(**{cls.given: "~/data.pickle"})

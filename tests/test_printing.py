@@ -61,7 +61,7 @@ def printed(encoding: str, words: list[str], monkeypatch: pytest.MonkeyPatch) ->
             code = int(end.code or 0)
     for stream in streams:
         stream.flush()
-    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)  # type: ignore[attr-defined]
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
     return code, out, err
 
 
@@ -129,7 +129,7 @@ def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(sys, "stdout", stream)
         print_json(content)
         stream.flush()
-        assert json.loads(stream.buffer.getvalue().decode(encoding)) == content  # type: ignore[attr-defined]
+        assert json.loads(stream.buffer.getvalue().decode(encoding)) == content
 
 
 def test_the_standard_input_is_utf_8_as_files_are(monkeypatch: pytest.MonkeyPatch) -> None:

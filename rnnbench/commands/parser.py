@@ -50,8 +50,9 @@ class Parser(ArgumentParser):
 
     def add_argument(self, *names: Any, **options: Any) -> Action:
         """Declare an argument, as in `argparse`."""
-        kind = options.get("type")
-        return super().add_argument(*names, **{**options, **({"type": _VALUES[kind]} if kind in _VALUES else {})})
+        if options.get("type") in _VALUES:
+            options["type"] = _VALUES[options["type"]]
+        return super().add_argument(*names, **options)  # type: ignore[no-any-return]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong and exit with code 2."""
