@@ -104,6 +104,15 @@ def test_verbs_print_to_every_terminal(
         assert VERBS[words][1] in " ".join(f"{out}{err}".split())
 
 
+@pytest.mark.parametrize(
+    "words", [["generate", "x", "--prompt", "caf\udce9"], ["classify", "x", "caf\udce9"], ["run", "caf\udce9"]]
+)
+def test_words_of_the_command_line_are_text(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "'caf\\udce9' is not text in UTF-8" in capsys.readouterr().err
+
+
 def test_the_log_of_a_run_is_utf_8(records: Path) -> None:
     logs = [path.read_text("utf-8") for path in Path("runs").rglob("log.txt")]
     assert len(logs) == 2

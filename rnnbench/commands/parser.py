@@ -39,7 +39,20 @@ def _finite(text: str) -> float:
     return number
 
 
-_VALUES = {int: _Value("int", int), float: _Value("float", _finite), Path: _Value("path", user_path)}
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RnnbenchError(f"{text!r} is not text in UTF-8") from None
+    return text
+
+
+_VALUES = {
+    int: _Value("int", int),
+    float: _Value("float", _finite),
+    str: _Value("str", _text),
+    Path: _Value("path", user_path),
+}
 
 
 class Parser(ArgumentParser):
