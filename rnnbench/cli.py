@@ -1,5 +1,7 @@
 """The command line. Nothing heavy is imported before a verb needs it: `--help` and `list` never see torch."""
 
+import codecs
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,10 +13,18 @@ from rnnbench.commands.parser import Parser, Verbs
 from rnnbench.errors import RnnbenchError, raised_in, told
 
 INTERRUPTED = 130
+SUBSTITUTES = {
+    "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "·": "-", "…": "...", "×": "x",
+    "→": "->", "↓": "v", "↑": "^", "’": "'", "∞": "inf", "√": "sqrt",
+    "∂": "d", "σ": "s", "‖": "|", "²": "^2", "⁻": "^-", "¹": "1", "⁴": "4", "⁶": "6",
+    **dict(zip("▁▂▃▄▅▆▇█░▒▓▬", ".,-=+*##.:#=", strict=True)),
+}  # fmt: skip
+"""What is printed in the place of letters that a terminal or a file of another encoding than UTF-8 lacks; else `?`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 when all went well, 1 when runs failed, 2 for what the user can mend, 130 when interrupted."""
+    _print_anything()
     parser, verbs = make_parser()
     options = parser.parse_args(arguments)
     verb = verbs[options.verb]
@@ -42,6 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # same (unhandled_keyboard_interrupt in its pythonrun.c); text that runs well makes it forget that.
         exec("")  # noqa: S102
     return code
+
+
+def _print_anything() -> None:
+    """Have no output end in an error because of a letter: of a terminal in ASCII, a file in cp1252, half a pair."""
+    codecs.register_error("rnnbench", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="rnnbench")
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SUBSTITUTES.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
 
 
 def make_parser() -> tuple[Parser, Verbs]:

@@ -4,6 +4,7 @@ import codecs
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -41,13 +42,45 @@ KINDS = {
 BOM = "\ufeff"
 
 
+def expand_home(path: str) -> str:
+    """A path that a user has written, with a home folder in the place of a leading `~` or `~user`, as shells read it.
+
+    Every path goes through this once, where it comes from outside: some libraries do it too, others make a folder `~`.
+    """
+    return os.path.expanduser(path)  # noqa: PTH111  Path.expanduser raises where there is no such user
+
+
+def user_path(text: str, what: str = "") -> Path:
+    """The path that a user has written, see `expand_home`; `what` says in an error of what it is.
+
+    Raises:
+        RnnbenchError: it is an address (`s3://…`), of which a path would make a folder `s3:`.
+    """
+    if re.match(r"[A-Za-z][\w+.-]*://", text):
+        where = f"{what}: " if what else ""
+        raise RnnbenchError(f"{where}{text!r} is an address, not a path: only files of this machine can be used")
+    return Path(expand_home(text))
+
+
+def check_chains(folder: Path, what: str) -> None:
+    """Check that all that write into a folder will take its name for one.
+
+    Raises:
+        RnnbenchError: it has `::`, by which fsspec, through which Lightning and datasets write, chains addresses.
+    """
+    if "::" in str(folder.absolute()):
+        raise RnnbenchError(f"{folder.absolute()}, {what}: its name may not have '::' in it, choose another")
+
+
 def cache_folder(*parts: str) -> Path:
     """A folder in the user's cache (`RNNBENCH_CACHE` if set, else the platform's place), made if absent.
 
     Raises:
         RnnbenchError: it cannot be made. (One that is there may be read-only, as long as nothing is missing from it.)
     """
-    folder = Path(os.environ.get(CACHE_VARIABLE) or user_cache_dir("rnnbench", appauthor=False)).joinpath(*parts)
+    place = os.environ.get(CACHE_VARIABLE) or user_cache_dir("rnnbench", appauthor=False)
+    folder = user_path(place, CACHE_VARIABLE).absolute().joinpath(*parts)
+    check_chains(folder, CACHE)
     with writing(folder, CACHE):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -70,8 +103,9 @@ def writable_folder(folder: Path, what: str) -> Path:
     """`folder`, made if absent.
 
     Raises:
-        RnnbenchError: it cannot be made or written to.
+        RnnbenchError: it cannot be made or written to, or its name is none that all can read.
     """
+    check_chains(folder, what)
     with writing(folder, what):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:

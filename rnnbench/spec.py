@@ -11,6 +11,7 @@ from rnnbench.bulk import changed
 from rnnbench.card import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import ExecutorField
+from rnnbench.files import expand_home
 from rnnbench.fingerprint import digest, file_digest
 from rnnbench.questions import QuestionsField
 from rnnbench.resources import find
@@ -279,7 +280,7 @@ class GridSpec(Strict):
 
 def _files(arguments: dict[str, Any]) -> dict[str, str]:
     """Digests of the files that some arguments name, such as word vectors: another content makes another run."""
-    paths = {name: Path(value) for name, value in arguments.items() if isinstance(value, str)}
+    paths = {name: Path(expand_home(value)) for name, value in arguments.items() if isinstance(value, str)}
     return {name: file_digest(path) for name, path in paths.items() if path.suffix and path.is_file()}
 
 

@@ -111,8 +111,28 @@ Arguments = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Arguments of a constructor, as YAML and JSON can hold them."""
 
 
+_SCALARS = (
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?\d+(_\d+)*|0o[0-7]+|0x[\da-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.\d+|\d+(_\d+)*(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    ("merge", "<<", "<"),
+)
+"""What a word without quotation marks stands for: the core schema of YAML 1.2, with `1_000` and `<<` beside it."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-3` is a number (YAML 1.2) and a key may stand only once."""
+    """Safe YAML of the core schema of version 1.2, in which a key may stand only once.
+
+    PyYAML's own is 1.1: `010` is 8 in it, `1:30` is 90, `1e-3` a word, `no` is false, and a date is no word.
+    """
+
+    yaml_implicit_resolvers = {}  # none of 1.1
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number, decimal whatever zeros it begins with."""
+        text = self.construct_scalar(node).replace("_", "")
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -125,9 +145,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes words so that YAML 1.1 and 1.2 read them as words."""
+
+
+for _kind, _pattern, _first in _SCALARS:
+    for _reader in (_Loader, _Dumper):
+        _reader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_kind}",
+            re.compile(f"(?:{_pattern})$", re.ASCII),
+            [*_first, *("",) * (_kind == "null")],
+        )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+
+
+def write_yaml(content: Any, plain: bool = False) -> str:
+    """`content` as YAML that `read_yaml` reads back; `plain` writes letters beyond ASCII as escapes."""
+    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=not plain))
 
 
 def read_yaml(path: Path) -> Any:
@@ -138,7 +172,9 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         content = _content(_Loader(read_text(path)))
-        json.dumps(content, default=str)  # raises where a number has too many digits to be shown
+        json.dumps(
+            content, default=str, ensure_ascii=False
+        ).encode()  # raises at a number of a thousand digits, half a pair
         return content
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.extras import check_extra
-from rnnbench.files import check_unpacked, reading, writing
+from rnnbench.files import check_unpacked, expand_home, reading, writing
 from rnnbench.sources import Source
 
 ARCHIVES = {
@@ -56,6 +56,7 @@ def check_vectors(name: str, others: Sequence[str] = ()) -> None:
     """
     if name in ARCHIVES:
         return
+    name = expand_home(name)
     path = Path(name)
     if "/" not in name and not path.suffix and not path.exists():
         raise unknown("embedding", name, (*others, *ARCHIVES, "the path of a file"))
@@ -81,6 +82,7 @@ def read_vectors(name: str) -> WordVectors:
     if name in ARCHIVES:
         return _read_archive(ARCHIVES[name].fetch())
     check_vectors(name)
+    name = expand_home(name)
     vectors = _read_binary(name) if _is_binary(name) else _read_text(name)
     if not np.isfinite(vectors.matrix).all():
         bad = int((~np.isfinite(vectors.matrix)).any(1).argmax())

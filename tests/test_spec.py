@@ -145,7 +145,7 @@ def test_an_alias_of_the_same_configuration_is_a_duplicated_cell(tmp_path: Path)
         ("!!python/object/apply:os.system [ls]", "not valid YAML"),
         ("name: my\n", "missing field 'architectures'"),
         ("? [a, b]\n: 3\n", "a key is a single word"),
-        ("seeds: 2020-13-45\n", "has a value that cannot be read"),
+        ("seeds: !!timestamp 2020-13-45\n", "has a value that cannot be read"),
         ("model: &a {inner: *a}\n", "has a value that cannot be read: an alias stands in what it names"),
         (
             "a: &a0 [x, x]\n" + "".join(f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)),
@@ -157,7 +157,7 @@ def test_an_alias_of_the_same_configuration_is_a_duplicated_cell(tmp_path: Path)
             "with its aliases it stands for more than 1,000,000 values",
         ),
         (
-            "model: {hidden_size: 2020-01-01}\nname: my\narchitectures: [gru]\ntasks: [adding]\n",
+            "model: {hidden_size: !!timestamp 2020-01-01}\nname: my\narchitectures: [gru]\ntasks: [adding]\n",
             "hidden_size is datetime",
         ),
     ],

@@ -1,12 +1,17 @@
 """A parser whose errors are one sentence, and what many verbs share."""
 
 import difflib
+import math
 import re
+from argparse import Action, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.files import user_path
 
 RUN = (
     "a run's id or its start, task/architecture (its best seed), task/architecture/seed, or the path of a record or "
@@ -17,11 +22,55 @@ Verbs = dict[str, Callable[[Namespace], int]]
 """What each verb calls, with its options; it gives the exit code."""
 
 
+class _Value:
+    """How the text of an option is read. jsonargparse by itself would read numbers as YAML 1.1, where 1:30 is 90."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name, self.read = name, read
+
+    def __call__(self, value: Any) -> Any:  # jsonargparse checks what was read, and defaults, once more
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except RnnbenchError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError
+    return number
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RnnbenchError(f"{text!r} is not text in UTF-8") from None
+    return text
+
+
+_VALUES = {
+    int: _Value("int", int),
+    float: _Value("float", _finite),
+    str: _Value("str", _text),
+    Path: _Value("path", user_path),
+}
+
+
 class Parser(ArgumentParser):
-    """Errors in one sentence, with the nearest verb or option; no abbreviations."""
+    """Errors in one sentence, with the nearest verb or option; no abbreviations; `~` in a path is the home folder."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> Action:
+        """Declare an argument, as in `argparse`."""
+        if options.get("type") in _VALUES:
+            options["type"] = _VALUES[options["type"]]
+        return super().add_argument(*names, **options)  # type: ignore[no-any-return]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong and exit with code 2."""

@@ -26,7 +26,7 @@ from rnnbench.data.vision import (
     standardised,
 )
 from rnnbench.errors import DataUnavailable
-from rnnbench.files import read_bytes
+from rnnbench.files import expand_home, read_bytes
 from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
@@ -236,7 +236,7 @@ class Flickr8k(OnHub, Captions):
         shuffle_seed: int = 0,
     ) -> None:
         super().__init__(encoder, vocabulary_size, batch_size, data_seed, shuffle_seed)
-        self.path = path
+        self.path = expand_home(path)
 
     def captioned(self) -> dict[Split, list[Captioned]]:  # noqa: D102
         columns = [f"caption_{number}" for number in range(5)]

@@ -12,7 +12,7 @@ from rnnbench.data.language import LanguageStream
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import decode_text, read_bytes
+from rnnbench.files import decode_text, expand_home, read_bytes
 
 FILES: dict[Split, str] = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
 """What the Penn Treebank's files are called since Mikolov et al. 2010."""
@@ -52,7 +52,7 @@ class WikiText2(OnHub, LanguageStream):
         ngram: int = 3,
     ) -> None:
         super().__init__(tokens, vocabulary_size, bptt, batch_size, data_seed, shuffle_seed, ngram)
-        self.path, self.name = path, name
+        self.path, self.name = expand_home(path), name
 
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
         parts = read_hub(self.path, {"text": str}, self.name, blank=True)
@@ -95,7 +95,7 @@ class PennTreebank(LanguageStream):
         ngram: int = 3,
     ) -> None:
         super().__init__(tokens, vocabulary_size, bptt, batch_size, data_seed, shuffle_seed, ngram)
-        self.path = path
+        self.path = path and expand_home(path)
 
     @cached_property
     def sha256(self) -> dict[str, str] | None:

@@ -37,7 +37,7 @@ def speak(utterances: list[Utterance]) -> list[Sound]:
         asked, said = Path(folder) / "words.json", Path(folder) / "said.npz"
         asked.write_text(json.dumps(utterances), "utf-8")
         command = [sys.executable, "-P", str(PROCESS), str(asked), str(said)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if "espeakng_loader" in done.stderr and "ModuleNotFoundError" in done.stderr:
             raise DataUnavailable("spoken digits need eSpeak NG: pip install 'rnnbench[tasks]'")
         if done.returncode:

@@ -109,16 +109,21 @@ def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> t
 
 
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
-    folder = Path(path)
+    folder = Path(path).absolute()  # so that no first part of it is taken for a home folder or a protocol
     with reading(path):
         local, is_file = folder.is_dir(), folder.is_file()
     if is_file:
         raise RnnbenchError(f"{path} is a file; allowed is a folder with one for each split, as train.csv")
+    saved = local and (folder / "dataset_dict.json").is_file()
+    if local:
+        check_name(folder, saved)
     try:
-        if (folder / "dataset_dict.json").is_file():
-            return datasets.DatasetDict.load_from_disk(path)
+        if saved:
+            return datasets.DatasetDict.load_from_disk(str(folder))
         with NoProgressBars():
-            return datasets.load_dataset(path, None if local else name, revision=None if local else revision)
+            if local:
+                return datasets.load_dataset(str(folder))
+            return datasets.load_dataset(path, name, revision=revision)
     except UNREADABLE as error:
         cause = error.__cause__ if isinstance(error, datasets.exceptions.DatasetGenerationError) else error
         why = (str(cause or error).strip() or type(error).__name__).splitlines()[0]
@@ -168,6 +173,17 @@ def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
         return table
     with NoProgressBars():
         return table.map(lambda row: {column: row[column].removeprefix(BOM)}, load_from_cache_file=False)
+
+
+def check_name(folder: Path, saved: bool) -> None:
+    """Check that `datasets` will take the name of a folder for a name; of one that was not saved by it, for no pattern.
+
+    Raises:
+        RnnbenchError: it would read another folder, or several at once.
+    """
+    for special in ["::"] if saved else ["::", "*", "?", "["]:
+        if special in str(folder):
+            raise RnnbenchError(f"{folder}: the path of a data set may not have {special!r} in it: rename the folder")
 
 
 def content_of(path: str) -> str:

@@ -18,7 +18,7 @@ from rnnbench.data.musicxml import Score, read_mxl
 from rnnbench.data.parts import grouped_parts
 from rnnbench.data.rollfiles import KEYS, Roll, key_of, read_rolls
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import read_bytes
+from rnnbench.files import expand_home, read_bytes
 
 VOICES = 4
 CHORALES = re.compile(r"music21/corpus/bach/(bwv(\d+).*)\.mxl")
@@ -85,7 +85,7 @@ class PianoRoll(SequenceDataModule):
         if path is not None and Path(path).suffix not in ENDS:
             raise ValueError(f"path must end in one of {', '.join(ENDS)}, got {path!r}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.path = path
+        self.path = path and expand_home(path)
 
     @cached_property
     def sha256(self) -> str | None:

@@ -17,6 +17,7 @@ from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.parts import connected, grouped_parts, majority_scores
 from rnnbench.data.spectra import BANDS, Spectra, noisy, standardised
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import expand_home
 from rnnbench.sources import Source
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -215,7 +216,7 @@ class SpeechCommands(OnHub, Spectra):
         shuffle_seed: int = 0,
     ) -> None:
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.path, self.name = path, name
+        self.path, self.name = expand_home(path), name
 
     def make(self, folder: Path) -> Splits:  # noqa: D102
         columns = {"label": int, "audio": dict}

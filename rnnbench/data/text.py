@@ -11,6 +11,7 @@ from rnnbench.data.labelled import Labelled, TextClassification, Texts
 from rnnbench.data.parts import random_parts
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import expand_home
 from rnnbench.sources import Source
 
 CLASSES = ("very negative", "negative", "neutral", "positive", "very positive")
@@ -78,7 +79,7 @@ class SST5(OnHub, TextClassification):
         ngram: int = 3,
     ) -> None:
         super().__init__(vocabulary_size, max_length, batch_size, data_seed, shuffle_seed, tokens, ngram)
-        self.path = path
+        self.path = expand_home(path)
 
     def texts(self) -> Texts:  # noqa: D102
         return {

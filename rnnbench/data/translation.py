@@ -18,6 +18,7 @@ from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import Split, Splits
 from rnnbench.data.parts import Parts, connected, grouped_parts, random_parts
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
+from rnnbench.files import expand_home
 from rnnbench.sources import Source
 from rnnbench.text_scores import corpus_scores
 
@@ -199,7 +200,7 @@ class Multi30k(OnHub, ParallelText):
         shuffle_seed: int = 0,
     ) -> None:
         super().__init__(vocabulary_size, batch_size, data_seed, shuffle_seed)
-        self.path, self.source, self.target = path, source, target
+        self.path, self.source, self.target = expand_home(path), source, target
 
     def pairs(self) -> dict[Split, list[Pair]]:  # noqa: D102
         columns = {self.source: str, self.target: str}

@@ -15,7 +15,7 @@ from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, encoder_needs, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import check_unpacked, reading
+from rnnbench.files import check_unpacked, expand_home, reading
 
 SIDE, DIGIT = 64, 28
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
@@ -163,7 +163,7 @@ class UCF101(SequenceDataModule):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.path, self.frames, self.side, self.encoder = path, frames, side, encoder
+        self.path, self.frames, self.side, self.encoder = path and expand_home(path), frames, side, encoder
 
     @property
     def needs(self) -> tuple[str, ...]:

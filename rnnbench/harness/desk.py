@@ -48,7 +48,7 @@ class Desk:
         return Job(
             cell.spec,
             grid.name,
-            self.working / cell.spec.id,
+            (self.working / cell.spec.id).absolute(),
             tuple(grid.loggers),
             watch=tuple(grid.watch),
             asked=asked,

@@ -138,7 +138,11 @@ def _printing_to(job: Job) -> Iterator[None]:
         for handler in logging.getLogger(name).handlers
         if isinstance(handler, logging.StreamHandler)
     ]
-    with job.log.open("w", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with (
+        job.log.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         before = [handler.setStream(log) for handler in handlers]
         try:
             yield

@@ -99,7 +99,7 @@ def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, sta
     if status == "failed" and job.log.exists():
         lines = job.log.read_text("utf-8", errors="replace").splitlines()
         tail = "\n".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_LETTERS:]
-    reason = " ".join(reason.split())[:500]
+    reason = " ".join(reason.split())[:500].encode("utf-8", "backslashreplace").decode()  # a path need be no text
     return Record(
         schema_version=2,
         id=job.spec.id,

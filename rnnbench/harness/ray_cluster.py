@@ -11,7 +11,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import RaySettings
 from rnnbench.harness.devices import usable_cores
 from rnnbench.harness.job import Job
-from rnnbench.harness.remote import POLL, Message, RemoteExecutor, do
+from rnnbench.harness.remote import POLL, Message, RemoteExecutor, do, surroundings, take_over
 from rnnbench.record import Record
 from rnnbench.spec import RunSpec
 
@@ -88,8 +88,7 @@ class RayExecutor(RemoteExecutor):
         count = job.spec.devices
         resources = {"num_cpus": self.settings.cpus * count, "num_gpus": self.settings.gpus * count}
         task = _ray().remote(max_retries=0, **resources)(_work)
-        environ = {name: os.environ[name] for name in ("RNNBENCH_CACHE", "WANDB_MODE") if name in os.environ}
-        return task.remote(job, self.settings, self.ears, environ)
+        return task.remote(job, self.settings, self.ears, surroundings())
 
     def ended(self, flying: Sequence[Any]) -> list[Any]:
         """Those that have ended."""
@@ -139,7 +138,7 @@ class Ears:
 def _work(job: Job, settings: RaySettings, ears: Any, environ: dict[str, str]) -> Record:
     import ray
 
-    os.environ.update(environ)
+    take_over(environ)
     return do(job, settings, lambda message: ears.tell.remote(message), ray.util.get_node_ip_address())
 
 

@@ -1,12 +1,16 @@
 """What executors share that hand jobs to somebody else's scheduler, which starts them on whatever machine it likes."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rnnbench.executor_settings import LocalSettings, RemoteSettings
+from rnnbench.files import CACHE_VARIABLE, user_path
 from rnnbench.harness.job import ALONE, OUT_OF_MEMORY, Driver, Job, Progress, Watcher, again, not_done
 from rnnbench.harness.local import LocalExecutor
 from rnnbench.record import Record
@@ -119,6 +123,21 @@ class RemoteExecutor(ABC):
                 flying[self.submit(job)] = job
             elif claimed == "wait":
                 left.append(job)
+
+
+def surroundings() -> dict[str, str]:
+    """What a run needs of this process on whatever machine it is done: the cache, and the folder of relative paths."""
+    found = {"PWD": str(Path.cwd())}
+    if cache := os.environ.get(CACHE_VARIABLE):
+        found[CACHE_VARIABLE] = str(user_path(cache).absolute())
+    return found | {name: os.environ[name] for name in ("WANDB_MODE",) if name in os.environ}
+
+
+def take_over(environ: dict[str, str]) -> None:
+    """Do what is done from here on in these `surroundings`, as far as the machine has the folder."""
+    os.environ.update(environ)
+    with suppress(OSError):
+        os.chdir(environ["PWD"])
 
 
 class Teller:

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import expand_home
 from rnnbench.harness.classes import import_class, make_data
 from rnnbench.harness.snapshots import snapshots
 from rnnbench.record import Record, RecordStore
@@ -65,7 +66,7 @@ def reopen(run: str, leaderboard: Path, runs: Path) -> Reopened:
     """
     records, _ = RecordStore(leaderboard).read()
     if is_checkpoint(run):
-        path = Path(run)
+        path = Path(expand_home(run))
         record = of_checkpoint(path, records)
         return Reopened(run, path, record, load(path, record))
     record = find_run(run, records)
@@ -116,7 +117,7 @@ def load(path: Path, record: Record | None) -> Any:
         raise RnnbenchError(f"{path} names no architecture of rnnbench, and no record here is of its run")
     cls: Any = import_class(named, LightningModule, str(path))
     try:
-        model = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        model = cls.load_from_checkpoint(path.absolute(), map_location="cpu", weights_only=True)
     except RnnbenchError:
         raise
     except Exception as error:  # whatever a constructor makes of the arguments in a file

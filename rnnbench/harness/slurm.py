@@ -10,7 +10,7 @@ from typing import Any
 from rnnbench.errors import RnnbenchError
 from rnnbench.executor_settings import SlurmSettings
 from rnnbench.harness.job import Job
-from rnnbench.harness.remote import POLL, RemoteExecutor, do
+from rnnbench.harness.remote import POLL, RemoteExecutor, do, surroundings, take_over
 from rnnbench.record import Record
 
 
@@ -85,11 +85,11 @@ class Work:
 
     def __init__(self, job: Job, settings: SlurmSettings) -> None:
         self.job, self.settings = job, settings
-        self.environ = {name: os.environ[name] for name in ("RNNBENCH_CACHE", "WANDB_MODE") if name in os.environ}
+        self.environ = surroundings()
 
     def __call__(self) -> Record:
         """Do it."""
-        os.environ.update(self.environ)
+        take_over(self.environ)
         return do(self.job, self.settings, lambda message: None, "slurm")
 
     def checkpoint(self) -> Any:

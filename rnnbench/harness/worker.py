@@ -136,7 +136,8 @@ def _settle(log: Path, environ: dict[str, str], goes_on: bool = False) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC), 0o644)
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         os.dup2(file, number)
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        # a log is UTF-8 whatever the terminal is: what a network prints must not end its run
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     os.close(file)
     faulthandler.enable()
 

@@ -7,7 +7,6 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -16,28 +15,8 @@ from torch.nn import functional as F
 from rnnbench.nn.engine.graph import Node
 from rnnbench.nn.engine.recordable import Misfit
 
-_in_use: WeakSet[type] = WeakSet()
-"""Classes of cells that engines have begun to use."""
 
-
-def _check_unused(cls: type) -> None:
-    if cls in _in_use:
-        raise AttributeError(f"{cls.__name__} cannot be changed while a cell of it is in use: make a subclass")
-
-
-class _CellType(type):
-    """Keeps a class of cells as it was when engines began to use one."""
-
-    def __setattr__(cls, name: str, value: Any) -> None:
-        _check_unused(cls)
-        super().__setattr__(name, value)
-
-    def __delattr__(cls, name: str) -> None:
-        _check_unused(cls)
-        super().__delattr__(name)
-
-
-class Cell(metaclass=_CellType):
+class Cell:
     """A recurrent cell, written as its equation.
 
     A subclass names its states and gates and gives `step`, in plain PyTorch:
@@ -175,14 +154,12 @@ class Cell(metaclass=_CellType):
         return self.gates if self.recurrent is None else self.recurrent
 
     def made(self) -> dict[Any, Any]:
-        """What engines have made of this cell. From the first time on neither it nor its class can be changed."""
-        if "_made" not in vars(self):
-            vars(self)["_made"] = {}
-            for cls in type(self).__mro__:
-                if issubclass(cls, Cell) and cls is not Cell:
-                    _in_use.add(cls)
-        found: dict[Any, Any] = vars(self)["_made"]
-        return found
+        """What engines have made of this cell. From the first time on the cell cannot be changed.
+
+        Its class can: a layer whose cell was compiled refuses to run on when what its step reads has become another
+        (see `rnnbench.nn.engine.reads`), and layers made after the change follow it.
+        """
+        return vars(self).setdefault("_made", {})  # type: ignore[no-any-return]
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._check_unused(name)
@@ -247,7 +224,7 @@ def check_declaration(cell: Cell | type[Cell]) -> None:
         ValueError: a name is no identifier, stands twice, or is unknown.
         TypeError: it is no cell, or has no step.
     """
-    if not isinstance(cell, (Cell, _CellType)):
+    if not (issubclass(cell, Cell) if isinstance(cell, type) else isinstance(cell, Cell)):
         raise TypeError(f"cell must be an instance of a subclass of Cell, got {cell!r}")
     who = cell.__name__ if isinstance(cell, type) else type(cell).__name__
     names = (*cell.states, *cell.vectors, *cell.matrices, *cell.raws)

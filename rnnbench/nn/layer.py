@@ -256,7 +256,8 @@ class Recurrent(TorchLike):
         that torch does not have; what is between is computed in the type of the parameters, since errors of a state add
         up over steps (by engine `torch` as torch does). `torch.export` may leave the batch open, and the number of
         steps too if it is not `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed
-        sequences too. The output may be changed in place before the backward pass, which then runs the forward pass once more.
+        sequences too. The output may be changed in place before the backward pass, which then runs the forward pass
+        once more.
 
         Raises:
             InputError: a shape that does not fit, or a `PackedSequence` under `torch.export`; a `ValueError`, and a

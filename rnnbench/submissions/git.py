@@ -40,7 +40,7 @@ class Repository:
         """The repository that holds a folder, if one does and has a commit."""
         start = next((one for one in (folder, *folder.resolve().parents) if one.is_dir()), Path.cwd())
         try:
-            top = _git(start, "rev-parse", "--show-toplevel").decode().rstrip("\n")
+            top = os.fsdecode(_git(start, "rev-parse", "--show-toplevel")).rstrip("\n")
             _git(start, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         except (OSError, subprocess.CalledProcessError):
             return None

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rnnbench.board.render import clean
 from rnnbench.errors import RnnbenchError
+from rnnbench.files import expand_home
 from rnnbench.harness.examples import Examples, class_names, examples
 from rnnbench.verbs.opening import asked, check_encodable, open_run, print_json, warn_unknown
 
@@ -103,7 +104,7 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
         inputs = [run.model.ids([text])[0][0] for text in texts]
     else:
         texts = asked(options.inputs, None, verb)
-        inputs = [_read_file(run, Path(text), verb) for text in texts]
+        inputs = [_read_file(run, Path(expand_home(text)), verb) for text in texts]
     references = options.get("reference") or []
     check_encodable(references)
     if references and len(references) != len(texts):

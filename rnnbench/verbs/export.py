@@ -19,6 +19,7 @@ from rnnbench.files import write_whole
 from rnnbench.harness.folders import Folders
 from rnnbench.record import RecordStore
 from rnnbench.selection import runs_of
+from rnnbench.verbs.opening import can_print
 from rnnbench.verbs.run import make_console, warn
 from rnnbench.verbs.show import no_records
 
@@ -40,7 +41,12 @@ def export(options: Namespace) -> None:
     if options.format == "parquet":
         to_parquet(rows_of(cells), options.out)
     elif options.out is None:
-        sys.stdout.write(TEXTS[options.format](cells))
+        text = TEXTS[options.format](cells)
+        if not can_print(text):
+            raise RnnbenchError(
+                f"the standard output is {sys.stdout.encoding} and lacks letters of this: use --out FILE"
+            )
+        sys.stdout.write(text)
         return
     else:
         write_whole(options.out, TEXTS[options.format](cells))

@@ -69,6 +69,16 @@ def warn_unknown(said: str) -> None:
         print(f"rnnbench: {said}", file=sys.stderr)
 
 
+def can_print(text: str) -> bool:
+    """Whether the standard output has all letters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def print_json(content: Any) -> None:
-    """Print as JSON, letters as they are."""
-    print(json.dumps(content, ensure_ascii=False, indent=1))
+    """Print as JSON, letters as they are, or as escapes where the standard output lacks one."""
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    print(text if can_print(text) else json.dumps(content, indent=1))

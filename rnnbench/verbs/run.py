@@ -11,7 +11,6 @@ from shlex import quote
 from threading import current_thread, main_thread
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 from rich.console import Console
 from rich.text import Text
@@ -29,7 +28,9 @@ from rnnbench.harness.lease import Leases
 from rnnbench.record import Record, RecordStore
 from rnnbench.selection import awaited, runs_of
 from rnnbench.spec import GridSpec
+from rnnbench.strict import write_yaml
 from rnnbench.verbs.dry import show_plan
+from rnnbench.verbs.opening import can_print
 
 MOST_LABELS = 3
 """Of cells that are named beside a reason that they share."""
@@ -58,7 +59,9 @@ def print_config(options: Namespace) -> None:
     """The grid with every default, as YAML that can be run."""
     grid = resolve(options)
     grid.expand()
-    yaml.safe_dump(grid.model_dump(mode="json", exclude_none=True), sys.stdout, sort_keys=False, allow_unicode=True)
+    content = grid.model_dump(mode="json", exclude_none=True)
+    text = write_yaml(content)
+    sys.stdout.write(text if can_print(text) else write_yaml(content, plain=True))
 
 
 def run(options: Namespace) -> int:

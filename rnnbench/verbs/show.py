@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import yaml
 from jsonargparse import Namespace
 from rich import box
 from rich.console import Console
@@ -27,6 +26,7 @@ from rnnbench.record import RecordStore
 from rnnbench.resources import catalogue, first_line
 from rnnbench.runs import find_run
 from rnnbench.selection import runs_of
+from rnnbench.strict import write_yaml
 from rnnbench.verbs.run import make_console, warn
 from rnnbench.verbs.watch import describe
 
@@ -113,7 +113,7 @@ def show(options: Namespace) -> None:
     console = Console(highlight=False)
     content = record.model_dump(mode="json", exclude_defaults=True)
     curve, log = content.pop("curve", []), content.pop("log_tail", "")
-    lines = yaml.safe_dump(content, sort_keys=False, allow_unicode=True).splitlines()
+    lines = write_yaml(content).splitlines()
     console.print(Text("\n".join(map(clean, lines))))
     if curve:
         table = Table(

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import cache_folder
+from rnnbench.files import cache_folder, expand_home
 
 COMPILER_VARIABLE = "CC"
 FLAGS_VARIABLE = "RNNBENCH_CFLAGS"
@@ -35,7 +35,7 @@ def _compiler() -> tuple[list[str], str]:
     asked = os.environ.get(COMPILER_VARIABLE)
     for name in [asked] if asked else ["cc", "gcc", "clang"]:
         words = _words(COMPILER_VARIABLE, name)
-        if words and (path := shutil.which(words[0])):
+        if words and (path := shutil.which(expand_home(words[0]))):
             about = Path(path).resolve().stat()
             return [path, *words[1:]], f"{Path(path).resolve()} {about.st_size} {about.st_mtime_ns} {words[1:]}"
     raise NoCompiler(f"there is no C compiler ({asked or 'cc, gcc or clang'})")
@@ -119,7 +119,7 @@ def _check_private(path: Path) -> None:
 def _compile(source: str, command: list[str], flags: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as made:
         text, result = Path(made, "cell.c"), Path(made, "cell.so")
-        text.write_text(source)
+        text.write_text(source, "utf-8")
         # torch has an OpenMP runtime loaded already: a second one in a process would bring threads of its own
         attempts = [
             [*NATIVE, "-fopenmp", "-shared", "-nostdlib", str(text), "-o", str(result), "-lm", "-lc"],

@@ -14,7 +14,7 @@ from rnnbench.nn.engine.tiles import tiles
 
 @cache
 def _text(name: str) -> str:
-    return (files("rnnbench.nn.engine") / "native" / name).read_text()
+    return (files("rnnbench.nn.engine") / "native" / name).read_text("utf-8")
 
 
 def shared_text(double: bool, *more: str) -> str:

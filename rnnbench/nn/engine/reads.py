@@ -52,8 +52,8 @@ def reads(cell: Any) -> list[Read]:
     found = [_read(f"attribute {name}", partial(vars(cell).get, name)) for name in vars(cell) if name != "_made"]
     for cls in type(cell).__mro__:
         if not _is_fixed(cls.__module__) and cls is not object:
-            own = [name for name in vars(cls) if not name.startswith("__")]
-            found += [_read(f"class attribute {name}", partial(vars(cls).get, name)) for name in own]
+            found += [_read(f"class attribute {name}", partial(vars(cls).get, name)) for name in _attributes(cls)]
+            found.append(_read("the list of class attributes", partial(_attributes, cls)))  # one more may hide another
     for function in functions(cell):
         known = function.__globals__
         for name in sorted(names(function) & known.keys()):
@@ -66,6 +66,10 @@ def reads(cell: Any) -> list[Read]:
 
 def _read(name: str, value: Callable[[], Any]) -> Read:
     return Read(name, value, _state(value()))
+
+
+def _attributes(cls: type) -> list[str]:
+    return [name for name in vars(cls) if not name.startswith("__")]
 
 
 def _is_fixed(module: str | None) -> bool:
@@ -105,6 +109,41 @@ class _Same:
         return id(self.value)
 
 
+class _SameFunction:
+    """Equal to functions that compute the same: of equal code and defaults, where what they read around them is equal.
+
+    Whatever pickles a class by value, as joblib and Ray do with classes of a script, or reloads a module that was
+    edited elsewhere, as notebooks do, puts such functions in the place of those before.
+    """
+
+    def __init__(self, function: FunctionType, inside: tuple[int, ...]) -> None:
+        self.function, self.code, self.inside = function, function.__code__, inside
+        self.defaults = _state([function.__defaults__, function.__kwdefaults__], inside)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _SameFunction) or self.defaults != other.defaults:
+            return False
+        if self.code is not other.code and _content(self.code) != _content(other.code):
+            return False
+        return self.function is other.function or bool(self._around() == other._around())
+
+    def __hash__(self) -> int:
+        return hash(self.code.co_name)
+
+    def _around(self) -> list[Any]:
+        known = self.function.__globals__
+        around = [getattr(place, "cell_contents", None) for place in self.function.__closure__ or ()]
+        around += [known[name] for name in sorted(names(self.function) & known.keys())]
+        return [_state(value, self.inside) for value in around]
+
+
+def _content(code: CodeType) -> list[Any]:
+    """What a piece of code does, wherever it stands in its file."""
+    constants = [_content(one) if isinstance(one, CodeType) else _state(one) for one in code.co_consts]
+    variables = code.co_varnames, code.co_cellvars, code.co_freevars, code.co_argcount, code.co_kwonlyargcount
+    return [code.co_code, code.co_exceptiontable, code.co_names, *variables, code.co_flags, constants]
+
+
 def _state(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """Something that equals itself as long as `value` and what it holds do not change."""
     if isinstance(value, _PLAIN):
@@ -112,6 +151,12 @@ def _state(value: Any, inside: tuple[int, ...] = ()) -> Any:
     if id(value) in inside:
         return None
     inside = (*inside, id(value))
+    if isinstance(value, FunctionType):
+        return _SameFunction(value, inside)
+    if isinstance(value, (staticmethod, classmethod)):
+        return type(value), _state(value.__func__, inside)
+    if isinstance(value, property):
+        return property, _state(value.fget, inside)
     if isinstance(value, dict):
         return dict, [(_state(key, inside), _state(one, inside)) for key, one in value.items()]
     if isinstance(value, (list, tuple)):
