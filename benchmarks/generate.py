@@ -59,8 +59,10 @@ class Bare(nn.Module):
 
 def ours(model: LSTM, batch: int, count: int) -> Tensor:
     """Ids `[B, count]`."""
-    with model.answering():
-        return generate(model.advancing(), torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None)
+    with model.inference_mode():
+        return generate(
+            model.inference.advancing(), torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None
+        )
 
 
 def speeds(model: LSTM, batch: int) -> dict[str, float]:
@@ -83,8 +85,8 @@ def by_position(model: LSTM) -> tuple[float, float]:
         at.append(time.perf_counter())
         return prepared(tokens, state, lengths)
 
-    prepared = model.advancing()
-    with model.answering():
+    prepared = model.inference.advancing()
+    with model.inference_mode():
         generate(advance, torch.full((1, 1), 2), LATE + AROUND + 1, Sampling())
     early, late = (
         statistics.median(b - a for a, b in zip(at[start : start + AROUND], at[start + 1 :], strict=False))

@@ -38,8 +38,8 @@ def test_a_beam_of_one_says_what_the_metrics_hear(cls: Any, settings: dict[str, 
     torch.manual_seed(0)
     model = cls.from_data(numbers, hidden_size=8, **settings)
     texts = numbers.table("test")["source"][:]
-    inputs, lengths = model.ids(texts)
-    with model.answering():
+    inputs, lengths = model.inference.ids(texts)
+    with model.inference_mode():
         heard = model.objective.texts(model(inputs, lengths).tokens)
     greedy = model.translate(texts, beam=1)
     assert [one[0].text for one in greedy] == heard
@@ -57,12 +57,12 @@ def test_the_probability_of_a_translation_is_that_of_its_tokens(numbers: NumberW
     torch.manual_seed(0)
     model: Any = LSTM.from_data(numbers, hidden_size=8)
     text = numbers.table("test")["source"][0]
-    inputs, lengths = model.ids([text])
+    inputs, lengths = model.inference.ids([text])
     for said in model.translate([text], beam=3, n_best=3, length_penalty=0.0)[0]:
         ids = [model.objective.tokenizer.token_to_id(word) for word in said.text.split()]
         ended = len(ids) < model.objective.max_length
         targets = torch.tensor([[*ids, *([3] if ended else [])]])
-        with model.answering():
+        with model.inference_mode():
             encoded = model.objective.encode(model.read, inputs, lengths)
             logs = model.objective._forced(encoded, targets, 1.0).log_softmax(-1)
         assert said.log_prob == pytest.approx(float(logs[0].gather(-1, targets[0].unsqueeze(-1)).sum()), abs=1e-4)
@@ -79,7 +79,7 @@ def test_captions_of_a_picture_in_a_file_are_those_of_the_prepared_one(lasting_t
     Image.fromarray(pictures[0].picture).save(tmp_path / "one.png")
     given = torch.from_numpy(data.inputs_of(tmp_path / "one.png")).unsqueeze(0)
     torch.testing.assert_close(given.reshape(prepared.shape), prepared, atol=1e-4, rtol=1e-4)
-    assert model.say(given, beam=3)[0][0].text == model.say(prepared, beam=3)[0][0].text
+    assert model.inference.decode(given, beam=3)[0][0].text == model.inference.decode(prepared, beam=3)[0][0].text
     (tmp_path / "text.png").write_text("no picture")
     for name, why in (("text.png", "is not a picture that can be read"), ("absent.png", "cannot read")):
         with pytest.raises(RnnbenchError, match=why):
@@ -96,7 +96,7 @@ def test_a_sound_in_a_file_is_read_as_the_prepared_one_and_transcribed(lasting_t
     prepared = torch.tensor(data.table("test")["inputs"][0]).reshape(given.shape)
     torch.testing.assert_close(given, prepared, atol=1e-5, rtol=1e-5)
     model: Any = LSTM.from_data(data, hidden_size=8)
-    with model.answering():
+    with model.inference_mode():
         logs = model(given.unsqueeze(0))
     (greedy,) = model.transcribe(given.unsqueeze(0))
     assert greedy[0].text == model.objective.transcribe(logs)[0]
@@ -132,7 +132,7 @@ def test_forecasts_are_those_that_are_scored(cls: Any, lasting_twins: None) -> N
     data.setup("test")
     model = cls.from_data(data, hidden_size=8)
     inputs, targets, _ = next(iter(data.test_dataloader()))
-    with model.answering():
+    with model.inference_mode():
         scored = model(inputs)
     found = model.forecast(inputs, 24)
     torch.testing.assert_close(found.free, scored.free, atol=1e-5, rtol=1e-5)

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from rnnbench import architectures, nn
 from rnnbench.architectures import LSTM, MUT, AnyCell, CoupledLSTM, PeepholeLSTM, SequenceModule
+from rnnbench.architectures.module import _mean
 from rnnbench.architectures.penalties import activation_penalties
-from rnnbench.architectures.steps import _mean
 from rnnbench.card import ArchitectureCard, ClassSpec
 from rnnbench.data import Adding
 from rnnbench.errors import RnnbenchError

@@ -118,8 +118,8 @@ def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
     found = json.loads(out)
     model = reopen("translate-numbers/elman", place.leaderboard, place.runs).model
     assert found["steps"] == ["one", "two", "</s>"]
-    with model.answering():
-        hidden = model.hidden_states(*model.ids(["one two"]))[0]
+    with model.inference_mode():
+        hidden = model.hidden_states(*model.inference.ids(["one two"]))[0]
     assert torch.tensor(found["layers"][0]["states"]["h"]).allclose(hidden, atol=1e-5)
 
 

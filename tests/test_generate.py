@@ -153,12 +153,12 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
     torch.manual_seed(0)
     model: Any = construct(small, LightningModule, name, FACTS, **tunes.facts())
     ids = torch.randint(4, 10, (3, 14))
-    with model.answering():
-        advance = model.advancing()
-        (logits, state), (plain, other) = advance(ids[:, :5]), model.advance(ids[:, :5])
+    with model.inference_mode():
+        advance = model.inference.advancing()
+        (logits, state), (plain, other) = advance(ids[:, :5]), model.inference.advance(ids[:, :5])
         for place in range(5, 14):
             logits, state = advance(ids[:, place : place + 1], state)
-            plain, other = model.advance(ids[:, place : place + 1], other)
+            plain, other = model.inference.advance(ids[:, place : place + 1], other)
         expected = model.objective(model.hidden_states(ids, None))[:, -1]
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(plain, expected, atol=1e-4, rtol=1e-4)
@@ -169,7 +169,7 @@ def test_texts_come_back_and_the_same_seed_says_the_same(tokens: Any, lasting_tw
     data = Shakespeare(tokens=tokens, vocabulary_size=300)
     model = LSTM.from_data(data, hidden_size=8)
     text = "thou art the sword\nlove."
-    script = model.text_codec()
+    script = model.inference.text_codec()
     assert script.decode(script.encode(text).ids) == text
     said = model.generate(["thou", "", "the sword,"], 20, seed=4)
     assert said == model.generate(["thou", "", "the sword,"], 20, seed=4)
@@ -191,7 +191,7 @@ def test_scores_of_texts_are_the_loss_of_the_objective(tunes: FolkABC) -> None:
     texts = tunes.table("test")["text"][:]
     scored = model.score(texts, end=True)
     total, tokens = 0.0, 0
-    with model.answering():
+    with model.inference_mode():
         for inputs, targets, lengths in tunes.test_dataloader():
             known = model.objective.known_targets(targets, lengths)
             summed, count = model.objective.loss(model(inputs, lengths), known)
@@ -207,7 +207,7 @@ def test_a_long_text_is_scored_in_pieces_as_in_one(tunes: FolkABC, monkeypatch: 
     model = LSTM.from_data(tunes, hidden_size=8)
     texts = ["K:D\n" + "ABcdef|" * 6, "AB"]
     whole = model.score(texts, context="M:4/4\n")
-    monkeypatch.setattr("rnnbench.architectures.speaking.STEPS", 7)
+    monkeypatch.setattr("rnnbench.architectures.inference.STEPS", 7)
     for one, other in zip(whole, model.score(texts, context="M:4/4\n"), strict=True):
         assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
     assert [len(one.pieces) for one in whole] == [46, 2]

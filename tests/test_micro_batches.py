@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 
 from rnnbench.architectures import GRU, LSTM, Elman
 from rnnbench.architectures.micro_batches import micro_batches
-from rnnbench.architectures.steps import MeanLoss
+from rnnbench.architectures.module import MeanLoss
 from rnnbench.batch import Batch, StreamBatch
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError

@@ -18,7 +18,7 @@ import yaml
 
 import rnnbench
 from rnnbench import fingerprint
-from rnnbench.architectures import Elman, optimisation, steps
+from rnnbench.architectures import Elman, SequenceModule, optimisation
 from rnnbench.board.page import quick_board, whole_board
 from rnnbench.board.states import cells_of, cells_on_record
 from rnnbench.card import TaskCard
@@ -89,7 +89,7 @@ def test_a_probe_has_the_losses_of_the_first_steps_and_scores_of_two_batches(
     grid: Callable[..., GridSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses, calls = [], []
-    end, validate = Reporter.on_train_batch_end, steps.ObjectiveSteps.validation_step
+    end, validate = Reporter.on_train_batch_end, SequenceModule.validation_step
 
     def keep(self: Any, trainer: Any, module: Any, outputs: Any, batch: Any, number: int) -> None:
         losses.append(number_of(outputs["loss"]))
@@ -100,7 +100,7 @@ def test_a_probe_has_the_losses_of_the_first_steps_and_scores_of_two_batches(
         validate(self, batch, number)
 
     monkeypatch.setattr(Reporter, "on_train_batch_end", keep)
-    monkeypatch.setattr(steps.ObjectiveSteps, "validation_step", count)
+    monkeypatch.setattr(SequenceModule, "validation_step", count)
     record = one_run(grid(architectures=["gru"], model={"hidden_size": 4, "dropout": 0.3}), tmp_path)
     assert record.probe is not None
     assert record.probe.losses == losses[:3]
@@ -330,7 +330,7 @@ def other_optimiser(patch: pytest.MonkeyPatch) -> None:
             group["betas"] = (0.8, 0.999)
         return made
 
-    patch.setattr("rnnbench.architectures.steps.make_optimizer", make)
+    patch.setattr("rnnbench.architectures.module.make_optimizer", make)
 
 
 def other_order(patch: pytest.MonkeyPatch) -> None:

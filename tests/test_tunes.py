@@ -118,7 +118,7 @@ def test_tunes_are_parsed_drawn_and_written_as_midi(
     place: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [f"{HEAD}ABc", "K:D\n|", f"{HEAD}d4|"]
-    monkeypatch.setattr("rnnbench.architectures.speaking.Speaking.generate", lambda *_, **__: texts)
+    monkeypatch.setattr("rnnbench.architectures.SequenceModule.generate", lambda *_, **__: texts)
     words = ("generate", "folk-abc/elman", "--abc", "--count", "3", "--midi", str(tmp_path), "--sheet", str(tmp_path),
              "--plot")  # fmt: skip
     assert ask(place, *words, str(tmp_path / "tunes.svg"), "--json") == 0

@@ -1,13 +1,12 @@
 """What ids of tokens become before a layer reads them: one-hot, vectors learned with the task, or pre-trained."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from rnnbench.architectures.steps import ObjectiveSteps
 from rnnbench.errors import Infeasible, RnnbenchError
 from rnnbench.vectors import check_vectors, read_vectors
 
@@ -96,47 +95,3 @@ def _pretrained(name: str, size: int, tokenizer: str | None) -> WordEmbedding:
     embedding.coverage = len(known) / max(1, size - SPECIALS)
     rank_zero_info(f"{name}: vectors for {len(known)} of {size - SPECIALS} tokens ({embedding.coverage:.1%})")
     return embedding
-
-
-class TokenSteps(ObjectiveSteps):
-    """Steps of a module that knows its tokens: its checkpoints need neither the data nor the file of vectors."""
-
-    embedding: Any
-    """A `WordEmbedding` or `OneHot` of tokens; of features nothing, `Identity`."""
-    _restored: dict[str, Any] | None = None
-
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        """Texts to ids of the input and back; None if the data has no tokenizer."""
-        text = self.hparams["tokenizer"]
-        return None if text is None else Tokenizer.from_str(text)
-
-    @property
-    def embedding_coverage(self) -> float | None:
-        """Share of the vocabulary, special tokens apart, that had a pre-trained vector; None without such vectors."""
-        if self._restored is not None:
-            return cast(float, self._restored["coverage"])
-        return getattr(getattr(self, "embedding", None), "coverage", None)
-
-    @property
-    def hparams_initial(self) -> Any:
-        """What loggers note of the arguments: the whole vocabulary is for checkpoints alone."""
-        noted = super().hparams_initial
-        noted.pop("tokenizer", None)
-        return noted
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say of vectors that came from a file that they come with the weights, and note where from."""
-        super().on_save_checkpoint(checkpoint)
-        embedding, key = self.hparams["embedding"], self.CHECKPOINT_HYPER_PARAMS_KEY
-        if self._restored is None and self.embedding_coverage is not None:
-            checkpoint[key] = {**checkpoint[key], "embedding": LEARNED}
-            checkpoint["vectors"] = {"name": embedding, "coverage": self.embedding_coverage}
-        elif self._restored is not None:
-            checkpoint["vectors"] = self._restored
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the coverage of vectors that came with the weights."""
-        super().on_load_checkpoint(checkpoint)
-        if self.hparams["embedding"] == LEARNED:
-            self._restored = checkpoint.get("vectors")

@@ -1,34 +1,69 @@
-"""The one LightningModule: input, sequence layer, objective. Every architecture is a subclass that names its layer."""
+"""The one LightningModule: input, sequence layer, objective; its steps, and what its checkpoints hold.
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+Every architecture is a subclass that names its layer. What a trained module can be asked is in `inference`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
+from torchmetrics import Metric, MetricCollection
 
-from rnnbench.architectures.answers import Answers
-from rnnbench.architectures.embedding import make_embedding
-from rnnbench.architectures.micro_batches import Term
-from rnnbench.architectures.optimisation import OptimizerName, ScheduleName
+from rnnbench.architectures.embedding import LEARNED, make_embedding
+from rnnbench.architectures.inference import Inference
+from rnnbench.architectures.micro_batches import Term, added_up, micro_batches
+from rnnbench.architectures.optimisation import OptimizerName, ScheduleName, make_optimizer, make_schedule
 from rnnbench.architectures.options import Option, as_arguments, options_of
 from rnnbench.architectures.penalties import activation_penalties
 from rnnbench.architectures.protocols import HasFacts, SequenceLayer
 from rnnbench.architectures.settings import check_decoding, check_settings
-from rnnbench.architectures.steps import Stage
-from rnnbench.batch import AnyBatch, Batch, StreamBatch
+from rnnbench.batch import AnyBatch, Batch, StreamBatch, as_batch
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
+from rnnbench.inside.decode import DecodedText
+from rnnbench.inside.forecast import Foreseen
+from rnnbench.inside.score import Scored
 from rnnbench.nn import run_padded, run_padded_to_states
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.layer import States
 from rnnbench.objectives import Objective, find_objective
 
+Stage = Literal["train", "val", "test", "predict"]
 SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
 """Arguments that are facts of the data."""
 
 
-class SequenceModule(Answers):
+class MeanLoss(Metric):
+    """Mean of a loss over all its terms. One that is no number makes the mean none: torchmetrics' own leaves it out."""
+
+    full_state_update = False
+    summed: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("summed", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, summed: Tensor, count: Tensor) -> None:
+        """Add a sum over `count` terms."""
+        self.summed += summed
+        self.count += count
+
+    def compute(self) -> Tensor:
+        """The mean."""
+        return (self.summed / self.count).float()
+
+
+class SequenceModule(LightningModule):
     """A sequence layer, most often a recurrent stack, trained on one objective.
 
     A subclass names its layer: a `Recurrent`; or a module with `SequenceLayer`'s properties, and then says in
@@ -85,8 +120,22 @@ class SequenceModule(Answers):
     """The smallest `num_layers`."""
     stateful: ClassVar[bool] = True
     """Whether the layer gives the states in which it ended, and can begin in them."""
+    embedding: Any
+    """A `WordEmbedding` or `OneHot` of tokens; of features nothing, `Identity`."""
     layer: Any
     """A `SequenceLayer`, of the type that the subclass names."""
+    objective: Objective
+    train_loss: Term | None = None
+    """Sum and number of terms since the training loss was last logged; None if there were none."""
+    micro_batches: int = 1
+    """In how many parts a batch goes through the network. Gradients, scores and what is carried from batch to batch
+    are those of the whole batch, up to rounding and the random numbers that each part draws for itself."""
+    part: int = 0
+    """Which of them this is."""
+    _resumed: list[dict[str, Any]] | None = None
+    """Running states of all processes, from a checkpoint, until training starts."""
+    _restored: dict[str, Any] | None = None
+    """Name and coverage of pre-trained vectors that came with a checkpoint's weights."""
 
     def __init__(
         self,
@@ -135,6 +184,15 @@ class SequenceModule(Answers):
         """The architecture with the sizes of `data`; `settings` are any other constructor arguments."""
         return cls(**data.facts(), **settings)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the running hook on the module some forty times a step; torch checks each for parameters."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    # --- sizes and layers
+
     def configure_model(self) -> None:
         """Build the layers from the facts of the Trainer's data module, if the constructor was not given them."""
         if self.built:
@@ -156,42 +214,11 @@ class SequenceModule(Answers):
             self.configure_model()
         return []
 
-    @property
-    def backbone(self) -> SequenceLayer:
-        """The layer without embedding and head, by the name that `BackboneFinetuning` asks for."""
-        return self.layer  # type: ignore[no-any-return]
-
     def build_from(self, data: HasFacts) -> None:
         """Build the layers with the sizes of `data`, unless they have been built."""
         if not self.built:
             self.hparams.update(data.facts())  # a checkpoint then reopens without any data
             self._build()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take over parameters. Layers that have not been built are built first, with the sizes that come with the
-        parameters: after training in spawned processes, Lightning brings these to a module that never saw the data.
-
-        Raises:
-            RnnbenchError: there are no layers yet, and nothing says what sizes they have.
-        """
-        sizes = getattr(state_dict, "_metadata", {}).get("", {}).get("sizes")
-        if not self.built and sizes:
-            self.hparams.update(sizes)
-            self._build()
-        elif state_dict:
-            self.configure_model()
-        return super().load_state_dict(state_dict, strict, assign)
-
-    @property
-    def example_input_array(self) -> Any:
-        """Inputs with which Lightning draws the graph and sums up the model, if it is to; a batch will do."""
-        return super().example_input_array
-
-    @example_input_array.setter
-    def example_input_array(self, example: Any) -> None:
-        if isinstance(example, Batch | StreamBatch):
-            example = example.inputs if example.lengths is None else (example.inputs, example.lengths)
-        LightningModule.example_input_array.fset(self, example)  # type: ignore[attr-defined]
 
     def _build(self) -> None:
         p: Any = self.hparams
@@ -207,6 +234,92 @@ class SequenceModule(Answers):
         self.dropout: nn.Module = nn.Dropout(p.dropout)
         self.set_objective(self.make_objective(objective))
         self.built = True
+
+    def _check_settings(self) -> None:
+        p: Any = self.hparams
+        check_settings(p, self.least_layers)
+        options = self.known_options()
+        for name in p.layer_options or {}:
+            if name not in options:
+                raise unknown(f"layer option of {type(self).__name__}", name, options)
+        with torch.device("meta"):  # the layer knows best which values it takes
+            layer = self.make_layer(1)
+        if getattr(layer, "engine", None) == "torch":
+            _ = layer.backend  # refuses what torch has no layer for
+
+    def known_options(self) -> set[str]:
+        """Names that `layer_options` can have."""
+        return options_of(self.layer_class)
+
+    @property
+    def causal(self) -> bool:
+        """Whether no output step depends on a later input."""
+        return not self.hparams["bidirectional"]
+
+    def make_objective(self, objective: type[Objective]) -> Objective:
+        """Head, loss and metrics for what the layer gives."""
+        p: Any = self.hparams
+        layer: SequenceLayer = self.layer
+        options = dict(p.objective_options or {})
+        if objective.decodes:
+            options["make_layer"] = lambda size: self._make_stack(size, bidirectional=False)
+            options |= {"embedding_size": p.embedding_size, "attention": p.attention, "dropout": p.dropout}
+        try:
+            return objective(layer.output_size // layer.directions, layer.directions, p.output_size, **options)
+        except TypeError as error:
+            raise RnnbenchError(
+                f"objective {p.objective!r} was not given what it needs of the data: {error}"
+            ) from error
+
+    def set_objective(self, objective: Objective) -> None:
+        """Install the head and fresh metrics."""
+        self.objective = objective
+        self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
+        self.losses = nn.ModuleDict({stage: MeanLoss() for stage in ("val", "test")})
+
+    def _make_stack(self, input_size: int, bidirectional: bool) -> SequenceLayer:
+        p: Any = self.hparams
+        dropout = p.dropout if p.num_layers > 1 else 0.0
+        shape = {"num_layers": p.num_layers, "bidirectional": bidirectional, "dropout": dropout}
+        return self.make_layer(input_size, batch_first=True, **shape)
+
+    def make_layer(self, input_size: int, **arguments: Any) -> SequenceLayer:
+        """The layer, or stack of them."""
+        make: Any = self.layer_class
+        options = as_arguments(self.hparams["layer_options"])
+        return make(input_size, self.hparams["hidden_size"], **arguments, **options)  # type: ignore[no-any-return]
+
+    @property
+    def backbone(self) -> SequenceLayer:
+        """The layer without embedding and head, by the name that `BackboneFinetuning` asks for."""
+        return self.layer  # type: ignore[no-any-return]
+
+    @property
+    def backend(self) -> str | None:
+        """The engine that trained this module: `native`, `function`, `reference` or `torch`.
+
+        Before any training the one that would run it where it is; None if there is no layer yet, or none can.
+        """
+        if self._trained_by or not self.built:
+            return self._trained_by
+        layer: SequenceLayer = self.layer
+        try:
+            return layer.backend
+        except ValueError:  # an engine was asked for that cannot run here
+            return None
+
+    @property
+    def example_input_array(self) -> Any:
+        """Inputs with which Lightning draws the graph and sums up the model, if it is to; a batch will do."""
+        return super().example_input_array
+
+    @example_input_array.setter
+    def example_input_array(self, example: Any) -> None:
+        if isinstance(example, Batch | StreamBatch):
+            example = example.inputs if example.lengths is None else (example.inputs, example.lengths)
+        LightningModule.example_input_array.fset(self, example)  # type: ignore[attr-defined]
+
+    # --- from inputs to predictions
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Predictions `[B, O]` or `[B, T, O]` for inputs `[B, T, C]` or token ids `[B, T]` of true `lengths` `[B]`.
@@ -269,86 +382,270 @@ class SequenceModule(Answers):
         self._carried[place] = final.detach() if isinstance(final, Tensor) else tuple(one.detach() for one in final)
         return hidden  # type: ignore[no-any-return]
 
-    def running_state(self) -> dict[str, Any]:  # noqa: D102
-        carried = {part: states for (stage, part), states in self._carried.items() if stage == "train"}
-        return {**super().running_state(), "carried": carried}
+    # --- steps
 
-    def set_running_state(self, state: dict[str, Any]) -> None:  # noqa: D102
-        super().set_running_state(state)
-        for part, states in state["carried"].items():
-            self._carried["train", part] = tree_map(lambda one: one.to(self.device), states)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The mean loss of a batch, and penalties; over several processes, of all their shares of it together.
 
-    # --- the layer
+        Here and in the other steps a batch is whatever `rnnbench.batch.as_batch` takes.
+        """
+        batch = as_batch(batch)
+        if self.micro_batches == 1:
+            terms = self._training_terms(batch)
+        else:
+            parameters = [one for one in self.parameters() if one.requires_grad]
+            terms = added_up(map(self._training_terms, self._parts(batch)), parameters)
+        of_batch = Term(*(value.detach().float() for value in terms[0]))
+        self.train_loss = of_batch if self.train_loss is None else Term(*map(torch.add, self.train_loss, of_batch))
+        return sum(map(_mean, terms[1:]), _mean(terms[0]))
 
-    def known_options(self) -> set[str]:
-        """Names that `layer_options` can have."""
-        return options_of(self.layer_class)
+    def _training_terms(self, batch: AnyBatch) -> list[Term]:
+        predictions, penalties = self.training_outputs(batch)
+        return [self._loss(predictions, batch), *penalties]
 
-    @property
-    def causal(self) -> bool:
-        """Whether no output step depends on a later input."""
-        return not self.hparams["bidirectional"]
+    def _parts(self, batch: AnyBatch) -> Iterator[AnyBatch]:
+        for number, part in enumerate(micro_batches(batch, self.micro_batches)):
+            self.part = number
+            yield part
 
-    def make_objective(self, objective: type[Objective]) -> Objective:
-        """Head, loss and metrics for what the layer gives."""
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Accumulate loss and metrics on the validation part."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Accumulate loss and metrics on the test part."""
+        self._evaluate("test", batch)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Predictions for a batch, by name, as the objective describes them in its `predict`.
+
+        Tensors have the batch first. Where sequences are padded, `lengths` `[B]` is there too. Targets, if a batch has
+        any, are never read. Rows of streams go on from batch to batch.
+        """
+        batch = as_batch(batch, needs_targets=False)
+        outputs = self.outputs("predict", batch._replace(targets=None))
+        lengths = {} if batch.lengths is None else {"lengths": batch.lengths}
+        return {**self.objective.predict(outputs, batch.lengths), **lengths}
+
+    def _loss(self, predictions: Any, batch: AnyBatch) -> Term:
+        summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
+        return Term(summed, count.to(torch.promote_types(summed.dtype, torch.float32)))
+
+    def _evaluate(self, stage: Stage, batch: Any) -> None:
+        for part in self._parts(as_batch(batch)):
+            predictions = self.outputs(stage, part)
+            cast(MeanLoss, self.losses[stage]).update(*self._loss(predictions, part))
+            targets = self.objective.known_targets(part[1], part[2])
+            self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the training loss."""
+        self._log_train_loss()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the training loss so far beside the validation scores."""
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self._log_train_loss()
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self._log_scores("test")
+
+    def _log_train_loss(self) -> None:
+        if self.train_loss is not None:
+            summed, count = map(float, self.train_loss)
+            self.train_loss = None
+            if count:
+                self.log("train/loss", summed / count, sync_dist=True)
+
+    def _log_scores(self, stage: Stage) -> None:
+        loss, metrics = cast(MeanLoss, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
+        mean: Any = loss.compute()
+        scores: dict[str, Any] = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
+        # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
+        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
+        loss.reset()
+        metrics.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, and the schedule if there is one."""
         p: Any = self.hparams
-        layer: SequenceLayer = self.layer
-        options = dict(p.objective_options or {})
-        if objective.decodes:
-            options["make_layer"] = lambda size: self._make_stack(size, bidirectional=False)
-            options |= {"embedding_size": p.embedding_size, "attention": p.attention, "dropout": p.dropout}
-        try:
-            return objective(layer.output_size // layer.directions, layer.directions, p.output_size, **options)
-        except TypeError as error:
-            raise RnnbenchError(
-                f"objective {p.objective!r} was not given what it needs of the data: {error}"
-            ) from error
+        # a fused step unscales by itself: clipping would see scaled gradients
+        fused = self._trainer is None or self._trainer.precision != "16-mixed"
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = make_optimizer(p.optimizer, trained, p.learning_rate, p.weight_decay, p.momentum, fused)
+        if p.schedule == "constant" and not p.warmup_steps:
+            return optimizer
+        total = self.trainer.estimated_stepping_batches if p.schedule != "constant" else float("inf")
+        scheduler = make_schedule(optimizer, p.schedule, p.warmup_steps, total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _make_stack(self, input_size: int, bidirectional: bool) -> SequenceLayer:
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the module's own `clip_value`, then `clip_norm`; then by whatever the Trainer was told."""
         p: Any = self.hparams
-        dropout = p.dropout if p.num_layers > 1 else 0.0
-        shape = {"num_layers": p.num_layers, "bidirectional": bidirectional, "dropout": dropout}
-        return self.make_layer(input_size, batch_first=True, **shape)
+        if p.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters(), p.clip_value)
+        if p.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def make_layer(self, input_size: int, **arguments: Any) -> SequenceLayer:
-        """The layer, or stack of them."""
-        make: Any = self.layer_class
-        options = as_arguments(self.hparams["layer_options"])
-        return make(input_size, self.hparams["hidden_size"], **arguments, **options)  # type: ignore[no-any-return]
+    # --- what goes from batch to batch, and checkpoints
+
+    def on_fit_start(self) -> None:
+        """Begin to add up the training loss."""
+        self.train_loss = None
 
     def on_train_start(self) -> None:
-        """Note what computes the layer: after training Lightning takes the module back to the CPU."""
-        super().on_train_start()
+        """Go on from the running state of a checkpoint, if training was resumed from one, and note what computes the
+        layer: after training Lightning takes the module back to the CPU.
+
+        Of another number of processes than now, streams begin anew: their rows are shared in another way.
+        """
+        states, self._resumed = self._resumed, None
+        rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        if states is not None and len(states) == world:
+            self.set_running_state(states[rank])
         self._trained_by = self.layer.backend
 
-    @property
-    def backend(self) -> str | None:
-        """The engine that trained this module: `native`, `function`, `reference` or `torch`.
+    def running_state(self) -> dict[str, Any]:
+        """What goes from batch to batch beside the weights: for a training that goes on where it was cut off."""
+        carried = {part: states for (stage, part), states in self._carried.items() if stage == "train"}
+        return {"train_loss": None if self.train_loss is None else list(self.train_loss), "carried": carried}
 
-        Before any training the one that would run it where it is; None if there is no layer yet, or none can.
+    def set_running_state(self, state: dict[str, Any]) -> None:
+        """Take over what `running_state` gave."""
+        loss = state["train_loss"]
+        self.train_loss = None if loss is None else Term(*(value.to(self.device) for value in loss))
+        for part, states in state["carried"].items():
+            self._carried["train", part] = tree_map(lambda value: value.to(self.device), states)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name the class, so that a checkpoint can be opened by itself; keep where pre-trained vectors came from, since
+        they come with the weights; and the running state of every process, if training can go on from here.
         """
-        if self._trained_by or not self.built:
-            return self._trained_by
-        layer: SequenceLayer = self.layer
-        try:
-            return layer.backend
-        except ValueError:  # an engine was asked for that cannot run here
-            return None
+        checkpoint["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        if self._restored is None and self.embedding_coverage is not None:
+            key = self.CHECKPOINT_HYPER_PARAMS_KEY
+            checkpoint["vectors"] = {"name": self.hparams["embedding"], "coverage": self.embedding_coverage}
+            checkpoint[key] = {**checkpoint[key], "embedding": LEARNED}
+        elif self._restored is not None:
+            checkpoint["vectors"] = self._restored
+        if "optimizer_states" not in checkpoint:
+            return
+        states = [self.running_state()]
+        if dist.is_initialized():
+            mine, states = states[0], [{}] * dist.get_world_size()
+            dist.all_gather_object(states, mine)
+        checkpoint["running_states"] = states
 
-    def _check_settings(self) -> None:
-        p: Any = self.hparams
-        check_settings(p, self.least_layers)
-        options = self.known_options()
-        for name in p.layer_options or {}:
-            if name not in options:
-                raise unknown(f"layer option of {type(self).__name__}", name, options)
-        with torch.device("meta"):  # the layer knows best which values it takes
-            layer = self.make_layer(1)
-        if getattr(layer, "engine", None) == "torch":
-            _ = layer.backend  # refuses what torch has no layer for
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember the coverage of vectors that came with the weights, and running states until training starts, when
+        the device is known.
+        """
+        self._resumed = checkpoint.get("running_states")
+        if self.hparams["embedding"] == LEARNED:
+            self._restored = checkpoint.get("vectors")
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take over parameters. Layers that have not been built are built first, with the sizes that come with the
+        parameters: after training in spawned processes, Lightning brings these to a module that never saw the data.
+
+        Raises:
+            RnnbenchError: there are no layers yet, and nothing says what sizes they have.
+        """
+        sizes = getattr(state_dict, "_metadata", {}).get("", {}).get("sizes")
+        if not self.built and sizes:
+            self.hparams.update(sizes)
+            self._build()
+        elif state_dict:
+            self.configure_model()
+        return super().load_state_dict(state_dict, strict, assign)
+
+    # --- tokens, and what a trained module can be asked
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Texts to ids of the input and back; None if the data has no tokenizer."""
+        text = self.hparams["tokenizer"]
+        return None if text is None else Tokenizer.from_str(text)
+
+    @property
+    def embedding_coverage(self) -> float | None:
+        """Share of the vocabulary, special tokens apart, that had a pre-trained vector; None without such vectors."""
+        if self._restored is not None:
+            return cast(float, self._restored["coverage"])
+        return getattr(getattr(self, "embedding", None), "coverage", None)
+
+    @property
+    def hparams_initial(self) -> Any:
+        """What loggers note of the arguments: the whole vocabulary is for checkpoints alone."""
+        noted = super().hparams_initial
+        noted.pop("tokenizer", None)
+        return noted
+
+    @contextmanager
+    def inference_mode(self) -> Iterator[None]:
+        """Within it nothing is dropped and no gradient kept."""
+        trains = self.training
+        if trains:
+            self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            if trains:
+                self.train()
+
+    @property
+    def inference(self) -> Inference:
+        """All that a trained module can be asked; the most common follow here as methods."""
+        return Inference(self)
+
+    def generate(self, prompts: str | Sequence[str] = "", length: int = 200, **options: Any) -> list[str]:
+        """What a language model adds to each prompt; see `Inference.generate`."""
+        return self.inference.generate(prompts, length, **options)
+
+    def continue_frames(self, frames: Tensor, length: int, **options: Any) -> Tensor:
+        """Frames of music that go on from `frames`; see `Inference.continue_frames`."""
+        return self.inference.continue_frames(frames, length, **options)
+
+    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[Scored]:
+        """How likely each text is; see `Inference.score`."""
+        return self.inference.score(texts, context, end)
+
+    def classify(self, inputs: Sequence[str] | Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Probabilities of classes; see `Inference.classify`."""
+        return self.inference.classify(inputs, lengths)
+
+    def translate(self, texts: Sequence[str], **options: Any) -> list[list[DecodedText]]:
+        """The likeliest translations of each text; see `Inference.translate`."""
+        return self.inference.translate(texts, **options)
+
+    def transcribe(self, inputs: Tensor, lengths: Tensor | None = None, **options: Any) -> list[list[DecodedText]]:
+        """What is said in sounds; see `Inference.transcribe`."""
+        return self.inference.transcribe(inputs, lengths, **options)
+
+    def forecast(self, inputs: Tensor, horizon: int) -> Foreseen:
+        """What follows windows of measured steps; see `Inference.forecast`."""
+        return self.inference.forecast(inputs, horizon)
 
 
 def _note_sizes(module: Any, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
     """Let parameters know the sizes of the module that they are of; see `load_state_dict`."""
     if module.built:
         local_metadata["sizes"] = {name: module.hparams[name] for name in SIZES}
+
+
+def _mean(term: Term) -> Tensor:
+    """The mean over all processes: gradients are averaged over them, so each share is weighed by its number."""
+    summed, number = term
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    if world > 1:
+        dist.all_reduce(number)
+    return summed * world / number.clamp(min=1)

@@ -40,7 +40,7 @@ def make_artefacts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     Raises:
         RnnbenchError: a question that it cannot read.
     """
-    if not hasattr(model, "answering"):
+    if not hasattr(model, "inference"):
         return []
     for objective, make in MAKERS:
         if isinstance(model.objective, objective):
@@ -53,7 +53,7 @@ def _samples(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     prompts = asked.texts or _beginnings(model, data, asked.examples)
     said = model.generate(prompts, asked.length, temperature=asked.temperature, seed=asked.seed)
     judged = hasattr(data, "sampled_scores") and has_parser()
-    between = " " if model.text_codec().of_words else ""
+    between = " " if model.inference.text_codec().of_words else ""
     made = []
     for number, (prompt, text) in enumerate(zip(prompts, said, strict=True), 1):
         whole = f"{prompt}{between}{text}" if prompt else text
@@ -67,7 +67,7 @@ def _beginnings(model: Any, data: Any, count: int) -> list[str]:
     if hasattr(data, "sampled_scores"):
         return [""] * count
     ids = data.table("test")[0]["inputs"][1 : START + 1]
-    return ["", model.text_codec().decode(ids)]
+    return ["", model.inference.text_codec().decode(ids)]
 
 
 def _sentences(model: Any, data: Any, asked: Questions) -> list[Artefact]:
@@ -77,7 +77,7 @@ def _sentences(model: Any, data: Any, asked: Questions) -> list[Artefact]:
         said = [one[0].text for one in model.translate(shown, beam=BEAM)]
     else:
         shown, inputs, references = examples(model, data, asked.examples)
-        said = [model.say(one.unsqueeze(0), beam=BEAM)[0][0].text for one in inputs]
+        said = [model.inference.decode(one.unsqueeze(0), beam=BEAM)[0][0].text for one in inputs]
         title = f"answers to the first {len(shown)} of the test part"
     return [_artefact(f"{title}, beam {BEAM}", _beside(shown, map(readable, said), references))]
 
@@ -93,7 +93,11 @@ def _transcripts(model: Any, data: Any, asked: Questions) -> list[Artefact]:
 def _classes(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     names = class_names(model, data)
     if asked.texts and model.hparams["input_kind"] == "tokens":
-        shown, inputs, references = asked.texts, [model.ids([text])[0][0] for text in asked.texts], list[str]()
+        shown, inputs, references = (
+            asked.texts,
+            [model.inference.ids([text])[0][0] for text in asked.texts],
+            list[str](),
+        )
     else:
         shown, inputs, references = examples(model, data, asked.examples)
     found = [model.classify(one.unsqueeze(0))[0].max(-1) for one in inputs]
@@ -107,7 +111,7 @@ def _tags(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     names, lines = class_names(model, data), []
     texts = asked.texts or [" ".join(words) for words in data.table("test").select(range(asked.examples))["words"][:]]
     for text in texts:
-        offsets = model.require_tokenizer().encode(text).offsets
+        offsets = model.inference.require_tokenizer().encode(text).offsets
         tags = model.classify([text])[0].argmax(-1).tolist()
         lines.append(
             " ".join(f"{text[start:end]}/{names[tag]}" for (start, end), tag in zip(offsets, tags, strict=True))
@@ -152,7 +156,7 @@ def _values(model: Any, data: Any, asked: Questions) -> list[Artefact]:
     """Values of the first of the test part, beside the true ones."""
     shown, inputs, _ = examples(model, data, asked.examples)
     true = data.table("test").select(range(len(shown)))["targets"][:]
-    with model.answering():
+    with model.inference_mode():
         said = [model(one.unsqueeze(0))[0].tolist() for one in inputs]
     numbers = [[f"{value:.4g}" for value in (row if isinstance(row, list) else [row])] for row in (*said, *true)]
     words = [", ".join(row) for row in numbers]

@@ -35,7 +35,7 @@ def abilities(model: Any) -> tuple[str, tuple[str, ...]]:
     """What a model is, and the verbs that it answers: those that ask it, and `gates` if it has any."""
     objective = getattr(model, "objective", None)
     for cls, what, verbs in KINDS:
-        if isinstance(objective, cls) and hasattr(model, "answering"):
+        if isinstance(objective, cls) and hasattr(model, "inference"):
             return what, (*verbs, "gates") if isinstance(model.layer, Recurrent) else verbs
     return f"a {type(model).__name__} of objective {type(objective).__name__}", ()
 

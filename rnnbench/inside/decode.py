@@ -16,7 +16,7 @@ from rnnbench.text_scores import corpus_scores
 NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
 
 
-class Said(NamedTuple):
+class DecodedText(NamedTuple):
     """A text that a model may say: ln of its probability, and the score by which it is ranked."""
 
     text: str
@@ -54,13 +54,13 @@ def _rows_of(state: Any, rows: Tensor) -> Any:
     return tree_map(lambda one: one.index_select(1, rows), states), output.index_select(0, rows)
 
 
-def spelled(objective: Any, found: list[Hypothesis]) -> list[Said]:
+def spelled(objective: Any, found: list[Hypothesis]) -> list[DecodedText]:
     """Hypotheses as texts, tokens with spaces between."""
     name = objective.tokenizer.id_to_token
-    return [Said(" ".join(map(name, one.tokens)), one.log_prob, one.score) for one in found]
+    return [DecodedText(" ".join(map(name, one.tokens)), one.log_prob, one.score) for one in found]
 
 
-def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[Said]]:
+def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[DecodedText]]:
     """Texts of log-probabilities `[B, T, O]` of a `Ctc`, best first.
 
     With `beam` 1 the text of the likeliest path, and that path's probability; else the texts of a prefix beam search,
@@ -70,9 +70,9 @@ def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[Said]
         values, paths = log_probs.max(-1)
         sums = values.double().sum(1).tolist()
         texts = [objective.text(collapsed(path)) for path in paths.tolist()]
-        return [[Said(text, total, total)] for text, total in zip(texts, sums, strict=True)]
+        return [[DecodedText(text, total, total)] for text, total in zip(texts, sums, strict=True)]
     return [
-        [Said(objective.text(list(prefix)), total, total) for prefix, total in prefix_search(row, beam)]
+        [DecodedText(objective.text(list(prefix)), total, total) for prefix, total in prefix_search(row, beam)]
         for row in log_probs
     ]
 

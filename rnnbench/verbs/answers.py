@@ -30,7 +30,7 @@ def classify(options: Namespace) -> None:
     for shown, one in zip(asked_of.shown, asked_of.inputs, strict=True):
         probabilities = run.model.classify(one.unsqueeze(0))[0]
         if probabilities.ndim == 2:  # of each step
-            pieces = run.model.require_tokenizer().encode(shown).offsets
+            pieces = run.model.inference.require_tokenizer().encode(shown).offsets
             words = [shown[start:end] for start, end in pieces]
             best = zip(words, probabilities.max(-1).values.tolist(), probabilities.argmax(-1).tolist(), strict=True)
             found.append([{"token": word, "class": names[tag], "probability": p} for word, p, tag in best])
@@ -77,7 +77,7 @@ def _say(options: Namespace, verb: str) -> None:
     if verb == "transcribe":
         say = run.model.transcribe
     else:
-        say, settings["length_penalty"] = run.model.say, options.length_penalty
+        say, settings["length_penalty"] = run.model.inference.decode, options.length_penalty
     said = [say(one.unsqueeze(0), **settings)[0] for one in questions.inputs]
     best = [one[0].text for one in said]
     scores = scored(run.model.objective, best, questions.references) if questions.references else {}
@@ -99,9 +99,9 @@ def _questions(run: Any, options: Namespace, verb: str) -> Examples:
         from rnnbench.inside.script import Script, told_unknown
 
         texts = asked(options.inputs, options.file, verb)
-        script = Script(run.model.require_tokenizer())
+        script = Script(run.model.inference.require_tokenizer())
         warn_unknown(told_unknown(script.encode(text) for text in texts))
-        inputs = [run.model.ids([text])[0][0] for text in texts]
+        inputs = [run.model.inference.ids([text])[0][0] for text in texts]
     else:
         texts = asked(options.inputs, None, verb)
         inputs = [_read_file(run, Path(expand_home(text)), verb) for text in texts]

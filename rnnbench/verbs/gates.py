@@ -51,7 +51,7 @@ def gates(options: Namespace) -> None:
     layer = recurrent_layer(run.model)
     read = of_validation(run, options.sequence) if options.text is None else of_text(run.model, options.text)
     length, read = len(read.names), Read(read.inputs[:, : options.steps], read.names[: options.steps])
-    with run.model.answering():
+    with run.model.inference_mode():
         traces = trace(layer, lambda: run.model.hidden_states(read.inputs, None))
     if options.plot is not None:
         about = f"{run.name}: units whose hidden state varies most; activations of gates, states after each step"
@@ -87,7 +87,7 @@ def of_text(model: Any, text: str) -> Read:
     names = [_name(one) for one in encoded.pieces]
     if "score" in abilities(model)[1]:  # a language model begins a text so
         return Read(torch.tensor([[START_ID, *encoded.ids]]), ["<s>", *names])
-    ids = model.require_tokenizer().encode(text).ids  # what a translator reads has an end
+    ids = model.inference.require_tokenizer().encode(text).ids  # what a translator reads has an end
     return Read(torch.tensor([ids]), [*names, *["</s>"] * (len(ids) - len(names))])
 
 

@@ -46,7 +46,7 @@ def generate(options: Namespace) -> None:
     for number, (prompt, text) in enumerate(zip(prompts, said, strict=True), 1):
         if len(said) > 1:
             console.rule(f"{number} of {len(said)}", style="dim")
-        between = " " if prompt and run.model.text_codec().of_words else ""
+        between = " " if prompt and run.model.inference.text_codec().of_words else ""
         console.print(Text(_shown(prompt), style="bold"), Text(between + _shown(text)), sep="", soft_wrap=True)
 
 
@@ -54,7 +54,7 @@ def continued(model: Any, prompts: list[str], options: Namespace) -> list[str]:
     """What a model adds to prompts; warns of what it cannot read in them."""
     from rnnbench.inside.script import told_unknown
 
-    warn_unknown(told_unknown(model.script.encode(prompt) for prompt in dict.fromkeys(prompts)))
+    warn_unknown(told_unknown(model.inference.text_codec().encode(prompt) for prompt in dict.fromkeys(prompts)))
     return list(model.generate(prompts, options.length, **{name: options[name] for name in SETTINGS}))
 
 
@@ -69,7 +69,7 @@ def score(options: Namespace) -> None:
     check_encodable([options.context])
     run = open_run(options, "score")
     texts = asked(options.texts, options.file, "score")
-    warn_unknown(told_unknown(run.model.text_codec().encode(one) for one in (options.context, *texts)))
+    warn_unknown(told_unknown(run.model.inference.text_codec().encode(one) for one in (options.context, *texts)))
     scored = run.model.score(texts, options.context, options.end)
     if options.json:
         print_json([one.content() for one in scored])
