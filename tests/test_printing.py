@@ -149,5 +149,5 @@ def test_the_standard_input_is_utf_8_as_files_are(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffgrüße\r\n漢\n".encode()), encoding))
         assert asked([], Path("-"), "score") == ["grüße", "漢"]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("grüße".encode("latin-1")), encoding))
-        with pytest.raises(RnnbenchError, match="the standard input is not text in UTF-8"):
+        with pytest.raises(RnnbenchError, match="the standard input, line 1, byte 3: not UTF-8"):
             asked([], Path("-"), "score")
