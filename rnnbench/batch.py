@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from rnnbench.errors import RnnbenchError
 
@@ -54,6 +55,8 @@ def as_batch(batch: Any, needs_targets: bool = True) -> AnyBatch:
     """
     if isinstance(batch, Batch | StreamBatch):
         return batch
+    if isinstance(batch, PackedSequence):
+        raise RnnbenchError(f"{FORMS}; got a PackedSequence")
     if isinstance(batch, Tensor):
         parts: dict[str, Any] = {"inputs": batch}
     elif isinstance(batch, Mapping):
@@ -67,9 +70,24 @@ def as_batch(batch: Any, needs_targets: bool = True) -> AnyBatch:
         raise RnnbenchError(f"{FORMS}; got {_short(batch)}")
     if needs_targets and parts.get("targets") is None:
         raise RnnbenchError(f"{FORMS}; got no targets")
-    if parts.get("continues") is None:
-        return Batch(parts["inputs"], parts.get("targets"), parts.get("lengths"))  # type: ignore[arg-type]
-    return StreamBatch(parts["inputs"], parts["targets"], None, parts["continues"])
+    inputs, targets, lengths = parts["inputs"], parts.get("targets"), parts.get("lengths")
+    if lengths is not None:
+        _check_lengths(lengths, inputs)
+        if parts.get("continues"):
+            raise RnnbenchError("a batch whose rows continue those of the batch before has no lengths, got both")
+    if parts.get("continues") is None or lengths is not None:
+        return Batch(inputs, targets, lengths)  # type: ignore[arg-type]
+    return StreamBatch(inputs, targets, None, parts["continues"])  # type: ignore[arg-type]
+
+
+def _check_lengths(lengths: Tensor, inputs: Tensor) -> None:
+    batch, steps = inputs.shape[:2] if inputs.dim() > 1 else (len(inputs), 1)
+    if lengths.is_floating_point() or lengths.shape != (batch,):
+        raise RnnbenchError(
+            f"lengths must be whole numbers [{batch}], one for each sequence, got {lengths.dtype} {[*lengths.shape]}"
+        )
+    if not bool(((lengths >= 1) & (lengths <= steps)).all()):
+        raise RnnbenchError(f"lengths must be 1 to {steps}, the steps of the inputs, got {lengths.tolist()}")
 
 
 def _short(batch: Any) -> str:

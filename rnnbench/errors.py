@@ -4,6 +4,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 
 LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -85,7 +86,8 @@ def _is_users(frame: FrameType, packages: Iterable[str]) -> bool:
     top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
     if top in packages:
         return True
-    return top != __name__.partition(".")[0] and not frame.f_code.co_filename.startswith((*LIBRARIES, "<"))
+    file = frame.f_code.co_filename  # of a compiled module a path that is relative to where it was built
+    return top != __name__.partition(".")[0] and Path(file).is_absolute() and not file.startswith(LIBRARIES)
 
 
 def unknown(kind: str, received: str, allowed: Iterable[str], where: str = "") -> UnknownName:

@@ -134,6 +134,21 @@ class _Loader(yaml.SafeLoader):
         text = self.construct_scalar(node).replace("_", "")
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
+    def construct_float(self, node: yaml.ScalarNode) -> float:
+        """A number; those of 1.1 in base 60 are none, whatever tag they have."""
+        text = self.construct_scalar(node).replace("_", "").lower()
+        try:
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            raise yaml.constructor.ConstructorError(None, None, f"{text!r} is not a number", node.start_mark) from None
+
+    def construct_bool(self, node: yaml.ScalarNode) -> bool:
+        """True or false; the other words of 1.1 are neither, whatever tag they have."""
+        text = self.construct_scalar(node).lower()
+        if text not in ("true", "false"):
+            raise yaml.constructor.ConstructorError(None, None, f"{text!r} is not true or false", node.start_mark)
+        return bool(text == "true")
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -157,6 +172,8 @@ for _kind, _pattern, _first in _SCALARS:
             [*_first, *("",) * (_kind == "null")],
         )
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:bool", _Loader.construct_bool)
 
 
 def write_yaml(content: Any, plain: bool = False) -> str:

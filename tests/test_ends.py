@@ -10,6 +10,7 @@ import yaml
 
 from rnnbench.cli import main, make_parser
 from rnnbench.commands.parser import RUN, Parser
+from rnnbench.errors import told
 from rnnbench.extras import EXTRAS
 from rnnbench.record import RecordStore
 from rnnbench.spec import GridSpec
@@ -166,3 +167,12 @@ def test_records_are_shown_verified_and_published_by_their_files(
     assert done().id in capsys.readouterr().out
     assert main(["publish", str(path), "--to", "theirs"]) == 0
     assert "1 published" in capsys.readouterr().out
+
+
+def test_code_of_a_compiled_module_does_not_pass_for_a_users() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    try:
+        pyarrow.table({"x": [1]}).column("y")
+    except KeyError as error:
+        found = told(error)
+    assert "(in tests.test_ends.test_code_of_a_compiled_module_does_not_pass_for_a_users, line" in found

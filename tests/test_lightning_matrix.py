@@ -17,6 +17,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer, callbacks, loggers
 from lightning.pytorch.tuner.tuning import Tuner
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence
 from torch.utils.data import DataLoader, TensorDataset
 
 from rnnbench.architectures import CNN, GRU, LSTM, Elman
@@ -216,15 +217,18 @@ def test_two_processes_train_validate_test_and_predict_every_kind() -> None:
 # --- what these flags and callbacks are to do
 
 
+class Seen(callbacks.Callback):
+    """Keeps the batches of a training."""
+
+    def __init__(self) -> None:
+        self.batches: list[Any] = []
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, number: int) -> None:
+        self.batches.append(batch)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_overfitting_reads_the_same_batches_in_every_epoch(kind: str) -> None:
-    class Seen(callbacks.Callback):
-        def __init__(self) -> None:
-            self.batches: list[Any] = []
-
-        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, number: int) -> None:
-            self.batches.append(batch)
-
     seen = Seen()
     trainer(overfit_batches=2, max_epochs=2, callbacks=[seen]).fit(make_model(kind), make_data(kind))
     assert len(seen.batches) == 4
@@ -359,6 +363,7 @@ def test_batches_of_other_loaders(tmp_path: Path) -> None:
         ((torch.zeros(1, 2),), "got no targets"),
         (torch.zeros(1, 2), "got no targets"),
         ({}, "got a dict of"),
+        (pack_sequence([torch.zeros(2, 2), torch.zeros(1, 2)]), "got a PackedSequence"),
     ],
 )
 def test_what_is_no_batch_is_told_in_one_sentence(batch: Any, said: str) -> None:
@@ -366,6 +371,64 @@ def test_what_is_no_batch_is_told_in_one_sentence(batch: Any, said: str) -> None
         LSTM(2, 3, "classification", hidden_size=4).training_step(batch, 0)
     if "no targets" in said:
         assert as_batch(batch, needs_targets=False).targets is None
+
+
+X, Y, LENGTHS = torch.randn(4, 5, 2), torch.tensor([0, 2, 1, 0]), torch.tensor([5, 2, 1, 5])
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        ((X, Y, LENGTHS - 1), "lengths must be 1 to 5"),
+        ((X, Y, LENGTHS + 1), "lengths must be 1 to 5"),
+        ((X, Y, LENGTHS.float()), r"lengths must be whole numbers \[4\]"),
+        ((X, Y, LENGTHS.unsqueeze(1)), r"lengths must be whole numbers \[4\]"),
+        ((X, Y, LENGTHS, True), "has no lengths"),
+        ((X, Y.float()), "targets must be classes"),
+        ((X, Y[:3]), r"targets must have shape \[4\], as the predictions, got \[3\]"),
+    ],
+)
+def test_lengths_and_targets_that_do_not_fit_are_refused(batch: Any, said: str) -> None:
+    with pytest.raises(RnnbenchError, match=said):
+        LSTM(2, 3, "classification", hidden_size=4).training_step(batch, 0)
+
+
+def test_lengths_count_beside_a_batch_that_continues_nothing() -> None:
+    model = LSTM(2, 3, "classification", hidden_size=4)
+    losses = [float(model.training_step(batch, 0)) for batch in ((X, Y, LENGTHS), (X, Y, LENGTHS, False), (X, Y.int()))]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_targets_of_values_are_never_broadcast() -> None:
+    """`[B]` against `[B, 1]` would train on the mean over all pairs."""
+    for objective, targets in ("regression", torch.randn(4)), ("forecast", torch.randn(4, 5)):
+        model = LSTM(2, 1, objective, hidden_size=4)
+        bare, whole = (float(model.training_step((X, y), 0)) for y in (targets, targets.unsqueeze(-1)))
+        assert bare == whole
+        model.validation_step((X, targets), 0)
+        with pytest.raises(RnnbenchError, match="targets must have shape"):
+            LSTM(2, 3, objective, hidden_size=4).training_step((X, targets.unsqueeze(-1)), 0)
+    with pytest.raises(RnnbenchError, match="targets must have shape"):
+        LSTM(2, 3, "multi_label_frames", hidden_size=4).training_step((X, torch.zeros(4, 5, 1)), 0)
+
+
+def test_a_module_without_sizes_says_so_wherever_it_is_used() -> None:
+    model = LSTM(hidden_size=4)
+    for use in (lambda: model.training_step((X, Y), 0), lambda: model(X), lambda: model.predict_step((X,), 0)):
+        with pytest.raises(AttributeError, match="LSTM does not know its sizes"):
+            use()
+    with pytest.raises(RnnbenchError, match="LSTM does not know its sizes"):
+        model.configure_optimizers()
+    with pytest.raises(RnnbenchError, match="schedule 'cosine' needs a Trainer"):
+        LSTM(2, 3, "classification", schedule="cosine").configure_optimizers()
+    assert len(make_data("tokens").train_dataloader()) == 16  # without setup
+
+
+def test_metrics_of_a_test_can_be_updated_outside_of_inference_mode() -> None:
+    model, data = make_model("features"), make_data("features")
+    trainer().fit(model, data)
+    trainer().validate(model, data, verbose=False)
+    trainer(inference_mode=False).validate(model, data, verbose=False)
 
 
 class Counts(LightningModule):
@@ -435,18 +498,26 @@ def test_a_step_needs_no_trainer() -> None:
     model.validation_step(batch, 0)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 4])
-def test_a_stream_resumed_by_a_plain_trainer_ends_where_an_undisturbed_one_does(cut: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["features", "stream"])
+@pytest.mark.parametrize("flags", [{"limit_train_batches": 3}, {"overfit_batches": 3}, {"limit_train_batches": None}])
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 16])
+def test_training_resumed_by_a_plain_trainer_ends_where_an_undisturbed_one_does(
+    cut: int, flags: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    """Also from a checkpoint of an epoch's last batch; the features have 16 batches an epoch."""
+    if (cut == 16) != (flags == {"limit_train_batches": None} and kind == "features"):
+        return
+
     def fit(steps: int, start: str | None = None) -> Any:
-        model = make_model("stream")
+        model = make_model(kind)
         keeps = callbacks.ModelCheckpoint(tmp_path, filename=f"{steps}", every_n_train_steps=steps, save_top_k=-1)
-        flags = {"max_steps": steps, "enable_checkpointing": True, "limit_train_batches": 3, "max_epochs": -1}
-        trainer(**flags, callbacks=[keeps]).fit(model, make_data("stream"), ckpt_path=start, weights_only=True)
+        more = {**flags, "max_steps": steps, "enable_checkpointing": True, "max_epochs": -1}
+        trainer(**more, callbacks=[keeps]).fit(model, make_data(kind), ckpt_path=start, weights_only=True)
         return model
 
-    whole = fit(5)
+    whole = fit(cut + 2)
     fit(cut)
-    resumed = fit(5, str(tmp_path / f"{cut}.ckpt"))
+    resumed = fit(cut + 2, str(tmp_path / f"{cut}.ckpt"))
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
 

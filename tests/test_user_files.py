@@ -502,6 +502,7 @@ def test_a_picture_of_unknown_range_or_too_many_pixels_is_refused() -> None:
         (np.full((4, 4), 0.5, np.float32), "its grey is of floats, whose range is not known"),
         (np.full((4, 4), 2**16, np.int32), "its grey is from 65536 to 65536, allowed is 0 to 65535"),
         (np.full((4, 4), -1, np.int32), "its grey is from -1 to -1"),
+        (np.full((4, 4), 200, np.int32), "its grey of 32 bits ends at 200"),
     ):
         with pytest.raises(RnnbenchError, match=f"a.tif is not a picture that can be read: {told}"):
             read_picture(image_bytes(Image.fromarray(values), "tiff"), "a.tif", 4)

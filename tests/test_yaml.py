@@ -88,7 +88,7 @@ def test_the_rest_of_yaml(read: Callable[[str], Any]) -> None:
     assert read("a: &a {x: 1, y: 1}\nb:\n  <<: *a\n  y: 010\n")["b"] == {"x": 1, "y": 10}
     assert read("k: !!int '010'\nm: !!float 3\n") == {"k": 10, "m": 3.0}
     assert math.isnan(read("k: .nan")["k"])
-    for text in ("k: !!int 1:30", 'k: "\\ud800"', "010: 1\n010: 2"):
+    for text in ("k: !!int 1:30", "k: !!float 1:30", "k: !!bool yes", 'k: "\\ud800"', "010: 1\n010: 2"):
         with pytest.raises(RnnbenchError, match=r"a\.yaml"):
             read(text)
 

@@ -39,6 +39,8 @@ from rnnbench.objectives import Objective, find_objective
 Stage = Literal["train", "val", "test", "predict"]
 SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
 """Arguments that are facts of the data."""
+BUILT = ("embedding", "layer", "dropout", "objective", "metrics", "losses")
+"""What a module has as soon as it knows its sizes."""
 
 
 class MeanLoss(Metric):
@@ -191,6 +193,15 @@ class SequenceModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def __getattr__(self, name: str) -> Any:
+        """Say why a module that has no layers yet does not have them."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name in BUILT and not self.__dict__.get("built", True):
+                raise AttributeError(self._without_sizes()) from None
+            raise
+
     # --- sizes and layers
 
     def configure_model(self) -> None:
@@ -199,11 +210,7 @@ class SequenceModule(LightningModule):
             return
         data: HasFacts | None = getattr(self._trainer, "datamodule", None)
         if data is None or not hasattr(data, "facts"):
-            name = type(self).__name__
-            raise RnnbenchError(
-                f"{name} does not know its sizes: give it input_size, output_size and objective, "
-                f"use {name}.from_data(data), or train it on a data module that has facts()"
-            )
+            raise RnnbenchError(self._without_sizes())
         self.build_from(data)
 
     def configure_callbacks(self) -> list[Callback]:
@@ -213,6 +220,13 @@ class SequenceModule(LightningModule):
         if hasattr(getattr(self._trainer, "datamodule", None), "facts"):
             self.configure_model()
         return []
+
+    def _without_sizes(self) -> str:
+        name = type(self).__name__
+        return (
+            f"{name} does not know its sizes: give it input_size, output_size and objective, "
+            f"use {name}.from_data(data), or train it on a data module that has facts()"
+        )
 
     def build_from(self, data: HasFacts) -> None:
         """Build the layers with the sizes of `data`, unless they have been built."""
@@ -465,12 +479,17 @@ class SequenceModule(LightningModule):
         scores: dict[str, Any] = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
         # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
         self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
-        loss.reset()
-        metrics.reset()
+        with torch.inference_mode(False):  # states that were made in it could not be updated outside of it
+            loss.reset()
+            metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser, and the schedule if there is one."""
         p: Any = self.hparams
+        if not self.built:
+            raise RnnbenchError(self._without_sizes())
+        if p.schedule != "constant" and self._trainer is None:
+            raise RnnbenchError(f"schedule {p.schedule!r} needs a Trainer, which knows how many steps there are")
         # a fused step unscales by itself: clipping would see scaled gradients
         fused = self._trainer is None or self._trainer.precision != "16-mixed"
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler, SequentialSampler
 
 from rnnbench.batch import AnyBatch, Batch, StreamBatch
 
@@ -161,23 +161,27 @@ class GlobalBatches(BatchOrder):
         batch_size: sequences a batch, over all processes.
         shuffle: a new order each epoch, from `seed`; otherwise in order.
         seed: of the order.
+        keep_short: read a last batch with fewer sequences than there are processes, as a test does; by default only
+            where nothing is shuffled, since processes that train must keep step.
     """
 
-    def __init__(self, lengths: Tensor, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+    def __init__(
+        self, lengths: Tensor, batch_size: int, shuffle: bool, seed: int = 0, keep_short: bool | None = None
+    ) -> None:
         super().__init__()
         self.lengths, self.batch_size, self.shuffle, self.seed = lengths.numpy(), batch_size, shuffle, seed
+        self.keep_short = not shuffle if keep_short is None else keep_short
 
     def batches(self) -> Iterator[list[int]]:  # noqa: D102
         rank, world = _process()
         for batch in self.all_batches():
-            # A last batch too small to share: dropped in training, where processes must keep step; read in a test.
-            if len(batch) >= world or (not self.shuffle and rank < len(batch)):
+            if len(batch) >= world or (self.keep_short and rank < len(batch)):
                 yield batch[rank::world].tolist()
 
     def number_of_batches(self) -> int:  # noqa: D102
         rank, world = _process()
         whole, rest = divmod(len(self.lengths), self.batch_size)
-        return whole + (rest >= world or (not self.shuffle and rank < rest))
+        return whole + (rest >= world or (self.keep_short and rank < rest))
 
     def all_batches(self) -> list[Indices]:
         """The batches of this epoch, over all processes."""
@@ -267,11 +271,13 @@ class StreamOrder(BatchOrder):
 class OrderedBatchSampler(BatchSampler):
     """The batches of a `BatchOrder`.
 
-    With another sampler in its place, as Lightning puts one there for `overfit_batches`, batches of `batch_size`
-    samples like those of torch's `BatchSampler`.
+    Torch's `SequentialSampler`, which Lightning puts there for `overfit_batches`, becomes such an order: batches are
+    still shared among processes. With any other sampler, batches are those of torch's `BatchSampler`.
     """
 
     def __init__(self, sampler: Sampler[int], batch_size: int, drop_last: bool = False) -> None:
+        if type(sampler) is SequentialSampler:
+            sampler = GlobalBatches(torch.zeros(len(sampler)), batch_size, shuffle=False, keep_short=False)
         super().__init__(sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -289,8 +295,8 @@ class ResumableLoader(DataLoader[Any]):
 
     read = 0
     """Batches of this epoch that were handed out."""
-    skip = 0
-    """Batches of the next epoch that were handed out before."""
+    _resumed: dict[str, Any] | None = None
+    """Where a checkpoint was in its epoch, until the first batch is asked for."""
 
     @property
     def sampler(self) -> Any:
@@ -306,21 +312,30 @@ class ResumableLoader(DataLoader[Any]):
         self._sampler = sampler
 
     def __iter__(self) -> Iterator[AnyBatch]:  # type: ignore[override]
-        skip, self.skip, self.read = self.skip, 0, self.skip
-        return self._counted(islice(super().__iter__(), skip, None))
+        return self._counted(super().__iter__())
 
     def _counted(self, batches: Iterator[AnyBatch]) -> Iterator[AnyBatch]:
-        for batch in batches:
+        """The batches, without those that were read before the checkpoint, if that was in this epoch.
+
+        Lightning may make iterators before it says which epoch it is, so this is found out with the first batch.
+        """
+        resumed, self._resumed = self._resumed, None
+        self.read = resumed["read"] if resumed is not None and resumed["epoch"] == self._epoch else 0
+        for batch in islice(batches, self.read, None):
             self.read += 1
             yield batch
 
+    @property
+    def _epoch(self) -> int | None:
+        return getattr(self.sampler, "epoch", None)
+
     def state_dict(self) -> dict[str, Any]:
-        """Where it is in the epoch."""
-        return {"read": self.read}
+        """Where it is in which epoch."""
+        return self._resumed or {"read": self.read, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there at the next iteration."""
-        self.skip = self.read = int(state["read"])
+        """Go on from there, if the next iteration is of that epoch."""
+        self._resumed = {"read": int(state["read"]), "epoch": state.get("epoch")}
 
 
 def make_loader(store: SampleStore, order: BatchOrder, batch_size: int) -> ResumableLoader:

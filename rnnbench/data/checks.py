@@ -32,6 +32,8 @@ def check_splits(module: "SequenceDataModule", splits: "Splits") -> None:
     seen: set[int] = set()
     for split in ("train", "validation", "test"):
         table, where = splits.tables[split], f"{type(module).__name__}, split {split!r}"
+        if missing := {"inputs", "targets"} - {*table.column_names}:
+            raise RnnbenchError(f"{where} has no column {min(missing)!r}; it has {', '.join(table.column_names)}")
         if not len(table):
             raise RnnbenchError(f"{where} has no sequences: give more data")
         values, starts = column(table, "inputs")

@@ -136,7 +136,7 @@ class LanguageStream(TokenDataModule):
 
     def stream(self, split: Split) -> Tensor:
         """All tokens of a split, `[N]`; every document begins with `<s>`."""
-        return self.stores[split].inputs.flatten()
+        return self.store(split).inputs.flatten()
 
 
 class Shakespeare(LanguageStream):

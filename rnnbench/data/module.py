@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from rnnbench.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
 from rnnbench.data.checks import check_splits, column
+from rnnbench.errors import RnnbenchError
 from rnnbench.files import CACHE, cache_folder, intact, remove_leftovers, seal, writing
 from rnnbench.fingerprint import digest, file_digest, imported_modules, source_file
 from rnnbench.sources import Source
@@ -193,12 +194,15 @@ class SequenceDataModule(LightningDataModule, ABC):
     def _made(self, folder: Path) -> Splits:
         """What `make` gives. What it raises stays as it is, but that there is no place left in the cache."""
         try:
-            return self.make(folder)
+            splits = self.make(folder)
         except OSError as error:
             if error.errno in NO_PLACE:
                 with writing(self.folder, CACHE):
                     raise
             raise
+        if not isinstance(splits, Splits):
+            raise RnnbenchError(f"{type(self).__name__}.make must return Splits, got {type(splits).__name__}")
+        return splits
 
     def setup(self, stage: str | None = None) -> None:
         """Map the splits that `stage` needs into memory (`fit`, `validate`, `test`, `predict`, or None: all)."""
@@ -207,8 +211,13 @@ class SequenceDataModule(LightningDataModule, ABC):
         wanted: dict[str | None, tuple[Split, ...]] = {"fit": ("train", "validation"), "validate": ("validation",)}
         wanted |= {"test": ("test",), "predict": ("test",)}
         for split in wanted.get(stage, SPLITS):
-            if split not in self.stores:
-                self.stores[split] = self._store(split)
+            self.store(split)
+
+    def store(self, split: Split) -> SequenceStore:
+        """The sequences of a split, as a Dataset."""
+        if split not in self.stores:
+            self.stores[split] = self._store(split)
+        return self.stores[split]
 
     def table(self, split: Split) -> datasets.Dataset:
         """A split as a Hugging Face dataset, memory-mapped."""
@@ -255,7 +264,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         return make(part.to(device, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
-        store = self.stores[split]
+        store = self.store(split)
         size = self.batch_size if shuffle else self.batch_size * EVALUATION_BATCHES
         return make_loader(store, GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed), size)
 

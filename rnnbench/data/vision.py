@@ -143,6 +143,8 @@ def _on_white(picture: Any) -> Any:
         grey = np.asarray(picture)
         if grey.min() < 0 or grey.max() >= 2**16:
             raise ValueError(f"its grey is from {grey.min()} to {grey.max()}, allowed is 0 to {2**16 - 1}")
+        if picture.mode == "I" and 0 < grey.max() < 256:
+            raise ValueError(f"its grey of 32 bits ends at {grey.max()}: it may be meant as one of 8 or of 16 bits")
         picture = Image.fromarray((grey // 256).astype(np.uint8))
     elif picture.mode == "F":
         raise ValueError("its grey is of floats, whose range is not known; save it with 8 or 16 bits")

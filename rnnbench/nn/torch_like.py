@@ -145,6 +145,8 @@ class TorchLike(nn.Module):
         self.check_input(input, batch_sizes)
         states = (hidden,) if isinstance(hidden, Tensor) else hidden
         names = cast("Recurrent", self).cell.states
+        if len(states) != len(names):
+            raise InputError(f"there must be {len(names)} states ({', '.join(names)}), got {len(states)}")
         for name, state, shape in zip(names, states, self._state_shapes(input, batch_sizes), strict=True):
             self.check_hidden_size(state, shape, f"state {name} must have shape {{}}, got {{}}")
 

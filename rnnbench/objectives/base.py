@@ -134,6 +134,16 @@ class Objective(nn.Module, ABC):
         return [*self.derived(torch.zeros(())), *map(str, self.metrics().keys())]
 
 
+def check_shape(targets: Tensor, shape: torch.Size) -> None:
+    """Check that targets have the shape that the predictions ask for: broadcast, they would train on something else.
+
+    Raises:
+        RnnbenchError: they have another.
+    """
+    if targets.shape != shape:
+        raise RnnbenchError(f"targets must have shape {[*shape]}, as the predictions, got {[*targets.shape]}")
+
+
 def find_objective(name: str) -> type[Objective]:
     """The objective of that name (`language_model` for `LanguageModel`), or of that import path (`package.Class`).
 

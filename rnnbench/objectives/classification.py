@@ -12,7 +12,8 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
-from rnnbench.objectives.base import Objective
+from rnnbench.errors import RnnbenchError
+from rnnbench.objectives.base import Objective, check_shape
 
 
 class Classification(Objective):
@@ -26,9 +27,21 @@ class Classification(Objective):
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over known targets, summed, and their number."""
+        if targets.numel() != predictions.shape[:-1].numel():
+            check_shape(targets, predictions.shape[:-1])
         logits = predictions.flatten(0, -2)
         summed = F.cross_entropy(logits, targets.flatten(), ignore_index=int(self.unknown), reduction="sum")
         return summed, (targets != self.unknown).sum()
+
+    def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """As in `Objective`, of any type of whole numbers.
+
+        Raises:
+            RnnbenchError: targets that are not whole numbers.
+        """
+        if targets.is_floating_point():
+            raise RnnbenchError(f"targets must be classes, whole numbers, got {targets.dtype}")
+        return super().known_targets(targets.long(), lengths)
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """`classes` `[B]` and `probabilities` of all classes `[B, O]`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelJaccardIndex
 
-from rnnbench.objectives.base import Objective
+from rnnbench.objectives.base import Objective, check_shape
 
 
 class MultiLabelFrames(Objective):
@@ -26,6 +26,7 @@ class MultiLabelFrames(Objective):
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over all keys of known frames, summed, and the number of these frames."""
+        check_shape(targets, predictions.shape)
         known = ~targets.isnan().any(-1)
         weight = known.unsqueeze(-1).to(predictions.dtype)
         summed = F.binary_cross_entropy_with_logits(predictions, targets.nan_to_num(), weight, reduction="sum")

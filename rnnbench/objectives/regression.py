@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
-from rnnbench.objectives.base import Objective
+from rnnbench.objectives.base import Objective, check_shape
 
 
 class Regression(Objective):
@@ -18,8 +18,19 @@ class Regression(Objective):
     unknown = float("nan")
     loss_name = "mse"
 
+    def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
+        """As in `Objective`; where there is one channel, targets without that dimension get it."""
+        if self.output_size == 1 and targets.dim() == 1 + self.per_step:
+            targets = targets.unsqueeze(-1)
+        return super().known_targets(targets, lengths)
+
     def loss(self, predictions: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared error over known targets, summed, and their number."""
+        """Squared error over known targets, summed, and their number.
+
+        Raises:
+            RnnbenchError: targets of another shape than the predictions.
+        """
+        check_shape(targets, predictions.shape)
         known = ~targets.isnan()
         return torch.where(known, predictions - targets, 0.0).square().sum(), known.sum()
 
