@@ -54,7 +54,7 @@ def continued(model: Any, prompts: list[str], options: Namespace) -> list[str]:
     """What a model adds to prompts; warns of what it cannot read in them."""
     from rnnbench.inside.script import told_unknown
 
-    warn_unknown(told_unknown(model.script.encode(prompt) for prompt in dict.fromkeys(prompts)))
+    warn_unknown(told_unknown(model.text_codec().encode(prompt) for prompt in dict.fromkeys(prompts)))
     return list(model.generate(prompts, options.length, **{name: options[name] for name in SETTINGS}))
 
 
