@@ -1,8 +1,7 @@
-"""What a newcomer types first: the README's commands, in order, in a fresh clone; and every other command it shows."""
+"""What a newcomer types first: the README's commands, in order, in a fresh clone."""
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
