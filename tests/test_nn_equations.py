@@ -143,3 +143,9 @@ def test_stacked_directions_are_single_ones_joined() -> None:
             np.testing.assert_allclose(c[place].detach().numpy(), final[1], atol=1e-12)
         data = np.concatenate(halves, -1)
     np.testing.assert_allclose(output.detach().numpy(), data, atol=1e-12)
+
+
+def test_every_layer_is_compared_with_its_equation() -> None:
+    layers = [getattr(nn, name) for name in nn.__all__]
+    recurrent = {one for one in layers if isinstance(one, type) and issubclass(one, nn.Recurrent)} - {nn.Recurrent}
+    assert recurrent == set(EQUATIONS) == {cls for cls, _ in CASES.values()}

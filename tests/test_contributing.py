@@ -1,0 +1,130 @@
+"""Files for contributors and for services: they can be read, and what they name exists."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnbench import __version__
+from rnnbench.cli import make_parser
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+HOOKS = ROOT / ".pre-commit-config.yaml"
+GUIDE = ROOT / "CONTRIBUTING.md"
+SHOWN = [
+    ROOT / "README.md",
+    GUIDE,
+    ROOT / "CHANGELOG.md",
+    ROOT / ".github" / "PULL_REQUEST_TEMPLATE.md",
+    HOOKS,
+    *FORMS,
+    *WORKFLOWS,
+]
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def commands(path: Path) -> list[list[str]]:
+    """Commands in a file, as words, up to a pipe: lines that begin so, and what stands between backquotes."""
+    start = r"(?:\.venv/bin/)?(?:rnnbench|make|python -m)"
+    line, quoted = rf"^ *(?:- )?(?:(?:run|entry): )?({start} .+)$", rf"(?<!`)`({start} [^`]+)`(?!`)"
+    found = [one or other for one, other in re.findall(f"{line}|{quoted}", path.read_text().replace("\\\n", ""), re.M)]
+    return [shlex.split(re.split(r" 2>&1| \| | && ", " ".join(one.split()))[0], comments=True) for one in found]
+
+
+def test_what_is_shown_has_commands() -> None:
+    assert ["make", ".venv/installed"] in commands(ROOT / ".github" / "workflows" / "board.yml")
+    assert [".venv/bin/rnnbench", "check"] in commands(HOOKS)
+    assert len(commands(ROOT / "README.md")) > 40
+    assert len(commands(GUIDE)) > 10
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=name_of)
+def test_every_command_that_is_shown_exists(path: Path) -> None:
+    parser, verbs = make_parser()
+    targets = " ".join(re.findall(r"^([\w./ -]+):", (ROOT / "Makefile").read_text(), re.M)).split()
+    for program, *words in commands(path):
+        if program == "make":
+            assert set(words) <= set(targets), words
+        elif program.endswith("python"):
+            assert words[1] == "build" or (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
+        elif words[0] != "--version":
+            assert words[0] in verbs, words
+            if words[1:]:  # else it may be the mere name of a verb, in a sentence
+                assert parser.parse_args(words).verb == words[0]
+
+
+def test_every_file_that_the_guide_names_is_there() -> None:
+    names = re.findall(
+        r"(?<![\w/])((?:rnnbench|tests|tasks|configs|leaderboard)/[\w./-]*\w|\w+\.(?:md|toml|cff))\b", GUIDE.read_text()
+    )
+    assert {"rnnbench/nn/layers.py", "tests/nn_layers.py", "CITATION.cff"} <= set(names)
+    assert not [name for name in names if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_may_do_no_more_than_it_needs(path: Path) -> None:
+    content, text = read(path), path.read_text()
+    events = content[True]  # YAML 1.1 reads the key `on` so
+    jobs = content["jobs"].values()
+    steps = [step for job in jobs for step in job["steps"]]
+    granted = [content["permissions"], *(job.get("permissions", {}) for job in jobs)]
+    writes = {name for one in granted for name, access in one.items() if access != "read"}
+    assert "pull_request_target" not in events
+    assert "secrets." not in text
+    for step in steps:
+        assert ("uses" in step) != ("run" in step)
+        assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
+        assert "github.event.pull_request" not in step.get("run", "")  # which would be text of a stranger in a shell
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+    assert all(job["timeout-minutes"] <= 60 for job in jobs)
+    if "pull_request" in events:
+        assert not writes
+    if "workflow_run" in events:  # it has a token that writes: it may run nothing of the pull request
+        assert set(events["workflow_run"]["workflows"]) <= {read(one)["name"] for one in WORKFLOWS}
+        assert not [step for step in steps if "run" in step or "checkout" in step["uses"]]
+
+
+@pytest.mark.parametrize("path", FORMS, ids=name_of)
+def test_a_form_for_issues_is_one(path: Path) -> None:
+    content = read(path)
+    assert set(content) == {"name", "description", "labels", "body"}
+    for field in content["body"]:
+        assert field["type"] in {"input", "textarea", "dropdown", "checkboxes"}
+        assert field["attributes"]["label"]
+        assert ("options" in field["attributes"]) == (field["type"] in {"dropdown", "checkboxes"})
+    names = [field["id"] for field in content["body"]]
+    assert len(names) == len(set(names)) >= 4
+
+
+def test_hooks_are_tools_of_the_environment() -> None:
+    tools = {"rnnbench", "python", *(re.split(r"[>=\[]", one)[0] for one in project()["optional-dependencies"]["dev"])}
+    (repository,) = read(HOOKS)["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        assert shlex.split(hook["entry"])[0].removeprefix(".venv/bin/") in tools
+        re.compile(hook.get("files", ""))
+    assert "pre-commit" in tools
+
+
+def test_versions_agree() -> None:
+    released = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert {project()["version"], read(ROOT / "CITATION.cff")["version"], released[0]} == {__version__}
+
+
+def project() -> Any:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
