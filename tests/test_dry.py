@@ -12,6 +12,7 @@ import yaml
 from rnnbench.bulk import changed
 from rnnbench.card import Budget
 from rnnbench.cli import main
+from rnnbench.files import CACHE_VARIABLE
 from rnnbench.harness.folders import Folders
 from rnnbench.record import Cost
 from rnnbench.verbs.dry import Past
@@ -129,8 +130,9 @@ def test_what_no_data_could_make_feasible_is_told_before_there_is_any(
 
 
 def test_data_that_cannot_be_had_is_told_before_anybody_asks_for_it(
-    plan_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    plan_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))  # in which no other test has prepared anything
     said = plan_of(architectures=["gru"], tasks=["ptb", "piano-roll"])
     why = "unavailable data unavailable: PennTreebank reads data of yours: set path to a folder with ptb.train.txt"
     assert why in said
