@@ -23,10 +23,11 @@ quickstart-opening:
 	echo 'Goes on with runs/quickstart: what is trained there is kept and shown, only what is missing is trained.'; else \
 	echo 'Installs into .venv if need be, then trains 22 small networks on three tasks, about 90 s on two cores.'; fi
 
-test: .venv/peers lint
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-lint: .venv/installed
+# mypy follows what is imported: the packages of the tests have to be there too
+lint: .venv/peers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -30,9 +30,11 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
     add_folders(one)
 
-    one = add_verb(verbs, "smoke", "train and test every architecture on a twin of every task for a moment, offline")
-    add_names(one, "--architectures", "only these (default: all)")
-    add_names(one, "--tasks", "only these (default: all)")
+    one = add_verb(verbs, "smoke", "train and test architectures on twins of tasks for a moment, offline")
+    add_names(one, "--architectures", "only these (default: all), each on all tasks")
+    add_names(one, "--tasks", "only these (default: all), each with all architectures")
+    help = "every architecture on every task, not only on one of each kind"
+    one.add_argument("--all", action="store_true", help=help)
     one.add_argument("--workers", type=int, default=2, help="processes")
     return {"run": _run, "watch": _watch, "stop": _stop, "smoke": _smoke}
 
@@ -65,4 +67,4 @@ def _stop(options: Namespace) -> int:
 def _smoke(options: Namespace) -> int:
     from rnnbench.verbs.smoke import smoke
 
-    return smoke(names_of(options.architectures), names_of(options.tasks), options.workers)
+    return smoke(names_of(options.architectures), names_of(options.tasks), options.workers, options.all)

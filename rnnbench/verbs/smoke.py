@@ -1,4 +1,4 @@
-"""`rnnbench smoke`: every architecture on a twin of every task, trained and tested for a moment."""
+"""`rnnbench smoke`: architectures on twins of tasks, trained and tested for a moment."""
 
 import logging
 import math
@@ -7,11 +7,12 @@ import os
 import tempfile
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,11 @@ from rnnbench.resources import catalogue
 
 STEPS = 2
 BATCH = 4
+LEAST_ARCHITECTURES = 6
+"""Of each task, where not all pairs are tried."""
+
+
+Kind = tuple[str, str]
 
 
 class Pair(NamedTuple):
@@ -37,9 +43,12 @@ class Pair(NamedTuple):
     said: str = ""
 
 
-def smoke(architectures: list[str], tasks: list[str], workers: int) -> int:
-    """Train and test all pairs; 1 if any fails."""
-    begun = time.monotonic()
+def smoke(architectures: list[str], tasks: list[str], workers: int, every: bool = False) -> int:
+    """Train and test pairs; 1 if any fails.
+
+    All pairs of the architectures and tasks that are named, or of `every`; else those of `covering`.
+    """
+    begun, every = time.monotonic(), every or bool(architectures or tasks)
     architectures, tasks = architectures or list(catalogue("architecture")), tasks or list(catalogue("task"))
     for name in architectures:
         ArchitectureCard.load(name)
@@ -48,11 +57,32 @@ def smoke(architectures: list[str], tasks: list[str], workers: int) -> int:
     spawn = multiprocessing.get_context("spawn")
     with _cache_of_twins() as folder:
         with ProcessPoolExecutor(1, spawn, _begin, (tasks, folder)) as pool:
-            pool.submit(_modules).result()  # prepared once, for all workers
+            kinds = pool.submit(_kinds).result()  # all data is prepared once, for all workers
+        chosen = dict.fromkeys(architectures, tasks) if every else covering(architectures, kinds)
         with ProcessPoolExecutor(workers, spawn, _begin, (tasks, folder)) as pool:
-            jobs = [pool.submit(_try_all, name) for name in architectures]
+            jobs = [pool.submit(_try_all, name, some) for name, some in chosen.items()]
             pairs = [pair for job in jobs for pair in job.result()]
     return _report(pairs, time.monotonic() - begun)
+
+
+def covering(architectures: list[str], kinds: dict[str, Kind]) -> dict[str, list[str]]:
+    """The tasks that each architecture is tried on: one of each kind, in turn, and so many more that each task has at
+    least `LEAST_ARCHITECTURES`.
+
+    Args:
+        architectures: their names.
+        kinds: of each task, its objective and what it reads.
+    """
+    groups: dict[Kind, list[str]] = defaultdict(list)
+    for task, kind in kinds.items():
+        groups[kind].append(task)
+    chosen = {name: [some[i % len(some)] for some in groups.values()] for i, name in enumerate(architectures)}
+    for i, task in enumerate(kinds):
+        tried = sum(task in some for some in chosen.values())
+        others = (name for name in architectures[i:] + architectures[:i] if task not in chosen[name])
+        for name in islice(others, max(0, LEAST_ARCHITECTURES - tried)):
+            chosen[name].append(task)
+    return chosen
 
 
 @contextmanager
@@ -114,9 +144,14 @@ def _modules() -> dict[str, Any]:
     return modules
 
 
-def _try_all(architecture: str) -> list[Pair]:
-    """One architecture on all tasks."""
-    return [_try(architecture, name, data) for name, data in _modules().items()]
+def _kinds() -> dict[str, Kind]:
+    """The objective of each task, and what it reads."""
+    return {name: (TaskCard.load(name).objective, data.input_kind) for name, data in _modules().items()}
+
+
+def _try_all(architecture: str, tasks: list[str]) -> list[Pair]:
+    """One architecture on some tasks."""
+    return [_try(architecture, name, _modules()[name]) for name in tasks]
 
 
 def _try(architecture: str, task: str, data: Any) -> Pair:
