@@ -63,7 +63,9 @@ def clone(tmp_path: Path, twins: None) -> Path:
 
 def test_the_first_commands_of_the_readme_work_in_order_in_a_fresh_clone(clone: Path) -> None:
     def run(command: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(clone)}
+        outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of the make that has started the tests
+        environment = {name: value for name, value in os.environ.items() if name not in outer}
+        environment["PYTHONPATH"] = str(clone)
         done = subprocess.run(["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}: {done.stderr}{done.stdout}"
         return done.stdout

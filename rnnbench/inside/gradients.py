@@ -167,8 +167,7 @@ def last_step_loss(module: Any, batch: AnyBatch) -> Tensor:
 
 def stepwise(objective: type[Objective]) -> bool:
     """Whether there is a target for each step of the input."""
-    aligned = objective.known_targets is Objective.known_targets
-    return objective.per_step and aligned and not objective.unrolls
+    return objective.per_step and objective.aligned and not objective.unrolls
 
 
 def _last_alone(targets: Tensor, unknown: float) -> Tensor:

@@ -25,7 +25,8 @@ class Objective(nn.Module, ABC):
     """Head, loss and metrics over the hidden states of a sequence model.
 
     `causal` says that step t may only use inputs up to t, so that a model that looks ahead would read the answer;
-    `per_step` that there is one prediction for each step instead of one for the sequence; `unknown` is the target of
+    `per_step` that there is one prediction for each step instead of one for the sequence; `aligned` that there is then
+    also one target for each step, and not a sequence of another length; `unknown` is the target of
     what is not scored; `loss_name` is the field's name of the loss as it is logged. `pool` makes one state of all those
     of a sequence, as `rnnbench.nn.mean_over_steps` does; None takes the last of each direction. `teacher_forcing` is
     given to `unroll` where the model does not say.
@@ -44,6 +45,7 @@ class Objective(nn.Module, ABC):
 
     causal: ClassVar[bool] = False
     per_step: ClassVar[bool] = False
+    aligned: ClassVar[bool] = True
     unrolls: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
     unknown: ClassVar[float]

@@ -38,6 +38,7 @@ class Ctc(Objective):
     """
 
     per_step: ClassVar[bool] = True
+    aligned: ClassVar[bool] = False
     unknown = -100
     loss_name = "ctc"
 
