@@ -498,15 +498,19 @@ def test_a_step_needs_no_trainer() -> None:
     model.validation_step(batch, 0)
 
 
-@pytest.mark.parametrize("kind", ["features", "stream"])
-@pytest.mark.parametrize("flags", [{"limit_train_batches": 3}, {"overfit_batches": 3}, {"limit_train_batches": None}])
-@pytest.mark.parametrize("cut", [1, 2, 3, 4, 16])
+RESUMED = [
+    *((cut, {flag: 3}, kind) for cut in (1, 2, 3, 4) for flag in ("limit_train_batches", "overfit_batches")
+      for kind in ("features", "stream")),
+    *((cut, {"limit_train_batches": None}, "stream") for cut in (1, 3)),
+    *((cut, {"limit_train_batches": None}, "features") for cut in (3, 16)),  # which have 16 batches an epoch
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cut", "flags", "kind"), RESUMED)
 def test_training_resumed_by_a_plain_trainer_ends_where_an_undisturbed_one_does(
     cut: int, flags: dict[str, Any], kind: str, tmp_path: Path
 ) -> None:
-    """Also from a checkpoint of an epoch's last batch; the features have 16 batches an epoch."""
-    if (cut == 16) != (flags == {"limit_train_batches": None} and kind == "features"):
-        return
+    """Also from a checkpoint of an epoch's last batch."""
 
     def fit(steps: int, start: str | None = None) -> Any:
         model = make_model(kind)
