@@ -22,12 +22,12 @@ from rich.table import Table
 
 from benchmarks.made_up import made_up
 from benchmarks.scale import peak
-from rnnbench.board.page import quick_board, whole_board, write_page
-from rnnbench.board.web.build import write_html
-from rnnbench.files import CACHE_VARIABLE
-from rnnbench.record import RecordStore
-from rnnbench.resources import catalogue
-from rnnbench.spec import GridSpec
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.registry import catalogue
+from rnnbench.leaderboard.html.build import write_html
+from rnnbench.leaderboard.page import quick_board, whole_board, write_page
+from rnnbench.records.record import RecordStore
+from rnnbench.utils.files import CACHE_VARIABLE
 
 SHAPES = {1_000: (10, 10, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
 """Tasks, architectures and seeds."""

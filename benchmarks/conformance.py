@@ -14,27 +14,27 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from rnnbench.board.render import escape
-from rnnbench.board.states import cells_of
-from rnnbench.board.statistics import separable
-from rnnbench.card import Budget, Name, TaskCard
-from rnnbench.certificates import Certificates
+from rnnbench.cli.run import make_console
+from rnnbench.config.cards import Budget, Name, TaskCard
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.schema import StrictModel, read_yaml
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import write_whole
 from rnnbench.harness.display import make_display
-from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.record import RecordStore
-from rnnbench.spec import GridSpec
-from rnnbench.strict import Strict, read_yaml
-from rnnbench.verbs.run import make_console
+from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.statistics import separable
+from rnnbench.records.certificates import Certificates
+from rnnbench.records.record import RecordStore
+from rnnbench.records.status import cells_of
+from rnnbench.utils.files import write_whole
+from rnnbench.utils.text import escape
 
 HOME = Path(__file__).parents[1]
 CLAIMS = HOME / "configs" / "conformance"
 FOLDERS = Folders(HOME / "runs" / "conformance" / "leaderboard", HOME / "runs" / "conformance" / "runs")
 
 
-class Rule(Strict):
+class Rule(StrictModel):
     """When a claim holds: `near` a value `within` a tolerance, `below` a value; of two architectures, that the
     `first` is `better by` so much, or that the second is `not worse`: Welch's t test does not separate them, or it is
     better.
@@ -76,7 +76,7 @@ class Rule(Strict):
         return "second no worse (or p ≥ 0.05)"
 
 
-class Claim(Strict):
+class Claim(StrictModel):
     """A claim, where it stands, and the runs that test it."""
 
     name: Name

@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnbench.architectures import LSTM
-from rnnbench.card import TaskCard
+from rnnbench.config.cards import TaskCard
+from rnnbench.config.registry import catalogue
 from rnnbench.errors import DataUnavailable
-from rnnbench.files import CACHE_VARIABLE, cache_folder
-from rnnbench.harness.classes import construct
-from rnnbench.resources import catalogue
+from rnnbench.harness.instantiate import construct
+from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 HIDDEN, BATCHES = 64, 20
 SHARE, SECONDS, BYTES = 0.10, 30.0, 2e9  # goals

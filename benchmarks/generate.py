@@ -20,8 +20,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from benchmarks.layer_timing import Timed, interleave
+from rnnbench.analysis.generate import Sampling, generate
 from rnnbench.architectures import LSTM
-from rnnbench.inside.generate import Sampling, generate
 
 VOCABULARY, EMBEDDING, HIDDEN = 100, 64, 256
 TOKENS = 100

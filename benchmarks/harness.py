@@ -22,15 +22,15 @@ from rich.table import Table
 from torch import nn
 
 from rnnbench.architectures import LSTM
-from rnnbench.card import TaskCard
+from rnnbench.config.cards import TaskCard
+from rnnbench.config.executors import LocalSettings
+from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.data import Adding
-from rnnbench.executor_settings import LocalSettings
+from rnnbench.harness.callbacks import Reporter
+from rnnbench.harness.executors.local import LocalExecutor
 from rnnbench.harness.job import Job, Progress
-from rnnbench.harness.local import LocalExecutor
-from rnnbench.harness.reporter import Reporter
 from rnnbench.harness.trainer import VALIDATIONS, BestCheckpoint, make_trainer
-from rnnbench.record import Record
-from rnnbench.spec import GridSpec, RunSpec
+from rnnbench.records.record import Record
 
 HIDDEN, CLIP, RATE = 64, 1.0, 1e-3
 

@@ -27,7 +27,7 @@ from benchmarks import layer_memory
 from benchmarks.layer_cases import GROUPS, entries
 from benchmarks.layer_goals import ROWS, Row, group_tables, summary
 from benchmarks.layer_timing import Key, Record, Shape, interleave, label
-from rnnbench.memory import keep_freed_memory
+from rnnbench.utils.allocator import keep_freed_memory
 
 DEFAULT, KEPT = "glibc", "kept"  # allocator settings
 DONE = "done"  # what a process that measures says after each job

@@ -2,9 +2,9 @@
 
 from random import Random
 
-from rnnbench.probe import Probe, code_version
-from rnnbench.record import Cost, Environment, Point, Record
-from rnnbench.spec import RunSpec
+from rnnbench.config.grid import RunSpec
+from rnnbench.records.probe import Probe, code_version
+from rnnbench.records.record import Cost, Environment, Point, Record
 
 
 def made_up(spec: RunSpec) -> Record:

@@ -17,11 +17,11 @@ from rich.table import Table
 
 from benchmarks.board import SHAPES
 from benchmarks.made_up import made_up
-from rnnbench.board.states import Cell
-from rnnbench.board.table import make_table
-from rnnbench.board.web.build import html
-from rnnbench.resources import catalogue
-from rnnbench.spec import GridSpec
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.registry import catalogue
+from rnnbench.leaderboard.html.build import html
+from rnnbench.leaderboard.table import make_table
+from rnnbench.records.status import Cell
 
 GOALS = {1_000: 1.0, 20_000: 3.0}
 """Seconds to the first paint."""

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.made_up import made_up
+from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.harness import executors
-from rnnbench.harness.folders import Folders
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Driver, Job, Progress, Watcher
-from rnnbench.record import Record, RecordStore
-from rnnbench.spec import GridSpec, RunSpec
+from rnnbench.harness.paths import Folders
+from rnnbench.records.record import Record, RecordStore
 
 ARCHITECTURES = ["elman", "elman-relu", "gru", "gru-before", "irnn", "janet", "lstm", "lstm-peephole", "mgu", "mingru"]
 TASKS = ["adding", "copy-memory", "parity", "selective-copy", "mnist1d"]

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from rnnbench.card import TaskCard
-from rnnbench.files import CACHE_VARIABLE, cache_folder
-from rnnbench.harness.folders import Folders
+from rnnbench.config.cards import TaskCard
+from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.config.registry import catalogue, roots
+from rnnbench.data.stand_ins import TWINS, twins_in_place
 from rnnbench.harness.job import Progress
-from rnnbench.record import Record
-from rnnbench.resources import catalogue, roots
-from rnnbench.spec import GridSpec, RunSpec
-from rnnbench.twins import TWINS, twins_in_place
+from rnnbench.harness.paths import Folders
+from rnnbench.records.record import Record
+from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 USERS_CACHE = os.environ.get(CACHE_VARIABLE)
 TASKS, ARCHITECTURES, GRIDS = (list(catalogue(kind)) for kind in ("task", "architecture", "grid"))

@@ -70,7 +70,7 @@ def test_every_file_that_the_guide_names_is_there() -> None:
     names = re.findall(
         r"(?<![\w/])((?:rnnbench|tests|tasks|configs|leaderboard)/[\w./-]*\w|\w+\.(?:md|toml|cff))\b", GUIDE.read_text()
     )
-    assert {"rnnbench/nn/layers.py", "tests/nn_layers.py", "CITATION.cff"} <= set(names)
+    assert {"rnnbench/nn/layers.py", "tests/fixtures/nn_layers.py", "CITATION.cff"} <= set(names)
     assert not [name for name in names if not (ROOT / name).exists()]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnnbench.record import RecordStore
-from rnnbench.twins import TWINS
+from rnnbench.data.stand_ins import TWINS
+from rnnbench.records.record import RecordStore
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

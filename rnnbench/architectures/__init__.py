@@ -1,19 +1,28 @@
 """Architectures: LightningModules that train a recurrent stack, or a baseline without recurrence, on any objective."""
 
-from rnnbench.architectures.any_cell import AnyCell
-from rnnbench.architectures.convolution import CNN, TCN, WindowMLP
-from rnnbench.architectures.elman import IRNN, Elman
-from rnnbench.architectures.gru import GRU, JANET, MGU, MUT, UGRNN
-from rnnbench.architectures.linear import LRU, QRNN, SRU, MinGRU, MinLSTM
-from rnnbench.architectures.lstm import (
+from rnnbench.architectures.cell_module import AnyCell
+from rnnbench.architectures.feedforward import CNN, TCN, WindowMLP
+from rnnbench.architectures.module import SequenceModule
+from rnnbench.architectures.recurrent import (
+    GRU,
+    IRNN,
+    JANET,
+    LRU,
     LSTM,
+    MGU,
+    MUT,
+    QRNN,
     SLSTM,
+    SRU,
+    UGRNN,
     CoupledLSTM,
+    Elman,
     LayerNormLSTM,
+    MinGRU,
+    MinLSTM,
     MultiplicativeLSTM,
     PeepholeLSTM,
 )
-from rnnbench.architectures.module import SequenceModule
 
 __all__ = [
     "CNN",

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from rnnbench.errors import Infeasible, RnnbenchError
-from rnnbench.vectors import check_vectors, read_vectors
+from rnnbench.utils.word_vectors import check_vectors, read_vectors
 
 LEARNED, ONE_HOT = "learned", "one-hot"
 SPECIALS = 4

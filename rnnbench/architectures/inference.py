@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
 
+from rnnbench.analysis.beam import beam_search, check_beam
+from rnnbench.analysis.decode import DecodedText, spelled, transcripts
+from rnnbench.analysis.decode import decode as beam_decode
+from rnnbench.analysis.forecast import Foreseen, foresee
+from rnnbench.analysis.generate import Advance, Sampling, continue_frames, generate
+from rnnbench.analysis.score import Scored, log_probs
+from rnnbench.analysis.text_codec import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
 from rnnbench.architectures.embedding import WordEmbedding
 from rnnbench.errors import RnnbenchError
-from rnnbench.inside.beam import beam_search, check_beam
-from rnnbench.inside.decode import DecodedText, spelled, transcripts
-from rnnbench.inside.decode import decode as beam_decode
-from rnnbench.inside.forecast import Foreseen, foresee
-from rnnbench.inside.generate import Advance, Sampling, continue_frames, generate
-from rnnbench.inside.score import Scored, log_probs
-from rnnbench.inside.script import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
 from rnnbench.nn import Recurrent
 from rnnbench.objectives import (
     Captioning,
@@ -143,8 +143,8 @@ class Inference:
         """What the model adds to each prompt: up to `length` tokens, or to the end of the text.
 
         An empty prompt begins a text. `<unk>`, `<pad>` and `<s>` are never said. The same seed gives the same texts;
-        see `rnnbench.inside.generate.Sampling` for how tokens are drawn. A `beam` above 1 draws nothing: it looks for
-        the likeliest text, see `rnnbench.inside.beam.beam_search`.
+        see `rnnbench.analysis.generate.Sampling` for how tokens are drawn. A `beam` above 1 draws nothing: it looks for
+        the likeliest text, see `rnnbench.analysis.beam.beam_search`.
 
         Raises:
             RnnbenchError: no language model, or a value out of its range.
@@ -176,7 +176,7 @@ class Inference:
     def continue_frames(
         self, frames: Tensor, length: int, *, temperature: float = 1.0, greedy: bool = False, seed: int = 0
     ) -> Tensor:
-        """Frames of music `[B, length, O]` that go on from `frames` `[B, T, O]`; see `rnnbench.inside.generate`.
+        """Frames of music `[B, length, O]` that go on from `frames` `[B, T, O]`; see `rnnbench.analysis.generate`.
 
         Raises:
             RnnbenchError: no model of polyphonic music, or a value out of its range.
@@ -300,7 +300,7 @@ class Inference:
             return [one[:n_best] for one in transcripts(self.model.objective, self.model(inputs, lengths), beam)]
 
     def forecast(self, inputs: Tensor, horizon: int) -> Foreseen:
-        """What follows each of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.inside.forecast`.
+        """What follows each of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.analysis.forecast`.
 
         Raises:
             RnnbenchError: the module is no forecaster, or a window too short.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnbench.batch import AnyBatch
+from rnnbench.objectives.batch import AnyBatch
 
 Gradients = Sequence[Tensor | None]
 

@@ -1,11 +1,8 @@
-"""The one LightningModule: input, sequence layer, objective; its steps, and what its checkpoints hold.
-
-Every architecture is a subclass that names its layer. What a trained module can be asked is in `inference`.
-"""
+"""What a `SequenceModule` asks of its data and of its layer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import torch
 import torch.distributed as dist
@@ -18,23 +15,64 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 from torchmetrics import Metric, MetricCollection
 
+from rnnbench.analysis.decode import DecodedText
+from rnnbench.analysis.forecast import Foreseen
+from rnnbench.analysis.score import Scored
 from rnnbench.architectures.embedding import LEARNED, make_embedding
 from rnnbench.architectures.inference import Inference
 from rnnbench.architectures.micro_batches import Term, added_up, micro_batches
-from rnnbench.architectures.optimisation import OptimizerName, ScheduleName, make_optimizer, make_schedule
-from rnnbench.architectures.options import Option, as_arguments, options_of
-from rnnbench.architectures.penalties import activation_penalties
-from rnnbench.architectures.protocols import HasFacts, SequenceLayer
-from rnnbench.architectures.settings import check_decoding, check_settings
-from rnnbench.batch import AnyBatch, Batch, StreamBatch, as_batch
+from rnnbench.architectures.optim import OptimizerName, ScheduleName, make_optimizer, make_schedule
+from rnnbench.architectures.options import Option, as_arguments, check_decoding, check_settings, options_of
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
-from rnnbench.inside.decode import DecodedText
-from rnnbench.inside.forecast import Foreseen
-from rnnbench.inside.score import Scored
 from rnnbench.nn import run_padded, run_padded_to_states
 from rnnbench.nn.attention import AttentionName
-from rnnbench.nn.layer import States
+from rnnbench.nn.recurrent import States
 from rnnbench.objectives import Objective, find_objective
+from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch, as_batch
+
+
+class HasFacts(Protocol):
+    """Anything that states its sizes: `input_kind`, `input_size`, `output_size`, `objective`."""
+
+    def facts(self) -> dict[str, Any]:
+        """The facts, as keyword arguments of a `SequenceModule`; `objective_options` too, if the objective has any."""
+        ...
+
+
+class SequenceLayer(Protocol):
+    """What a `SequenceModule` asks of its layer beside running it; every `Recurrent` has it."""
+
+    @property
+    def directions(self) -> int:
+        """2 if the last half of an output is that of a stack that reads backwards, else 1: D."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Features of an output step, D·H."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """What computes it where its parameters are."""
+        ...
+
+
+def activation_penalties(
+    hidden: Tensor, dropped: Tensor, lengths: Tensor | None, alpha: float, beta: float
+) -> list[Term]:
+    """`α mean(h'_t²)` and `β mean((h_{t+1} − h_t)²)` (Merity, McCann & Socher 2017, eq. 2 and 3, means for norms).
+
+    `hidden` are the states h, `dropped` those after dropout, h', both `[B, T, D·H]`; the means are over the true
+    steps, and pairs of true steps, that `lengths` `[B]` leave. One whose factor is 0 is left out.
+    """
+    if lengths is None:
+        lengths = torch.full(hidden.shape[:1], hidden.shape[1], device=hidden.device)
+    known = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
+    moved = hidden[:, 1:] - hidden[:, :-1]
+    chosen = [(alpha, dropped[known]), (beta, moved[known[:, 1:]])]
+    return [Term(factor * of.square().sum(), of.new_tensor(of.numel())) for factor, of in chosen if factor]
+
 
 Stage = Literal["train", "val", "test", "predict"]
 SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
@@ -107,7 +145,8 @@ class SequenceModule(LightningModule):
         teacher_forcing: probability that a step which could read a prediction of the model itself, in a decoder or a
             forecast, reads the true value instead while training; without one, what the objective says, mostly 1.
         embedding: of tokens that are read: `learned` with the task; `one-hot`; or pre-trained vectors: `glove-6b-50d`
-            (fetched), or the path of a file that `rnnbench.vectors.read_vectors` knows. A decoder learns its own.
+            (fetched), or the path of a file that `rnnbench.utils.word_vectors.read_vectors` knows. A decoder
+            learns its own.
         freeze_embedding: leave the embedding as it is at the start.
         tokenizer: of the inputs, as JSON; a fact of the data, too.
 
@@ -401,7 +440,7 @@ class SequenceModule(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The mean loss of a batch, and penalties; over several processes, of all their shares of it together.
 
-        Here and in the other steps a batch is whatever `rnnbench.batch.as_batch` takes.
+        Here and in the other steps a batch is whatever `rnnbench.objectives.batch.as_batch` takes.
         """
         batch = as_batch(batch)
         if self.micro_batches == 1:

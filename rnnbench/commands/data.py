@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import Verbs, add_verb
+from rnnbench.cli.parser import Verbs, add_verb
 
 
 def add(verbs: Any) -> Verbs:
@@ -26,14 +26,14 @@ def add(verbs: Any) -> Verbs:
 
 
 def _vectors(options: Namespace) -> int:
-    from rnnbench.verbs.vectors import vectors
+    from rnnbench.cli.vectors import vectors
 
     vectors(options)
     return 0
 
 
 def _data(options: Namespace) -> int:
-    from rnnbench.verbs.data import data_fetch, data_list
+    from rnnbench.cli.data import data_fetch, data_list
 
     if options.action == "list":
         data_list()

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import RUN, Verbs, add_folders, add_verb
+from rnnbench.cli.parser import RUN, Verbs, add_folders, add_verb
 
 
 def add(verbs: Any) -> Verbs:
@@ -60,39 +60,39 @@ def add(verbs: Any) -> Verbs:
 
 
 def _certify(options: Namespace) -> int:
-    from rnnbench.verbs.certify import certify_all
+    from rnnbench.cli.certify import certify_all
 
     return certify_all(options)
 
 
 def _publish(options: Namespace) -> int:
-    from rnnbench.verbs.publish import publish
+    from rnnbench.cli.publish import publish
 
     return publish(options)
 
 
 def _verify(options: Namespace) -> int:
-    from rnnbench.verbs.publish import verify
+    from rnnbench.cli.publish import verify
 
     return verify(options)
 
 
 def _export(options: Namespace) -> int:
-    from rnnbench.verbs.export import export
+    from rnnbench.cli.export import export
 
     export(options)
     return 0
 
 
 def _compare(options: Namespace) -> int:
-    from rnnbench.verbs.export import compare
+    from rnnbench.cli.export import compare
 
     compare(options)
     return 0
 
 
 def _upload(options: Namespace) -> int:
-    from rnnbench.verbs.upload import upload
+    from rnnbench.cli.upload import upload
 
     upload(options)
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import RUN, Parser, Verbs, add_folders, add_several, add_verb
+from rnnbench.cli.parser import RUN, Parser, Verbs, add_folders, add_several, add_verb
 
 
 def add(verbs: Any) -> Verbs:
@@ -101,35 +101,35 @@ def _add_decoding(one: Parser, beam: int, penalty: bool = True) -> None:
 
 
 def _answer(verb: str, options: Namespace) -> int:
-    from rnnbench.verbs import answers
+    from rnnbench.cli import answers
 
     getattr(answers, verb)(options)
     return 0
 
 
 def _forecast(options: Namespace) -> int:
-    from rnnbench.verbs.forecast import forecast
+    from rnnbench.cli.forecast import forecast
 
     forecast(options)
     return 0
 
 
 def _replay(options: Namespace) -> int:
-    from rnnbench.verbs.replay import replay
+    from rnnbench.cli.replay import replay
 
     replay(options)
     return 0
 
 
 def _generate(options: Namespace) -> int:
-    from rnnbench.verbs.language import generate
+    from rnnbench.cli.language import generate
 
     generate(options)
     return 0
 
 
 def _score(options: Namespace) -> int:
-    from rnnbench.verbs.language import score
+    from rnnbench.cli.language import score
 
     score(options)
     return 0

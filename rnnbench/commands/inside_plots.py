@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import RUN, Parser, Verbs, add_folders, add_names, add_verb, names_of
+from rnnbench.cli.parser import RUN, Parser, Verbs, add_folders, add_names, add_verb, names_of
 
 
 def add(verbs: Any) -> Verbs:
@@ -35,7 +35,7 @@ def _add_output(one: Parser) -> None:
 
 
 def _gradients(options: Namespace) -> int:
-    from rnnbench.verbs.gradients import gradients
+    from rnnbench.cli.gradients import gradients
 
     options.architectures = names_of(options.architectures)
     gradients(options)
@@ -43,7 +43,7 @@ def _gradients(options: Namespace) -> int:
 
 
 def _gates(options: Namespace) -> int:
-    from rnnbench.verbs.gates import gates
+    from rnnbench.cli.gates import gates
 
     gates(options)
     return 0

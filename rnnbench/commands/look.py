@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import RUN, Verbs, add_folders, add_verb
+from rnnbench.cli.parser import RUN, Verbs, add_folders, add_verb
 from rnnbench.errors import RnnbenchError
 
 
@@ -48,14 +48,14 @@ def add(verbs: Any) -> Verbs:
 
 
 def _list(options: Namespace) -> int:
-    from rnnbench.verbs.show import list_all
+    from rnnbench.cli.show import list_all
 
     list_all(options.kind)
     return 0
 
 
 def _status(options: Namespace) -> int:
-    from rnnbench.verbs.show import status
+    from rnnbench.cli.show import status
 
     status(options)
     return 0
@@ -63,33 +63,33 @@ def _status(options: Namespace) -> int:
 
 def _board(options: Namespace) -> int:
     if options.preview:
-        from rnnbench.verbs.preview import show_preview
-        from rnnbench.verbs.run import make_console
+        from rnnbench.cli.preview import show_preview
+        from rnnbench.cli.run import make_console
 
         if options.grid:
             raise RnnbenchError(f"--preview is of all records; leave out the grid {options.grid!r}")
         return show_preview(options.leaderboard, options.base, make_console())
-    from rnnbench.verbs.show import board
+    from rnnbench.cli.show import board
 
     board(options)
     return 0
 
 
 def _show(options: Namespace) -> int:
-    from rnnbench.verbs.show import show
+    from rnnbench.cli.show import show
 
     show(options)
     return 0
 
 
 def _importance(options: Namespace) -> int:
-    from rnnbench.verbs.importance import importance
+    from rnnbench.cli.importance import importance
 
     importance(options)
     return 0
 
 
 def _check(options: Namespace) -> int:
-    from rnnbench.verbs.check import check_all
+    from rnnbench.cli.check import check_all
 
     return check_all(options)

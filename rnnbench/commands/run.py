@@ -4,7 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.commands.parser import Verbs, add_folders, add_names, add_verb, names_of
+from rnnbench.cli.parser import Verbs, add_folders, add_names, add_verb, names_of
 from rnnbench.errors import unknown
 
 RETRY = ("failed", "infeasible", "done")
@@ -40,7 +40,7 @@ def add(verbs: Any) -> Verbs:
 
 
 def _run(options: Namespace) -> int:
-    from rnnbench.verbs.run import print_config, run
+    from rnnbench.cli.run import print_config, run
 
     options.retry = names_of(options.retry)
     for state in options.retry:
@@ -53,18 +53,18 @@ def _run(options: Namespace) -> int:
 
 
 def _watch(options: Namespace) -> int:
-    from rnnbench.verbs.watch import watch
+    from rnnbench.cli.watch import watch
 
     return watch(options)
 
 
 def _stop(options: Namespace) -> int:
-    from rnnbench.verbs.watch import stop
+    from rnnbench.cli.watch import stop
 
     return stop(options)
 
 
 def _smoke(options: Namespace) -> int:
-    from rnnbench.verbs.smoke import smoke
+    from rnnbench.cli.smoke import smoke
 
     return smoke(names_of(options.architectures), names_of(options.tasks), options.workers, options.all)

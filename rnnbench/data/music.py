@@ -8,11 +8,11 @@ from pathlib import Path
 
 import datasets
 
+from rnnbench.data.abc_notation import has_parser, parse_rate
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.parts import connected, grouped_parts
+from rnnbench.data.splits import connected, grouped_parts
 from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
-from rnnbench.sources import Source
-from rnnbench.tunes import has_parser, parse_rate
+from rnnbench.utils.download import Source
 
 MUSIC21 = Source(
     "music21",

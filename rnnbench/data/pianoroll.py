@@ -15,10 +15,10 @@ import numpy as np
 from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.music import MUSIC21
 from rnnbench.data.musicxml import Score, read_mxl
-from rnnbench.data.parts import grouped_parts
-from rnnbench.data.rollfiles import KEYS, Roll, key_of, read_rolls
+from rnnbench.data.pianoroll_files import KEYS, Roll, key_of, read_rolls
+from rnnbench.data.splits import grouped_parts
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import expand_home, read_bytes
+from rnnbench.utils.files import expand_home, read_bytes
 
 VOICES = 4
 CHORALES = re.compile(r"music21/corpus/bach/(bwv(\d+).*)\.mxl")

@@ -9,16 +9,15 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from rnnbench.data.audio import Sound, log_mel, read_wav, stacked
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.espeak_process import RATE
 from rnnbench.data.hub import OnHub, read_hub, stored_file
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.parts import connected, grouped_parts, majority_scores
-from rnnbench.data.spectra import BANDS, Spectra, noisy, standardised
+from rnnbench.data.spectra import BANDS, Sound, Spectra, log_mel, noisy, read_wav, stacked, standardised
+from rnnbench.data.splits import connected, grouped_parts, majority_scores
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import expand_home
-from rnnbench.sources import Source
+from rnnbench.utils.download import Source
+from rnnbench.utils.files import expand_home
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICES = (

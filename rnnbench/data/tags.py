@@ -9,9 +9,9 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.parts import grouped_parts
+from rnnbench.data.splits import grouped_parts
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, token_tokenizer
-from rnnbench.sources import Source
+from rnnbench.utils.download import Source
 
 MEMBER = "dante/data/porttinari/annotated.conllu"
 TAGS = (

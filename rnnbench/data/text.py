@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from rnnbench.data.hub import OnHub, read_hub
-from rnnbench.data.labelled import Labelled, TextClassification, Texts
-from rnnbench.data.parts import random_parts
+from rnnbench.data.splits import random_parts
+from rnnbench.data.text_classification import Labelled, TextClassification, Texts
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import expand_home
-from rnnbench.sources import Source
+from rnnbench.utils.download import Source
+from rnnbench.utils.files import expand_home
 
 CLASSES = ("very negative", "negative", "neutral", "positive", "very positive")
 CUTS = (-2.4, -0.8, 0.8, 2.4)

@@ -16,11 +16,11 @@ from tokenizers import Tokenizer
 
 from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.parts import Parts, connected, grouped_parts, random_parts
+from rnnbench.data.splits import Parts, connected, grouped_parts, random_parts
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
-from rnnbench.files import expand_home
-from rnnbench.sources import Source
-from rnnbench.text_scores import corpus_scores
+from rnnbench.objectives.text_metrics import corpus_scores
+from rnnbench.utils.download import Source
+from rnnbench.utils.files import expand_home
 
 WORD = re.compile(r"\w+|[^\w\s]")
 MARKUP = re.compile(r"[{}\[\]()<>*`\\/|@#]|https?:")

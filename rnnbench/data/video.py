@@ -12,10 +12,10 @@ import numpy as np
 from rnnbench.data.images import SOURCE as DIGITS
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SequenceDataModule, Splits
-from rnnbench.data.parts import grouped_parts, majority_scores, stratified_parts
+from rnnbench.data.splits import grouped_parts, majority_scores, stratified_parts
 from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, encoder_needs, make_encoder, standardised
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import check_unpacked, expand_home, reading
+from rnnbench.utils.files import check_unpacked, expand_home, reading
 
 SIDE, DIGIT = 64, 28
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.given import keep_moments
+from rnnbench.data.standardise import keep_moments
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.files import check_unpacked
-from rnnbench.sources import Source
+from rnnbench.utils.download import Source
+from rnnbench.utils.files import check_unpacked
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 """`[N, height, width, 3]`."""

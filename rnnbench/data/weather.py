@@ -9,10 +9,10 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from rnnbench.data.given import keep_moments, read_moments
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.parts import moments
-from rnnbench.sources import Source
+from rnnbench.data.splits import moments
+from rnnbench.data.standardise import keep_moments, read_moments
+from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
 FASTEST_WIND = 200.0

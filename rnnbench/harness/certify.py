@@ -1,7 +1,8 @@
 """Certifying: are the records of a leaderboard still what the code of today would give?
 
-Records made by other code keep a probe (`rnnbench.probe`). It is taken again, for one run of each configuration on each
-task, and compared; the outcome is a certificate for all runs of that configuration that were made by the same code.
+Records made by other code keep a probe (`rnnbench.records.probe`). It is taken again, for one run of each configuration
+on each task, and compared; the outcome is a certificate for all runs of that configuration that were made by the same
+code.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rnnbench.board.states import DATA_CHANGED, Origin, Present
-from rnnbench.certificates import Certificate, Certificates, Key
 from rnnbench.harness.job import Job, Taken
-from rnnbench.probe import code_version
-from rnnbench.record import Record
+from rnnbench.records.certificates import Certificate, Certificates, Key
+from rnnbench.records.probe import code_version
+from rnnbench.records.record import Record
+from rnnbench.records.status import DATA_CHANGED, Origin, Present
 
 Ask = Callable[[Sequence[Job]], Iterable[tuple[Job, Taken | None]]]
 """Takes the probes of jobs, in any order; None for one whose process died."""

@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.board.states import STATES, Cell
-from rnnbench.board.table import number
+from rnnbench.config.grid import RunSpec
 from rnnbench.harness.job import Progress
-from rnnbench.record import Record
-from rnnbench.spec import RunSpec
+from rnnbench.records.record import Record
+from rnnbench.records.status import STATES, Cell
+from rnnbench.utils.text import number
 
 
 class Display:

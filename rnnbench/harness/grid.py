@@ -7,20 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnbench.artefacts import ArtefactStore, read_artefacts
-from rnnbench.board.states import Cell, cells_of
-from rnnbench.bulk import no_collection
-from rnnbench.certificates import NONE, Certificates
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import Diverged, RnnbenchError
-from rnnbench.extras import check_extra
-from rnnbench.files import writable_folder
-from rnnbench.harness.desk import Desk
-from rnnbench.harness.folders import Folders
-from rnnbench.harness.job import ARTEFACTS, Everyone, Watcher
-from rnnbench.record import Record, RecordStore
-from rnnbench.selection import runs_of, study_of
-from rnnbench.size import NO_WIDTH
-from rnnbench.spec import GridSpec
+from rnnbench.harness.driver import GridDriver
+from rnnbench.harness.job import ARTEFACTS, CompositeWatcher, Watcher
+from rnnbench.harness.paths import Folders
+from rnnbench.records.artefacts import ArtefactStore, read_artefacts
+from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.selection import runs_of, study_of
+from rnnbench.records.status import Cell, cells_of
+from rnnbench.utils.bulk import no_collection
+from rnnbench.utils.extras import check_extra
+from rnnbench.utils.files import writable_folder
 
 if TYPE_CHECKING:
     from rnnbench.harness.executors import Executor
@@ -79,9 +79,9 @@ def run_grid(
     working = writable_folder(folders.of(grid.name), "working state (--runs)")
     folders.note(grid)
     ended = Counter[str]()
-    with Desk(folders, grid, todo, watcher, retry) as desk:
+    with GridDriver(folders, grid, todo, watcher, retry) as desk:
         jobs = [desk.job(cell) for cell in todo]
-        with closing(executor.run(jobs, Everyone(watcher, desk), desk)) as records:
+        with closing(executor.run(jobs, CompositeWatcher(watcher, desk), desk)) as records:
             for record in records:
                 if record.unprepared:
                     desk.left(record)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from rnnbench.fingerprint import digest
-from rnnbench.probe import Probe
-from rnnbench.questions import Questions
-from rnnbench.record import Environment, Record
-from rnnbench.spec import RunSpec
+from rnnbench.config.grid import RunSpec
+from rnnbench.config.sampling import SampleConfig
+from rnnbench.records.probe import Probe
+from rnnbench.records.record import Environment, Record
+from rnnbench.utils.fingerprint import digest
 
 ARTEFACTS = "artefacts.json"
 OUT_OF_MEMORY = "out of memory"
@@ -42,7 +42,7 @@ class Job:
     attempts: tuple[str, ...] = ()
     spent: float = 0.0
     watch: tuple[str, ...] = ()
-    asked: Questions | None = None
+    asked: SampleConfig | None = None
     replay: bool = False
     micro_batches: int = 1
 
@@ -78,7 +78,7 @@ class Taken:
     error: str = ""
 
 
-def again(job: Job, why: str, retries: int, seconds: float = 0.0) -> Job | None:
+def next_attempt(job: Job, why: str, retries: int, seconds: float = 0.0) -> Job | None:
     """The next attempt at a job that ended so after some seconds, if one is left.
 
     When memory ran out every batch goes through the network in twice as many parts, from the start: the same steps on
@@ -93,7 +93,7 @@ def again(job: Job, why: str, retries: int, seconds: float = 0.0) -> Job | None:
     return replace(job, attempts=(*job.attempts, why), spent=job.spent + seconds, micro_batches=parts)
 
 
-def not_done(job: Job, status: Literal["failed", "infeasible"], reason: str, started: str = "") -> Record:
+def failure_record(job: Job, status: Literal["failed", "infeasible"], reason: str, started: str = "") -> Record:
     """The record of a run that gave no score, with the end of its log."""
     tail = ""
     if status == "failed" and job.log.exists():
@@ -157,7 +157,7 @@ class Driver(Protocol):
         """Called a few times a second; raises if all is to stop."""
 
 
-class Alone:
+class NullDriver:
     """A driver beside whom there is no other."""
 
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
@@ -175,10 +175,10 @@ class Alone:
         """Go on."""
 
 
-ALONE = Alone()
+ALONE = NullDriver()
 
 
-class Everyone:
+class CompositeWatcher:
     """Tells several watchers."""
 
     def __init__(self, *watchers: Watcher) -> None:

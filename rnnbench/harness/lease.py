@@ -19,9 +19,9 @@ from uuid import uuid4
 
 import psutil
 
+from rnnbench.config.schema import StrictModel
 from rnnbench.errors import RnnbenchError
-from rnnbench.files import discard, write_whole, writing
-from rnnbench.strict import Strict
+from rnnbench.utils.files import discard, write_whole, writing
 
 BEAT = 2.0
 """Seconds between two beats."""
@@ -34,7 +34,7 @@ DRIVER = "driver-"
 WHAT = "the leases of a leaderboard (--leaderboard)"
 
 
-class Lease(Strict):
+class Lease(StrictModel):
     """What the file of a lease says.
 
     Args:
@@ -60,7 +60,7 @@ class Lease(Strict):
     progress: tuple[str, int, float, float | None, float | None] = ("start", 0, 0.0, None, None)
 
 
-class Pulse:
+class LivenessTracker:
     """Knows the dead: on this machine at once, on others when their beat has not changed for long."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Leases:
         self.folder, self._lost = folder, lost
         self.owner = uuid4().hex
         self._held: dict[str, Lease] = {}
-        self._pulse = Pulse()
+        self._pulse = LivenessTracker()
         self._lock, self._closed = Lock(), Event()
         with writing(folder, WHAT):
             folder.mkdir(parents=True, exist_ok=True)
@@ -240,20 +240,20 @@ def read_lease(path: Path) -> Lease | None:
 
 def leased(folder: Path, cells: Iterable[str]) -> dict[str, Lease]:
     """The leases of those of some cells that a driver holds. One on this machine that has died holds none."""
-    here = _living(folder, Pulse())
+    here = _living(folder, LivenessTracker())
     return {cell: here[cell] for cell in cells if cell in here}
 
 
-def drivers(folder: Path, grid: str, pulse: Pulse | None = None) -> list[Lease]:
+def drivers(folder: Path, grid: str, pulse: LivenessTracker | None = None) -> list[Lease]:
     """The leases by which the drivers of a grid say that they are there, between two cells as well.
 
     Whoever asks again and again with the same `pulse` is no longer told of those of other machines that have died.
     """
-    living = _living(folder, pulse or Pulse())
+    living = _living(folder, pulse or LivenessTracker())
     return [one for name, one in living.items() if name.startswith(DRIVER) and one.label == grid]
 
 
-def _living(folder: Path, pulse: Pulse) -> dict[str, Lease]:
+def _living(folder: Path, pulse: LivenessTracker) -> dict[str, Lease]:
     found = {path.stem: read_lease(path) for path in sorted(folder.glob("*.json"))}
     return {name: one for name, one in found.items() if one and not pulse.stopped(name, one)}
 

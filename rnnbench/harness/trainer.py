@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 
+from rnnbench.config.grid import RunSpec
 from rnnbench.harness.job import Job
-from rnnbench.spec import RunSpec
 
 VALIDATIONS = 10
 """How often a run with a budget in steps is validated, unless its budget says otherwise."""

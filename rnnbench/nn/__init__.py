@@ -4,14 +4,12 @@
 `CNN` and `TCN` are not recurrent: the baselines. `Decoder` makes the second half of an encoder–decoder of any layer.
 """
 
-from rnnbench.memory import keep_freed_memory
 from rnnbench.nn.attention import BahdanauAttention, LuongAttention
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
 from rnnbench.nn.checks import InputError, InputTypeError
-from rnnbench.nn.convolution import CNN, TCN, WindowMLP
+from rnnbench.nn.compiler.scan import linear_recurrence
 from rnnbench.nn.decoder import Decoder, Encoded
-from rnnbench.nn.engine.scan import linear_recurrence
-from rnnbench.nn.layer import Recurrent
+from rnnbench.nn.feedforward import CNN, TCN, WindowMLP
 from rnnbench.nn.layers import (
     GRU,
     IRNN,
@@ -33,7 +31,9 @@ from rnnbench.nn.layers import (
     PeepholeLSTM,
 )
 from rnnbench.nn.padded import mean_over_steps, run_padded, run_padded_to_states
+from rnnbench.nn.recurrent import Recurrent
 from rnnbench.nn.regularise import activation_regularisation
+from rnnbench.utils.allocator import keep_freed_memory
 
 __all__ = [
     "CNN",

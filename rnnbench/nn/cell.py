@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rnnbench.nn.engine.graph import Node
-from rnnbench.nn.engine.recordable import Misfit
+from rnnbench.nn.compiler.trace import Node
+from rnnbench.nn.compiler.trace_checks import Misfit
 
 
 class Cell:
@@ -157,7 +157,7 @@ class Cell:
         """What engines have made of this cell. From the first time on the cell cannot be changed.
 
         Its class can: a layer whose cell was compiled refuses to run on when what its step reads has become another
-        (see `rnnbench.nn.engine.reads`), and layers made after the change follow it.
+        (see `rnnbench.nn.compiler.captured_state`), and layers made after the change follow it.
         """
         return vars(self).setdefault("_made", {})  # type: ignore[no-any-return]
 

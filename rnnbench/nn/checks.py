@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnbench.nn.autocast import autocasts
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 ENGINES = ("native", "function", "reference", "torch")
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from rnnbench.errors import unknown
 from rnnbench.nn.attention import Attention, AttentionName, BahdanauAttention, LuongAttention
-from rnnbench.nn.engine.loops import is_recorded
-from rnnbench.nn.layer import States
+from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.recurrent import States
 
 ATTENTIONS: dict[str, type[Attention] | None] = {
     "none": None,

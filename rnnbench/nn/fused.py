@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnbench.nn.checks import check_weights
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 CLASSES: dict[str, type[nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN_TANH": nn.RNN, "RNN_RELU": nn.RNN}
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rnnbench.nn.cell import Cell
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 
 def operand_shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:

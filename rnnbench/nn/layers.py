@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cells import elman, gru, linear, lstm, modern
-from rnnbench.nn.layer import Recurrent
+from rnnbench.nn.recurrent import Recurrent
 
 Device = torch.device | str | None
 DType = torch.dtype | None

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnbench.nn.engine.loops import is_recorded
-from rnnbench.nn.layer import Recurrent
+from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.recurrent import Recurrent
 
 
 def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tensor:

@@ -12,13 +12,13 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnbench.nn.checks import check_weights
-from rnnbench.nn.engine.loops import is_recorded
-from rnnbench.nn.engine.opaque import run_opaque
-from rnnbench.nn.engine.run import Result, run
-from rnnbench.nn.engine.sequence import Pass, first_size
+from rnnbench.nn.compiler.custom_op import run_opaque
+from rnnbench.nn.compiler.dispatch import Result, run
+from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.compiler.sequence import Pass, first_size
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 States = tuple[Tensor, ...]
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from rnnbench.nn.autocast import autocasts, result_dtypes
 from rnnbench.nn.checks import InputError, InputTypeError, check_inputs, check_states, check_weights
-from rnnbench.nn.engine.native import Kernel
-from rnnbench.nn.engine.run import check_unchanged, kernel_of, plain
-from rnnbench.nn.engine.sequence import Pass
+from rnnbench.nn.compiler.dispatch import check_unchanged, kernel_of, plain
+from rnnbench.nn.compiler.native import Kernel
+from rnnbench.nn.compiler.sequence import Pass
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 
 def suits(layer: Recurrent) -> bool:

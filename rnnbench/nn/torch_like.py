@@ -10,7 +10,7 @@ from rnnbench.nn import fused
 from rnnbench.nn.checks import InputError, check_features, check_like, check_settings
 
 if TYPE_CHECKING:
-    from rnnbench.nn.layer import Recurrent
+    from rnnbench.nn.recurrent import Recurrent
 
 FIXED = {
     "bias", "bidirectional", "cell", "connections", "hidden_size", "input_size", "mode", "nonlinearity", "num_layers",

@@ -1,13 +1,17 @@
 """Objectives: what a task asks of a sequence model. Head, loss and metrics for one kind of question."""
 
 from rnnbench.objectives.base import Objective, find_objective
-from rnnbench.objectives.classification import Classification, OrdinalClassification, Tagging
+from rnnbench.objectives.classification import (
+    CharacterModel,
+    Classification,
+    LanguageModel,
+    MultiLabelFrames,
+    OrdinalClassification,
+    Tagging,
+)
 from rnnbench.objectives.ctc import Ctc
-from rnnbench.objectives.frames import MultiLabelFrames
-from rnnbench.objectives.horizon import HorizonForecast
-from rnnbench.objectives.language import CharacterModel, LanguageModel
-from rnnbench.objectives.regression import Forecast, Regression
-from rnnbench.objectives.sequences import Captioning, SequenceToSequence
+from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
+from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
 
 __all__ = [
     "Captioning",

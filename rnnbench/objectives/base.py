@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
@@ -152,9 +152,7 @@ def find_objective(name: str) -> type[Objective]:
     Raises:
         RnnbenchError: there is none.
     """
-    from rnnbench import objectives
-
-    own = {_words(cls.__name__): cls for cls in vars(objectives).values() if _is_objective(cls)}
+    own = {_words(cls.__name__): cls for cls in _subclasses(Objective) if cls.__module__.startswith("rnnbench.")}
     if name in own:
         return own[name]
     module, _, attribute = name.rpartition(".")
@@ -167,6 +165,12 @@ def find_objective(name: str) -> type[Objective]:
     if not _is_objective(found):
         raise RnnbenchError(f"objective {name!r} is not a subclass of rnnbench.objectives.Objective")
     return found
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Objective]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _words(name: str) -> str:

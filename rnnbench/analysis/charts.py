@@ -1,0 +1,391 @@
+"""What charts share: their look, and their files, pages that need nothing else and pictures; by Altair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnbench.data.abc_notation import OCTAVE, Note, spelled
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.utils.extras import check_extra
+from rnnbench.utils.files import write_whole
+
+if TYPE_CHECKING:
+    import altair as alt
+
+FORMATS = (".html", ".json", ".png", ".svg")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5E3C", "#7F7F7F", "#6A3D9A")
+"""Told apart by people with any colour vision (Okabe & Ito 2008, and three more)."""
+Row = dict[str, Any]
+
+
+def check_plot(path: Path) -> None:
+    """Check that a chart can be written to a file, before any work is done for it.
+
+    Raises:
+        RnnbenchError: an unknown format, no such folder, or the charts' packages are not installed.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise unknown("format of a picture", path.suffix or path.name, FORMATS, str(path))
+    if not path.parent.is_dir():
+        raise RnnbenchError(f"there is no folder {path.parent} for {path.name}")
+    check_extra("plots", f"the picture {path.name}")
+
+
+def save(chart: alt.TopLevelMixin, path: Path, title: str) -> None:
+    """Write a chart as its ending says: a page with all its scripts in it, a picture, or Vega-Lite's JSON.
+
+    Raises:
+        RnnbenchError: the file cannot be written.
+    """
+    import vl_convert
+
+    spec, kind = chart.to_dict(), path.suffix.lower()
+    if kind == ".html":
+        write_whole(path, page(spec, title))
+    elif kind == ".json":
+        write_whole(path, json.dumps(spec, ensure_ascii=False))
+    elif kind == ".svg":
+        write_whole(path, vl_convert.vegalite_to_svg(spec))
+    else:
+        _write_picture(path, vl_convert.vegalite_to_png(spec, scale=2))
+
+
+def write_png(path: Path, svg: str) -> None:
+    """Write an SVG picture as PNG.
+
+    Raises:
+        RnnbenchError: the file cannot be written.
+    """
+    import vl_convert
+
+    _write_picture(path, vl_convert.svg_to_png(svg, scale=2))
+
+
+def _write_picture(path: Path, picture: bytes) -> None:
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise RnnbenchError(f"cannot write {path}: {error.strerror}") from error
+
+
+def page(spec: Row, title: str) -> str:
+    """A page that shows a chart without any network; nothing in the chart's data can leave its script."""
+    data = json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        "<style>body { margin: 24px; font-family: sans-serif; background: white }</style></head>\n"
+        f'<body>\n<div id="chart"></div>\n<script type="module">\n{scripts()}\n'
+        f'window.vegaEmbed("#chart", {data}, {{actions: {{export: true, source: false, editor: false}}}});\n'
+        "</script>\n</body>\n</html>\n"
+    )
+
+
+@cache
+def scripts() -> str:
+    """Vega, Vega-Lite and Vega-Embed, in one."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
+
+
+def look(chart: Any, title: str, subtitle: str) -> Any:
+    """A whole chart in the house's look: light, readable, no frame."""
+    import altair as alt
+
+    return (
+        chart.properties(title=alt.Title(title, subtitle=subtitle, anchor="start", offset=16))
+        .configure(background="white", padding=16, font="sans-serif")
+        .configure_view(stroke="#dddddd")
+        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#eeeeee")
+        .configure_title(fontSize=16, subtitleFontSize=12, subtitleColor="#555555")
+        .configure_header(labelFontSize=13, titleFontSize=12)
+        .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=300, symbolStrokeWidth=3, symbolSize=200)
+    )
+
+
+def data(rows: Sequence[Row]) -> Any:
+    """Rows of data as they are."""
+    import altair as alt
+
+    make: Any = alt.Data  # has no types
+    return make(values=list(rows))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Values of one gate or state over a sequence.
+
+    Args:
+        name: what it is, with its function.
+        values: `[T][units]`.
+        units: numbers of the units.
+    """
+
+    name: str
+    values: Sequence[Sequence[float]]
+    units: Sequence[int]
+
+
+def gates_chart(panels: Sequence[Panel], tokens: Sequence[str], title: str, subtitle: str = "") -> alt.TopLevelMixin:
+    """A heat map for each gate and state, tokens along the axis; from 0 to 1, or from −m to m around 0."""
+    import altair as alt
+
+    return look(  # type: ignore[no-any-return]
+        alt.vconcat(*(_heat(panel, tokens) for panel in panels), spacing=18).resolve_scale(color="independent"),
+        title,
+        subtitle,
+    )
+
+
+def _heat(panel: Panel, tokens: Sequence[str]) -> Any:
+    import altair as alt
+
+    every = [value for row in panel.values for value in row]
+    share = all(0 <= value <= 1 for value in every)
+    most = max((abs(value) for value in every), default=0.0) or 1.0
+    scale = alt.Scale(scheme="viridis", domain=[0, 1]) if share else alt.Scale(
+        scheme="blueorange", domain=[-most, most], domainMid=0
+    )  # fmt: skip
+    rows = [
+        {"t": t, "unit": unit, "value": round(value, 5)}
+        for t, values in enumerate(panel.values)
+        for unit, value in zip(panel.units, values, strict=True)
+    ]
+    words = sum(map(len, tokens)) > 1.5 * len(tokens)
+    labels = f"{json.dumps(list(tokens), ensure_ascii=False)}[datum.value]"
+    axis = alt.Axis(labelExpr=labels, labelAngle=-90 if words else 0, labelOverlap=False, labelLimit=90, ticks=False)
+    return (
+        alt.Chart(data(rows))
+        .mark_rect()
+        .encode(
+            x=alt.X("t:O", title=None, axis=axis),
+            y=alt.Y("unit:O", title="unit", axis=alt.Axis(labelOverlap=True, ticks=False)),
+            color=alt.Color("value:Q", scale=scale, title=None, legend=alt.Legend(gradientLength=100)),
+            tooltip=["t:Q", "unit:O", alt.Tooltip("value:Q", format=".3f")],
+        )
+        .properties(
+            width=max(300, min(1100, (16 if words else 13) * len(tokens))),
+            height=max(60, min(220, 6 * len(panel.units))),
+            title=alt.Title(panel.name, anchor="start", fontSize=13),
+        )
+    )
+
+
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+LEAST, MOST = 1e-8, 1e6
+"""A logarithmic axis shows no more than this."""
+LARGEST, MEDIAN = "largest", "median"
+FAINT = 0.01
+"""Where a gradient counts as gone."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Gradients of one architecture, `when`: before or after training, by distance.
+
+    Args:
+        architecture: its name.
+        when: `before training` or `after training`.
+        jacobian: largest singular value of ∂s(T)/∂s(T−d); empty if not taken.
+        median: the median of its singular values.
+        loss: ‖∂L(T)/∂s(T−d)‖ of the top layer.
+    """
+
+    architecture: str
+    when: str
+    jacobian: Sequence[float]
+    median: Sequence[float]
+    loss: Sequence[float]
+
+
+def gradient_chart(
+    curves: Sequence[Curves], title: str, subtitle: str = "", training: Sequence[Row] = ()
+) -> alt.TopLevelMixin:
+    """Singular values of ∂s(T)/∂s(T−d), and ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, before and after training.
+
+    `training` is what was logged meanwhile: rows with `architecture`, `step`, `measure` (the title of a panel) and
+    `value`.
+    """
+    import altair as alt
+
+    names = list(dict.fromkeys(one.architecture for one in curves))
+    whens = list(dict.fromkeys(one.when for one in curves))
+    colour = alt.Color("architecture:N", sort=names, title=None, scale=_scale(names, COLOURS))
+    dash = alt.StrokeDash("architecture:N", sort=names, title=None, scale=_scale(names, DASHES))
+    jacobian = [row for one in curves for row in (*_rows(one, LARGEST, one.jacobian), *_rows(one, MEDIAN, one.median))]
+    loss = [row for one in curves for row in _rows(one, "loss", [value / (one.loss[0] or 1.0) for value in one.loss])]
+    panels = []
+    if jacobian:
+        panels.append(_panels(jacobian, "singular values of ∂s(T)/∂s(T−d)", whens, [colour, dash, _shade()]))
+    panels.append(_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=FAINT))
+    if training:
+        panels.append(_training(training, [colour, dash]))
+    return look(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
+
+
+def _rows(one: Curves, kind: str, values: Sequence[float]) -> Iterable[Row]:
+    """What of a curve a logarithmic axis can show."""
+    for distance, value in enumerate(values):
+        if 0 < value < float("inf"):
+            yield {
+                "architecture": one.architecture, "when": one.when, "kind": kind, "distance": distance, "value": value,
+            }  # fmt: skip
+
+
+def _panels(rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None) -> Any:
+    """One panel for each of `whens`, side by side, with one pair of axes."""
+    import altair as alt
+
+    shown = [row["value"] for row in rows] + ([rule] if rule else [])
+    bounds = [max(LEAST, min(shown) / 2), min(MOST, max(shown) * 2)]
+    scale = alt.Scale(type="log", domain=bounds, nice=False)
+    layers = [
+        alt.Chart()
+        .mark_line(strokeWidth=2, clip=True)
+        .encode(
+            *channels,
+            alt.X("distance:Q", title="distance d, steps", axis=alt.Axis(tickCount=6)),
+            alt.Y("value:Q", title=what, scale=scale, axis=alt.Axis(format=".0e", tickCount=7)),
+            tooltip=["architecture:N", "kind:N", "distance:Q", alt.Tooltip("value:Q", format=".3e")],
+        )
+    ]
+    if rule is not None:
+        layers.append(alt.Chart().mark_rule(color="#888888", strokeDash=[4, 4]).encode(y=alt.datum(rule)))
+    return (
+        alt.layer(*layers, data=data(rows))
+        .properties(width=360, height=230)
+        .facet(column=alt.Column("when:N", title=None, sort=whens))
+    )
+
+
+def _training(rows: Sequence[Row], channels: list[Any]) -> Any:
+    """A panel for each measure, two side by side."""
+    import altair as alt
+
+    return (
+        alt.Chart(data(rows))
+        .mark_line(strokeWidth=2)
+        .encode(
+            *channels,
+            alt.X("step:Q", title="optimiser step", axis=alt.Axis(tickCount=6)),
+            alt.Y("value:Q", title=None),
+            tooltip=["architecture:N", "step:Q", "value:Q"],
+        )
+        .properties(width=360, height=160)
+        .facet(alt.Facet("measure:N", title=None, sort=list(dict.fromkeys(row["measure"] for row in rows))), columns=2)
+        .resolve_scale(y="independent")
+    )
+
+
+def _shade() -> Any:
+    """Of singular values: the largest is dark, the median light."""
+    import altair as alt
+
+    scale = alt.Scale(domain=[LARGEST, MEDIAN], range=[1.0, 0.3])
+    return alt.Opacity("kind:N", sort=[LARGEST, MEDIAN], title="singular value", scale=scale)
+
+
+def _scale(names: list[str], values: Sequence[Any]) -> Any:
+    import altair as alt
+
+    return alt.Scale(domain=names, range=[values[k % len(values)] for k in range(len(names))])
+
+
+LOWEST_OF_AXIS = 12
+GREY = "#999999"
+
+
+def rolls_chart(pieces: Mapping[str, Sequence[Note]], given: float, title: str, subtitle: str = "") -> Any:
+    """Piano rolls, one below the other: keys over time in quarter notes; what was `given` is grey."""
+    import altair as alt
+
+    return look(alt.vconcat(*(_roll(name, notes, given) for name, notes in pieces.items())), title, subtitle)
+
+
+def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
+    import altair as alt
+
+    rows = [
+        {"start": one.start, "end": one.start + one.length, "low": one.pitch - 0.45, "high": one.pitch + 0.45,
+         "key": spelled(one.pitch), "by": "given" if one.start < given else "the model"}
+        for one in notes
+    ]  # fmt: skip
+    lowest, highest = min(one.pitch for one in notes) - 2, max(one.pitch for one in notes) + 2
+    octaves = [pitch for pitch in range(LOWEST_OF_AXIS, 128, OCTAVE) if lowest <= pitch <= highest]
+    axis = alt.Axis(values=octaves, labelExpr="'C' + (datum.value / 12 - 1)", title=None)
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=["given", "the model"], range=[GREY, COLOURS[0]]),
+                       legend=alt.Legend(orient="top") if given else None)  # fmt: skip
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_rect()
+        .encode(
+            x=alt.X("start:Q", title="quarter notes"),
+            x2="end:Q",
+            y=alt.Y("low:Q", axis=axis, scale=alt.Scale(domain=[lowest, highest], zero=False)),
+            y2="high:Q",
+            color=colour,
+            tooltip=["key:N", "start:Q"],
+        )
+        .properties(
+            width=900, height=max(80, 5 * (highest - lowest)), title=alt.Title(name, anchor="start", fontSize=13)
+        )
+    )
+
+
+def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
+    """A window and its end as foreseen with measured inputs and without, a panel for each of its channels, above the
+    errors by step of both.
+    """
+    import altair as alt
+
+    horizon, alone = len(windows[0]["free"]), len(windows) == 1
+    names = {
+        "measured": "measured",
+        "continuous": "continuous (inputs measured)",
+        "free": "autoregressive (on its own)",
+        "persistence": "persistence (the last value)",
+    }
+    errors = ("continuous", "free", "persistence")
+    rows = [row for key in errors for row in _steps(names[key], windows[0][f"{key}_error"])]
+    scale = alt.Scale(domain=list(names.values()), range=["#000000", *COLOURS[:2], GREY])
+    colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale)
+    size = {"width": 760, "height": 240} if alone else {"width": 340, "height": 150}
+    panels = [
+        _lines(_window(one, names), one["unit"], colour).properties(**size, title=one["channel"]) for one in windows
+    ]
+    above = alt.concat(*panels, columns=1 if alone else 2)
+    below = _lines(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
+    return look(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
+
+
+def _window(one: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of a channel: what was measured, and its end as foreseen."""
+    past = one["past"]
+    lines = [{"step": step - len(past) + 1, "value": value, "what": "measured"} for step, value in enumerate(past)]
+    return lines + [row for key in ("measured", "continuous", "free") for row in _steps(names[key], one[key])]
+
+
+def _steps(what: str, values: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Rows of known values, the first of step 1."""
+    return [{"step": step, "value": one, "what": what} for step, one in enumerate(values, 1) if one is not None]
+
+
+def _lines(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
+    import altair as alt
+
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=18))
+        .encode(
+            x=alt.X("step:Q", title="step"),
+            y=alt.Y("value:Q", title=what, scale=alt.Scale(zero=False)),
+            color=colour,
+            tooltip=["what:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
+        )
+    )

@@ -1,0 +1,61 @@
+"""`rnnbench check`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.config.cards import ArchitectureCard, TaskCard
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.registry import catalogue
+from rnnbench.config.search_space import Space
+from rnnbench.errors import RnnbenchError
+from rnnbench.records.submissions.check import Audit, audit
+from rnnbench.utils.text import clean
+
+
+def check_all(options: Namespace) -> int:
+    """Check all that has a name, and all records; with a folder, only the records in it. 2 if anything is wrong."""
+    folder: Path = options.folder or options.leaderboard
+    problems, counts = ([], {}) if options.folder else _check_names()
+    found = audit(folder, options.base) if options.folder or folder.is_dir() else Audit()
+    problems += found.problems
+    counts["record"] = found.records
+    for kind, sentences in (("note", found.notes), ("error", problems)):
+        for line in [line for sentence in sentences for line in sentence.splitlines()]:
+            print(f"rnnbench: {kind}: {clean(line)}", file=sys.stderr)
+    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    print(f"checked {told}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    return 2 if problems else 0
+
+
+def _check_names() -> tuple[list[str], dict[str, int]]:
+    """Problems of cards, architectures and grids, and how many there are of each."""
+    from rnnbench.harness.preflight import check
+
+    problems: list[str] = []
+    counts: dict[str, int] = {}
+    loaders: dict[str, Callable[[str], Any]] = {
+        "task": TaskCard.load,
+        "architecture": ArchitectureCard.load,
+        "space": lambda name: Space.load(name, "", []),
+        "grid": lambda name: check(GridSpec.load(name).expand()),
+    }
+    for kind, load in loaders.items():
+        for name in catalogue(kind):
+            counts[kind] = counts.get(kind, 0) + 1
+            problems += _told(load, name)
+    if not problems:
+        names = {"architectures": list(catalogue("architecture")), "tasks": list(catalogue("task"))}
+        problems = _told(lambda _: check(GridSpec.read({"name": "check", **names}, "check").expand()), "")
+    return problems, counts
+
+
+def _told(load: Callable[[str], Any], name: str) -> list[str]:
+    try:
+        load(name)
+    except RnnbenchError as error:
+        return [str(error)]
+    return []

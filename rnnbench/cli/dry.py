@@ -1,0 +1,123 @@
+"""`rnnbench run --dry-run`: what would be run, how long it may take, what is cached, what cannot be run and why."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.config.cards import Budget
+from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.errors import DataUnavailable
+from rnnbench.harness.executors import make_executor
+from rnnbench.harness.grid import check_loggers
+from rnnbench.records.record import Cost, Record
+from rnnbench.records.selection import awaited
+from rnnbench.records.status import Cell
+from rnnbench.utils.fingerprint import digest
+
+
+class Past:
+    """What records say of the time and memory that runs of a kind need."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.costs: dict[tuple[str, ...], list[Cost]] = defaultdict(list)
+        for record in records:
+            if record.cost is not None:
+                for kind in _kinds(record.spec):
+                    self.costs[kind].append(record.cost)
+
+    def expected(self, spec: RunSpec) -> tuple[float | None, int | None]:
+        """Seconds and bytes of a run, from the most similar ones that there are: the same model, else the same task.
+
+        Training goes with the number of steps; start, data, validations and test take what they took. Patience may end
+        a run earlier; of one that nothing else ends, the time is not known.
+        """
+        costs = next((self.costs[kind] for kind in _kinds(spec) if kind in self.costs), [])
+        if not costs:
+            return None, None
+        beside = median(cost.total_seconds - cost.train_seconds for cost in costs)
+        step = median(cost.train_seconds / max(1, cost.steps) for cost in costs)
+        training, memory = _training(spec.budget, costs, step), max(cost.peak_memory_bytes for cost in costs)
+        return None if training is None else beside + training, memory
+
+
+def _training(budget: Budget, costs: Sequence[Cost], step: float) -> float | None:
+    """Seconds of training, by whichever end of a budget comes first."""
+    epochs = [cost.steps_per_epoch for cost in costs if cost.steps_per_epoch]
+    ends = [
+        budget.steps and budget.steps * step,
+        budget.epochs and epochs and budget.epochs * median(epochs) * step,
+        budget.minutes and budget.minutes * 60,
+    ]
+    return min((end for end in ends if end), default=None)
+
+
+def _kinds(spec: RunSpec) -> list[tuple[str, ...]]:
+    task, model = spec.task.name, spec.architecture.name
+    return [(task, model, digest(spec.network)), (task, model), (task,)]
+
+
+def show_plan(
+    grid: GridSpec, cells: Sequence[Cell], todo: Sequence[Cell], records: Iterable[Record], console: Console
+) -> None:
+    """Print the plan of a grid; everything that a run would check is checked.
+
+    Raises:
+        RnnbenchError: what a run would refuse.
+    """
+    executor = make_executor(grid)
+    executor.check([cell.spec for cell in todo])
+    check_loggers(grid.loggers)
+    facts, past = executor.survey([cell.spec for cell in todo]), Past(records)
+    grouped: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
+    for cell in todo:
+        kind = f"{cell.spec.architecture.name} trials" if cell.spec.trial else cell.spec.row
+        grouped[cell.spec.task.name, kind].append(cell.spec)
+    table = Table("task", "architecture", "runs", "minutes", "memory", "data", "", box=box.SIMPLE, pad_edge=False)
+    total, unknown = 0.0, 0
+    for (task, kind), specs in grouped.items():
+        why_not = Counter(why for spec in specs if (why := facts[spec.id][1]))
+        expected = [past.expected(spec) for spec in specs if not facts[spec.id][1]]
+        known = [seconds for seconds, _ in expected if seconds is not None]
+        memory = max((most for _, most in expected if most), default=None)
+        total, unknown = total + sum(known), unknown + len(expected) - len(known)
+        table.add_row(
+            Text(task),
+            Text(kind),
+            str(len(specs)),
+            _told(f"{sum(known) / 60:.1f}", len(known) == len(expected), expected),
+            _told(f"{(memory or 0) / 1e9:.2f} GB", memory is not None, expected),
+            _data(*facts[specs[0].id]),
+            Text("; ".join(_infeasible(*one, len(specs)) for one in why_not.items()), style="yellow"),
+        )
+    if todo:
+        console.print(table)
+    counts = Counter(cell.state for cell in cells)
+    console.print(f"{len(cells)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+    places = executor.places()
+    hours = total / 3600 / places
+    told = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
+    more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""
+    later = awaited(grid, (cell.spec for cell in todo))
+    then = f", then up to {later} tuned runs" if later else ""
+    hopeless = sum(bool(facts[cell.spec.id][1]) for cell in todo)
+    but = f", {hopeless} of them cannot be run" if hopeless else ""
+    console.print(f"{len(todo)} to run{but}{then}: {told}{more}; nothing was started", highlight=False)
+
+
+def _data(cached: bool, why_not: str) -> str:
+    unavailable = why_not.startswith(DataUnavailable.PREFIX)
+    return "cached" if cached else "unavailable" if unavailable else "to prepare"
+
+
+def _told(value: str, known: bool, of: Sequence[object]) -> str:
+    return "" if not of else value if known else "?"
+
+
+def _infeasible(why: str, count: int, of: int) -> str:
+    said = why if why.startswith(DataUnavailable.PREFIX) else f"infeasible: {why}"
+    return said if count == of else f"{count} {said}"

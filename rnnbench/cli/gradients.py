@@ -1,0 +1,225 @@
+"""`rnnbench gradients`."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jsonargparse import Namespace
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.cli.opening import print_json
+from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.harness.paths import Folders
+from rnnbench.utils.text import clean
+
+if TYPE_CHECKING:
+    from rnnbench.analysis.charts import Curves
+    from rnnbench.analysis.gradients import Profile
+
+BEFORE, AFTER = "before training", "after training"
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK, LOW, HIGH = 14, -6, 2
+"""Columns of a small curve in the terminal, and the powers of ten it reaches from and to."""
+WIDE = 100
+"""From this width on a terminal shows more distances."""
+DISTANCE = "distance from which < 1 % of the gradient is left"
+BY_NORM, BY_VALUE = "share of steps clipped by norm", "share of steps clipped by value"
+LEGEND = (
+    "‖∂L(T)/∂s(T−d)‖: gradient of the last loss by the states d steps before, as a share of that at d = 0. σ: largest "
+    "singular value of ∂s(T)/∂s(T−d). Curves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
+)
+
+
+class Look(NamedTuple):
+    """What was found of one task: curves, what was logged during training, a sentence for each run that lacks some."""
+
+    task: str
+    curves: "list[Curves]"
+    training: list[dict[str, Any]]
+    notes: list[str]
+
+
+def gradients(options: Namespace) -> None:
+    """Print how gradients of a grid's networks fall off with distance, and draw them.
+
+    Raises:
+        RnnbenchError: no such grid, task, architecture or seed; a picture that cannot be written; nothing to show.
+    """
+    from rnnbench.analysis.charts import check_plot, gradient_chart, save
+
+    if options.plot is not None:
+        check_plot(options.plot)
+    if options.sequences < 1:
+        raise RnnbenchError(f"--sequences must be at least 1, got {options.sequences}")
+    folders = Folders(options.leaderboard, options.runs)
+    grid = folders.grid(options.grid)
+    specs = chosen(grid, options)
+    if options.plot is not None and len({spec.task.name for spec in specs}) > 1:
+        raise RnnbenchError("a picture is of one task: choose it with --task")
+    looks = [look_at(task, specs, folders, options.sequences) for task in dict.fromkeys(one.task.name for one in specs)]
+    if not any(look.curves for look in looks):
+        raise RnnbenchError("; ".join(dict.fromkeys(note for look in looks for note in look.notes)))
+    if options.plot is not None:
+        (look,) = looks
+        about = f"{grid.name}: means over {options.sequences} validation sequences of {look.task}, seed {specs[0].seed}"
+        chart = gradient_chart(look.curves, "Gradients through time", about, look.training)
+        save(chart, options.plot, f"Gradients: {grid.name}")
+    if options.json:
+        print_json([{**look._asdict(), "curves": [vars(one) for one in look.curves]} for look in looks])
+    else:
+        show(looks, Console(highlight=False))
+
+
+def chosen(grid: GridSpec, options: Namespace) -> list[RunSpec]:
+    """The runs of a grid that are looked at: of one seed.
+
+    Raises:
+        RnnbenchError: the grid has no such task, architecture or seed.
+    """
+    specs = grid.expand()
+    seed = grid.seed_list[0] if options.seed is None else options.seed
+    if seed not in grid.seed_list:
+        raise RnnbenchError(f"grid {grid.name!r} has no seed {seed}; its seeds: {', '.join(map(str, grid.seed_list))}")
+    for kind, wanted in (("task", options.task), ("architecture", options.architectures)):
+        names = {getattr(spec, kind).name for spec in specs}
+        for name in [wanted] if isinstance(wanted, str) else wanted or []:
+            if name not in names:
+                raise unknown(f"{kind} of grid {grid.name!r}", name, names)
+    return [
+        spec for spec in specs
+        if spec.seed == seed
+        and options.task in (None, spec.task.name)
+        and (not options.architectures or spec.architecture.name in options.architectures)
+    ]  # fmt: skip
+
+
+def look_at(task: str, specs: Sequence[RunSpec], folders: Folders, sequences: int) -> Look:
+    """The curves of the runs of one task."""
+    from rnnbench.harness.gradient_profiles import profiles, validation_sequences
+
+    own = [spec for spec in specs if spec.task.name == task]
+    look = Look(task, [], [], [])
+    try:
+        batches, facts = validation_sequences(own[0], sequences)
+    except RnnbenchError as error:
+        look.notes.append(f"{task}: {error}")
+        return look
+    for spec in own:
+        name = spec.architecture.name
+        try:
+            found = profiles(spec, batches, facts, folders.leaderboard, folders.runs)
+        except RnnbenchError as error:
+            look.notes.append(f"{name}: {error}")
+            continue
+        look.curves.append(curves_of(name, BEFORE, found.before))
+        if found.after is not None:
+            look.curves.append(curves_of(name, AFTER, found.after))
+            look.training.extend(during(name, spec, folders))
+        look.notes.extend(f"{name}: {why}" for why in (found.why_not, found.before.why_not) if why)
+    return look
+
+
+def curves_of(name: str, when: str, found: "Profile") -> "Curves":
+    """A profile as plain numbers: of the loss the forward direction of the top layer."""
+    from rnnbench.analysis.charts import Curves
+
+    values = found.jacobian
+    largest = [] if values is None else values[:, 0].tolist()
+    median = [] if values is None else values.median(1).values.tolist()
+    return Curves(name, when, largest, median, found.loss[-found.directions].tolist())
+
+
+def during(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any]]:
+    """What a run's log says of its training: of gradients, those of the top layer that reads forwards."""
+    from rnnbench.harness.gradient_profiles import logged
+
+    for step, values in logged(spec, folders.runs):
+        top = max((key for key in values if key.endswith("/distance") and "reverse" not in key), default=None)
+        for key, measure in ((top, DISTANCE), ("clipping/by_norm", BY_NORM), ("clipping/by_value", BY_VALUE)):
+            if key in values:
+                yield {"architecture": name, "step": step, "measure": measure, "value": values[key]}
+
+
+def show(looks: Sequence[Look], console: Console) -> None:
+    """The curves as tables."""
+    for look in looks:
+        if look.curves:
+            console.print(table_of(look, console.width))
+        if look.training:
+            console.print(_training(look))
+        for note in look.notes:
+            console.print(Text(clean(note), style="dim"), soft_wrap=True)
+    console.print(Text(LEGEND, style="dim"))
+
+
+def table_of(look: Look, width: int) -> Table:
+    """A row for each curve; the largest singular value at the farthest distance to which all were taken."""
+    length = max(len(one.loss) for one in look.curves) - 1
+    marks = sorted({min(d, length) for d in ((1, 10, 50, length) if width >= WIDE else (10, length))})
+    far = min((len(one.jacobian) - 1 for one in look.curves if one.jacobian), default=length)
+    table = Table(title=f"{escape(clean(look.task))}: ‖∂L(T)/∂s(T−d)‖ by distance d", title_justify="left",
+                  box=box.SIMPLE_HEAVY, pad_edge=False)  # fmt: skip
+    table.add_column("architecture", overflow="fold")
+    table.add_column("when")
+    for name in ("< 1 %\nfrom d", *(f"left at\nd = {d}" for d in marks), f"σ at\nd = {far}"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("curve", no_wrap=True)
+    before = ""
+    for one in look.curves:
+        shares = shares_of(one.loss)
+        gone = next((str(d) for d, share in enumerate(shares) if share < 0.01), "never")
+        at = [_number(shares[d]) if d < len(shares) else "" for d in marks]
+        sigma = _number(one.jacobian[far]) if one.jacobian else "–"
+        name = "" if one.architecture == before else clean(one.architecture)
+        table.add_row(Text(name), one.when.split()[0], gone, *at, sigma, sparkline(shares))
+        before = one.architecture
+    return table
+
+
+def _training(look: Look) -> Table:
+    """Of each run the distance at its first and last validation, and the share of steps that were clipped."""
+    table = Table(title=f"{escape(clean(look.task))}: during training", title_justify="left", box=box.SIMPLE_HEAVY,
+                  pad_edge=False)  # fmt: skip
+    table.add_column("architecture", overflow="fold")
+    for name in ("< 1 % from d,\nfirst → last", "steps clipped\nby norm", "by value"):
+        table.add_column(name, justify="right")
+    for name in dict.fromkeys(row["architecture"] for row in look.training):
+        series = [
+            [row["value"] for row in look.training if (row["architecture"], row["measure"]) == (name, measure)]
+            for measure in (DISTANCE, BY_NORM, BY_VALUE)
+        ]
+        clipped = [f"{sum(shares) / len(shares):.0%}" if shares else "–" for shares in series[1:]]
+        table.add_row(Text(clean(name)), f"{series[0][0]:.0f} → {series[0][-1]:.0f}" if series[0] else "–", *clipped)
+    return table
+
+
+def shares_of(values: Sequence[float]) -> list[float]:
+    """Values as shares of the first."""
+    return [value / values[0] if values[0] else math.nan for value in values]
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.0e}"
+
+
+def sparkline(shares: Sequence[float]) -> str:
+    """A small curve of positive numbers on a logarithmic scale; a space where there is nothing."""
+    return "".join(map(_block, _thinned(shares)))
+
+
+def _thinned(values: Sequence[float]) -> Iterator[float]:
+    columns = min(SPARK, len(values))
+    for k in range(columns):
+        yield values[round(k * (len(values) - 1) / max(1, columns - 1))]
+
+
+def _block(value: float) -> str:
+    if not value > 0:
+        return " "
+    height = (math.log10(value) - LOW) / (HIGH - LOW) if value < math.inf else 1.0
+    return BLOCKS[max(0, min(len(BLOCKS) - 1, int(height * len(BLOCKS))))]

@@ -1,0 +1,161 @@
+"""Music that a model writes: tunes in ABC notation, and piano rolls that go on from a piece."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from rich.console import Console
+from rich.text import Text
+
+from rnnbench.cli.opening import print_json
+from rnnbench.data.abc_notation import Note, NoTune, drawn, engrave, notes_of, sounding, write_midi
+from rnnbench.errors import RnnbenchError
+from rnnbench.utils.extras import check_extra
+from rnnbench.utils.files import writable_folder, write_whole
+from rnnbench.utils.text import clean
+
+OF_TEXTS = {"prompt": [], "abc": False, "top_k": None, "top_p": None, "beam": 1, "sheet": None}
+OF_ROLLS = {"piece": 0, "given": 16}
+"""Options that say something of one kind of model alone, and what they are if nobody gives them."""
+
+
+def check(options: Namespace) -> None:
+    """Refuse files that cannot be written, before anything is made.
+
+    Raises:
+        RnnbenchError: what is wrong.
+    """
+    if options.plot:
+        from rnnbench.analysis.charts import check_plot
+
+        check_plot(options.plot)
+    if options.abc or options.midi:
+        check_extra("music", "--abc" if options.abc else "--midi", "music21")
+    if options.sheet:
+        check_extra("music", "--sheet")
+    if options.midi:
+        writable_folder(options.midi, "MIDI files (--midi)")
+    if options.sheet:
+        writable_folder(options.sheet, "scores (--sheet)")
+
+
+def refuse(options: Namespace, names: Mapping[str, Any], why: str) -> None:
+    """Refuse options that would be passed over in silence; `names` have their defaults.
+
+    Raises:
+        RnnbenchError: one is given.
+    """
+    for name, default in names.items():
+        if options[name] != default:
+            raise RnnbenchError(f"--{name.replace('_', '-')} {why}")
+
+
+def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
+    """Print tunes, which of them parse and why others do not, and the share; write what sounds if asked to.
+
+    Raises:
+        RnnbenchError: a file cannot be written, or the parser is not installed.
+    """
+    found: dict[str, Sequence[Note]] = {}
+    rows: list[dict[str, Any]] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            notes = sounding(text)
+            rows.append({"text": text, "parses": True, "notes": len(notes)})
+            if notes:
+                found[f"tune {number}"] = notes
+        except NoTune as why:
+            rows.append({"text": text, "parses": False, "why": str(why)})
+    keep(found, options, title, 0.0)
+    if options.sheet:
+        _engrave(rows, options.sheet)
+    rate = sum(row["parses"] for row in rows) / len(rows)
+    if options.json:
+        print_json({"parse_rate": rate, "tunes": rows})
+        return
+    console = Console(highlight=False)
+    for number, row in enumerate(rows, 1):
+        said = f"{row['notes']} notes" if row["parses"] else f"no tune: {clean(row['why'])}"
+        console.rule(Text(f"{number} of {len(rows)} · {said}"), style="dim")
+        console.print(Text("\n".join(map(clean, row["text"].split("\n")))), soft_wrap=True)
+    console.rule(style="dim")
+    console.print(f"{sum(row['parses'] for row in rows)} of {len(rows)} are tunes: parse rate {rate:.2f}")
+
+
+def _engrave(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write the scores of tunes as SVG, and as PNG too if that can be made; tell of those that cannot be engraved."""
+    for number, row in enumerate(rows, 1):
+        if not row["parses"]:
+            continue
+        try:
+            picture = engrave(row["text"])
+        except RnnbenchError as why:
+            print(f"rnnbench: tune {number}: {why}", file=sys.stderr)
+            continue
+        write_whole(folder / f"tune-{number}.svg", picture)
+        if find_spec("vl_convert"):
+            from rnnbench.analysis.charts import write_png
+
+            write_png(folder / f"tune-{number}.png", picture)
+
+
+def go_on(run: Any, options: Namespace) -> None:
+    """Go on with a piece of the test part, and print the keys that sound in each frame.
+
+    Raises:
+        RnnbenchError: no such piece, too few frames, or a value out of its range.
+    """
+    import torch
+
+    refuse(options, OF_TEXTS, "is for models of texts: this run writes piano rolls")
+    table = run.data.table("test")
+    if not 0 <= options.piece < len(table):
+        raise RnnbenchError(f"--piece must be from 0 to {len(table) - 1}, got {options.piece}")
+    row = table[options.piece]
+    piece = torch.tensor(row["inputs"]).float().reshape(-1, run.model.hparams["input_size"])
+    if not 1 <= options.given <= len(piece):
+        raise RnnbenchError(
+            f"--given must be from 1 to {len(piece)}, the frames of piece {options.piece}, got {options.given}"
+        )
+    given = piece[: options.given].unsqueeze(0)
+    frames = given.repeat(options.count, 1, 1)
+    said = run.model.continue_frames(frames, options.length, temperature=options.temperature, greedy=options.greedy,
+                                     seed=options.seed)  # fmt: skip
+    whole = torch.cat([frames, said], 1).tolist()
+    name = str(row.get("name", f"piece {options.piece}"))
+    every = {f"{name}, {number}": notes_of(roll) for number, roll in enumerate(whole, 1)}
+    found = {title: notes for title, notes in every.items() if notes}
+    if not found:
+        raise RnnbenchError("nothing sounds: neither in the frames given nor in what follows")
+    keep(found, options, run.name, float(options.given))
+    rows = [
+        {"piece": name, "given": options.given, "notes": [one._asdict() for one in notes]} for notes in found.values()
+    ]
+    if options.json:
+        print_json(rows)
+        return
+    console = Console(highlight=False)
+    for title, notes in found.items():
+        console.print(Text(title, style="bold"))
+        for line in drawn(notes, len(whole[0]), options.given):
+            console.print(Text(line), soft_wrap=True)
+
+
+def keep(found: Mapping[str, Sequence[Note]], options: Namespace, title: str, given: float) -> None:
+    """Write music as MIDI files and as a picture, where asked to.
+
+    Raises:
+        RnnbenchError: there is none, or a file cannot be written.
+    """
+    if not found and (options.midi or options.plot):
+        raise RnnbenchError(f"none of {options.count} texts is a tune: there is nothing to draw or to play")
+    if options.midi:
+        for name, notes in found.items():
+            write_midi(notes, options.midi / f"{Path(name.replace(', ', '-').replace(' ', '-')).name}.mid")
+    if options.plot:
+        from rnnbench.analysis.charts import rolls_chart, save
+
+        save(rolls_chart(found, given, title), options.plot, title)

@@ -1,0 +1,181 @@
+"""`rnnbench run`."""
+
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from threading import current_thread, main_thread
+from typing import Any
+
+from jsonargparse import Namespace
+from rich.console import Console
+from rich.text import Text
+
+from rnnbench.cli.dry import show_plan
+from rnnbench.cli.opening import can_print
+from rnnbench.config.grid import GridSpec
+from rnnbench.config.schema import write_yaml
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.display import make_display
+from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
+from rnnbench.harness.lease import Leases
+from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.page import quick_board, write_page
+from rnnbench.leaderboard.render import Terminal
+from rnnbench.leaderboard.table import make_table
+from rnnbench.records.certificates import Certificates
+from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.selection import awaited, runs_of
+from rnnbench.records.status import Cell, cells_of
+from rnnbench.utils.text import clean
+
+MOST_LABELS = 3
+"""Of cells that are named beside a reason that they share."""
+
+
+def resolve(options: Namespace) -> GridSpec:
+    """The grid, with what the command line says about its executor.
+
+    Raises:
+        RnnbenchError: the grid, or the options, are wrong.
+    """
+    grid = Folders(options.leaderboard, options.runs).grid(options.grid)
+    if options.workers is not None and options.workers < 1:
+        raise RnnbenchError(f"--workers must be at least 1, got {options.workers}")
+    if options.workers is not None and options.executor not in (None, "local"):
+        raise RnnbenchError(f"--workers is for the local executor, not for {options.executor}")
+    change: dict[str, Any] = {}
+    if options.executor:
+        change = {"executor": options.executor}
+    if options.workers:
+        change = {"executor": {"local": {"workers": options.workers}}}
+    return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+
+
+def print_config(options: Namespace) -> None:
+    """The grid with every default, as YAML that can be run."""
+    grid = resolve(options)
+    grid.expand()
+    content = grid.model_dump(mode="json", exclude_none=True)
+    text = write_yaml(content)
+    sys.stdout.write(text if can_print(text) else write_yaml(content, plain=True))
+
+
+def run(options: Namespace) -> int:
+    """Run what is missing, print the board of the grid, write that of the leaderboard; 1 if a cell of the grid has
+    failed, in this call or before, or its data could not be prepared.
+    """
+    grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
+    console = make_console()
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
+    cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
+    for line in [*folders.changes(grid), *grid.notes()]:
+        console.print(line, highlight=False)
+    if options.dry_run:
+        show_plan(grid, cells, todo, records.values(), console)
+        return 0
+    again = f"rnnbench run {quote(options.grid)}{_given(options)}{folders.options}"
+    retry = (f" --retry {','.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
+    later = awaited(grid, (cell.spec for cell in todo))
+    console.print(
+        f"grid {grid.name}: {len(cells)} cells, {len(cells) - len(todo)} settled, {len(todo)} to run"
+        + (f", then up to {later} tuned ones" if later else ""),
+        highlight=False,
+    )
+    unprepared: list[Record] = []
+    if not todo:
+        folders.check()
+        folders.note(grid)
+        Leases(folders.leases).close()  # which removes what those have left that were killed when all was done
+    else:
+        try:
+            with _heeded_sigterm(), make_display(cells, todo, console) as display:
+                run_grid(grid, todo, folders, display, options.retry)
+                unprepared = display.unprepared
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
+            return 130
+    records, _ = RecordStore(folders.leaderboard).read(slim=True)
+    cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
+    failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
+    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.of(grid.name))]:
+        console.print(Text(clean(line), style="bold"), soft_wrap=True)
+    _show_board(grid, cells, folders, console)
+    if failures:
+        console.print(f"run them again with: {again} --retry failed", highlight=False)
+    return 1 if failures or unprepared else 0
+
+
+def _failures(cells: Sequence[Cell], of: int) -> Iterator[str]:
+    """A sentence for each reason why cells have failed."""
+    for why, some in _by_reason((cell.reason, cell.spec.label) for cell in cells):
+        yield f"failed: {len(some)} of {of} cells ({_shown(some)}): {why}"
+
+
+def _unprepared(records: Sequence[Record], of: int, working: Path) -> Iterator[str]:
+    """A sentence for each reason why data could not be prepared, with the log that has the traceback."""
+    for why, some in _by_reason((record.reason, record.spec.label) for record in records):
+        spec = next(record.spec for record in records if record.reason == why)
+        logs = (working / f"prepare-{spec.task.name}.log", working / spec.id / "log.txt")
+        log = next((f"; log: {path}" for path in logs if path.is_file()), "")
+        yield f"not run: {len(some)} of {of} cells ({_shown(some)}): {why}{log}; the same command tries again"
+
+
+def _by_reason(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for why, label in told:
+        found[why].append(label)
+    yield from found.items()
+
+
+def _shown(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_LABELS
+    return ", ".join(labels[:MOST_LABELS]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _heeded_sigterm() -> Iterator[None]:
+    """SIGTERM ends a grid as Ctrl-C does: runs keep a checkpoint."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console: Console) -> None:
+    console.print(Terminal(make_table(cells)))
+    table, problems = quick_board(folders.leaderboard)
+    page = write_page(folders.leaderboard, table)
+    warn(problems)
+    lines = [
+        f"board: {page} (for a browser: rnnbench board{folders.options})",
+        f"records: {folders.leaderboard / 'records'}",
+        f"checkpoints and logs: {folders.of(grid.name)}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def warn(problems: list[str]) -> None:
+    """Name the files that are no records; the rest is shown."""
+    for line in (line for problem in problems for line in problem.splitlines()):
+        print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
+
+
+def _given(options: Namespace) -> str:
+    """The executor to go on with, as it was given."""
+    words = [f" --{name} {options[name]}" for name in ("executor", "workers") if options[name]]
+    return "".join(words)
+
+
+def make_console() -> Console:
+    """A console as wide as the terminal; into a pipe or a file, as `COLUMNS` says, else wide enough for a board."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)

@@ -1,0 +1,200 @@
+"""`rnnbench smoke`: architectures on twins of tasks, trained and tested for a moment."""
+
+import logging
+import math
+import multiprocessing
+import os
+import tempfile
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rnnbench.config.cards import ArchitectureCard, ClassSpec, TaskCard
+from rnnbench.config.registry import catalogue
+from rnnbench.errors import DataUnavailable, Infeasible, told
+from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
+
+STEPS = 2
+BATCH = 4
+LEAST_ARCHITECTURES = 6
+"""Of each task, where not all pairs are tried."""
+
+
+Kind = tuple[str, str]
+
+
+class Pair(NamedTuple):
+    """What became of an architecture on a task; `said` is why it was not trained, or what went wrong."""
+
+    architecture: str
+    task: str
+    state: str
+    said: str = ""
+
+
+def smoke(architectures: list[str], tasks: list[str], workers: int, every: bool = False) -> int:
+    """Train and test pairs; 1 if any fails.
+
+    All pairs of the architectures and tasks that are named, or of `every`; else those of `covering`.
+    """
+    begun, every = time.monotonic(), every or bool(architectures or tasks)
+    architectures, tasks = architectures or list(catalogue("architecture")), tasks or list(catalogue("task"))
+    for name in architectures:
+        ArchitectureCard.load(name)
+    for name in tasks:
+        TaskCard.load(name)
+    spawn = multiprocessing.get_context("spawn")
+    with _cache_of_twins() as folder:
+        with ProcessPoolExecutor(1, spawn, _begin, (tasks, folder)) as pool:
+            kinds = pool.submit(_kinds).result()  # all data is prepared once, for all workers
+        chosen = dict.fromkeys(architectures, tasks) if every else covering(architectures, kinds)
+        with ProcessPoolExecutor(workers, spawn, _begin, (tasks, folder)) as pool:
+            jobs = [pool.submit(_try_all, name, some) for name, some in chosen.items()]
+            pairs = [pair for job in jobs for pair in job.result()]
+    return _report(pairs, time.monotonic() - begun)
+
+
+def covering(architectures: list[str], kinds: dict[str, Kind]) -> dict[str, list[str]]:
+    """The tasks that each architecture is tried on: one of each kind, in turn, and so many more that each task has at
+    least `LEAST_ARCHITECTURES`.
+
+    Args:
+        architectures: their names.
+        kinds: of each task, its objective and what it reads.
+    """
+    groups: dict[Kind, list[str]] = defaultdict(list)
+    for task, kind in kinds.items():
+        groups[kind].append(task)
+    chosen = {name: [some[i % len(some)] for some in groups.values()] for i, name in enumerate(architectures)}
+    for i, task in enumerate(kinds):
+        tried = sum(task in some for some in chosen.values())
+        others = (name for name in architectures[i:] + architectures[:i] if task not in chosen[name])
+        for name in islice(others, max(0, LEAST_ARCHITECTURES - tried)):
+            chosen[name].append(task)
+    return chosen
+
+
+@contextmanager
+def _cache_of_twins() -> Iterator[Path]:
+    """A cache of its own, but with the user's kernels."""
+    kernels, before = cache_folder("kernels"), os.environ.get(CACHE_VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="rnnbench-smoke-") as place:
+        folder = Path(place)
+        (folder / "kernels").symlink_to(kernels.resolve(), target_is_directory=True)
+        os.environ[CACHE_VARIABLE] = place
+        try:
+            yield folder
+        finally:
+            os.environ.pop(CACHE_VARIABLE)
+            if before is not None:
+                os.environ[CACHE_VARIABLE] = before
+
+
+_until_its_end = ExitStack()
+_asked: tuple[list[str], Path]
+"""Of a worker: the tasks, and the folder of twins."""
+
+
+def _begin(tasks: list[str], folder: Path) -> None:
+    """Make a worker of this process: one thread, twins in the place of archives until its end, and silence."""
+    global _asked
+    import datasets
+    import torch
+
+    from rnnbench.data.stand_ins import twins_in_place
+
+    datasets.disable_progress_bars()
+
+    _asked = tasks, folder
+    _until_its_end.enter_context(twins_in_place())
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@cache
+def _modules() -> dict[str, Any]:
+    """The data of each task, little of it, and made of twins."""
+    from lightning.pytorch import LightningDataModule
+
+    from rnnbench.data.stand_ins import small_arguments
+    from rnnbench.harness.instantiate import construct, import_class
+
+    modules: dict[str, Any] = {}
+    tasks, folder = _asked
+    for name in tasks:
+        card = TaskCard.load(name)
+        cls: Any = import_class(card.data.class_path, LightningDataModule, name)
+        arguments = {**card.data.init_args, **small_arguments(cls, folder), "batch_size": BATCH}
+        spec = ClassSpec(class_path=card.data.class_path, init_args=arguments)
+        modules[name] = construct(spec, LightningDataModule, f"task {name!r}", set())
+        modules[name].setup()
+    return modules
+
+
+def _kinds() -> dict[str, Kind]:
+    """The objective of each task, and what it reads."""
+    return {name: (TaskCard.load(name).objective, data.input_kind) for name, data in _modules().items()}
+
+
+def _try_all(architecture: str, tasks: list[str]) -> list[Pair]:
+    """One architecture on some tasks."""
+    return [_try(architecture, name, _modules()[name]) for name in tasks]
+
+
+def _try(architecture: str, task: str, data: Any) -> Pair:
+    from lightning.pytorch import LightningModule, Trainer, seed_everything
+
+    from rnnbench.harness.instantiate import FACTS, construct
+
+    card, (_, model_card) = TaskCard.load(task), ArchitectureCard.load(architecture)
+    try:
+        seed_everything(0, verbose=False)
+        model = construct(model_card, LightningModule, architecture, FACTS, **data.facts())
+        trainer = Trainer(
+            accelerator="cpu", max_steps=STEPS, limit_val_batches=1, limit_test_batches=1, num_sanity_val_steps=0,
+            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(model, datamodule=data)
+        (scores,) = trainer.test(model, datamodule=data, verbose=False)
+    except DataUnavailable as error:
+        return Pair(architecture, task, "failed", str(error))
+    except Infeasible as why:
+        return Pair(architecture, task, "infeasible", str(why))
+    except Exception as error:  # noqa: BLE001  whatever it is, it is told, and the other pairs go on
+        return Pair(architecture, task, "failed", told(error))
+    names = ("test/loss", f"test/{card.metric}")
+    if wrong := [f"{name} is {scores.get(name)}" for name in names if not math.isfinite(scores.get(name, math.nan))]:
+        return Pair(architecture, task, "failed", ", ".join(wrong))
+    return Pair(architecture, task, "ok")
+
+
+def _report(pairs: list[Pair], seconds: float) -> int:
+    states = ("ok", "infeasible", "failed")
+    table = Table("task", *states, box=box.SIMPLE)
+    for task in dict.fromkeys(pair.task for pair in pairs):
+        counts = Counter(pair.state for pair in pairs if pair.task == task)
+        table.add_row(task, *(str(counts[state] or "") for state in states))
+    console = Console()
+    console.print(table)
+    for why, count in Counter(pair.said for pair in pairs if pair.state == "infeasible").most_common():
+        console.print(f"infeasible ({count}): {why}", highlight=False, markup=False)
+    failed = [pair for pair in pairs if pair.state == "failed"]
+    for pair in failed:
+        console.print(f"failed: {pair.architecture} on {pair.task}: {pair.said}", highlight=False, markup=False)
+    total = Counter(pair.state for pair in pairs)
+    told = ", ".join(f"{total[state]} {state}" for state in states)
+    console.print(f"{len(pairs)} pairs in {seconds:.0f} s: {told}", highlight=False)
+    return 1 if failed else 0

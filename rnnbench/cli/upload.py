@@ -1,0 +1,103 @@
+"""`rnnbench upload`: the board to Weights & Biases."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from rnnbench.cli.run import warn
+from rnnbench.cli.show import no_records
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.export import flat, rows_of
+from rnnbench.leaderboard.grid_layout import Sheet
+from rnnbench.leaderboard.html.build import can_build, write_html
+from rnnbench.leaderboard.page import write_page
+from rnnbench.leaderboard.table import make_table
+from rnnbench.records.certificates import Certificates
+from rnnbench.records.record import RecordStore
+from rnnbench.records.status import cells_on_record
+from rnnbench.utils.text import clean
+
+PAGES = ("README.md", "index.html")
+
+
+def upload(options: Namespace) -> None:
+    """Log the board and all records as tables, the page to look at, and both pages as an artifact; offline, into
+    `./wandb` for a later sync.
+
+    W&B's reports are made on its server, by a package of their own and with a login; these panels fit into one by hand.
+
+    Raises:
+        RnnbenchError: there are no records, W&B would ask for a login, or it cannot be reached.
+    """
+    records, problems = RecordStore(options.leaderboard).read()
+    warn(problems)
+    if not records:
+        raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
+    cells = cells_on_record(records, Certificates(options.leaderboard))
+    table = make_table(cells)
+    write_page(options.leaderboard, table)
+    run = _start(options.project, options.entity)
+    try:
+        run.log({"board": _table(*_sheet(Sheet.of(table)))})
+        run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
+        if can_build():
+            run.log({"page": _shown(write_html(options.leaderboard, table, problems))})
+        else:
+            print("without the page (index.html): pip install 'rnnbench[board]'", file=sys.stderr)
+        run.log_artifact(_pages(options.leaderboard))
+        where = run.url or f"kept offline; send it with: wandb sync {os.path.relpath(run.settings.sync_dir)}"
+    finally:
+        run.finish()
+    print(f"{len(records)} records: {where}")
+
+
+def _start(project: str, entity: str | None) -> Any:
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") in ("online", "shared") and not wandb.login(prompt=False):
+        raise RnnbenchError("W&B is not logged in: use `wandb login`, or set WANDB_MODE=offline")
+    try:
+        return wandb.init(project=project, entity=entity, job_type="board", name="board")
+    except wandb.Error as error:
+        raise RnnbenchError(f"W&B says: {error}") from None
+
+
+def _table(heads: list[str], rows: list[list[Any]]) -> Any:
+    """A table of W&B, which shows text as it is."""
+    import wandb
+
+    table = wandb.Table(columns=list(map(clean, heads)), allow_mixed_types=True)
+    for row in rows:
+        table.add_data(*(clean(field) if isinstance(field, str) else field for field in row))
+    return table
+
+
+def _shown(page: Path) -> Any:
+    """The page as a panel, to the byte: its policy knows its scripts."""
+    import wandb
+
+    return wandb.Html(str(page), inject=False)
+
+
+def _sheet(sheet: Sheet) -> tuple[list[str], list[list[Any]]]:
+    heads = [sheet.corner, *(", ".join(lines) for lines in sheet.across)]
+    return heads, [[", ".join(head), *(one.text for one in row)]
+                   for head, row in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
+
+
+def _records(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    return list(rows[0]), [list(row.values()) for row in rows]
+
+
+def _pages(leaderboard: Path) -> Any:
+    import wandb
+
+    artifact = wandb.Artifact("board", type="board")
+    for path in (leaderboard / name for name in PAGES):
+        if path.is_file():
+            artifact.add_file(str(path))
+    return artifact

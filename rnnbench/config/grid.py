@@ -1,0 +1,293 @@
+"""From a grid to its runs: `GridSpec.expand()` gives one `RunSpec` for each architecture × task × seed."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from rnnbench.config.cards import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
+from rnnbench.config.executors import ExecutorField
+from rnnbench.config.model_size import WIDTH, FlopsField, ParamsField, Size
+from rnnbench.config.registry import find
+from rnnbench.config.sampling import QuestionsField
+from rnnbench.config.schema import Arguments, StrictModel, read_yaml
+from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
+from rnnbench.config.seeds import Seed, seed_list, seeds_field
+from rnnbench.errors import RnnbenchError
+from rnnbench.utils.bulk import changed
+from rnnbench.utils.files import expand_home
+from rnnbench.utils.fingerprint import digest, file_digest
+
+LoggerName = Literal["csv", "wandb", "tensorboard"]
+
+
+class TaskPart(StrictModel):
+    """What a run has to know of its task. Records of earlier versions have no `scoring`."""
+
+    name: Name
+    version: int
+    fingerprint: str
+    objective: str
+    metric: str
+    direction: Direction
+    data: ClassSpec
+    scoring: Scoring | None = None
+
+
+class ArchitecturePart(ClassSpec):
+    """What a run has to know of its architecture. Of arguments that are files, `files` has a digest of the content."""
+
+    name: Name
+    files: dict[str, str] = {}
+
+
+class RunSpec(StrictModel):
+    """One cell of the grid, completely resolved."""
+
+    task: TaskPart
+    architecture: ArchitecturePart
+    seed: Seed
+    budget: Budget
+    devices: int = Field(1, ge=1, le=1024)
+    data_seed: Seed | None = None
+    size: Size | None = None
+    trial: Trial | None = None
+    selected: Selected | None = None
+
+    @model_validator(mode="after")
+    def _one_design(self) -> Self:
+        if self.trial is not None and self.selected is not None:
+            raise ValueError("a run is a trial, or of what was selected among trials, not both")
+        return self
+
+    @property
+    def id(self) -> str:
+        """Identity: a digest of the content. Names of files, order and unused defaults do not change it."""
+        return digest({**self._content(), "seed": self.seed}, length=12)
+
+    @property
+    def configuration(self) -> str:
+        """The same of all runs that differ in their seed alone."""
+        return digest(self._content(), length=12)
+
+    def _content(self) -> dict[str, Any]:
+        """What makes a run what it is, but its seed."""
+        task, model = self.task, self.architecture
+        content: dict[str, Any] = {
+            "task": [task.fingerprint, task.data.class_path, task.data.init_args],
+            "architecture": [model.class_path, model.init_args],
+            "budget": self.budget.model_dump(exclude_none=True),
+        }
+        if self.devices > 1:
+            content["devices"] = self.devices
+        if model.files:
+            content["files"] = model.files
+        if self.data_seed is not None:
+            content["data_seed"] = self.data_seed
+        for name, part in (("size", self.size), ("trial", self.trial), ("selected", self.selected)):
+            if part is not None:
+                content[name] = part.content
+        return content
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the model: those of the architecture, under those of a trial or of what was selected."""
+        design = self.trial or self.selected
+        return deep_merge(self.architecture.init_args, design.arguments if design else {})
+
+    @property
+    def network(self) -> list[Any]:
+        """What shapes the network and its training, beside its data and its seed."""
+        return [self.architecture.class_path, self.arguments, self.size.content if self.size else None]
+
+    @property
+    def setting(self) -> list[Any]:
+        """What all runs have in common that differ in their seed and what is tuned alone."""
+        task, model = self.task, self.architecture
+        return [
+            *(task.fingerprint, task.data.class_path, task.data.init_args, self.data_seed),
+            *(model.name, model.class_path, model.init_args, self.size.content if self.size else None),
+            *(self.budget.model_dump(exclude_none=True), self.devices),
+        ]
+
+    @property
+    def row(self) -> str:
+        """The architecture, and how it was tuned: `lstm`, `lstm tuned(16)`, or of a trial `lstm trial 3`."""
+        if self.trial is not None:
+            return f"{self.architecture.name} trial {self.trial.index}"
+        return self.architecture.name + (f" tuned({self.selected.trials})" if self.selected else "")
+
+    @property
+    def label(self) -> str:
+        """For people: `task/architecture/seed`."""
+        return f"{self.task.name}/{self.row}/{self.seed}"
+
+
+class GridSpec(StrictModel):
+    """A grid: every architecture on every task with every seed.
+
+    Args:
+        name: of the grid.
+        summary: one line.
+        architectures: names, or paths of YAML files.
+        tasks: names, or paths of folders with a `task.yaml`.
+        seeds: of the model, of dropout and of the order of batches: how many (0, 1, …), or which.
+        data_seed: of whatever is drawn to make or split the data; without one, as each task's card says.
+        params: how many parameters every network is to have, `70_000 ± 2%`: its width is chosen for that.
+        flops: or how many operations a step.
+        tune: how many trials in which space: beside every architecture as it is, its best trial is a row of its own.
+        budget: of every run; without one, each task's own.
+        model: constructor arguments laid over those of every architecture.
+        batch_size: of every run; without one, each task's own.
+        devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
+        executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
+        loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
+        watch: `gradients`: loggers are told how far back they reach and how often clipping acts, at each validation.
+        artefacts: what every run is asked when it is trained, `default` or settings of
+            `rnnbench.config.sampling.SampleConfig`; answers lie beside the records, in `artefacts/`.
+        replay: keep the weights of steps 0, 1, 4, 16, 64, … for `rnnbench replay`.
+    """
+
+    name: Name
+    summary: str = ""
+    architectures: list[str] = Field(min_length=1)
+    tasks: list[str] = Field(min_length=1)
+    seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
+    data_seed: Seed | None = None
+    params: ParamsField = None
+    flops: FlopsField = None
+    tune: Tune | None = None
+    budget: Budget | None = None
+    model: Arguments = {}
+    batch_size: int | None = Field(None, ge=1, le=MOST)
+    devices: int = Field(1, ge=1, le=1024)
+    executor: ExecutorField = "local"
+    loggers: list[LoggerName] = ["csv"]
+    watch: list[Literal["gradients"]] = []
+    artefacts: QuestionsField = None
+    replay: bool = False
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.params is not None and self.flops is not None:
+            raise ValueError("give params or flops, not both: a network has one width")
+        return self
+
+    @model_validator(mode="after")
+    def _inline_is_one_process(self) -> Self:
+        inline = self.executor == "inline" or getattr(self.executor, "inline", None) is not None
+        if inline and self.devices > 1:
+            raise ValueError(f"devices: {self.devices} needs a process for each; the executor inline has one")
+        return self
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """The grid of that name, or in that file.
+
+        Raises:
+            RnnbenchError: there is none, or something in it is wrong.
+        """
+        path = find("grid", name)
+        return cls.read(read_yaml(path), os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+
+    def notes(self) -> list[str]:
+        """What it asks for without effect, a sentence each."""
+        rule = "params" if self.params is not None else "flops"
+        if (self.params or self.flops) is None or WIDTH not in self.model:
+            return []
+        return [f"model.{WIDTH}: {self.model[WIDTH]} has no effect: {rule} chooses the width"]
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds themselves."""
+        return seed_list(self.seeds)
+
+    def expand(self) -> list[RunSpec]:
+        """All runs that are known before any has ended: trials, then the architectures as they are.
+
+        The first trial, or seed, of every cell comes before the second of any, so that a board fills evenly.
+
+        Raises:
+            RnnbenchError: unknown or broken architecture, task or space; two cells that are the same run.
+        """
+        where = f"grid {self.name!r}"
+        models = [self._architecture(name, where) for name in self.architectures]
+        cells = [
+            RunSpec(
+                task=self._task(card),
+                architecture=model,
+                seed=0,
+                budget=self.budget or card.budget,
+                devices=self.devices,
+                data_seed=self.data_seed,
+                size=Size.of(self.params, self.flops),
+            )
+            for card in [TaskCard.load(name, where) for name in self.tasks]
+            for model in models
+        ]
+        specs = self._trials(cells) + [changed(cell, seed=seed) for seed in self.seed_list for cell in cells]
+        _refuse_twice(specs, where)
+        return specs
+
+    def space(self) -> Space | None:
+        """What is tuned, if anything.
+
+        Raises:
+            RnnbenchError: there is no such space, something in it is wrong, or an architecture is.
+        """
+        if self.tune is None:
+            return None
+        where = f"grid {self.name!r}"
+        return Space.load(
+            self.tune.space, where, [ArchitectureCard.load(name, where)[0] for name in self.architectures]
+        )
+
+    def designs(self) -> dict[str, list[Trial]]:
+        """The configurations that are tried of each architecture, by its name.
+
+        Raises:
+            RnnbenchError: as `space`; or the space has too many dimensions.
+        """
+        space = self.space()
+        if self.tune is None or space is None:
+            return {}
+        names = [ArchitectureCard.load(name)[0] for name in self.architectures]
+        return {name: trials_of(self.tune, space, name) for name in names}
+
+    def _trials(self, cells: list[RunSpec]) -> list[RunSpec]:
+        designs = self.designs()
+        return [
+            changed(cell, seed=seed, trial=designs[cell.architecture.name][index])
+            for index in range(self.tune.trials if self.tune else 0)
+            for seed in (self.tune.seed_list if self.tune else ())
+            for cell in cells
+        ]
+
+    def _architecture(self, name: str, where: str) -> ArchitecturePart:
+        own, card = ArchitectureCard.load(name, where)
+        arguments = {**card.init_args, **self.model}
+        content = {"name": own, "class_path": card.class_path, "init_args": arguments, "files": _files(arguments)}
+        return ArchitecturePart.read(content, f"architecture {name!r}")
+
+    def _task(self, card: TaskCard) -> TaskPart:
+        batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size})
+        same = ("name", "version", "fingerprint", "objective", "metric", "direction", "scoring")
+        return TaskPart(data=data, **{name: getattr(card, name) for name in same})
+
+
+def _files(arguments: dict[str, Any]) -> dict[str, str]:
+    """Digests of the files that some arguments name, such as word vectors: another content makes another run."""
+    paths = {name: Path(expand_home(value)) for name, value in arguments.items() if isinstance(value, str)}
+    return {name: file_digest(path) for name, path in paths.items() if path.suffix and path.is_file()}
+
+
+def _refuse_twice(specs: Iterable[RunSpec], where: str) -> None:
+    seen: dict[str, RunSpec] = {}
+    for spec in specs:
+        other = seen.setdefault(spec.id, spec)
+        if other is not spec:
+            names = spec.label if other.label == spec.label else f"{other.label} and {spec.label}"
+            raise RnnbenchError(f"{where}: duplicated cell: {names} would be the same run; name each once")

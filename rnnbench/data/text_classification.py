@@ -1,0 +1,142 @@
+"""Texts with a class each: what is refused of them, and how they become sequences of tokens."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import datasets
+import numpy as np
+from tokenizers import Encoding
+
+from rnnbench.data.module import SPLITS, Split, Splits
+from rnnbench.data.splits import majority_scores
+from rnnbench.data.tokens import UNKNOWN_ID, TokenDataModule, Tokens, check_tokens, text_tokenizer, unknown_rate
+from rnnbench.errors import RnnbenchError
+
+
+class Labelled(NamedTuple):
+    """A text, its class, and the file and row where it stands, for whoever has to mend it."""
+
+    text: str
+    label: int
+    where: str
+
+
+Texts = dict[Split, list[Labelled]]
+
+
+class TextClassification(TokenDataModule):
+    """Texts of classes in an order, as `texts` reads them.
+
+    Inputs `[B, T]`: ids of the text's tokens, the most frequent of the training part; 0 is `<pad>`, 1 is `<unk>`.
+    Targets `[B]`: the class. Nothing is cut off: a text that is too long is refused, with the file and row where it
+    stands, and so are a text of the training part without any known token, a part without texts, a training part of
+    one class, and a class that the training part lacks. A text of the other parts may be all `<unk>`, if it has any
+    token: that is what a model meets.
+
+    Args:
+        vocabulary_size: tokens to know, with the four special ones, at least 5.
+        max_length: the most tokens of a text.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+        tokens: `words` (in small letters), `characters`, `ngrams` or `bpe`; see `rnnbench.data.tokens.text_tokenizer`.
+        ngram: characters of an n-gram; for `ngrams` alone.
+
+    Raises:
+        RnnbenchError: unknown `tokens`; when prepared, what is refused of the texts.
+        ValueError: an argument is out of range.
+    """
+
+    objective = "ordinal_classification"
+    classes: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        vocabulary_size: int = 5000,
+        max_length: int = 64,
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+        tokens: Tokens = "words",
+        ngram: int = 3,
+    ) -> None:
+        check_tokens(tokens, vocabulary_size, ngram)
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, got {max_length}")
+        super().__init__(batch_size, data_seed, shuffle_seed)
+        self.vocabulary_size, self.max_length, self.tokens, self.ngram = vocabulary_size, max_length, tokens, ngram
+
+    @abstractmethod
+    def texts(self) -> Texts:
+        """The three parts."""
+
+    def make(self, folder: Path) -> Splits:  # noqa: D102
+        parts = self.texts()
+        check_classes(parts, self.classes)
+        train = [one.text for one in parts["train"]]
+        tokenizer = text_tokenizer(train, self.tokens, self.vocabulary_size, self.ngram)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        encoded = {split: tokenizer.encode_batch([one.text for one in some]) for split, some in parts.items()}
+        for split, some in parts.items():
+            check_encoded(some, encoded[split], self.max_length, split == "train")
+        tables = {split: self._table(some, encoded[split]) for split, some in parts.items()}
+        labels = {split: np.array([one.label for one in some]) for split, some in parts.items()}
+        scores = majority_scores(labels["train"], labels["test"], len(self.classes))
+        scores |= {"quadratic_kappa": 0.0, "unk_rate": unknown_rate(one.ids for one in encoded["test"])}
+        return Splits(tables, tokenizer.get_vocab_size(), len(self.classes), "majority class", scores)
+
+    def _table(self, some: list[Labelled], encoded: Sequence[Encoding]) -> datasets.Dataset:
+        features = datasets.Features({
+            "text": datasets.Value("string"),
+            "inputs": datasets.Sequence(datasets.Value("int32")),
+            "targets": datasets.ClassLabel(names=list(self.classes)),
+        })  # fmt: skip
+        columns = {"text": [one.text for one in some], "targets": [one.label for one in some]}
+        return datasets.Dataset.from_dict({**columns, "inputs": [one.ids for one in encoded]}, features=features)
+
+
+def check_classes(parts: Texts, classes: Sequence[str]) -> None:
+    """Refuse parts from which nothing can be learnt, or in which something is asked that nothing has taught.
+
+    Raises:
+        RnnbenchError: a part without texts, a label that is none, a training part of one class, a class it lacks.
+    """
+    for split in SPLITS:
+        if not parts[split]:
+            raise RnnbenchError(f"the {split} part has no texts")
+        for one in parts[split]:
+            if not 0 <= one.label < len(classes):
+                raise RnnbenchError(f"{one.where}: label must be from 0 to {len(classes) - 1}, got {one.label}")
+    known = {one.label for one in parts["train"]}
+    first, *others = parts["train"]
+    if len(known) == 1:
+        raise RnnbenchError(
+            f"every text of the training part is of class {first.label} ({classes[first.label]}), from {first.where}"
+            f" to {[first, *others][-1].where}: there is nothing to tell apart"
+        )
+    for one in (*parts["validation"], *parts["test"]):
+        if one.label not in known:
+            raise RnnbenchError(f"{one.where}: class {one.label} ({classes[one.label]}) is never seen in training")
+
+
+def check_encoded(texts: Sequence[Labelled], encoded: Sequence[Encoding], max_length: int, trains: bool) -> None:
+    """Refuse texts that are too long or say nothing; `trains` if they are those of the training part.
+
+    Raises:
+        RnnbenchError: too many tokens, none at all, or none that is known: in training of a text, else of all.
+    """
+    for one, tokens in zip(texts, encoded, strict=True):
+        if len(tokens.ids) > max_length:
+            raise RnnbenchError(
+                f"{one.where}: a text of {len(tokens.ids)} tokens, more than max_length = {max_length}: {_told(one)}"
+            )
+        if not tokens.ids or (trains and set(tokens.ids) == {UNKNOWN_ID}):
+            raise RnnbenchError(f"{one.where}: a text with no known token: {_told(one)}")
+    if all(set(tokens.ids) == {UNKNOWN_ID} for tokens in encoded):
+        raise RnnbenchError(f"{texts[0].where}: no text from here on has a known token: {_told(texts[0])}")
+
+
+def _told(one: Labelled) -> str:
+    return repr(one.text if len(one.text) <= 40 else f"{one.text[:40]}…")

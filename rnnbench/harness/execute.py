@@ -1,0 +1,202 @@
+"""One run, from its spec to its record."""
+
+import gc
+import math
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, seed_everything
+
+from rnnbench.analysis.callbacks import GradientWatch
+from rnnbench.config.sampling import SampleConfig
+from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, told
+from rnnbench.harness.callbacks import Reporter, Resume, Snapshots, number_of
+from rnnbench.harness.fit_size import check_size, fit_size, flops_of_a_step, state_bytes
+from rnnbench.harness.hardware import environment, peak_memory
+from rnnbench.harness.instantiate import make_data, make_model, prepare
+from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, failure_record
+from rnnbench.harness.samples import make_artefacts
+from rnnbench.harness.take_probe import divide_batches, take_probe
+from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
+from rnnbench.records.artefacts import Artefact, write_artefacts
+from rnnbench.records.probe import code_version, main_scores
+from rnnbench.records.record import Cost, Record, thinned
+
+
+def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
+    """Run a job; whatever happens, the outcome is a record. Of several processes only the first has one, or fails.
+
+    Raises:
+        Preempted: it was told to stop, and goes on later from its checkpoint.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
+            warnings.filterwarnings("ignore", ".*exists and is not empty")  # a run that goes on
+            warnings.filterwarnings("ignore", ".*smaller than the logging interval")  # nothing is logged per step
+            return _run(job, report, started)
+    except SystemExit as error:
+        if isinstance(
+            error.__context__, KeyboardInterrupt
+        ):  # Lightning makes an exit of an interrupt, and ignores others
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        return failure_record(job, "failed", f"the run called exit({error.code})", started)
+    except Preempted:
+        raise
+    except Infeasible as error:
+        return failure_record(job, "infeasible", str(error), started)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        traceback.print_exc()
+        return failure_record(job, "failed", f"{OUT_OF_MEMORY}: {error}", started)
+    except RnnbenchError as error:
+        return failure_record(job, "failed", str(error), started)
+    except Exception as error:  # noqa: BLE001  # whatever a third party's class does is this run's failure only
+        traceback.print_exc()
+        memory = "alloc_cpu.cpp" in str(error)  # torch's CPU allocator raises a plain RuntimeError
+        classes = (job.spec.architecture.class_path, job.spec.task.data.class_path)
+        reason = f"{OUT_OF_MEMORY}: " * memory + told(error, *classes)
+        return failure_record(job, "failed", reason, started)
+    finally:
+        gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
+
+
+def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
+    spec, begun, version = job.spec, time.monotonic(), code_version(job.spec)
+    report(Progress("data"))
+    data = make_data(spec)
+    prepare(data)
+    facts = data.facts()
+    sized, fit = fit_size(spec, facts)
+    first = spec.devices == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+    probe = take_probe(job, sized, data, facts) if first else None
+    seed_everything(spec.seed, verbose=False)
+    model = make_model(sized, **facts)
+    check_size(spec, fit, model)
+    divide_batches(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
+    backend_of(model)  # compiles what has to be compiled, before the clock starts
+    about = data.about()
+    reporter, best = Reporter(spec, report), BestCheckpoint(job)
+    made_by = {"id": spec.id, "data": about["fingerprint"], "code": version, "micro_batches": job.micro_batches}
+    resume = Resume(best.path.with_stem("resume"), made_by, begun)
+    watches = [GradientWatch()] if "gradients" in job.watch else []
+    kept = [Snapshots(best.path.parent)] if job.replay else []
+    trainer = make_trainer(job, [reporter, best, resume, *watches, *kept])
+    trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
+    steps = trainer.global_step
+    steps_per_epoch = int(trainer.num_training_batches)
+    epochs = math.ceil(steps / steps_per_epoch)  # begun; a run that had ended before it went on counts none
+    if not (checkpoint := best.best_model_path):  # the budget ended before the first validation
+        trainer.validate(model, data, verbose=False)
+        checkpoint = str(best.path)
+        trainer.save_checkpoint(checkpoint, weights_only=True)
+    if spec.devices > 1:
+        rank = trainer.global_rank
+        close_loggers(trainer.loggers)
+        _disband()
+        if rank:
+            return None
+        trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
+    scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
+    close_loggers(trainer.loggers)
+    if job.asked:
+        write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.asked))
+    chosen = torch.load(checkpoint, weights_only=True)["global_step"]
+    device = trainer.strategy.root_device
+    resume.forget()
+    return Record(
+        schema_version=2,
+        id=spec.id,
+        spec=spec,
+        status="done",
+        started=started,
+        score=None if spec.trial else scores[spec.task.metric],
+        scores=scores,
+        validation=main_scores(reporter.validations[chosen], spec.task.metric),
+        best_step=chosen,
+        curve=thinned(reporter.curve, chosen),
+        baseline="" if spec.trial else about["baseline"],
+        baseline_scores={} if spec.trial else about["baseline_scores"],
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        size=fit,
+        cost=Cost(
+            train_seconds=round(reporter.train_seconds, 3),
+            total_seconds=round(resume.seconds, 3),
+            steps=steps,
+            epochs=epochs,
+            peak_memory_bytes=peak_memory(device),
+            steps_per_epoch=steps_per_epoch,
+            state_bytes=state_bytes(model),
+            flops_per_step=_flops(model),
+            micro_batches=job.micro_batches,
+        ),
+        backend=backend_of(model),
+        data_fingerprint=about["fingerprint"],
+        code_version=version,
+        probe=probe,
+        environment=environment(device),
+        attempts=list(job.attempts),
+    )
+
+
+def _answers(model: LightningModule, data: Any, asked: SampleConfig) -> list[Artefact]:
+    """What a model answers. A question that it cannot read costs no score: the artefact says so."""
+    try:
+        return make_artefacts(model, data, asked)
+    except RnnbenchError as error:
+        return [Artefact(title="no answer", text=str(error))]
+
+
+def _flops(model: LightningModule) -> int | None:
+    try:
+        return flops_of_a_step(model)
+    except RnnbenchError:  # a network of somebody else, which cannot be run on made-up inputs
+        return None
+
+
+def _disband() -> None:
+    """Leave the processes that trained together: a test is on one device, where no share of a batch is padded."""
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK"):
+        os.environ.pop(name, None)
+
+
+def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, report: Any) -> dict[str, float]:
+    """Test scores of a checkpoint; the only place where the test part is read. Of some data what the model writes by
+    itself is judged as well.
+
+    Raises:
+        Diverged: a score is not finite.
+    """
+    report(Progress("test", trainer.global_step, 1.0))
+    logged = trainer.test(model, data, ckpt_path=checkpoint, weights_only=True, verbose=False)[0]
+    scores = {name.removeprefix("test/"): number_of(trainer.callback_metrics.get(name, value))
+              for name, value in logged.items()}  # fmt: skip
+    if hasattr(data, "sampled_scores") and hasattr(model, "generate"):
+        writer: Any = model
+        scores |= data.sampled_scores(lambda count, length: writer.generate([""] * count, length))
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise Diverged(f"test {name} is {value}")
+    return scores
+
+
+def backend_of(model: LightningModule) -> str:
+    """What computes the recurrence: its own word or its layer's, else torch's layer under it."""
+    if own := getattr(model, "backend", None):
+        return str(own)
+    layer = getattr(model, "layer", model)
+    if own := getattr(layer, "backend", None):
+        return str(own)
+    bases = type(layer).__mro__
+    return next((f"torch.nn.{base.__name__}" for base in bases if base.__module__ == "torch.nn.modules.rnn"), "other")

@@ -1,0 +1,79 @@
+"""Gradients through time of a run's model, as it began, as it was trained, and what was logged meanwhile."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning.pytorch import seed_everything
+
+from rnnbench.analysis.callbacks import CLIPPING, GRADIENTS
+from rnnbench.analysis.gradients import Profile, alone, profile
+from rnnbench.config.grid import RunSpec
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.fit_size import fit_size
+from rnnbench.harness.instantiate import make_data, make_model, prepare
+from rnnbench.harness.load_run import load_run
+from rnnbench.objectives import find_objective
+from rnnbench.objectives.batch import Batch
+from rnnbench.records.record import RecordStore, file_of
+from rnnbench.utils.files import read_text
+
+WATCHED = (f"{GRADIENTS}/", f"{CLIPPING}/")
+
+
+class Profiles(NamedTuple):
+    """Of one run; `after` is None if it is not trained, and `why_not` says why."""
+
+    before: Profile
+    after: Profile | None
+    why_not: str
+
+
+def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[str, Any]]:
+    """The first `most` sequences of a run's validation part, each of one length, and the facts of its data.
+
+    Raises:
+        RnnbenchError: the data cannot be had or prepared.
+    """
+    data = make_data(spec)
+    prepare(data)
+    data.setup("validate")
+    objective = find_objective(spec.task.objective)
+    return alone(next(iter(data.val_dataloader())), most, objective), data.facts()
+
+
+def profiles(spec: RunSpec, batches: Sequence[Batch], facts: dict[str, Any], leaderboard: Path, runs: Path) -> Profiles:
+    """The profile of a run's model at its start, which its seed draws again, and at its best validation.
+
+    Raises:
+        RnnbenchError: the run cannot be made, or has no recurrent stack.
+    """
+    sized, _ = fit_size(spec, facts)
+    seed_everything(spec.seed, verbose=False)
+    before = profile(make_model(sized, **facts), batches)
+    if not (RecordStore(leaderboard).folder / file_of(spec)).is_file():
+        return Profiles(before, None, "not run yet: as it begins only")
+    try:
+        trained = load_run(spec.id, leaderboard, runs).model
+    except RnnbenchError as error:
+        return Profiles(before, None, str(error))
+    return Profiles(before, profile(trained, batches), "")
+
+
+def logged(spec: RunSpec, runs: Path) -> list[tuple[int, dict[str, float]]]:
+    """What a run's CSV logger was told by a `GradientWatch`: steps, and values by name; nothing if there was none.
+
+    Raises:
+        RnnbenchError: the file is no log.
+    """
+    found = sorted(runs.glob(f"*/{spec.id}/curves/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    rows = []
+    try:
+        for row in csv.DictReader(read_text(found[-1]).splitlines()) if found else ():
+            values = {name: float(value) for name, value in row.items() if value and name.startswith(WATCHED)}
+            if values:
+                rows.append((int(row["step"]), values))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RnnbenchError(f"{found[-1]} is no log of a run: {error}") from error
+    return rows

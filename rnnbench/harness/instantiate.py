@@ -1,0 +1,153 @@
+"""Classes by import path, constructed from checked arguments."""
+
+import inspect
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn, get_type_hints
+
+from lightning.pytorch import LightningDataModule, LightningModule
+from pydantic import TypeAdapter, ValidationError
+
+from rnnbench.config.cards import ClassSpec
+from rnnbench.config.grid import RunSpec
+from rnnbench.errors import Infeasible, Preempted, RnnbenchError, Unprepared, raised_in, told, unknown
+
+FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
+"""Arguments of a model that come from the data."""
+
+
+def import_class(path: str, base: type, where: str) -> type:
+    """The class at an import path.
+
+    Raises:
+        RnnbenchError: there is none, or it is no `base`.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        home = import_module(module)
+    except Exception as error:  # a third party's module may raise anything
+        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_told(error, module)}") from error
+    found = getattr(home, name, None)
+    if found is None:
+        names = [other for other, thing in vars(home).items() if inspect.isclass(thing)]
+        raise unknown(f"class in {module}", name, names, where)
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise RnnbenchError(f"{where}: class_path {path!r} is no {base.__name__}")
+    return found
+
+
+def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: Any) -> Any:
+    """An object of the class, from checked arguments; `taken` are arguments that a card or grid may not set.
+
+    Raises:
+        RnnbenchError: no such class, no such argument, a wrong type, a value out of range.
+    """
+    cls = import_class(spec.class_path, base, where)
+    hints = _hints(cls)
+    allowed = {name for name in inspect.signature(cls).parameters if name not in taken}
+    for name, value in spec.init_args.items():
+        if name not in allowed:
+            raise unknown(f"argument of {cls.__name__}", name, allowed, where)
+        _check_type(name, value, hints.get(name, Any), where)
+    try:
+        return cls(**spec.init_args, **more)
+    except RnnbenchError:
+        raise
+    except Exception as error:  # a third party's constructor may raise anything
+        raise RnnbenchError(f"{where}: {cls.__name__}: {_told(error, cls.__module__)}") from error
+
+
+def _told(error: Exception, module: str) -> str:
+    """An exception in one sentence, and which user's code raised it; without types that add nothing to the message."""
+    if isinstance(error, SyntaxError) or not isinstance(error, ValueError | ImportError):
+        return told(error, module)
+    place = raised_in(error, module)
+    return str(error).partition("\n")[0] + (f" (in {place})" if place else "")
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls.__init__)  # type: ignore[misc]
+    except (NameError, TypeError, AttributeError):  # an annotation that only a type checker can resolve
+        return {}
+
+
+def _check_type(name: str, value: Any, hint: Any, where: str) -> None:
+    try:
+        TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise RnnbenchError(f"{where}: {name}: {reason[:1].lower() + reason[1:]}, got {value!r}") from None
+
+
+def make_data(spec: RunSpec) -> Any:
+    """The run's data module; its batches come in an order drawn from the run's seed. That of a trial has no test part.
+
+    Raises:
+        RnnbenchError: no such class or argument; a seed for data that takes none.
+    """
+    where = f"task {spec.task.name!r}"
+    card, seeds = spec.task.data, {"shuffle_seed": spec.seed}
+    if spec.data_seed is not None:
+        card = ClassSpec(class_path=card.class_path, init_args={**card.init_args, "data_seed": spec.data_seed})
+    data = construct(card, LightningDataModule, where, {"shuffle_seed"}, **seeds)
+    return guard_test_split(data) if spec.trial else data
+
+
+def prepare(data: Any) -> None:
+    """Prepare the data of a data module, and see that its facts can be read.
+
+    Raises:
+        Infeasible: it cannot be had, or asks for what cannot be.
+        Unprepared: whatever else went wrong; the traceback of an exception that is not ours is printed.
+    """
+    try:
+        data.prepare_data()
+        data.facts()
+    except (Infeasible, Preempted, Unprepared):
+        raise
+    except RnnbenchError as error:
+        raise Unprepared(str(error)) from error
+    except Exception as error:  # a third party's class may raise anything
+        traceback.print_exc()
+        raise Unprepared(told(error, type(data).__module__)) from error
+
+
+def make_model(spec: RunSpec, **facts: Any) -> Any:
+    """The run's model, with the facts of its data, or before these are known without."""
+    where = f"architecture {spec.architecture.name!r}"
+    taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
+    if "tokenizer" not in taken:  # a module of somebody else need not keep it
+        facts.pop("tokenizer", None)
+    card = ClassSpec(class_path=spec.architecture.class_path, init_args=spec.arguments)
+    return construct(card, LightningModule, where, FACTS, **facts)
+
+
+class TestSplitAccessError(RnnbenchError):
+    """Something in a trial asked for the test part of its data."""
+
+
+def guard_test_split(data: Any) -> Any:
+    """The data module, which from now on raises whenever its test part is asked for.
+
+    Raises (then):
+        TestSplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.
+    """
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise TestSplitAccessError(
+            "the test part was asked for in a trial: trials are compared by validation scores alone"
+        )
+
+    def guarded(given: Callable[..., Any]) -> Callable[..., Any]:
+        def unless_test(*parts: Any, **more: Any) -> Any:
+            return refuse() if {"test", "predict"} & {*parts, *more.values()} else given(*parts, **more)
+
+        return unless_test
+
+    data.test_dataloader = data.predict_dataloader = refuse
+    for name in ("setup", "table", "_store"):
+        if hasattr(data, name):
+            setattr(data, name, guarded(getattr(data, name)))
+    return data

@@ -1,0 +1,139 @@
+"""What is known of runs before they start: what is wrong with them, whether their data is here, what is infeasible."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+
+from rnnbench.config.grid import RunSpec
+from rnnbench.config.model_size import NO_WIDTH
+from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError, unknown
+from rnnbench.harness.fit_size import fit_size, narrowest, width_argument
+from rnnbench.harness.instantiate import make_data, make_model
+from rnnbench.objectives import find_objective
+from rnnbench.utils.files import CACHE, cache_folder, writable_folder
+from rnnbench.utils.fingerprint import digest
+
+
+def check(specs: Sequence[RunSpec]) -> None:
+    """Construct every data module and every model of a grid once, without data, so that nothing wrong is ever started.
+
+    Raises:
+        RnnbenchError: what is wrong with the first that is.
+    """
+    for spec in {_data(spec) + str(spec.trial is None): spec for spec in specs}.values():
+        _check_task(spec)
+    for spec in {digest([spec.network, spec.budget.model_dump()]): spec for spec in specs}.values():
+        try:
+            _check_schedule(spec, make_model(spec))
+            _check_width(spec)
+        except RnnbenchError as error:
+            if spec.trial is None:
+                raise
+            raise RnnbenchError(f"space {spec.trial.space!r}, trial {spec.trial.index}: {error}") from None
+
+
+def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    """Of each run, whether its data is in the cache, and why the run is infeasible, or nothing.
+
+    Of a run whose data is not in the cache that is what can be known without it: that the data cannot be had, that the
+    architecture cannot answer such a question, or that even its narrowest network is larger than it should be.
+    """
+    found: dict[str, tuple[bool, str]] = {}
+    facts: dict[str, dict[str, Any] | None] = {}
+    modules: dict[str, Any] = {}
+    known: dict[str, str] = {}
+    for spec in specs:
+        task = _data(spec)
+        if task not in facts:
+            modules[task] = data = make_data(spec)
+            facts[task] = data.facts() if getattr(data, "prepared", False) else None
+        own = facts[task]
+        kind = digest([task, spec.network])
+        if kind not in known:
+            known[kind] = (
+                _why_infeasible_without_data(spec, modules[task]) if own is None else _why_infeasible(spec, own)
+            )
+        found[spec.id] = (own is not None, known[kind])
+    return found
+
+
+def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
+    """What is infeasible whatever the data is, by the smallest network: of one input and one output, as wide as one."""
+    if why := data.unavailable() if hasattr(data, "unavailable") else "":
+        return f"{DataUnavailable.PREFIX}{why}"
+    if spec.arguments.get("embedding") not in (None, "learned", "one-hot"):
+        return ""  # whether it can be read is known when the data has a tokenizer
+    facts = {"objective": spec.task.objective, "input_kind": getattr(data, "input_kind", "features")}
+    facts |= {"input_size": 1, "output_size": 1}
+    try:
+        return _why_infeasible(spec, facts) if spec.size is None else _why_too_large(spec, facts)
+    except Exception:  # noqa: BLE001  # a network that cannot be made of such facts says nothing of others
+        return ""
+
+
+def _why_too_large(spec: RunSpec, facts: dict[str, Any]) -> str:
+    """Why even the narrowest network is too large for the rule of a run, or nothing."""
+    assert spec.size is not None
+    try:
+        width, count = narrowest(spec, facts)
+    except Infeasible as error:
+        return str(error)
+    if count <= spec.size.target or spec.size.met_by(count):
+        return ""
+    return (f"{NO_WIDTH} {100 * spec.size.tolerance:g} % of {spec.size.target:,}: {width_argument(spec)} {width} gives "
+            f"{count:,} already for one input and one output")  # fmt: skip
+
+
+def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
+    try:
+        sized, _ = fit_size(spec, facts)
+        with torch.device("meta"):
+            make_model(sized, **facts)
+    except Infeasible as error:
+        return str(error)
+    return ""
+
+
+def _val_loader(cls: type[LightningDataModule]) -> Any:
+    return cls.val_dataloader
+
+
+def _data(spec: RunSpec) -> str:
+    """What runs have in common that read the same data."""
+    return f"{spec.task.model_dump_json()} {spec.data_seed}"
+
+
+def _check_width(spec: RunSpec) -> None:
+    if spec.size is None:
+        return
+    width = width_argument(spec)
+    if spec.trial is not None and width in spec.trial.arguments:
+        raise RnnbenchError(f"{width} is chosen so that a network has {spec.size}; it cannot be tuned as well")
+
+
+def _check_schedule(spec: RunSpec, model: Any) -> None:
+    schedule = getattr(model.hparams, "schedule", "constant")
+    if schedule != "constant" and spec.budget.steps is spec.budget.epochs is None:
+        raise RnnbenchError(
+            f"architecture {spec.architecture.name!r}: schedule {schedule!r} needs a budget in steps or epochs"
+        )
+
+
+def _check_task(spec: RunSpec) -> None:
+    where = f"task {spec.task.name!r}"
+    data = make_data(spec)
+    if lacking := [name for name in ("objective", "facts", "about") if not hasattr(data, name)]:
+        raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
+    if data.objective != spec.task.objective:
+        raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")
+    if spec.trial is not None and _val_loader(type(data)) is _val_loader(LightningDataModule):
+        raise RnnbenchError(f"{where}: {type(data).__name__} has no validation part (val_dataloader) to tune by")
+    names = find_objective(spec.task.objective).example().score_names()
+    if spec.task.metric not in names:
+        raise unknown(f"metric of objective {spec.task.objective!r}", spec.task.metric, names, where)
+    if not getattr(data, "prepared", True):
+        writable_folder(cache_folder(), CACHE)
+        for source in data.sources:
+            source.cached()  # a wrong hash is told now, not in the middle of the grid

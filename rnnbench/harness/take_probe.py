@@ -1,0 +1,130 @@
+"""Taking a probe: the first steps of a run, in a training of their own beside it."""
+
+import gc
+import math
+import traceback
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
+
+from rnnbench.config.grid import RunSpec
+from rnnbench.errors import RnnbenchError
+from rnnbench.harness.callbacks import number_of
+from rnnbench.harness.fit_size import fit_size
+from rnnbench.harness.hardware import environment
+from rnnbench.harness.instantiate import make_data, make_model
+from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.trainer import make_trainer
+from rnnbench.records.probe import BATCHES, STEPS, Probe, main_scores
+
+
+class FirstSteps(Callback):
+    """Keeps the losses of the first steps, then has the training validate and stop."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.losses: list[float | None] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep a loss."""
+        self.losses.append(_number(outputs.get("loss") if isinstance(outputs, dict) else outputs))
+        trainer.should_stop = len(self.losses) >= self.most  # Lightning validates before it stops
+
+
+def take_probe(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> Probe:
+    """The probe of a job's run, on one device.
+
+    The same seed, model and batches as in the run, in a Trainer of its own: nothing of it is left behind but the states
+    of the random number generators, which a run sets anew.
+
+    Args:
+        job: whose run.
+        sized: its spec with the width that a rule for the size has led to.
+        data: the data module of the run.
+        facts: what the data tells the model.
+    """
+    gc.freeze()  # so that only what the probe makes is looked through at its end
+    try:
+        return _first_steps(job, sized, data, facts)
+    finally:
+        gc.collect()  # a Trainer and its module refer to each other: the run is to have the memory
+        gc.unfreeze()
+
+
+def _first_steps(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> Probe:
+    spec = job.spec
+    seed_everything(spec.seed, verbose=False)
+    model = make_model(sized, **facts)
+    with suppress(RnnbenchError) if spec.devices > 1 else nullcontext():  # the share of each device one after the other
+        divide_batches(model, job.micro_batches * spec.devices, getattr(data, "batch_size", math.inf))
+    budget = spec.budget.model_copy(update={"patience": None, "minutes": None, "validate_every": None})
+    alone = replace(job, spec=spec.model_copy(update={"devices": 1, "budget": budget}), loggers=())
+    first = FirstSteps(min(STEPS, spec.budget.steps or STEPS))
+    trainer = make_trainer(
+        alone,
+        [first],
+        enable_checkpointing=False,
+        limit_val_batches=BATCHES,
+        val_check_interval=None,
+        check_val_every_n_epoch=1,
+    )
+    trainer.fit(model, data if _is_ours(data) else make_data(spec))
+    logged = {name: _number(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    scores = {name.removeprefix("val/"): value for name, value in logged.items() if value is not None}
+    return Probe(losses=first.losses, scores=main_scores(scores, spec.task.metric))
+
+
+def probe_again(job: Job) -> Taken:
+    """The probe of a job's run, without the run."""
+    try:
+        data = make_data(job.spec)
+        data.prepare_data()
+        facts = data.facts()
+        sized, _ = fit_size(job.spec, facts)
+        probe = take_probe(job, sized, data, facts)
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        where = environment(device or torch.device("cpu"))
+        return Taken(probe, data.about()["fingerprint"], where)
+    except (RnnbenchError, MemoryError, torch.OutOfMemoryError) as error:
+        return Taken(error=" ".join(str(error).split())[:500])
+    except Exception as error:  # noqa: BLE001  # whatever a third party's class does
+        traceback.print_exc()
+        return Taken(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
+
+
+def divide_batches(model: LightningModule, parts: int, rows: float) -> None:
+    """Have batches of so many rows go through a network in parts.
+
+    Raises:
+        RnnbenchError: that would be another training, or the module does not know how.
+    """
+    if parts == 1:
+        return
+    refused = "memory ran out, and its batches cannot go through the network in parts: "
+    if parts >= 2 * rows:
+        raise RnnbenchError(f"{refused}they have gone through row by row")
+    if not hasattr(model, "micro_batches"):
+        raise RnnbenchError(f"{refused}{type(model).__name__} is no SequenceModule")
+    for name, part in model.named_modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            raise RnnbenchError(f"{refused}{name} normalises over the batch")
+    model.micro_batches = parts  # type: ignore[assignment]
+
+
+def _is_ours(data: Any) -> bool:
+    """Whether a data module keeps nothing from one training to the next: others may, and are made anew."""
+    return type(data).__module__.partition(".")[0] == "rnnbench"
+
+
+def _number(value: Any) -> float | None:
+    """A number, if it is one and finite."""
+    if isinstance(value, torch.Tensor) and value.numel() != 1:
+        return None
+    number = number_of(value) if isinstance(value, torch.Tensor | float | int) else math.nan
+    return number if abs(number) <= 1e100 else None

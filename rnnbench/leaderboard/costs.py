@@ -1,0 +1,123 @@
+"""What scores cost: one row for a contender, a task, a machine and a backend, so that times are never mixed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from rnnbench.leaderboard.table import Column, Row, Table
+from rnnbench.records.record import Cost, Environment, Record
+
+Measure = Callable[[Record], float | None]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One kind of cost; smaller is better."""
+
+    name: str
+    title: str
+    of: Measure
+
+
+def _of_cost(measure: Callable[[Cost], float | None]) -> Measure:
+    return lambda record: None if record.cost is None else measure(record.cost)
+
+
+def _step_ms(cost: Cost) -> float | None:
+    return 1000 * cost.train_seconds / cost.steps if cost.steps else None
+
+
+def _epoch_seconds(cost: Cost) -> float | None:
+    if not cost.steps or cost.steps_per_epoch is None:
+        return None
+    return cost.train_seconds / cost.steps * cost.steps_per_epoch
+
+
+QUANTITIES = (
+    Quantity("parameters", "parameters", lambda record: record.parameters),
+    Quantity("state_bytes", "state bytes per sequence", _of_cost(lambda cost: cost.state_bytes)),
+    Quantity("flops", "FLOPs per step", _of_cost(lambda cost: cost.flops_per_step)),
+    Quantity("step_ms", "ms per training step", _of_cost(_step_ms)),
+    Quantity("epoch_seconds", "s per epoch", _of_cost(_epoch_seconds)),
+    Quantity("train_seconds", "training s", _of_cost(lambda cost: cost.train_seconds)),
+    Quantity("memory_mb", "peak memory MB", _of_cost(lambda cost: cost.peak_memory_bytes / 1e6)),
+)
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Means over the seeds that ran on one kind of machine with one backend.
+
+    Args:
+        label: the contender's.
+        family: the contender's.
+        column: where.
+        machine: device, processor and threads.
+        backend: what computed the recurrence.
+        count: how many seeds.
+        score: mean test score.
+        costs: by quantity; None where the records do not say.
+        fronts: quantities in which nobody on this machine and task is at least as good for less.
+    """
+
+    label: str
+    family: str
+    column: Column
+    machine: str
+    backend: str
+    count: int
+    score: float
+    costs: dict[str, float | None]
+    fronts: frozenset[str] = frozenset()
+
+
+def machine_of(environment: Environment | None) -> str:
+    """The machine in a few words."""
+    if environment is None:
+        return "unknown machine"
+    threads = f", {environment.threads} thread{'s' * (environment.threads != 1)}"
+    where = environment.processor if environment.device == "cpu" else f"{environment.device} ({environment.processor})"
+    return f"{where}{threads if environment.device == 'cpu' else ''}"
+
+
+def cost_rows(table: Table) -> list[CostRow]:
+    """All rows, by task, machine and contender."""
+    grouped: dict[tuple[Column, str], list[CostRow]] = defaultdict(list)
+    for row in table.rows:
+        for column, entry in row.entries.items():
+            together: dict[tuple[str, str], list[Record]] = defaultdict(list)
+            for record in entry.done:
+                together[machine_of(record.environment), record.backend or "unknown"].append(record)
+            for (machine, backend), records in together.items():
+                made = _row(row, column, machine, backend, records)
+                grouped[column, machine].append(made)
+    found = [made for some in grouped.values() for made in with_fronts(some)]
+    return sorted(found, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
+
+
+def _row(row: Row, column: Column, machine: str, backend: str, records: list[Record]) -> CostRow:
+    costs = {quantity.name: _mean(map(quantity.of, records)) for quantity in QUANTITIES}
+    score = fmean(record.score for record in records if record.score is not None)
+    return CostRow(row.label, row.contender.family, column, machine, backend, len(records), score, costs)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    some = list(values)
+    known = [value for value in some if value is not None]
+    return fmean(known) if known and len(known) == len(some) else None
+
+
+def with_fronts(rows: list[CostRow]) -> list[CostRow]:
+    """Rows of one task and machine, each with the quantities in which it is on the Pareto front."""
+    sign = 1 if rows[0].column.direction == "maximise" else -1
+    found = []
+    for row in rows:
+        fronts = frozenset(name for name, cost in row.costs.items() if cost is not None and not any(
+            _dominates(sign * other.score, other.costs[name], sign * row.score, cost) for other in rows))  # fmt: skip
+        found.append(replace(row, fronts=fronts))
+    return found
+
+
+def _dominates(score: float, cost: float | None, than_score: float, than_cost: float) -> bool:
+    return cost is not None and score >= than_score and cost <= than_cost and (score, cost) != (than_score, than_cost)

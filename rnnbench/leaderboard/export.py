@@ -1,0 +1,167 @@
+"""Records as rows for other programs, and the board as a table for a paper. Text of records stays text everywhere."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.grid_layout import CHANCE, Sheet, Text
+from rnnbench.leaderboard.table import Table
+from rnnbench.records.status import Cell
+from rnnbench.utils.files import writing
+from rnnbench.utils.text import clean
+
+Format = Literal["csv", "json", "latex", "parquet"]
+FORMATS: tuple[Format, ...] = ("csv", "json", "latex", "parquet")
+FORMULA = tuple("=+-@")
+"""With one of these a text begins that a spreadsheet would compute."""
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$", "≈": r"$\approx$", "×": r"$\times$",
+    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
+}  # fmt: skip
+
+
+def rows_of(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """A row for each cell, in the order of task, architecture and seed; what a cell does not have is None."""
+    rows = [_row(cell) for cell in cells]
+    return sorted(rows, key=lambda row: (row["task"], row["architecture"], row["seed"], row["id"]))
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    spec, record = cell.spec, cell.record
+    cost, where, source, fit = (getattr(record, name, None) for name in ("cost", "environment", "provenance", "size"))
+    return {
+        "id": spec.id,
+        "task": spec.task.name,
+        "task_version": spec.task.version,
+        "task_fingerprint": spec.task.fingerprint,
+        "metric": spec.task.metric,
+        "direction": spec.task.direction,
+        "architecture": spec.architecture.name,
+        "class_path": spec.architecture.class_path,
+        "arguments": spec.arguments,
+        "size": str(spec.size) if spec.size else None,
+        "width": getattr(fit, "width", None),
+        "size_found": getattr(fit, "count", None),
+        "data_arguments": spec.task.data.init_args,
+        "budget": spec.budget.model_dump(exclude_none=True),
+        "devices": spec.devices,
+        "seed": spec.seed,
+        "data_seed": spec.data_seed,
+        "trial": spec.trial.index if spec.trial else None,
+        "tuned": spec.selected.trials if spec.selected else None,
+        "state": cell.state,
+        "reason": cell.reason or None,
+        "score": getattr(record, "score", None),
+        "scores": getattr(record, "scores", None) or None,
+        "validation": getattr(record, "validation", None) or None,
+        "baseline_scores": getattr(record, "baseline_scores", None) or None,
+        **{name: getattr(record, name, None) for name in ("best_step", "parameters")},
+        **{name: getattr(cost, name, None) for name in ("steps", "epochs", "train_seconds", "total_seconds",
+                                                        "peak_memory_bytes", "steps_per_epoch", "state_bytes",
+                                                        "flops_per_step", "micro_batches")},
+        "backend": getattr(record, "backend", None) or None,
+        **{name: getattr(where, name, None) for name in ("device", "threads", "processor", "platform", "python",
+                                                         "torch", "lightning", "rnnbench")},
+        "code_version": getattr(record, "code_version", None),
+        "certified": cell.certified if cell.state == "done" else None,
+        "data_fingerprint": getattr(record, "data_fingerprint", None) or None,
+        "started": getattr(record, "started", None) or None,
+        **{name: getattr(source, name, None) for name in ("commit", "clean", "by")},
+    }  # fmt: skip
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose mappings are JSON."""
+    return {
+        name: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for name, value in row.items()
+    }
+
+
+def to_json(rows: Sequence[dict[str, Any]]) -> str:
+    """An array of objects."""
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """A line a row. A text that a spreadsheet would take for a formula has an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _no_formula(value) for name, value in flat(row).items()} for row in rows)
+    return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+
+
+def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """A table of typed columns.
+
+    Raises:
+        RnnbenchError: it cannot be written.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([flat(row) for row in rows])
+    counts = ["task_version", "devices", "seed", "best_step", "parameters", "steps", "epochs", "peak_memory_bytes",
+              "steps_per_epoch", "state_bytes", "flops_per_step", "micro_batches", "threads", "width", "size_found",
+              "data_seed", "trial", "tuned"]  # fmt: skip
+    kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
+    flags = ("certified", "clean")
+    others = {name: "string" for name in frame.columns if name not in {*kinds, *flags}}
+    with writing(path, "the file of an export (--out)"):
+        frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")}).to_parquet(path, index=False)
+
+
+def to_latex(table: Table) -> str:
+    """The board as a `tabular` with booktabs' rules, the way round that is easier to read; the best alone is bold."""
+    sheet = Sheet.of(table).upright()
+    heads = [_stacked([sheet.corner]), *(_stacked(lines) for lines in sheet.across)]
+    lines = [_line([escape_latex(", ".join(heading)), *map(_set, fields)])
+             for heading, fields in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
+    body = [*lines[:-1], r"\midrule", lines[-1]] if sheet.down[-1] == [CHANCE] else lines
+    begin = rf"\begin{{tabular}}{{l{'r' * len(sheet.across)}}}"
+    return "\n".join([begin, r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _stacked(lines: Sequence[str]) -> str:
+    inner = r" \\ ".join(map(escape_latex, lines))
+    return inner if len(lines) == 1 else rf"\begin{{tabular}}{{@{{}}r@{{}}}} {inner} \end{{tabular}}"
+
+
+def _set(field: Text) -> str:
+    text = escape_latex(field.text)
+    return rf"\textbf{{{text}}}" if field.style == "best" else text
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return re.sub("|".join(map(re.escape, LATEX)), lambda found: LATEX[found[0]], clean(text))
+
+
+def _line(fields: Sequence[str]) -> str:
+    return f"{' & '.join(fields)} \\\\"
+
+
+def check_target(form: Format, out: Path | None) -> None:
+    """Whether an export of that form can go there.
+
+    Raises:
+        RnnbenchError: it cannot.
+    """
+    if form == "parquet" and out is None:
+        raise RnnbenchError("parquet is no text: say where it goes with --out FILE")
+    if out is not None and (out.is_dir() or not out.name):
+        raise RnnbenchError(f"--out must be a file, got {str(out)!r}")

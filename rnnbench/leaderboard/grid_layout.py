@@ -1,0 +1,125 @@
+"""The table as a sheet of texts, either way round, cut to the width there is."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from rnnbench.leaderboard.ranking import Estimate, Ranking
+from rnnbench.leaderboard.table import Column, Row, Table
+from rnnbench.utils.text import number
+
+CHANCE = "chance"
+MOST_COLUMNS = 8
+"""That a page holds beside each other."""
+Style = Literal["", "best", "dim"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """One field, and how it is set."""
+
+    text: str
+    style: Style = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Fields with a heading (of lines) for each column and each row.
+
+    Args:
+        corner: what the rows are.
+        turns_to: what the columns are, if the sheet may be turned.
+    """
+
+    corner: str
+    turns_to: str
+    across: Sequence[Sequence[str]]
+    down: Sequence[Sequence[str]]
+    fields: Sequence[Sequence[Text]]
+
+    @classmethod
+    def of(cls, table: Table) -> "Sheet":
+        """Architectures down, tasks across; the last row is chance, the last columns what it cost."""
+        across = [*(table.headings[column] for column in table.columns), *([name] for name in _costs(table))]
+        fields = [
+            [*(_field(table, row, column) for column in table.columns), *map(Text, _costs(table, row))]
+            for row in table.rows
+        ]
+        chance = [
+            *(Text(_chance(table, column), "dim") for column in table.columns),
+            *(Text("") for _ in _costs(table)),
+        ]
+        return cls("architecture", "task", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
+
+    @classmethod
+    def of_ranking(cls, ranking: Ranking) -> "Sheet":
+        """Places down, the best first."""
+        across = [["place"], ["mean normalised", "score"], ["average", "rank"], ["win rate"], ["same as", "places"]]
+        fields = [
+            [
+                Text(f"{place.position.value:g}{_interval(place.position, 0)}"),
+                Text(f"{place.score.value:.3f}{_interval(place.score, 3)}"),
+                Text(f"{place.rank.value:.2f}{_interval(place.rank, 2)}"),
+                Text(f"{place.win_rate.value:.2f}{_interval(place.win_rate, 2)}"),
+                Text("alone" if place.ties[0] == place.ties[1] else f"{place.ties[0]}–{place.ties[1]}"),
+            ]
+            for place in ranking.places
+        ]
+        return cls("architecture", "", across, [[place.label] for place in ranking.places], fields)
+
+    def upright(self) -> "Sheet":
+        """The way round that is easier to read on a page: of many columns rows are made."""
+        return self.turned() if len(self.across) > max(MOST_COLUMNS, len(self.down)) else self
+
+    def turned(self) -> "Sheet":
+        """Columns as rows."""
+        return Sheet(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
+
+    def parts(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
+        """The sheet in as few parts as fit, each with all rows, whichever way round that is."""
+        ways = [self, self.turned()] if self.turns_to else [self]
+        return min((way._cut(fits) for way in ways), key=len)
+
+    def _cut(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
+        parts, start, end = [], 0, len(self.across)
+        while start < end:
+            ends = range(start + 1, end + 1)
+            count = bisect_left(ends, True, key=partial(self._is_too_wide, fits, start))
+            parts.append(self._columns(start, start + max(1, count)))
+            start += max(1, count)
+        return parts
+
+    def _is_too_wide(self, fits: Callable[["Sheet"], bool], start: int, end: int) -> bool:
+        return not fits(self._columns(start, end))
+
+    def _columns(self, start: int, end: int) -> "Sheet":
+        return Sheet(
+            self.corner, self.turns_to, self.across[start:end], self.down, [row[start:end] for row in self.fields]
+        )
+
+
+def _interval(one: Estimate, digits: int) -> str:
+    return "" if one.low is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+
+
+def _field(table: Table, row: Row, column: Column) -> Text:
+    entry = row.entries.get(column)
+    if entry is None:
+        return Text("–")
+    return Text(table.text(row, column), "best" if entry.standing == "best" else "")
+
+
+def _costs(table: Table, row: Row | None = None) -> list[str]:
+    """The last columns: their names, or what a row has there. Those about tuning only where something was tuned."""
+    names, values = ["parameters", "train s"], [row.parameters, row.seconds] if row else []
+    if any(one.studies for one in table.rows):
+        names += ["trials", "tuning s"]
+        values += [row.trials, row.tuning_seconds] if row else []
+    return values if row else names
+
+
+def _chance(table: Table, column: Column) -> str:
+    chance = table.chance.get(column)
+    return f"{number(chance.value)} ({chance.of})" if chance else ""

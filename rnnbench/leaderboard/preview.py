@@ -1,0 +1,95 @@
+"""What a change of the records does to the board, against a commit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.table import Column, Table, make_table
+from rnnbench.records.certificates import Certificates
+from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.status import cells_on_record
+from rnnbench.records.submissions.git import Repository
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One entry of the board before and after; nothing where it is in only one of them."""
+
+    row: str
+    column: Column
+    before: str
+    after: str
+    was_best: bool
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Records that came, went and changed since a commit, and the entries of the board that differ for it."""
+
+    base: str
+    added: list[Record]
+    removed: list[Record]
+    changed: list[Record]
+    differences: list[Difference]
+
+
+def preview(leaderboard: Path, base: str | None = None) -> Preview:
+    """The records as they are now, against a revision, by default where HEAD left main.
+
+    Raises:
+        RnnbenchError: there is no repository or no such revision.
+    """
+    store = RecordStore(leaderboard)
+    repository = Repository.around(store.folder)
+    if repository is None:
+        raise RnnbenchError(f"{leaderboard} is in no git repository with a commit: there is nothing to compare with")
+    commit = repository.commit(base) if base else repository.base()
+    certificates = Certificates(leaderboard)
+    before, after = records_at(repository, commit), store.read()[0]
+    return Preview(
+        commit,
+        [record for run, record in after.items() if run not in before],
+        [record for run, record in before.items() if run not in after],
+        [record for run, record in after.items() if run in before and before[run] != record],
+        differences(_table(before, certificates), _table(after, certificates)),
+    )
+
+
+def records_at(repository: Repository, commit: str) -> dict[str, Record]:
+    """All records of a commit; what is none is left out, as on the board."""
+    files = repository.files(commit)
+    contents = repository.contents(files.values())
+    found = {}
+    for path, name in files.items():
+        try:
+            record = Record.parse(contents[name], path)
+        except RnnbenchError:
+            continue
+        if record.file.as_posix() == path:
+            found[record.id] = record
+    return found
+
+
+def _table(records: Mapping[str, Record], certificates: Certificates) -> Table:
+    return make_table(cells_on_record(records, certificates))
+
+
+def differences(before: Table, after: Table) -> list[Difference]:
+    """Entries that read otherwise, by column and row."""
+    old, new = _entries(before), _entries(after)
+    places = sorted({**old, **new}, key=lambda place: (place[1].order, place[0]))
+    nothing = ("", False)
+    both = [(place, old.get(place, nothing), new.get(place, nothing)) for place in places]
+    return [
+        Difference(row, column, then[0], now[0], then[1], now[1]) for (row, column), then, now in both if then != now
+    ]
+
+
+def _entries(table: Table) -> dict[tuple[str, Column], tuple[str, bool]]:
+    return {
+        (row.label, column): (table.text(row, column), entry.standing == "best")
+        for row in table.rows
+        for column, entry in row.entries.items()
+    }

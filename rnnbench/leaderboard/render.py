@@ -1,0 +1,123 @@
+"""The board in a terminal and in Markdown, and what its numbers and signs mean."""
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+
+from rnnbench.leaderboard.grid_layout import CHANCE, Sheet, Style, Text
+from rnnbench.leaderboard.ranking import Ranking
+from rnnbench.leaderboard.table import Table
+from rnnbench.utils.text import clean, clean_lines, escape
+
+DEFINITIONS = {
+    "score": "Test score of the checkpoint with the best validation score: mean ± 95 % interval (Student's "
+    "t) over n seeds.",
+    "best": "Bold: the best of its task alone: Welch's t test, adjusted by Holm, tells it from each other "
+    "one (p < 0.05).",
+    "tied": "=: the same as the best, as far as these seeds tell (the same test, p ≥ 0.05). Nothing is "
+    "marked where the best has one seed.",
+    "chance": "≈ chance: the mean is not better than the simplest reference by the margin on the task's card.",
+    "uncertified": "°: made by another version of the code. A probe (the first three training steps, repeated) tells "
+    "whether this version still gives the same; nobody has taken it yet. If it does not, the run is stale.",
+    "normalised": "0 is chance, 1 is the ceiling on the card or, where a card has none, the best mean on this "
+    "board; a run below chance counts as chance. Seeds are averaged within a task, then tasks.",
+    "rank": "Ranked by mean on each task (1 is best, ties share a rank), then averaged over tasks.",
+    "win_rate": "At the same task and seed, the share of the other contenders that are beaten; a tie is half.",
+    "interval": "2,000 draws of tasks, and of seeds within each (paired hierarchical bootstrap: all contenders "
+    "share a draw), expanded for few tasks (Hesterberg 2015, section 4.3).",
+    "position": "By mean normalised score; in brackets, the places it may have: behind all that are told to be "
+    "better, before all that are told to be worse (simultaneous confidence sets for ranks, Mogstad "
+    "et al. 2024).",
+    "ties": "Neighbouring places that cannot be told apart when all pairs are judged at once (single-step "
+    "max-T on the draws, 5 % for the whole table; Romano & Wolf 2005).",
+    "need": "How many more seeds or tasks would tell two neighbours apart in 80 % of cases, if their "
+    "difference and the spread over seeds and tasks are what they seem; they "
+    "are judged as two alone.",
+    "shared": "Only tasks and seeds that all ranked contenders have are compared.",
+    "better": "At a task and then a seed drawn at random among those that both have, the probability that the"
+    " row is better than the column; a tie is half. The interval is that of the bootstrap, or the "
+    "exact binomial one for as many tasks where that is wider (Clopper & Pearson 1934). The "
+    "difference is real where it leaves out 50 %.",
+    "critical_difference": "Average ranks on a line; a bar joins those that Nemenyi's test cannot tell apart (Demšar "
+    "2006). It sees ranks alone, not by how much and not each seed, and so tells fewer apart than the table.",
+}
+
+
+STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
+FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
+RANKING_FOOTNOTE = (
+    "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
+    "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds, and the places that cannot "
+    "be ruled out when all pairs are judged at once (5 % for the whole table). "
+    "Win rate: share of the others beaten at the same task and seed."
+)
+
+
+class Terminal:
+    """The board for rich, and the ranking if there is one: as wide as the console, in as many parts as that takes."""
+
+    def __init__(self, table: Table, ranking: Ranking | None = None) -> None:
+        self.table, self.ranking = table, ranking
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        def fits(sheet: Sheet) -> bool:
+            return Measurement.get(console, options.update(max_width=10_000), _rich(sheet)).maximum <= options.max_width
+
+        if not self.table.rows:
+            yield RichText(self.table.no_rows)
+            yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
+            return
+        yield from map(_rich, Sheet.of(self.table).parts(fits))
+        yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
+        yield from (RichText(text, style="dim") for text in (FOOTNOTE, self.table.uncertified_note) if text)
+        if self.ranking:
+            yield RichText("\nRanking over tasks", style="bold")
+            yield from map(_rich, Sheet.of_ranking(self.ranking).parts(fits))
+            yield from (RichText(clean(text), style="dim") for text in [*_told(self.ranking), RANKING_FOOTNOTE])
+
+
+def _told(ranking: Ranking) -> list[str]:
+    return [ranking.note(), *ranking.needs()]
+
+
+def _rich(sheet: Sheet) -> RichTable:
+    shown = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False, header_style="bold")
+    shown.add_column(sheet.corner, no_wrap=True, overflow="fold")
+    for heading in sheet.across:
+        shown.add_column(RichText(clean_lines(heading, "\n")), justify="right", overflow="fold")
+    for heading, fields in zip(sheet.down, sheet.fields, strict=True):
+        if heading == [CHANCE]:
+            shown.add_section()
+        texts = [RichText(clean(one.text), style=STYLES[one.style]) for one in fields]
+        shown.add_row(RichText(clean_lines(heading, ", ")), *texts)
+    return shown
+
+
+def markdown(table: Table, ranking: Ranking | None = None) -> str:
+    """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
+    sheet = Sheet.of(table).upright()
+    notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
+    blocks = [_grid(sheet), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
+    if ranking:
+        told, needs = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.needs()]
+        blocks += [["## Ranking over tasks"], _grid(Sheet.of_ranking(ranking)), [told], needs, [RANKING_FOOTNOTE]]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _grid(sheet: Sheet) -> list[str]:
+    heads = [sheet.corner, *("<br>".join(map(escape, lines)) for lines in sheet.across)]
+    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
+    for heading, fields in zip(sheet.down, sheet.fields, strict=True):
+        lines.append(_line([", ".join(map(escape, heading)), *map(_marked, fields)]))
+    return lines
+
+
+def _marked(field: Text) -> str:
+    text, mark = escape(field.text), {"best": "**", "dim": "*", "": ""}[field.style]
+    return f"{mark}{text}{mark}" if text else ""
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

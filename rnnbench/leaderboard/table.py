@@ -1,0 +1,351 @@
+"""The board as a table: tasks as columns, architectures as rows."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from rnnbench.config.cards import Budget, Chance, Direction, Scoring, TaskCard
+from rnnbench.config.grid import RunSpec
+from rnnbench.config.registry import catalogue
+from rnnbench.leaderboard.cell_stats import Baseline, CellStats, Group, groups_of
+from rnnbench.leaderboard.configuration import Configuration, labels_of
+from rnnbench.leaderboard.statistics import half_width, same_as_best
+from rnnbench.records.record import Record
+from rnnbench.records.selection import study_of
+from rnnbench.records.status import STATES, Cell
+from rnnbench.records.trials import Study, studies, up_to_date
+from rnnbench.utils.text import amount, number
+
+Standing = Literal["best", "tied"]
+"""`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
+
+UNCERTIFIED = "°"
+"""Beside a score of runs that were made by other code, and are not certified for this version of it."""
+LAST = 1e300
+"""What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
+UNCERTIFIED_MEANS = (
+    "made by another version of the code, and nobody has checked yet that this version gives the same "
+    "(rnnbench certify does)"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Scores that can be compared: one task, one batch size on as many devices, one budget."""
+
+    task: str
+    version: int
+    fingerprint: str
+    metric: str
+    direction: Direction
+    budget: Budget
+    batch_size: Any
+    data_seed: int | None = None
+    devices: int = 1
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "Column":
+        """The column of a run."""
+        task = spec.task
+        known = (task.name, task.version, task.fingerprint, task.metric, task.direction, spec.budget)
+        return cls(*known, task.data.init_args.get("batch_size"), spec.data_seed, spec.devices)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Where it stands: by task, then by whatever else differs, the same every time."""
+        rest = (str(self.batch_size), str(self.data_seed), str(self.devices), self.fingerprint)
+        return (self.task, str(self.version), self.budget.model_dump_json(), *rest)
+
+    @property
+    def details(self) -> list[str]:
+        """What a heading leaves out as long as it is the same for all."""
+        every = f", validated every {self.budget.validate_every}" if self.budget.validate_every else ""
+        seed = "" if self.data_seed is None else f", data seed {self.data_seed}"
+        on = "" if self.devices == 1 else f" on each of {self.devices} devices"
+        return [
+            f"batch {self.batch_size or 'default'}{on}{every}{seed}",
+            f"version {self.version} ({self.fingerprint[:6]})",
+        ]
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return "↓" if self.direction == "minimise" else "↑"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All seeds of one architecture in one column; without `runs` where an index knows their facts alone."""
+
+    facts: CellStats
+    runs: tuple[Cell, ...] | None = None
+    standing: Standing | None = None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The runs.
+
+        Raises:
+            LookupError: this board was made by an index.
+        """
+        if self.runs is None:
+            raise LookupError("a board that was made by an index has no runs")
+        return self.runs
+
+    @property
+    def done(self) -> list[Record]:
+        """Records that count."""
+        return [cell.record for cell in self.cells if cell.state == "done" and cell.record]
+
+    @property
+    def values(self) -> list[float]:
+        """Their scores."""
+        return self.facts.scores
+
+    @property
+    def others(self) -> Counter[str]:
+        """How many runs are in which other state."""
+        return Counter({state: count for state, count in self.facts.states.items() if state != "done"})
+
+    def text(self) -> str:
+        """Mean ± interval (n), and the states of whatever is not done."""
+        parts = []
+        if self.values:
+            width = half_width(self.values)
+            interval = "" if width is None else f" ± {number(width)}"
+            mark = f" {UNCERTIFIED}" if self.facts.uncertified else ""
+            parts.append(f"{number(fmean(self.values))}{interval} (n={len(self.values)}){mark}")
+        alone = len(self.others) == 1 and not self.values
+        parts += [state if alone else f"{self.others[state]} {state}" for state in STATES if self.others[state]]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender."""
+
+    label: str
+    contender: Configuration
+    entries: dict[Column, Entry]
+    studies: tuple[Study, ...] = ()
+
+    def spread(self, values: Iterable[float]) -> str:
+        """Smallest to largest, for people."""
+        shown = sorted(values)
+        if not shown:
+            return ""
+        low, high = amount(shown[0]), amount(shown[-1])
+        return low if low == high else f"{low}–{high}"
+
+    @property
+    def parameters(self) -> str:
+        """Trainable numbers; they differ from task to task by input and head. Then how many of them were matched."""
+        facts = [entry.facts for entry in self.entries.values()]
+        total = self.spread(count for one in facts for count in one.parameters)
+        matched = self.spread(count for one in facts for count in one.matched)
+        return f"{total} ({matched} matched)" if matched not in ("", total) else total
+
+    @property
+    def least_parameters(self) -> float:
+        """What the column of parameters is sorted by."""
+        return min((count for entry in self.entries.values() for count in entry.facts.parameters), default=LAST)
+
+    @property
+    def seconds(self) -> str:
+        """Mean training seconds of a run, by task."""
+        return self.spread(fmean(entry.facts.seconds) for entry in self.entries.values() if entry.facts.seconds)
+
+    @property
+    def trials(self) -> str:
+        """Configurations that were tried to find these, on each task."""
+        return self.spread(study.trials for study in self.studies)
+
+    @property
+    def tuning_seconds(self) -> str:
+        """What that took, by task."""
+        return self.spread(study.seconds for study in self.studies)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The board.
+
+    Args:
+        headings: lines above each column.
+        cards: of the columns whose task has a card here that is still what their scores were made with.
+        scoring: how scores are read, of the columns of which card or records say it.
+        chance: the reference of each column, where it is known.
+        reasons: where runs are not done, and why.
+        trials: configurations that were tried; they have no row.
+    """
+
+    columns: list[Column]
+    rows: list[Row]
+    headings: dict[Column, list[str]]
+    cards: dict[Column, TaskCard]
+    scoring: dict[Column, Scoring]
+    chance: dict[Column, Chance]
+    reasons: list[tuple[str, str]]
+    trials: int = 0
+
+    @property
+    def no_rows(self) -> str:
+        """What to say of a board without rows."""
+        if not self.trials:
+            return "No records yet."
+        return f"{self.trials} trials, and nothing tested yet: a board has test scores, trials have none."
+
+    @property
+    def uncertified(self) -> int:
+        """How many runs that are done are not certified for this version of the code."""
+        return sum(entry.facts.uncertified for row in self.rows for entry in row.entries.values())
+
+    @property
+    def uncertified_note(self) -> str:
+        """What that means, if there are any."""
+        count = self.uncertified
+        runs = f"{count} run{' of this board was' if count == 1 else 's of this board were'}"
+        return f"{UNCERTIFIED}: {runs} {UNCERTIFIED_MEANS}" if count else ""
+
+    def text(self, row: Row, column: Column) -> str:
+        """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance."""
+        entry = row.entries[column]
+        tied = " =" if entry.standing == "tied" else ""
+        return f"{entry.text()}{tied}{' ≈ chance' if self.is_chance(row, column) else ''}"
+
+    def is_chance(self, row: Row, column: Column) -> bool:
+        """Whether the mean of an entry is not better than chance by the margin on the task's card."""
+        values, chance = row.entries[column].values, self.chance.get(column)
+        return bool(values) and chance is not None and not chance.beaten(fmean(values), column.direction)
+
+
+def make_table(cells: Sequence[Cell]) -> Table:
+    """The board of some cells."""
+    found = studies(cell.record for cell in cells if cell.record)
+    return table_of(groups_of(cell for cell in cells if cell.spec.trial is None), found)
+
+
+def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
+    """The board; rows by name, columns by task. Only scores that can be averaged share an entry.
+
+    Trials have no row: those that are tuned by them say how many there were, and what they took.
+    """
+    grouped: dict[Configuration, dict[Column, list[Group]]] = defaultdict(lambda: defaultdict(list))
+    used: dict[Configuration, dict[str, Study]] = defaultdict(dict)
+    for group in groups:
+        spec = up_to_date(group.spec, found)
+        one = Configuration.of(spec)
+        if spec.selected and (study := study_of(spec)) in found:
+            used[one][study] = found[study].first(spec.selected.trials)
+        grouped[one][Column.of(group.spec)].append(group)
+    entries = {one: {column: _entry(some) for column, some in fields.items()} for one, fields in grouped.items()}
+    columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)
+    standings = {column: _standings(column, entries) for column in columns}
+    labels = labels_of(entries)
+    rows = [
+        Row(
+            labels[one],
+            one,
+            {column: replace(entry, standing=standings[column].get(one)) for column, entry in entries[one].items()},
+            tuple(used[one].values()),
+        )
+        for one in sorted(entries, key=labels.__getitem__)
+    ]
+    cards = _cards(columns)
+    scoring = _scoring(cards, groups)
+    return Table(
+        columns,
+        rows,
+        _headings(columns),
+        cards,
+        scoring,
+        _chances(scoring, rows),
+        _reasons(rows, found.values()),
+        sum(study.trials for study in found.values()),
+    )
+
+
+def _entry(groups: Sequence[Group]) -> Entry:
+    facts = CellStats()
+    for group in groups:
+        facts.add(group.facts)
+    known = [group.runs for group in groups if group.runs is not None]
+    return Entry(facts, sum(known, ()) if len(known) == len(groups) else None)
+
+
+def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
+    """Task, metric and budget; where two columns would read the same, also whatever else there is."""
+    short = {column: [column.task, f"{column.metric} {column.arrow}", budget_text(column.budget)] for column in columns}
+    times = Counter(map(tuple, short.values()))
+    return {column: [*lines, *(column.details if times[tuple(lines)] > 1 else [])] for column, lines in short.items()}
+
+
+def _standings(
+    column: Column, entries: Mapping[Configuration, Mapping[Column, Entry]]
+) -> dict[Configuration, Standing]:
+    """Who is the best of a column, or the same as the best as far as its seeds tell."""
+    sign = 1 if column.direction == "maximise" else -1
+    scores = {one: [sign * value for value in some[column].values] for one, some in entries.items() if column in some}
+    tied = same_as_best({one: values for one, values in scores.items() if values})
+    return dict.fromkeys(tied, "tied" if len(tied) > 1 else "best")
+
+
+def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
+    """The cards of columns whose scores they still describe."""
+    known = catalogue("task")
+    cards = {name: TaskCard.load(name) for name in sorted({column.task for column in columns} & set(known))}
+    mine = {column: cards[column.task] for column in columns if column.task in cards}
+    return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
+
+
+def _scoring(cards: Mapping[Column, TaskCard], groups: Iterable[Group]) -> dict[Column, Scoring]:
+    """How the scores of each column are read: as its card says; of a task without one here, as its records say.
+
+    Of records that say different things, those count that have the latest baseline.
+    """
+    found = {column: card.scoring for column, card in cards.items()}
+    latest: dict[Column, tuple[bool, Baseline, str]] = {}
+    for group in groups:
+        column, own = Column.of(group.spec), group.spec.task.scoring
+        if column in cards or own is None:
+            continue
+        key = (*_age(group.facts.baseline), own.model_dump_json())
+        if column not in latest or latest[column] < key:
+            latest[column], found[column] = key, own
+    return found
+
+
+def _age(baseline: Baseline | None) -> tuple[bool, Baseline]:
+    """A key by which no baseline comes before every other."""
+    return baseline is not None, baseline or Baseline("", "", 0.0, "")
+
+
+def _chances(scoring: Mapping[Column, Scoring], rows: Iterable[Row]) -> dict[Column, Chance]:
+    """The reference of each column: as the latest record computed it, else as its card says."""
+    found = {column: one.chance for column, one in scoring.items()}
+    latest: dict[Column, Baseline] = {}
+    for row in rows:
+        for column, entry in row.entries.items():
+            if (one := entry.facts.baseline) and (column not in latest or latest[column] < one):
+                latest[column] = one
+    for column, one in latest.items():
+        margin = scoring[column].chance.margin if column in scoring else 0.0
+        found[column] = Chance(value=one.value, of=one.of, margin=margin)
+    return found
+
+
+def _reasons(rows: Iterable[Row], found: Iterable[Study]) -> list[tuple[str, str]]:
+    """Why cells are not done, and trials without a score: where, and the reason, each once."""
+    told = {(f"{state}: {column.task} × {row.label}", why)
+            for row in rows for column, entry in row.entries.items() for state, why in entry.facts.reasons}  # fmt: skip
+    lost = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost) for one in found if one.lost}
+    return sorted(told | lost)
+
+
+def budget_text(budget: Budget) -> str:
+    """A budget in a few words."""
+    parts = budget.model_dump(exclude_none=True)
+    words = [f"{value:g} {name}" for name, value in parts.items() if name in {"steps", "epochs", "minutes"}]
+    return ", ".join([*words, *(f"{name.replace('_', ' ')} {parts[name]}" for name in ("patience",) if name in parts)])

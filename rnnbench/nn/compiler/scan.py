@@ -1,0 +1,107 @@
+"""The bare linear recurrence: one pass over memory."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnbench.nn.compiler.build import NoCompiler, load
+from rnnbench.nn.compiler.codegen import shared_text
+from rnnbench.nn.compiler.dispatch import plain
+from rnnbench.nn.compiler.loops import is_traced, scan_steps, script_steps
+
+_NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "db", "dh0")
+
+
+class _Arguments(ctypes.Structure):
+    _fields_ = [*((name, ctypes.c_long) for name in _NUMBERS), *((name, ctypes.c_void_p) for name in _POINTERS)]
+
+
+@cache
+def _library(dtype: torch.dtype) -> Any:
+    """Compiled form for a type of number; None if there is none."""
+    if dtype not in (torch.float32, torch.float64):
+        return None
+    try:
+        return load(shared_text(dtype == torch.float64, "scan.h"))
+    except NoCompiler:
+        return None
+
+
+def _call(name: str, a: Tensor, **tensors: Tensor | None) -> None:
+    pointers = {key: None if tensor is None else tensor.data_ptr() for key, tensor in tensors.items()}
+    made = _Arguments(T=len(a), N=a[0].numel(), threads=torch.get_num_threads(), a=a.data_ptr(), **pointers)
+    getattr(_library(a.dtype), name)(ctypes.byref(made))
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, h0: Tensor | None) -> Tensor:
+        h = torch.empty_like(a)
+        _call("forward", a, b=b, h0=h0, h=h)
+        ctx.save_for_backward(a, b, h0, h)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, h0, h = ctx.saved_tensors
+        g = gradients[0]
+        if torch.is_grad_enabled() or not plain(g):  # a derivative of the derivative is wanted, or many at once
+            with torch.enable_grad():  # views: each is a variable of its own
+                again = [one.view_as(one) for one in (a, b, h0) if one is not None]
+                wanted = [one for one, need in zip(again, ctx.needs_input_grad, strict=False) if need]
+                found = iter(torch.autograd.grad(loop(*again), wanted, g, create_graph=True))
+            return tuple(next(found) if need else None for need in ctx.needs_input_grad)
+        g = g.contiguous().resolve_neg()
+        da, db = torch.empty_like(a), torch.empty_like(a)
+        dh0 = None if h0 is None else torch.empty_like(h0)
+        _call("backward", a, h0=h0, g=g, h=h, da=da, db=db, dh0=dh0)
+        return da, db, dh0
+
+
+def _step(rows: Sequence[Tensor], before: Sequence[Tensor], *_: Sequence[Tensor]) -> list[Tensor]:
+    return [rows[0] * before[0] + rows[1]]
+
+
+def loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
+    """The same with plain autograd."""
+    state, states = torch.zeros_like(b[0]) if h0 is None else h0, []
+    if is_traced():
+        return script_steps(_step, [a, b], [state], [], [], False, [0], None)[0][0]
+    if isinstance(a.shape[0], torch.SymInt):
+        return scan_steps(_step, [a, b], [state], [], [], False, [0])[0][0]
+    for one, other in zip(a.unbind(0), b.unbind(0), strict=True):
+        state = one * state + other
+        states.append(state)
+    return torch.stack(states)
+
+
+def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
+    """All states of `h_t = a_t ⊙ h_{t-1} + b_t`.
+
+    `a` and `b` are `[T, B, H]`, `h0` is `[B, H]` (zeros if None); the result is `[T, B, H]`. One pass over memory, in
+    compiled C on a CPU.
+
+    Raises:
+        ValueError: shapes that differ, or no step.
+        TypeError: dtypes or devices that differ.
+    """
+    given = [one for one in (a, b, h0) if one is not None]
+    if a.shape != b.shape or a.ndim != 3 or a.shape[0] == 0 or (h0 is not None and h0.shape != a.shape[1:]):
+        shapes = ", ".join(str(list(one.shape)) for one in given)
+        raise ValueError(f"a and b must have one shape [T, B, H] with T ≥ 1, and h0 [B, H]; got {shapes}")
+    if len({(one.dtype, one.device) for one in given}) > 1:
+        kinds = ", ".join(f"{one.dtype} on {one.device}" for one in given)
+        raise TypeError(f"a, b and h0 must have one dtype and device; got {kinds}")
+    if a.device.type != "cpu" or not a.numel() or torch.compiler.is_compiling() or not plain(*given):
+        return loop(*given)
+    if _library(a.dtype) is None:
+        return loop(*given)
+    a, b, *begin = (one.contiguous().resolve_neg() for one in given)
+    found: Tensor = _Scan.apply(a, b, begin[0] if begin else None)  # type: ignore[no-untyped-call]
+    return found

@@ -1,0 +1,110 @@
+"""What one pass of a cell over a sequence is, whichever engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnbench.nn.cell import Cell
+from rnnbench.nn.compiler.loops import is_traced
+
+Sizes = tuple[int, ...]
+
+
+class Steps(NamedTuple):
+    """The rows of each step: `rows[t]` rows from row `offset[t]` on; all `total` rows lie one after the other."""
+
+    offset: np.ndarray
+    rows: np.ndarray
+    total: int
+    last: Tensor | None  # packed: the row of each sequence's last step
+
+
+@lru_cache(64)
+def dense(steps: int, batch: int) -> Steps:
+    """The same number of rows in each step."""
+    return Steps(np.arange(steps, dtype=np.int64) * batch, np.full(steps, batch, dtype=np.int64), steps * batch, None)
+
+
+def packed(batch_sizes: Tensor) -> Steps:
+    """The steps of a `PackedSequence`."""
+    count = np.ascontiguousarray(batch_sizes.numpy(), dtype=np.int64)
+    offset = np.cumsum(count) - count
+    lengths = (count[None, :] > np.arange(count[0])[:, None]).sum(1)
+    last = torch.from_numpy(offset[lengths - 1] + np.arange(count[0]))
+    return Steps(offset, count, int(count.sum()), last)
+
+
+def first_size(batch_sizes: Tensor) -> int:
+    """How many sequences a `PackedSequence` has; in a trace the tensor that stands for the number, whatever it is."""
+    return batch_sizes[0] if is_traced() else int(batch_sizes[0])  # type: ignore[return-value]
+
+
+@dataclass(eq=False)
+class Pass:
+    """One cell in one direction over one sequence.
+
+    The tensors of a pass are, in this order: the initial states (None: zeros), the matrices (`weight_ih`,
+    `weight_hh`, the cell's own), the two biases (None: without) and the cell's vectors. Inputs are `[T, B, I]`, or
+    `[rows, I]` with `batch_sizes` if packed; so are the sequences of states, final states are `[B, W]`.
+    """
+
+    cell: Cell
+    hidden_size: int
+    batch: int
+    length: int
+    batch_sizes: Tensor | None = None
+    reverse: bool = False
+    raws: tuple[Tensor, ...] = ()
+    outside: Tensor | None = None
+    """Steps of padding, `[T, B, 1]`, at which states stay as they were; for programs that `torch.export` makes."""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether sequences end at different steps."""
+        return self.batch_sizes is not None
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Where the rows of each step lie."""
+        return dense(self.length, self.batch) if self.batch_sizes is None else packed(self.batch_sizes)
+
+    def __post_init__(self) -> None:
+        self.widths = self.cell.state_sizes(self.hidden_size)  # of each state
+
+    def raw_at(self, raw: Tensor, t: int, n: int) -> Tensor:
+        """What `raw` is for the `n` rows of step `t`."""
+        if self.batch_sizes is None:
+            return raw[t] if raw.ndim == 3 else raw[:n]
+        start = int(self.steps.offset[t])
+        return raw[start : start + n] if len(raw) == self.steps.total else raw[:n]
+
+    def split(self, tensors: Sequence[Tensor | None]) -> Tensors:
+        """The tensors of the pass by kind."""
+        states, matrices = len(self.cell.states), 2 + len(self.cell.matrices)
+        rest = tensors[states:]
+        return Tensors(
+            tuple(tensors[:states]), tuple(rest[:matrices]), tuple(rest[matrices : matrices + 2]),
+            tuple(rest[matrices + 2 :]),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def final(self, sequence: Tensor) -> Tensor:
+        """The state after each sequence's last step, `[B, W]`, from that after all steps."""
+        if self.reverse:
+            return sequence[: self.batch] if self.is_packed else sequence[0]
+        return sequence[-1] if self.steps.last is None else sequence[self.steps.last]
+
+
+class Tensors(NamedTuple):
+    """The tensors of a pass."""
+
+    states: tuple[Tensor | None, ...]
+    matrices: tuple[Tensor | None, ...]
+    biases: tuple[Tensor | None, ...]
+    vectors: tuple[Tensor, ...]

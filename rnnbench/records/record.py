@@ -1,0 +1,291 @@
+"""Records: one run's self-defining row, and the folder they are kept in."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from rnnbench.config.cards import Score
+from rnnbench.config.grid import RunSpec
+from rnnbench.config.model_size import Fit
+from rnnbench.config.schema import StrictModel
+from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
+from rnnbench.records.probe import Probe
+from rnnbench.utils.bulk import bare, changed, no_collection, share, walk
+from rnnbench.utils.files import read_plain, write_whole
+
+LARGEST_FILE = 1 << 20
+"""Bytes of the largest record that is read; most have a few thousand."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+CodeVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Cost(StrictModel):
+    """What a run took. Seconds are of wall-clock time; training without validation, test, start and data.
+
+    `micro_batches`: parts in which every batch went through the network after memory had run out; their gradients were
+    added up. `state_bytes`: what the network keeps of a sequence from step to step; `flops_per_step`: of one more input
+    step forwards, see `rnnbench.config.model_size.Flops`. None of networks in which they cannot be counted.
+    """
+
+    train_seconds: float = Field(ge=0, le=1e12)
+    total_seconds: float = Field(ge=0, le=1e12)
+    steps: Count
+    epochs: Count
+    peak_memory_bytes: Count
+    steps_per_epoch: Count | None = None
+    state_bytes: Count | None = None
+    flops_per_step: Count | None = None
+    micro_batches: Count = 1
+
+
+class Environment(StrictModel):
+    """Where a run ran. `instructions`: the vector instructions that torch uses on this processor, such as `AVX2`."""
+
+    python: str
+    torch: str
+    lightning: str
+    rnnbench: str
+    platform: str
+    processor: str
+    device: str
+    threads: int
+    instructions: str = ""
+
+    def computes_like(self, other: "Environment") -> bool:
+        """Whether the same code gives the same numbers to the last bit there: not shown for any accelerator."""
+        kind = ("torch", "platform", "processor", "instructions", "threads")
+        same = all(getattr(self, name) == getattr(other, name) for name in kind)
+        return same and self.device == other.device == "cpu"
+
+
+class Provenance(StrictModel):
+    """Where a published record comes from, and what it takes to verify it.
+
+    Args:
+        version: of rnnbench.
+        commit: of its source, if that is a repository.
+        clean: whether that source was as committed.
+        published: UTC, ISO 8601.
+        by: who answers for the record.
+        needs: what a verifier must have beside rnnbench; if nothing, anyone may verify.
+    """
+
+    version: str
+    commit: str = Field(pattern=r"^([0-9a-f]{40,64})?$")
+    clean: bool | None
+    published: str
+    by: str = ""
+    needs: list[str] = []
+
+
+class Point(NamedTuple):
+    """The learning curve at one validation; in JSON `[step, train_loss, score]`."""
+
+    step: Count
+    train_loss: Score | None
+    score: Score
+
+
+MOST_POINTS = 24
+"""Of a learning curve in a record, which stays small: of a longer one about every second, third, … is left out."""
+
+
+def thinned(curve: Sequence[Point], best_step: int) -> list[Point]:
+    """A curve with at most `MOST_POINTS` points, evenly spread, the best and the last among them."""
+    every = max(1, -(-len(curve) // (MOST_POINTS - 2)))
+    last = len(curve) - 1
+    return [point for at, point in enumerate(curve) if (last - at) % every == 0 or point.step == best_step]
+
+
+class Record(StrictModel):
+    """The outcome of one run. `id` is that of the spec; `score` is the card's metric on the test part.
+
+    That of a trial has validation scores alone.
+
+    Args:
+        schema_version: of this format.
+        id: of the run.
+        spec: what was run.
+        status: `done`, `failed` or `infeasible`.
+        reason: why not done.
+        log_tail: last lines of the log of a failed run.
+        started: UTC, ISO 8601.
+        seconds: of wall-clock time that a failed run has taken, in all attempts; of one that is done, `cost` tells.
+        score: test score by the card's metric.
+        scores: all test scores.
+        validation: validation scores of the tested checkpoint, see `rnnbench.records.probe.main_scores`.
+        best_step: the step of that checkpoint.
+        curve: one point a validation, or fewer, see `thinned`.
+        baseline: name and test scores of the simple reference, computed from the same data.
+        baseline_scores: its scores.
+        parameters: trainable numbers.
+        size: the width that the rule of `spec.size` has led to, and the count it has matched.
+        cost: time, steps, memory.
+        backend: what computed the recurrence.
+        data_fingerprint: of the content of all splits.
+        code_version: what code it ran on, see `rnnbench.records.probe.code_version`.
+        probe: what tells whether code of another version would run it the same.
+        code: of records of version 1 digests of modules; read, and not used.
+        environment: machine and versions.
+        attempts: how each earlier attempt ended, from whose checkpoint the next went on.
+        provenance: of a record that was published.
+    """
+
+    schema_version: Literal[1, 2]
+    id: str
+    spec: RunSpec
+    status: Literal["done", "failed", "infeasible"]
+    reason: str = ""
+    log_tail: str = ""
+    started: str = ""
+    seconds: float | None = Field(None, ge=0, le=1e12)
+    score: Score | None = None
+    scores: dict[str, Score] = {}
+    validation: dict[str, Score] = {}
+    best_step: Count | None = None
+    curve: list[Point] = []
+    baseline: str = ""
+    baseline_scores: dict[str, Score] = {}
+    parameters: Count | None = None
+    size: Fit | None = None
+    cost: Cost | None = None
+    backend: str = ""
+    data_fingerprint: str = ""
+    code_version: CodeVersion | None = None
+    probe: Probe | None = None
+    code: dict[str, str] = Field({}, max_length=500, exclude=True)
+    environment: Environment | None = None
+    attempts: list[str] = []
+    provenance: Provenance | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.id != self.spec.id:
+            raise ValueError(f"id is {self.id!r}, but its spec hashes to {self.spec.id!r}: one of them was changed")
+        if self.status != "done":
+            if self.score is not None or not self.reason:
+                raise ValueError(f"a record that is {self.status} has a reason and no score")
+            return self
+        if self.seconds is not None:
+            raise ValueError("seconds are of a record that is not done; of one that is, cost tells")
+        if None in (self.parameters, self.cost, self.environment) or not self.data_fingerprint:
+            raise ValueError("a record that is done has parameters, cost, environment and data_fingerprint")
+        if self.schema_version > 1 and None in (self.code_version, self.probe):
+            raise ValueError("a record of version 2 that is done has code_version and probe")
+        if self.spec.size is not None and (self.size is None or not self.spec.size.met_by(self.size.count)):
+            raise ValueError(f"its size is to be {self.spec.size}, got {self.size}")
+        self._check_scores()
+        return self
+
+    def _check_scores(self) -> None:
+        metric = self.spec.task.metric
+        if self.spec.trial is not None:
+            if self.score is not None or self.scores or self.baseline_scores:
+                raise ValueError("a trial never sees the test part, but this one has test scores")
+            if metric not in self.validation:
+                raise ValueError(f"a trial has a validation score by {metric!r}, got {sorted(self.validation)}")
+        elif self.score is None:
+            raise ValueError("a record that is done has a score")
+        elif self.score != self.scores.get(metric):
+            raise ValueError(f"score is {self.score}, but scores has {self.scores.get(metric)} for {metric!r}")
+
+    @property
+    def file(self) -> Path:
+        """Its place in the folder of records."""
+        return Path(self.spec.task.name, self.spec.architecture.name, f"{self.id}.json")
+
+    @property
+    def unprepared(self) -> bool:
+        """Whether nothing was run since the data could not be prepared: its cell is missing, not settled."""
+        return self.status != "done" and self.reason.startswith((Unprepared.PREFIX, DataUnavailable.PREFIX))
+
+    @property
+    def claim(self) -> float | None:
+        """The score that it stands for: on the test part, or if it is a trial on the validation part."""
+        return self.validation.get(self.spec.task.metric) if self.spec.trial else self.score
+
+
+def file_of(spec: RunSpec) -> Path:
+    """The place of a run's record in the folder of records."""
+    return Path(spec.task.name, spec.architecture.name, f"{spec.id}.json")
+
+
+def slimmed(record: Record) -> Record:
+    """A record without what neither a plan nor a board asks for, a third of its size."""
+    cost = record.cost and bare(Cost, vars(record.cost))
+    return changed(record, **EMPTY, spec=bare(RunSpec, vars(record.spec)), cost=cost)
+
+
+EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
+
+
+class RecordStore:
+    """The folder `records` of a leaderboard: one small JSON a run in one line, written whole or not at all."""
+
+    def __init__(self, leaderboard: Path) -> None:
+        self.folder = leaderboard / "records"
+
+    def read(self, slim: bool = False) -> tuple[dict[str, Record], list[str]]:
+        """All records by id, and a sentence for each file that is none; without their curves and logs if `slim`.
+
+        Raises:
+            RnnbenchError: a folder cannot be read: what lies in it is not missing.
+        """
+        paths = sorted(Path(folder, name) for folder, names in walk(self.folder) for name in names)
+        return self.read_files(paths, slim)
+
+    def read_files(self, paths: Iterable[Path], slim: bool = False) -> tuple[dict[str, Record], list[str]]:
+        """As `read`, of some files."""
+        records: dict[str, Record] = {}
+        problems: list[str] = []
+        known: dict[Any, Any] = {}
+        with no_collection():
+            for path in paths:
+                try:
+                    record = self.read_one(path)
+                except RnnbenchError as error:
+                    problems.append(str(error))
+                    continue
+                if other := records.get(record.id):
+                    problems.append(f"{path}: the same run as {other.file}")
+                    continue
+                record = slimmed(record) if slim else record
+                share(record, known)
+                share(record.spec, known)
+                records[record.id] = record
+        return records, problems
+
+    def read_one(self, path: Path) -> Record:
+        """One record.
+
+        Raises:
+            RnnbenchError: it is broken, foreign, or lies where it does not belong.
+        """
+        record = Record.parse(read_plain(path, LARGEST_FILE), str(path))
+        spec = record.spec
+        if str(path) != f"{self.folder}/{spec.task.name}/{spec.architecture.name}/{record.id}.json":
+            raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
+        return record
+
+    def present(self, path: Path) -> Record | None:
+        """The record at a path, if one is there and whole."""
+        try:
+            return self.read_one(path)
+        except RnnbenchError:
+            return None
+
+    def write(self, record: Record) -> Path:
+        """Keep a record. A broken file in its place is kept beside it, with `.broken` after its name.
+
+        Raises:
+            RnnbenchError: it cannot be written; nothing is changed then.
+        """
+        path = self.folder / record.file
+        if path.exists() and self.present(path) is None:
+            path.replace(path.with_suffix(".json.broken"))
+        content = record.model_dump(mode="json", exclude_defaults=True)
+        write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
+        return path

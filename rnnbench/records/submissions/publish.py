@@ -1,0 +1,105 @@
+"""Publishing: records are checked, told where they come from, and copied into a leaderboard."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from rnnbench import __version__
+from rnnbench.errors import RnnbenchError
+from rnnbench.records.find import find_run, is_file_of_run
+from rnnbench.records.record import Provenance, Record, RecordStore
+from rnnbench.records.status import Present
+from rnnbench.records.submissions.check import copies, strays
+from rnnbench.records.submissions.git import Repository
+from rnnbench.records.submissions.history import wrong
+from rnnbench.records.submissions.plausible import Known, implausible
+
+PACKAGE = Path(__file__).parents[2]
+SHAPING = ("rnnbench", "tasks", "configs")
+"""Folders of the source that a result depends on."""
+
+
+@dataclass
+class Published:
+    """What was written, and what was there already."""
+
+    written: list[Path] = field(default_factory=list)
+    already: list[Path] = field(default_factory=list)
+
+
+def select(names: Sequence[str], records: Mapping[str, Record]) -> list[Record]:
+    """The records that `names` stand for: all whose `task/architecture/seed` matches one with `*` or `/`; else see
+    `find_run`.
+
+    Raises:
+        RnnbenchError: a name stands for none, or the start of an id for several.
+    """
+    chosen: dict[str, Record] = {}
+    for name in names:
+        if not is_file_of_run(name) and ("*" in name or "/" in name):
+            found = [one for one in records.values() if _matches(one, name)]
+            if not found:
+                raise RnnbenchError(f"no record of {len(records)} is of {name!r} (task/architecture/seed)")
+        else:
+            found = [find_run(name, records)]
+        chosen |= {one.id: one for one in found}
+    return sorted(chosen.values(), key=lambda one: one.file)
+
+
+def _matches(record: Record, name: str) -> bool:
+    depth = name.count("/") + 1
+    label = "/".join(record.spec.label.split("/")[:depth])
+    return fnmatchcase(label, name)
+
+
+def source_state() -> tuple[str, bool | None]:
+    """Commit of the source of rnnbench, and whether it is clean; nothing where there is no repository."""
+    repository = Repository.around(PACKAGE)
+    if repository is None or repository.folder != PACKAGE.name:
+        return "", None
+    return repository.state(*SHAPING)
+
+
+def provenance(by: str, needs: list[str]) -> Provenance:
+    """That of records published now."""
+    commit, clean = source_state()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(version=__version__, commit=commit, clean=clean, published=now, by=by, needs=needs)
+
+
+def refused(records: Sequence[Record], present: Present, target: Path) -> list[str]:
+    """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
+    known, store = Known(), RecordStore(target)
+    told = [*strays(store.folder), *copies(records)]
+    for record in records:
+        why = implausible(record, known)
+        if record.unprepared:
+            why.append(f"nothing was run: {record.reason}")
+        cell = present.cell(record)
+        if cell.state == "stale":
+            why.append(f"it is stale: {cell.reason}; run it again")
+        elif not cell.certified:
+            why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
+        path = store.folder / record.file
+        if (there := store.present(path)) and (reason := wrong(_content(there), _content(record), known)):
+            why.append(f"{path} is there already: {reason}")
+        told += [f"{record.file} ({record.spec.label}): {one}" for one in why]
+    return told
+
+
+def publish(record: Record, source: Provenance, target: RecordStore, published: Published) -> None:
+    """Write a record that was not refused, with where it comes from; one that is there with the same content stays."""
+    path = target.folder / record.file
+    there = target.present(path)
+    if there and there.provenance and _content(there) == _content(record):
+        published.already.append(path)
+        return
+    published.written.append(target.write(record.model_copy(update={"provenance": source})))
+
+
+def _content(record: Record) -> bytes:
+    """Everything but its provenance."""
+    return json.dumps(record.model_dump(mode="json", exclude_defaults=True, exclude={"provenance"})).encode()

@@ -1,0 +1,349 @@
+"""The page as text: the same bytes each time, nothing from outside, nothing that a record can draw."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnbench.config.cards import ArchitectureCard, Published
+from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.html.assets import kept, own
+from rnnbench.leaderboard.html.build import html, most_first, write_html
+from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict, words_about
+from rnnbench.leaderboard.html.charts import chart_specs, drawn
+from rnnbench.leaderboard.statistics import seeds_to_separate
+from rnnbench.leaderboard.table import Table, make_table
+from rnnbench.records.record import RecordStore
+from rnnbench.records.status import Cell
+from rnnbench.utils.extras import EXTRAS
+from tests.conftest import ARCHITECTURES
+from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs, tuned_cells
+from tests.fixtures.records import done
+
+HOME = Path(__file__).parents[2]
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, and the text of scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "script" and self.lasttag == "script" and self.cdata_elem:
+            self.scripts[-1] += data
+        else:
+            self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return make_table(made_up_cells())
+
+
+@pytest.fixture(scope="module")
+def text(table: Table) -> str:
+    return html(table, ["records/<b>x</b>.json: broken"])
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    return reader
+
+
+@pytest.fixture(scope="module")
+def data(page: Reader) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(page.scripts[0])
+    return found
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(text: str) -> None:
+    again = html(make_table(made_up_cells()[::-1]), ["records/<b>x</b>.json: broken"])
+    assert again == text
+
+
+def test_another_process_writes_the_same_bytes(text: str) -> None:
+    code = """import sys
+from rnnbench.leaderboard.table import make_table
+from rnnbench.leaderboard.html.build import html
+from tests.fixtures.made_up_board import made_up_cells
+sys.stdout.buffer.write(html(make_table(made_up_cells()), ["records/<b>x</b>.json: broken"]).encode())"""
+    for seed in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", code], cwd=HOME, env={**os.environ, "PYTHONHASHSEED": seed},
+                              capture_output=True, check=True)  # fmt: skip
+        assert done.stdout == text.encode()
+
+
+def test_the_page_stays_small(text: str) -> None:
+    assert len(text.encode()) < 3_000_000
+
+
+def test_nothing_is_loaded_from_outside(text: str, page: Reader) -> None:
+    loading = [
+        value for _, attributes in page.elements for name, value in attributes.items() if name in {"src", "href"}
+    ]
+    assert all(value.startswith("#") for value in loading)
+    assert not re.search(r"url\((?!data:)|@import", "".join(re.findall(r"<style>.*?</style>", text, re.DOTALL)))
+    assert "default-src 'none'" in page.all("meta")[2]["content"]
+
+
+def test_only_the_scripts_of_the_page_may_run(page: Reader) -> None:
+    policy = page.all("meta")[2]["content"]
+    kinds = [attributes["type"] for attributes in page.all("script")]
+    assert kinds == ["application/json", "module", "module", "module"]
+    for script in page.scripts[1:]:
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+    assert "unsafe-eval" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_hostile_text_is_text(page: Reader, text: str) -> None:
+    assert not page.all("img")
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert "<script>document" not in text
+    assert any(HOSTILE in one for one in page.texts)
+    assert "records/<b>x</b>.json: broken" in page.texts
+
+
+def test_a_record_that_is_hostile_throughout_is_text_throughout() -> None:
+    reader = Reader()
+    reader.feed(html(make_table(hostile_cells()), [HOSTILE]))
+    known = {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "a",
+        "header",
+        "h1",
+        "small",
+        "nav",
+        "button",
+        "main",
+        "p",
+    }
+    known |= {
+        "section",
+        "h2",
+        "h3",
+        "span",
+        "i",
+        "b",
+        "form",
+        "label",
+        "input",
+        "select",
+        "option",
+        "output",
+        "div",
+        "ul",
+    }
+    known |= {"table", "thead", "tbody", "tfoot", "tr", "th", "td", "br", "details", "summary", "strong", "code", "pre"}
+    known |= {"li", "dialog", "script", "dl", "dt", "dd", "svg", "g", "path", "use", "defs", "text"}
+    assert {tag for tag, _ in reader.elements} <= known
+    assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
+    assert len(reader.scripts) == 4
+
+
+def test_each_id_stands_once_and_each_definition_is_one_click_away(page: Reader) -> None:
+    ids = [attributes["id"] for tag, attributes in page.elements if "id" in attributes and tag not in {"path"}]
+    assert not [one for one, count in Counter(ids).items() if count > 1]
+    targets = {attributes["popovertarget"] for attributes in page.all("button") if "popovertarget" in attributes}
+    assert targets
+    assert targets <= set(ids)
+
+
+def test_the_overview_says_what_the_other_boards_say(page: Reader, table: Table) -> None:
+    told = " ".join(" ".join(page.texts).split())
+    for row in table.rows:
+        for entry in row.entries.values():
+            if entry.values:
+                assert entry.text().split(" ")[0] in told
+    for state in ("failed", "infeasible", "running", "missing", "stale"):
+        assert state in told
+    assert "° not certified" in told
+    assert f"°: {table.uncertified} runs of this board were made by another version of the code" in told
+    spoken = [one.get("aria-label", "") for one in page.all("button") if one.get("class") == "field"]
+    assert sum("not certified for this version of the code" in one for one in spoken) == sum(
+        entry.facts.uncertified > 0 for row in table.rows for entry in row.entries.values()
+    )
+
+
+def test_a_field_has_its_runs_with_reason_curve_and_command(data: dict[str, Any], table: Table) -> None:
+    fields = data["runs"]["fields"]
+    assert len(fields) == sum(len(row.entries) for row in table.rows)
+    runs = [run for field in fields.values() for run in field["runs"]]
+    assert Counter(run["state"] for run in runs) == Counter(
+        cell.state for row in table.rows for entry in row.entries.values() for cell in entry.cells
+    )
+    (failed,) = (run for run in runs if run["state"] == "failed")
+    assert failed["reason"] == failed["log"] == HOSTILE
+    one = next(run for run in runs if run["state"] == "done")
+    assert len(one["curve"]) == 10
+    assert data["runs"]["environments"][one["environment"]]["processor"] == "Processor X"
+    assert all("rnnbench run again.yaml" in field["again"] for field in fields.values())
+
+
+def test_a_field_says_how_it_stands_to_the_best_and_how_many_seeds_would_tell() -> None:
+    from rnnbench.leaderboard.html.runs import runs_data
+
+    near = [Cell(spec, "done", "", done(spec, score)) for spec, score in
+            zip(specs(["gru", "lstm"], ["adding"], 2), (0.1, 0.11, 0.12, 0.12), strict=True)]  # fmt: skip
+    told = [field["standing"] for field in runs_data(make_table(near))["fields"].values()]
+    needed = seeds_to_separate([0.1, 0.12], [0.11, 0.12])
+    assert needed is not None
+    same = "the same as the best, gru, as far as the seeds tell"
+    more = f"about {needed - 2} more seeds of each would tell them apart"
+    assert told == ["the best here; others are the same", f"{same}; {more}"]
+
+
+def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:
+    (field,) = (one for one in data["runs"]["fields"].values() if "tuning" in one)
+    assert field["title"] == "elman tuned(4) on adding"
+    assert field["tuning"]["chosen"] == "trial 1 of 4, by validation mse; 36 s spent on trials"
+    assert len(field["tuning"]["curve"]) == 4
+    assert field["tuning"]["curve"][0] == pytest.approx((0.2 + 0.12 + 0.16 + 0.15) / 4)
+    assert "among 4 trials" in field["again"]
+    assert "learning_rate" in field["settings"]
+
+
+def test_long_curves_are_thinned_and_keep_their_end() -> None:
+    from rnnbench.leaderboard.html.runs import MOST_POINTS, runs_data
+
+    (run,) = specs(["gru"], ["adding"], 1)
+    record = made(run)
+    curve = [point._replace(step=step) for step in range(1, 1001) for point in record.curve[:1]]
+    cells = made_up_cells(["gru"], ["adding"], 6)
+    cells[0] = type(cells[0])(run, "done", "", record.model_copy(update={"curve": curve}))
+    fields = runs_data(make_table(cells))["fields"]
+    points = next(one["curve"] for field in fields.values() for one in field["runs"] if one["id"] == run.id)
+    assert len(points) <= MOST_POINTS + 1
+    assert (points[0][0], points[-1][0]) == (1, 1000)
+
+
+def test_what_a_run_has_made_is_shown() -> None:
+    from rnnbench.leaderboard.html.runs import runs_data
+
+    content = runs_data(make_table(made_up_cells()), lambda record: [{"title": "sample", "text": record.id}])
+    runs = [run for field in content["fields"].values() for run in field["runs"] if run["state"] == "done"]
+    assert all(run["artefacts"] == [{"title": "sample", "text": run["id"]}] for run in runs)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_has_its_equation_on_the_page(name: str) -> None:
+    words = words_about(ArchitectureCard.load(name)[1].class_path)
+    assert words
+    assert "`" in words[-1]
+    assert re.search(r"[=_→·]|h_t|conv", words[-1])
+
+
+def test_a_class_of_somebody_else_has_no_words() -> None:
+    assert words_about("somebody.else.LSTM") == []
+    assert words_about("rnnbench.architectures.Nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("mean", "width", "comparable", "said"),
+    [
+        (0.9, 0.05, True, "ours is better by 0.400"),
+        (0.1, 0.05, True, "ours is worse by 0.400"),
+        (0.52, 0.05, True, "the same, as far as our seeds tell"),
+        (0.9, None, True, "ours is better by 0.400 (one seed)"),
+        (0.9, 0.05, False, "not comparable"),
+    ],
+)
+def test_the_verdict_on_a_published_number(mean: float, width: float | None, comparable: bool, said: str) -> None:
+    published = Published(architecture="LSTM", value=0.5, source="Somebody 2000", comparable=comparable)
+    assert verdict(published, mean, width, 1) == said
+    assert verdict(published.model_copy(update={"value": -0.5}), -mean, width, -1) == said
+
+
+def test_a_published_number_stands_beside_the_same_architecture_or_beside_our_best(table: Table) -> None:
+    section = next(one for one in task_sections(table) if one.card.name == "mnist1d")
+    beside = {one.published.architecture: one.ours for one in section.comparisons}
+    assert "(gru, n=3)" in beside["GRU"]
+    assert "(tcn, our best, n=3)" in beside["MLP"]
+
+
+def test_claims_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
+    home = Path(__file__).parents[2] / "leaderboard"
+    assert len(read_claims(home).verdicts) == len(json.loads((home / "conformance.json").read_text()))
+    assert read_claims(tmp_path).verdicts == []
+    (tmp_path / "conformance.json").write_text('[{"name": "x"}]')
+    assert "conformance.json" in read_claims(tmp_path).problems[0]
+
+
+def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
+    assert "No records yet" in html(make_table([]), [])
+    store = RecordStore(tmp_path)
+    assert store.read() == ({}, [])
+    path = write_html(tmp_path, make_table(made_up_cells(["gru"], ["adding"], 6)[1:3]), [])
+    assert "A ranking needs two architectures" in path.read_text()
+
+
+def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(EXTRAS, "board", ("no_such_package",))
+    with pytest.raises(RnnbenchError, match=r"pip install 'rnnbench\[board\]'"):
+        write_html(tmp_path, make_table([]), [])
+
+
+def test_only_scores_that_stand_alone_are_bold() -> None:
+    """As the legend says: `=` is not."""
+    rules = re.findall(r"([^{}]+)\{([^}]*)\}", own("page.css"))
+    bold = [
+        name for names, style in rules if re.search(r"font-weight: *([6-9]00|bold)", style) for name in names.split(",")
+    ]
+    assert any("td.best .mean" in name for name in bold)
+    assert not [name for name in bold if re.search(r"\.(tied|chance|mean)\b", name) and "td.best" not in name]
+
+
+def test_a_page_of_trials_alone_says_so() -> None:
+    trials = [cell for cell in tuned_cells() if cell.spec.trial]
+    assert "4 trials, and nothing tested yet" in html(make_table(trials), [])
+
+
+def test_what_stands_most_often_comes_first() -> None:
+    assert most_first("abbcb") == ["b", "a", "c"]
+
+
+def test_what_is_kept_is_made_anew_where_it_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNBENCH_CACHE", str(tmp_path))
+    made: list[str] = []
+
+    def make() -> str:
+        made.append("text\n")
+        return made[-1]
+
+    assert [kept("name", make), kept("name", make), len(made)] == ["text\n", "text\n", 1]
+    (path,) = (tmp_path / "board").iterdir()
+    for content in (path.read_bytes()[:-1], b"", b"\xff"):
+        path.write_bytes(content)
+        assert kept("name", make) == "text\n"
+    assert len(made) == 4
+    assert chart_specs() == chart_specs() == drawn()
+    monkeypatch.setenv("RNNBENCH_CACHE", str(path / "below a file"))
+    assert kept("name", make) == "text\n"

@@ -1,0 +1,39 @@
+"""What the README says of the layers."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import rnnbench.nn
+from rnnbench.nn import Recurrent
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+LAYERS = [
+    layer
+    for layer in (getattr(rnnbench.nn, name) for name in rnnbench.nn.__all__)
+    if isinstance(layer, type) and issubclass(layer, Recurrent) and layer is not Recurrent
+]
+
+
+def rows() -> dict[str, str]:
+    section = README.partition("\n## Layers\n")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| `")]
+    return {name: line for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
+def test_a_cell_written_by_a_reader_runs_at_native_speed(tmp_path: Path) -> None:
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "class Mine" in block]
+    (tmp_path / "mine.py").write_text(code)
+    done = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("native\n", 0), done.stderr
+
+
+def test_the_table_has_every_layer_and_its_options() -> None:
+    table = rows()
+    assert {layer.__name__ for layer in LAYERS} == set(table)
+    for layer in LAYERS:
+        family = [one for one in LAYERS if issubclass(one, layer) or issubclass(layer, one)]
+        said = " ".join(table[one.__name__] for one in family)
+        for option in layer.cell_options():
+            assert f"`{option}`" in said, f"{layer.__name__}: {option}"
