@@ -45,7 +45,7 @@ def start(folder: Path) -> psutil.Popen:
     command = [
         sys.executable,
         "-m",
-        "rnnbench.cli",
+        "rnnbench",
         "run",
         str(folder.parent / "kills.yaml"),
         "--leaderboard",

@@ -79,7 +79,3 @@ def make_parser() -> tuple[Parser, Verbs]:
     for group in GROUPS:
         called |= group.add(verbs)
     return parser, called
-
-
-if __name__ == "__main__":
-    sys.exit(main())

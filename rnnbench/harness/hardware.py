@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
-import torch
 
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.record import Environment
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICE_LISTS = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}
 """The variable by which a process sees only some devices of a kind."""
@@ -174,8 +176,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def environment(device: torch.device) -> Environment:
+def environment(device: "torch.device") -> Environment:
     """Versions, machine and device."""
+    import torch
+
     on_cuda = device.type == "cuda"
     return Environment(
         python=platform.python_version(),
@@ -199,9 +203,11 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def peak_memory(device: torch.device) -> int:
+def peak_memory(device: "torch.device") -> int:
     """Most memory used so far, in bytes: the device's for CUDA, else the process's."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

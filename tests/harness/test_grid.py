@@ -82,7 +82,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there' \(in tests\.strange\.Raises\.training_step, line \d+\)$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests\.fixtures\.strange\.Raises\.training_step, line \d+\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -124,8 +124,8 @@ def test_inline_a_run_that_fails_is_the_same_record(
 
 UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
-    "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' \(in tests\.strange\.NoFile\.make, line \d+\)$",
-    "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.strange\.NoFacts\.facts, line \d+\)$",
+    "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' \(in tests\.fixtures\.strange\.NoFile\.make, line \d+\)$",
+    "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.fixtures\.strange\.NoFacts\.facts, line \d+\)$",
 }
 
 
