@@ -124,7 +124,8 @@ def test_inline_a_run_that_fails_is_the_same_record(
 
 UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
-    "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' \(in tests\.fixtures\.strange\.NoFile\.make, line \d+\)$",
+    "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' "
+    r"\(in tests\.fixtures\.strange\.NoFile\.make, line \d+\)$",
     "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.fixtures\.strange\.NoFacts\.facts, line \d+\)$",
 }
 
