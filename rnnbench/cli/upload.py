@@ -14,7 +14,7 @@ from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.export import flat, rows_of
 from rnnbench.leaderboard.grid_layout import Sheet
 from rnnbench.leaderboard.html.build import can_build, write_html
-from rnnbench.leaderboard.page import write_page
+from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import RecordStore
@@ -39,7 +39,7 @@ def upload(options: Namespace) -> None:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
     cells = cells_on_record(records, Certificates(options.leaderboard))
     table = make_table(cells)
-    write_page(options.leaderboard, table)
+    write_markdown(options.leaderboard, table)
     run = _start(options.project, options.entity)
     try:
         run.log({"board": _table(*_sheet(Sheet.of(table)))})

@@ -16,7 +16,6 @@ from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
 from rnnbench.errors import RnnbenchError
-from rnnbench.utils.bulk import changed
 from rnnbench.utils.files import expand_home
 from rnnbench.utils.fingerprint import digest, file_digest
 
@@ -71,6 +70,11 @@ class RunSpec(StrictModel):
     def configuration(self) -> str:
         """The same of all runs that differ in their seed alone."""
         return digest(self._content(), length=12)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Which objects it consists of but for its seed: a key, while it lives, for what is the same for all seeds."""
+        return tuple(id(value) for name, value in vars(self).items() if name != "seed")
 
     def _content(self) -> dict[str, Any]:
         """What makes a run what it is, but its seed."""
@@ -227,7 +231,9 @@ class GridSpec(StrictModel):
             for card in [TaskCard.load(name, where) for name in self.tasks]
             for model in models
         ]
-        specs = self._trials(cells) + [changed(cell, seed=seed) for seed in self.seed_list for cell in cells]
+        specs = self._trials(cells) + [
+            cell.model_copy(update={"seed": seed}) for seed in self.seed_list for cell in cells
+        ]
         _refuse_twice(specs, where)
         return specs
 
@@ -259,7 +265,7 @@ class GridSpec(StrictModel):
     def _trials(self, cells: list[RunSpec]) -> list[RunSpec]:
         designs = self.designs()
         return [
-            changed(cell, seed=seed, trial=designs[cell.architecture.name][index])
+            cell.model_copy(update={"seed": seed, "trial": designs[cell.architecture.name][index]})
             for index in range(self.tune.trials if self.tune else 0)
             for seed in (self.tune.seed_list if self.tune else ())
             for cell in cells

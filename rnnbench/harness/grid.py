@@ -18,7 +18,6 @@ from rnnbench.records.certificates import NONE, Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import runs_of, study_of
 from rnnbench.records.status import Cell, cells_of
-from rnnbench.utils.bulk import no_collection
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder
 
@@ -43,8 +42,7 @@ def plan(
     Raises:
         RnnbenchError: the grid names something unknown or broken.
     """
-    with no_collection():
-        cells = cells_of(runs_of(grid, records), records, certificates=certificates)
+    cells = cells_of(runs_of(grid, records), records, certificates=certificates)
     wanted = {"stale", *retry} if refresh else {"missing", "stale", *retry}
     todo = [cell for cell in cells if cell.state in wanted]
     open_studies = {study_of(cell.spec) for cell in todo if cell.spec.trial}

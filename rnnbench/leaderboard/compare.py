@@ -1,4 +1,4 @@
-"""Two contenders against each other, task by task, on the seeds that both have run."""
+"""Two configurations against each other, task by task, on the seeds that both have run."""
 
 import math
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def _stale(*rows: Row) -> str:
 def _row(table: Table, name: str) -> Row:
     """The row of that label, or the only one of that architecture."""
     found = [row for row in table.rows if row.label == name]
-    found = found or [row for row in table.rows if row.contender.name == name]
+    found = found or [row for row in table.rows if row.configuration.name == name]
     if not found:
         raise unknown("architecture on the board", name, [row.label for row in table.rows])
     if len(found) > 1:
@@ -113,7 +113,7 @@ def _row(table: Table, name: str) -> Row:
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    return row.entries[column].facts.by_seed() if column in row.entries else {}
+    return row.entries[column].scores_by_seed if column in row.entries else {}
 
 
 def _duel(column: Column, a: dict[int, float], b: dict[int, float]) -> Duel:

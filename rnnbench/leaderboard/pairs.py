@@ -1,4 +1,4 @@
-"""Two contenders at a time: who is better how often, who can be told apart, and what would tell them apart."""
+"""Two configurations at a time: who is better how often, who can be told apart, and what would tell them apart."""
 
 from dataclasses import dataclass
 
@@ -108,7 +108,7 @@ def separated(score: Array, resampled: Array, draws: Resamples, level: float = L
 
 @dataclass(frozen=True)
 class PowerEstimate:
-    """How many more seeds of each task, or else tasks, would tell two contenders apart; None: no number would.
+    """How many more seeds of each task, or else tasks, would tell two configurations apart; None: no number would.
 
     Nothing is `known` from one task and seed.
     """

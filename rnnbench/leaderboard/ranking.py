@@ -22,10 +22,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Place:
-    """One contender in the ranking.
+    """One configuration in the ranking.
 
     Args:
-        label: the contender's.
+        label: the configuration's.
         score: mean normalised score, 0 for chance and 1 for the ceiling; a run below chance counts as chance.
         rank: its rank by mean score on a task, averaged over tasks; 1 is best.
         win_rate: share of comparisons with another one, at the same task and seed, that it wins; a tie is half.
@@ -55,11 +55,11 @@ class Ranking:
 
     Args:
         places: the best first.
-        left: contenders that share too few cells with the others.
+        left: configurations that share too few cells with the others.
         tasks: how many.
         cells: how many pairs of task and seed, each with a score of all.
-        missing: share of the whole grid, all contenders on all tasks and seeds, that is not compared.
-        friedman: p of Friedman's test that all rank the same, if there are three contenders and two tasks.
+        missing: share of the whole grid, all configurations on all tasks and seeds, that is not compared.
+        friedman: p of Friedman's test that all rank the same, if there are three configurations and two tasks.
         means: `[A, T]`, mean normalised scores in the order of `places`.
     """
 
@@ -100,12 +100,12 @@ def rank(scores: Scores) -> Ranking | None:
         return None
     present = shared[shared.any(1)]
     values = np.where(present, scores.values[who][:, shared.any(1)], 0.0)
-    labels = [scores.contenders[a] for a in who]
+    labels = [scores.configurations[a] for a in who]
     places = _places(labels, values, present)
     means = seed_means(values, present)[[labels.index(place.label) for place in places]]
     return Ranking(
         places=places,
-        left=[label for a, label in enumerate(scores.contenders) if a not in who],
+        left=[label for a, label in enumerate(scores.configurations) if a not in who],
         tasks=len(present),
         cells=int(present.sum()),
         missing=1 - len(who) * int(present.sum()) / (len(there) * int(there.any(0).sum())),
@@ -115,8 +115,8 @@ def rank(scores: Scores) -> Ranking | None:
 
 
 def shared_block(there: Mask) -> tuple[list[int], Mask]:
-    """Contenders, and the cells `[T, S]` that all of them have, of `there` `[A, T, S]`: of the blocks met by leaving
-    out, one after the other, whoever stands most in the way, that with the most scores.
+    """Configurations, and the cells `[T, S]` that all of them have, of `there` `[A, T, S]`: the block with the
+    most scores of those met by leaving out, one after the other, the configuration that lacks most.
     """
     who = [a for a in range(len(there)) if there[a].any()]
     best, most = who[:1], 0
@@ -180,7 +180,7 @@ def seed_means(values: Array, present: Mask) -> Array:
 
 
 def ranks_of(values: Array, axis: int = 0) -> Array:
-    """Ranks along the axis of contenders: 1 for the largest, the mean rank for ties."""
+    """Ranks along the axis of configurations: 1 for the largest, the mean rank for ties."""
     along = np.moveaxis(values, axis, 0)
     twice = np.ones(along.shape, np.int32)
     for one in along:  # numpy alone: to import scipy.stats takes longer than to draw a board
@@ -190,12 +190,12 @@ def ranks_of(values: Array, axis: int = 0) -> Array:
 
 
 def win_shares(values: Array) -> Array:
-    """In each cell of `values` `[A, T, S]`, the share of the others that a contender beats; a tie is half."""
+    """In each cell of `values` `[A, T, S]`, the share of the others that a configuration beats; a tie is half."""
     return (len(values) - ranks_of(values)) / (len(values) - 1)
 
 
 def friedman(means: Array) -> float | None:
-    """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three contenders or two tasks."""
+    """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three configurations or two tasks."""
     if means.shape[0] < 3 or means.shape[1] < 2:
         return None
     from scipy.special import chdtrc
@@ -211,9 +211,9 @@ def friedman(means: Array) -> float | None:
     return float(chdtrc(count - 1, statistic))
 
 
-def critical_difference(contenders: int, tasks: int, level: float = LEVEL) -> float:
+def critical_difference(configurations: int, tasks: int, level: float = LEVEL) -> float:
     """The difference of average ranks that Nemenyi's test tells: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
-    quantile = studentized_range.ppf(1 - level, contenders, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(contenders * (contenders + 1) / (6 * tasks)))
+    quantile = studentized_range.ppf(1 - level, configurations, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(configurations * (configurations + 1) / (6 * tasks)))

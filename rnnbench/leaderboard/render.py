@@ -1,5 +1,7 @@
 """The board in a terminal and in Markdown, and what its numbers and signs mean."""
 
+from pathlib import Path
+
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -7,8 +9,10 @@ from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
 from rnnbench.leaderboard.grid_layout import CHANCE, Sheet, Style, Text
-from rnnbench.leaderboard.ranking import Ranking
+from rnnbench.leaderboard.ranking import Ranking, rank
+from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.table import Table
+from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import clean, clean_lines, escape
 
 DEFINITIONS = {
@@ -45,6 +49,13 @@ DEFINITIONS = {
 }
 
 
+HEAD = """# Leaderboard
+
+Made from the files in `records/` by `rnnbench board`; do not edit. A record says what was run, on which data, by which
+code and on which machine. Six states: *done* (a score), *failed*, *infeasible* (cannot be run by its nature),
+*running*, *missing*, *stale* (its card or data has changed, or the code no longer gives the same).
+
+"""
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
 FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
 RANKING_FOOTNOTE = (
@@ -121,3 +132,14 @@ def _marked(field: Text) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def write_markdown(leaderboard: Path, table: Table) -> Path:
+    """Write `README.md` of a leaderboard.
+
+    Raises:
+        RnnbenchError: it cannot be written.
+    """
+    path = leaderboard / "README.md"
+    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n"))
+    return path

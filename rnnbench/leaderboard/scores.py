@@ -27,10 +27,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores `[A, T, S]` of contenders on tasks by seed, larger is better; NaN where there is none.
+    """Scores `[A, T, S]` of configurations on tasks by seed, larger is better; NaN where there is none.
 
     Args:
-        contenders: their labels.
+        configurations: their labels.
         columns: one a task.
         seeds: all that any run had.
         values: `(score − chance) / (one − chance)`.
@@ -38,7 +38,7 @@ class Scores:
         left_out: tasks and columns that are not in it, and why.
     """
 
-    contenders: tuple[str, ...]
+    configurations: tuple[str, ...]
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     values: Array
@@ -72,12 +72,12 @@ def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: Tr
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    return row.entries[column].facts.by_seed() if column in row.entries else {}
+    return row.entries[column].scores_by_seed if column in row.entries else {}
 
 
 def _one_a_task(table: Table, columns: Iterable[Column]) -> tuple[list[Column], list[tuple[str, str]]]:
     """Of columns of one task, that with the most runs: a task counts once, whatever it was run with."""
-    runs = {column: sum(len(row.entries[column].values) for row in table.rows if column in row.entries)
+    runs = {column: sum(len(row.entries[column].scores) for row in table.rows if column in row.entries)
             for column in columns}  # fmt: skip
     most: dict[str, Column] = {}
     for column, count in runs.items():
@@ -101,8 +101,8 @@ def scale_of(table: Table, column: Column) -> Scale | str:
         if sign * chance.value >= sign * scoring.ceiling:
             return f"its chance, {number(chance.value)}, is not below the ceiling on its card"
         return Scale(chance.value, scoring.ceiling, f"{number(scoring.ceiling)}, the ceiling on its card")
-    means = [fmean(row.entries[column].values) for row in table.rows
-             if column in row.entries and row.entries[column].values]  # fmt: skip
+    means = [fmean(row.entries[column].scores) for row in table.rows
+             if column in row.entries and row.entries[column].scores]  # fmt: skip
     if not means:
         return "it has no score"
     best = max(means, key=lambda mean: sign * mean)

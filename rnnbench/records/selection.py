@@ -8,7 +8,6 @@ from rnnbench.config.cards import Direction
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.search_space import Selected
 from rnnbench.records.record import Record
-from rnnbench.utils.bulk import changed
 from rnnbench.utils.fingerprint import digest
 
 
@@ -54,7 +53,7 @@ def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Recor
 def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
     """The runs of what the trials of one study have selected, one a seed; none as long as `select` gives nothing."""
     chosen = select(trials, records)
-    return [] if chosen is None else [changed(chosen, seed=seed) for seed in grid.seed_list]
+    return [] if chosen is None else [chosen.model_copy(update={"seed": seed}) for seed in grid.seed_list]
 
 
 def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:
@@ -64,7 +63,7 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
     """
     if not all(spec.id in records and not records[spec.id].unprepared for spec in trials):
         return None
-    scores = scores_of((spec.trial.index, records[spec.id].claim) for spec in trials if spec.trial)
+    scores = scores_of((spec.trial.index, records[spec.id].headline_score) for spec in trials if spec.trial)
     index = best(scores, trials[0].task.direction)
     if index is None:
         return None

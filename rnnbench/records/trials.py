@@ -25,7 +25,9 @@ class Attempt:
         """That of a record of a trial."""
         assert record.spec.trial is not None
         seconds = record.cost.total_seconds if record.cost else record.seconds or 0.0
-        return cls(record.spec.trial.index, record.claim, seconds, "" if record.status == "done" else record.reason)
+        return cls(
+            record.spec.trial.index, record.headline_score, seconds, "" if record.status == "done" else record.reason
+        )
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,12 @@ class Study:
 
 
 def studies(records: Iterable[Record]) -> dict[str, Study]:
-    """The trials among some records, by what `rnnbench.records.selection.study_of` gives."""
-    return gathered((record.spec, [Attempt.of(record)]) for record in records
-                    if record.spec.trial is not None and not record.unprepared)  # fmt: skip
-
-
-def gathered(attempts: Iterable[tuple[RunSpec, list[Attempt]]]) -> dict[str, Study]:
-    """Studies from parts of them, each with the spec of one of its trials."""
+    """The trials among some records, by what `rnnbench.records.selection.study_of` returns."""
     found: dict[str, Study] = {}
-    for spec, some in attempts:
-        found.setdefault(study_of(spec), Study(spec, [])).attempts.extend(some)
+    for record in records:
+        if record.spec.trial is not None and not record.unprepared:
+            study = found.setdefault(study_of(record.spec), Study(record.spec, []))
+            study.attempts.append(Attempt.of(record))
     return found
 
 

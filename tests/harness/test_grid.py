@@ -16,7 +16,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.hardware import AUTO_RUNS, Found, Pool, Slot
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.page import quick_board, whole_board
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
@@ -188,7 +188,7 @@ def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
     RecordStore(folders.leaderboard).write(old)
     _, todo = plan(asked, {spec.id: old})
     assert [(cell.state, cell.reason) for cell in todo] == [("missing", "data unavailable: no network")]
-    for table in (whole_board(folders.leaderboard)[0], quick_board(folders.leaderboard)[0]):
+    for table in (read_board(folders.leaderboard)[0], read_board(folders.leaderboard)[0]):
         assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
     (record,) = run(asked, folders, Silent()).values()
     assert record.status == "done"

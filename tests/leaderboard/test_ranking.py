@@ -28,7 +28,7 @@ from tests.fixtures.records import done, spec
 
 X = np.nan
 HAND = np.array([[[0.9, 0.7], [0.5, 0.3]], [[0.8, 0.8], [0.2, 0.3]], [[0.1, 0.3], [0.6, 0.6]]])
-"""Three contenders on two tasks with two seeds: means 0.8 0.4, 0.8 0.25, 0.2 0.6."""
+"""Three configurations on two tasks with two seeds: means 0.8 0.4, 0.8 0.25, 0.2 0.6."""
 
 
 def scores(values: Array) -> Scores:
@@ -37,10 +37,10 @@ def scores(values: Array) -> Scores:
     return Scores(tuple("abcdefgh"[:count]), columns, tuple(range(seeds)), values, (), ())
 
 
-def made_up(contenders: int, tasks: int, seeds: int, seed: int = 0, spread: float = 0.1) -> Array:
+def made_up(configurations: int, tasks: int, seeds: int, seed: int = 0, spread: float = 0.1) -> Array:
     random = np.random.default_rng(seed)
     return np.asarray(
-        random.normal(0.5, spread, (contenders, tasks, 1)) + random.normal(0, 0.05, (contenders, tasks, seeds))
+        random.normal(0.5, spread, (configurations, tasks, 1)) + random.normal(0, 0.05, (configurations, tasks, seeds))
     )
 
 
@@ -54,7 +54,7 @@ def test_scores_are_zero_at_chance_and_one_at_the_ceiling_or_at_the_best_mean() 
     chance = TaskCard.load("weather-nyc").chance.value
     records += [done(spec(name, "weather-nyc"), score) for name, score in (("lstm", chance), ("gru", chance / 2))]
     found = scores_of(make_table(cells(*records)))
-    assert found.contenders == ("gru", "lstm")
+    assert found.configurations == ("gru", "lstm")
     assert [column.task for column in found.columns] == ["adding", "weather-nyc"]
     assert found.values == pytest.approx(np.array([[[1, X], [1, X]], [[0, 0.5], [0, X]]]), abs=1e-6, nan_ok=True)
     assert "the ceiling on its card" in found.scales[0].one_is
@@ -168,7 +168,7 @@ def test_an_incomplete_grid_is_compared_where_it_is_shared_and_the_rest_is_told(
     assert pairs.better[2, 0] == 1.0
 
 
-def test_contenders_without_a_shared_cell_have_no_ranking_and_no_probability() -> None:
+def test_configurations_without_a_shared_cell_have_no_ranking_and_no_probability() -> None:
     apart = np.array([[[0.1, X]], [[X, 0.2]]])
     assert rank(scores(apart)) is None
     assert np.isnan(compare_all(apart).better).all()
@@ -214,7 +214,7 @@ def test_seeds_are_drawn_within_each_drawn_task() -> None:
     assert sum(one.sum(0) for one in draws.weights()) == pytest.approx(np.full(20_000, 2.0))
 
 
-def test_all_contenders_share_a_draw() -> None:
+def test_all_configurations_share_a_draw() -> None:
     values = made_up(1, 5, 3)
     both = np.concatenate([values, values + 0.25])
     resampled = everywhere(both).means(both).mean(1)
@@ -283,10 +283,10 @@ def test_one_task_with_one_seed_says_nothing() -> None:
     assert ranking.places[0].score.low is None
 
 
-def test_the_order_of_contenders_changes_nothing() -> None:
+def test_the_order_of_configurations_changes_nothing() -> None:
     values = made_up(4, 3, 2)
     one, other = scores(values), scores(values)
-    turned = Scores(one.contenders[::-1], other.columns, other.seeds, values[::-1], (), ())
+    turned = Scores(one.configurations[::-1], other.columns, other.seeds, values[::-1], (), ())
     assert [place.label for place in rank(one).places] == [place.label for place in rank(turned).places]  # type: ignore[union-attr]
 
 

@@ -213,7 +213,7 @@ def test_two_classes_or_an_argument_given_as_nothing_are_rows_of_their_own() -> 
     rows = make_table(
         cells(*(done(run, score) for run, score in zip([own, *others], (0.1, 0.2, 0.3), strict=True)))
     ).rows
-    assert sorted(entry.values for row in rows for entry in row.entries.values()) == [[0.1], [0.2], [0.3]]
+    assert sorted(entry.scores for row in rows for entry in row.entries.values()) == [[0.1], [0.2], [0.3]]
     assert len({row.label for row in rows}) == 3
 
 
@@ -250,5 +250,5 @@ def test_runs_on_other_devices_or_of_other_files_never_share_a_cell() -> None:
     assert [[column in row.entries for column in table.columns] for row in table.rows] == [[True, False], [True, True]]
     assert [row.label for row in table.rows] == [
         "lstm (content of table=11111111)", "lstm (content of table=default)"]  # fmt: skip
-    assert all(len(entry.values) == 1 for row in table.rows for entry in row.entries.values())
+    assert all(len(entry.scores) == 1 for row in table.rows for entry in row.entries.values())
     assert any("on each of 2 devices" in line for lines in table.headings.values() for line in lines)

@@ -12,7 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rnnbench.cli import main
-from rnnbench.leaderboard.page import whole_board, write_page
+from rnnbench.leaderboard.render import write_markdown
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import Artefact, ArtefactStore
 from rnnbench.records.record import LARGEST_FILE, Point, Record, RecordStore
 from rnnbench.records.submissions.check import audit
@@ -133,7 +134,7 @@ def test_a_chance_of_ones_own_making_is_told_and_other_data_is_noted(tmp_path: P
 def test_text_that_is_read_in_two_ways_or_not_at_all_is_told(text: str | bytes, why: str, tmp_path: Path) -> None:
     place(tmp_path, text)
     assert why in told(tmp_path)
-    whole_board(tmp_path)
+    read_board(tmp_path)
 
 
 def respelled(**changes: Any) -> Record:
@@ -235,9 +236,9 @@ def hostile_board(folder: Path, text: str) -> str:
     place(folder, content(done()) | texts | {"baseline_scores": {"mse": 0.1}})
     for record in (lost(spec(seed=5), reason=text), lost(odd, "infeasible", text)):
         place(folder, content(record) | {"log_tail": text}, record)
-    table, problems = whole_board(folder)
+    table, problems = read_board(folder)
     assert not problems
-    return write_page(folder, table).read_text()
+    return write_markdown(folder, table).read_text()
 
 
 @pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))

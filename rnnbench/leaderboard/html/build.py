@@ -102,7 +102,7 @@ def _counts(table: Table) -> dict[str, int]:
     found = Counter[str]()
     for row in table.rows:
         for entry in row.entries.values():
-            found.update(entry.facts.states)
+            found.update(entry.states)
     return {state: found[state] for state in STATES if found[state]}
 
 

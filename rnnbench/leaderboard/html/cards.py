@@ -63,8 +63,8 @@ def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
     """
     columns = list(columns)
     card = table.cards[columns[0]]
-    found = [(row, row.entries[column].values) for row in table.rows for column in columns
-             if column in row.entries and row.entries[column].values]  # fmt: skip
+    found = [(row, row.entries[column].scores) for row in table.rows for column in columns
+             if column in row.entries and row.entries[column].scores]  # fmt: skip
     return [_compared(one, found, 1 if card.direction == "maximise" else -1) for one in card.published]
 
 
@@ -81,7 +81,7 @@ def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: 
 
 
 def _is_called(row: Row, name: str) -> bool:
-    return name.casefold() in {row.contender.name.casefold(), row.contender.family.casefold()}
+    return name.casefold() in {row.configuration.name.casefold(), row.configuration.family.casefold()}
 
 
 def verdict(published: Published, mean: float, width: float | None, sign: int) -> str:
@@ -98,7 +98,7 @@ def verdict(published: Published, mean: float, width: float | None, sign: int) -
 def architecture_sections(table: Table) -> list[ArchitectureSection]:
     """One for each name and class on the board."""
     known = catalogue("architecture")
-    named = sorted({(row.contender.name, row.contender.class_path) for row in table.rows})
+    named = sorted({(row.configuration.name, row.configuration.class_path) for row in table.rows})
     return [ArchitectureSection(name, _summary(name, path, known), path, words_about(path)) for name, path in named]
 
 

@@ -38,11 +38,15 @@ class RankingSection:
 
 
 def ranking_sections(table: Table) -> list[RankingSection]:
-    """All sets of tasks with two contenders or more; a set that is the same as all tasks is left out."""
+    """All sets of tasks with two configurations or more; a set that is the same as all tasks is left out."""
     found: list[RankingSection] = []
     for name, counts in _sets(table):
         scores = scores_of(table, counts)
-        if len(scores.contenders) > 1 and scores.columns and (not found or scores.columns != found[0].scores.columns):
+        if (
+            len(scores.configurations) > 1
+            and scores.columns
+            and (not found or scores.columns != found[0].scores.columns)
+        ):
             found.append(_section(name, scores))
     return found
 
@@ -78,15 +82,15 @@ def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:
 def _section(name: str, scores: Scores) -> RankingSection:
     ranking = rank(scores)
     ranked = [place.label for place in ranking.places] if ranking else []
-    order = [*ranked, *(label for label in scores.contenders if label not in ranked)]
-    pairs = compare_all(scores.values[[scores.contenders.index(label) for label in order]])
+    order = [*ranked, *(label for label in scores.configurations if label not in ranked)]
+    pairs = compare_all(scores.values[[scores.configurations.index(label) for label in order]])
     return RankingSection(
         name, scores, ranking, pairs, order, critical_difference_diagram(ranking, name) if ranking else ""
     )
 
 
 MOST = 40
-"""Contenders that are still readable on it."""
+"""Configurations that are still readable on it."""
 
 
 def critical_difference_diagram(ranking: Ranking, name: str) -> str:

@@ -43,8 +43,8 @@ def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
 def _best(table: Table, column: Column) -> Row | None:
     """The row with the best mean of a column."""
     sign = 1 if column.direction == "maximise" else -1
-    rows = [row for row in table.rows if column in row.entries and row.entries[column].values]
-    return max(rows, key=lambda row: sign * fmean(row.entries[column].values), default=None)
+    rows = [row for row in table.rows if column in row.entries and row.entries[column].scores]
+    return max(rows, key=lambda row: sign * fmean(row.entries[column].scores), default=None)
 
 
 def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
@@ -54,7 +54,7 @@ def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
         return {}
     if row is best:
         return {"standing": "the best here" + (", alone" if own.standing == "best" else "; others are the same")}
-    values, others = own.values, best.entries[column].values
+    values, others = own.scores, best.entries[column].scores
     needed = seeds_to_separate(values, others)
     more = "nobody could afford the seeds to tell them apart" if needed is None else (
         f"about {max(1, needed - min(len(values), len(others)))} more seeds of each would tell them apart")  # fmt: skip
@@ -70,7 +70,7 @@ def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefac
         "title": clean(f"{row.label} on {spec.task.name}"),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
-        "baseline": short(entry.facts.baseline.value) if entry.facts.baseline else None,
+        "baseline": short(entry.baseline.value) if entry.baseline else None,
         "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
         "budget": spec.budget.model_dump(exclude_none=True),
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
@@ -146,9 +146,9 @@ def _plain(value: Any) -> str:
 
 
 def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
-    """The grid that expands to `specs`, runs of one contender on one task that differ in their seed.
+    """The grid that expands to `specs`, runs of one configuration on one task that differ in their seed.
 
-    Of a tuned contender it has the configuration that was selected, as runs of their own.
+    Of a tuned configuration it has the configuration that was selected, as runs of their own.
     """
     spec = specs[0]
     grid: dict[str, Any] = {

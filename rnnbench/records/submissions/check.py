@@ -14,7 +14,7 @@ from rnnbench.records.artefacts import LARGEST, ArtefactStore, read_artefacts
 from rnnbench.records.certificates import NONE, Certificates
 from rnnbench.records.record import LARGEST_FILE, Record, RecordStore
 from rnnbench.records.selection import best, study_of
-from rnnbench.records.status import Present, data_of
+from rnnbench.records.status import CurrentVersions, data_of
 from rnnbench.records.submissions.git import Repository
 from rnnbench.records.submissions.history import altered
 from rnnbench.records.submissions.plausible import ROUNDING, Known, implausible
@@ -167,11 +167,11 @@ def false_chances(records: Collection[Record], certificates: Certificates = NONE
     """Records that count whose simple reference scores otherwise than in most of those with the same data: the board
     would measure everybody by it.
     """
-    present = Present.beside(records, certificates)
+    versions = CurrentVersions.of(records, certificates)
     by_data: dict[tuple[str, str], list[tuple[Record, float]]] = defaultdict(list)
     for record in records:
         chance = record.baseline_scores.get(record.spec.task.metric)
-        if chance is not None and present.cell(record).state == "done":
+        if chance is not None and versions.cell(record).state == "done":
             by_data[record.spec.task.fingerprint, record.data_fingerprint].append((record, chance))
     told = []
     for some in by_data.values():

@@ -11,7 +11,7 @@ from rnnbench import __version__
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run, is_file_of_run
 from rnnbench.records.record import Provenance, Record, RecordStore
-from rnnbench.records.status import Present
+from rnnbench.records.status import CurrentVersions
 from rnnbench.records.submissions.check import copies, strays
 from rnnbench.records.submissions.git import Repository
 from rnnbench.records.submissions.history import wrong
@@ -70,7 +70,7 @@ def provenance(by: str, needs: list[str]) -> Provenance:
     return Provenance(version=__version__, commit=commit, clean=clean, published=now, by=by, needs=needs)
 
 
-def refused(records: Sequence[Record], present: Present, target: Path) -> list[str]:
+def refused(records: Sequence[Record], versions: CurrentVersions, target: Path) -> list[str]:
     """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
     known, store = Known(), RecordStore(target)
     told = [*strays(store.folder), *copies(records)]
@@ -78,7 +78,7 @@ def refused(records: Sequence[Record], present: Present, target: Path) -> list[s
         why = implausible(record, known)
         if record.unprepared:
             why.append(f"nothing was run: {record.reason}")
-        cell = present.cell(record)
+        cell = versions.cell(record)
         if cell.state == "stale":
             why.append(f"it is stale: {cell.reason}; run it again")
         elif not cell.certified:

@@ -29,7 +29,7 @@ def compare(record: Record, again: Record, tolerance: float) -> Verdict:
     if record.status != again.status:
         why = f": {again.reason}" if again.reason else ""
         return Verdict(False, f"not reproduced: recorded as {record.status}, now {again.status}{why}")
-    claimed, found = record.claim, again.claim
+    claimed, found = record.headline_score, again.headline_score
     if claimed is None or found is None:
         same = record.reason == again.reason
         words = f"reproduced: {record.status} again" if same else f"{record.status} again, but because: {again.reason}"
