@@ -19,7 +19,7 @@ from rnnbench.records.certificates import Certificates
 from rnnbench.records.find import find_run
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.status import CurrentVersions
-from rnnbench.records.submissions.publish import Published, provenance, refused, select
+from rnnbench.records.submissions.publish import PublishedFiles, provenance, reasons_to_refuse, select
 from rnnbench.records.submissions.publish import publish as publish_one
 from rnnbench.records.submissions.verify import compare
 from rnnbench.utils.text import clean
@@ -34,9 +34,9 @@ def publish(options: Namespace) -> int:
     records, _ = RecordStore(options.leaderboard).read()
     chosen = select(options.records, records)
     certificates = Certificates(options.leaderboard)
-    if why := refused(chosen, CurrentVersions.of(records.values(), certificates), options.to):
+    if why := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
         raise RnnbenchError("nothing is published:\n" + "\n".join(why))
-    done, target = Published(), RecordStore(options.to)
+    done, target = PublishedFiles(), RecordStore(options.to)
     for record in chosen:
         _artefacts(record, options.leaderboard, options.to)
         publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)

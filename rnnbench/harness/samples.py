@@ -23,7 +23,7 @@ from rnnbench.objectives import (
     SequenceToSequence,
     Tagging,
 )
-from rnnbench.records.artefacts import LONGEST, Artefact
+from rnnbench.records.artefacts import MAX_TEXT, Artefact
 
 
 class Examples(NamedTuple):
@@ -319,4 +319,4 @@ def _beside(shown: Iterable[str], said: Iterable[str], references: list[str]) ->
 
 def _artefact(title: str, text: str) -> Artefact:
     """An artefact, cut to what one may have."""
-    return Artefact(title=title[:200], text=text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return Artefact(title=title[:200], text=text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.records.record import LARGEST_FILE, Record
+from rnnbench.records.record import MAX_RECORD_BYTES, Record
 from rnnbench.utils.files import expand_home, read_plain
 
 CHECKPOINT = ".ckpt"
@@ -24,7 +24,7 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
     """
     name = expand_home(name)
     if name.endswith(".json"):
-        return Record.parse(read_plain(Path(name), LARGEST_FILE), name)
+        return Record.parse(read_plain(Path(name), MAX_RECORD_BYTES), name)
     if is_checkpoint(name):
         if record := of_checkpoint(Path(name), records):
             return record

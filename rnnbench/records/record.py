@@ -16,7 +16,7 @@ from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
 from rnnbench.records.probe import Probe
 from rnnbench.utils.files import read_plain, write_whole
 
-LARGEST_FILE = 1 << 20
+MAX_RECORD_BYTES = 1 << 20
 """Bytes of the largest record that is read; most have a few thousand."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 CodeVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -265,7 +265,7 @@ class RecordStore:
         Raises:
             RnnbenchError: it is broken, foreign, or lies where it does not belong.
         """
-        record = Record.parse(read_plain(path, LARGEST_FILE), str(path))
+        record = Record.parse(read_plain(path, MAX_RECORD_BYTES), str(path))
         spec = record.spec
         if str(path) != f"{self.folder}/{spec.task.name}/{spec.architecture.name}/{record.id}.json":
             raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")

@@ -1,6 +1,5 @@
-"""Publishing: records are checked, told where they come from, and copied into a leaderboard."""
+"""Publishing: records are checked, marked with where they come from, and copied into a leaderboard."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,19 +11,19 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run, is_file_of_run
 from rnnbench.records.record import Provenance, Record, RecordStore
 from rnnbench.records.status import CurrentVersions
-from rnnbench.records.submissions.check import copies, strays
+from rnnbench.records.submissions.altered import why_altered
+from rnnbench.records.submissions.check import copied_results, unexpected_files
 from rnnbench.records.submissions.git import Repository
-from rnnbench.records.submissions.history import wrong
-from rnnbench.records.submissions.plausible import Known, implausible
+from rnnbench.records.submissions.plausible import InstalledCards, implausible
 
 PACKAGE = Path(__file__).parents[2]
-SHAPING = ("rnnbench", "tasks", "configs")
+SOURCE_FOLDERS = ("rnnbench", "tasks", "configs")
 """Folders of the source that a result depends on."""
 
 
 @dataclass
-class Published:
-    """What was written, and what was there already."""
+class PublishedFiles:
+    """The files that were written, and those that were there already."""
 
     written: list[Path] = field(default_factory=list)
     already: list[Path] = field(default_factory=list)
@@ -60,7 +59,7 @@ def source_state() -> tuple[str, bool | None]:
     repository = Repository.around(PACKAGE)
     if repository is None or repository.folder != PACKAGE.name:
         return "", None
-    return repository.state(*SHAPING)
+    return repository.state(*SOURCE_FOLDERS)
 
 
 def provenance(by: str, needs: list[str]) -> Provenance:
@@ -70,12 +69,12 @@ def provenance(by: str, needs: list[str]) -> Provenance:
     return Provenance(version=__version__, commit=commit, clean=clean, published=now, by=by, needs=needs)
 
 
-def refused(records: Sequence[Record], versions: CurrentVersions, target: Path) -> list[str]:
+def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, target: Path) -> list[str]:
     """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
-    known, store = Known(), RecordStore(target)
-    told = [*strays(store.folder), *copies(records)]
+    cards, store = InstalledCards(), RecordStore(target)
+    reasons = [*unexpected_files(store.folder), *copied_results(records)]
     for record in records:
-        why = implausible(record, known)
+        why = implausible(record, cards)
         if record.unprepared:
             why.append(f"nothing was run: {record.reason}")
         cell = versions.cell(record)
@@ -84,13 +83,13 @@ def refused(records: Sequence[Record], versions: CurrentVersions, target: Path) 
         elif not cell.certified:
             why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
         path = store.folder / record.file
-        if (there := store.present(path)) and (reason := wrong(_content(there), _content(record), known)):
+        if (there := store.present(path)) and (reason := why_altered(_content(there), _content(record), cards)):
             why.append(f"{path} is there already: {reason}")
-        told += [f"{record.file} ({record.spec.label}): {one}" for one in why]
-    return told
+        reasons += [f"{record.file} ({record.spec.label}): {one}" for one in why]
+    return reasons
 
 
-def publish(record: Record, source: Provenance, target: RecordStore, published: Published) -> None:
+def publish(record: Record, source: Provenance, target: RecordStore, published: PublishedFiles) -> None:
     """Write a record that was not refused, with where it comes from; one that is there with the same content stays."""
     path = target.folder / record.file
     there = target.present(path)
@@ -100,6 +99,6 @@ def publish(record: Record, source: Provenance, target: RecordStore, published: 
     published.written.append(target.write(record.model_copy(update={"provenance": source})))
 
 
-def _content(record: Record) -> bytes:
+def _content(record: Record) -> Record:
     """Everything but its provenance."""
-    return json.dumps(record.model_dump(mode="json", exclude_defaults=True, exclude={"provenance"})).encode()
+    return record.model_copy(update={"provenance": None})
