@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rnnbench.config.cards import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
+from rnnbench.config.cards import MAX_COUNT, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
 from rnnbench.config.executors import ExecutorField
 from rnnbench.config.model_size import WIDTH, FlopsField, ParamsField, Size
 from rnnbench.config.registry import find
-from rnnbench.config.sampling import QuestionsField
+from rnnbench.config.sampling import SamplesField
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
@@ -148,8 +148,8 @@ class GridSpec(StrictModel):
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
-        watch: `gradients`: loggers are told how far back they reach and how often clipping acts, at each validation.
-        artefacts: what every run is asked when it is trained, `default` or settings of
+        watch: `gradients`: logs how far back they reach and how often clipping acts, at each validation.
+        artefacts: what every run answers when it is trained, `default` or settings of
             `rnnbench.config.sampling.SampleConfig`; answers lie beside the records, in `artefacts/`.
         replay: keep the weights of steps 0, 1, 4, 16, 64, … for `rnnbench replay`.
     """
@@ -165,12 +165,12 @@ class GridSpec(StrictModel):
     tune: Tune | None = None
     budget: Budget | None = None
     model: Arguments = {}
-    batch_size: int | None = Field(None, ge=1, le=MOST)
+    batch_size: int | None = Field(None, ge=1, le=MAX_COUNT)
     devices: int = Field(1, ge=1, le=1024)
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
     watch: list[Literal["gradients"]] = []
-    artefacts: QuestionsField = None
+    artefacts: SamplesField = None
     replay: bool = False
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from rnnbench.config.schema import StrictModel, short_repr
 Counted = Literal["non-embedding", "all", "recurrent"]
 WIDTH = "hidden_size"
 """What the width of a network of ours is called."""
-LARGEST_TARGET = 10**15
+MAX_TARGET = 10**15
 """Of a size; no network that any machine holds has as much."""
 NO_WIDTH = "no width within"
 """How the reason begins why a run is infeasible that cannot have the size it should."""
@@ -42,7 +42,7 @@ class Flops(StrictModel):
         tolerance: how far from it a network may be, as a share of it.
     """
 
-    target: int = Field(ge=1, le=LARGEST_TARGET)
+    target: int = Field(ge=1, le=MAX_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
 
 
@@ -57,7 +57,7 @@ class Params(StrictModel):
             of the sequence layers, of a decoder too, without head; of a network without recurrence its other layers.
     """
 
-    target: int = Field(ge=1, le=LARGEST_TARGET)
+    target: int = Field(ge=1, le=MAX_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
     count: Counted = "non-embedding"
 

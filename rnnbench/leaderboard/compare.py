@@ -66,9 +66,9 @@ class Versus:
             f"{len(self.duels) - len(won)} undecided",
         ]
         total = len(self.duels)
-        told = f"of {total} shared column{'s' * (total != 1)}: {', '.join(counts)} (Holm over all, p < {LEVEL})"
+        counted = f"of {total} shared column{'s' * (total != 1)}: {', '.join(counts)} (Holm over all, p < {LEVEL})"
         left = f"{self.only_a} runs of {self.a.label} and {self.only_b} of {self.b.label}"
-        return told + (f"; {left} have no partner and do not count" if self.only_a + self.only_b else "")
+        return counted + (f"; {left} have no partner and do not count" if self.only_a + self.only_b else "")
 
 
 def versus(table: Table, a: str, b: str, task: str | None = None) -> Versus:
@@ -97,8 +97,8 @@ def versus(table: Table, a: str, b: str, task: str | None = None) -> Versus:
 def _stale(*rows: Row) -> str:
     """That scores of rows do not count any more, if that is so."""
     counts = {row.label: sum(entry.others["stale"] for entry in row.entries.values()) for row in rows}
-    told = [f"{count} of {label}" for label, count in counts.items() if count]
-    return f" (stale are {' and '.join(told)}; `--refresh` of a grid's `run` makes them anew)" if told else ""
+    stale = [f"{count} of {label}" for label, count in counts.items() if count]
+    return f" (stale are {' and '.join(stale)}; `--refresh` of a grid's `run` makes them anew)" if stale else ""
 
 
 def _row(table: Table, name: str) -> Row:

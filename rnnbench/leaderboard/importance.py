@@ -8,7 +8,7 @@ from rnnbench.config.search_space import Dimension
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
 
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 """Fewer say nothing."""
 SEED = 0
 """Of the random forest."""
@@ -26,8 +26,8 @@ def importances(
     Raises:
         RnnbenchError: too few scores, or all the same; optuna or scikit-learn is not installed.
     """
-    if len(scores) < LEAST_TRIALS or len({*scores}) < 2:
-        raise RnnbenchError(f"{LEAST_TRIALS} trials with different scores are needed, there are {len({*scores})}")
+    if len(scores) < MIN_TRIALS or len({*scores}) < 2:
+        raise RnnbenchError(f"{MIN_TRIALS} trials with different scores are needed, there are {len({*scores})}")
     optuna = _optuna()
     distributions = {name: _distribution(one) for name, one in dimensions.items()}
     study = optuna.create_study()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnbench.leaderboard.pairs import PowerEstimate, need, separated
+from rnnbench.leaderboard.pairs import PowerEstimate, power_estimate, separated
 from rnnbench.leaderboard.scores import Array, Mask, Resamples, Scores
 from rnnbench.leaderboard.statistics import LEVEL
 
@@ -29,10 +29,10 @@ class Place:
         score: mean normalised score, 0 for chance and 1 for the ceiling; a run below chance counts as chance.
         rank: its rank by mean score on a task, averaged over tasks; 1 is best.
         win_rate: share of comparisons with another one, at the same task and seed, that it wins; a tie is half.
-        position: by score, and which it may have: behind all that are told to be better, before all that are told to be
-            worse (Mogstad, Romano, Shaikh & Wilhelm 2024, simultaneous confidence sets for ranks).
-        ties: first and last of the neighbouring positions that cannot be told from it.
-        need: what would tell it from the next one, if it cannot be.
+        position: by score, and which it may have: behind all that are significantly better, before all that are
+            significantly worse (Mogstad, Romano, Shaikh & Wilhelm 2024, simultaneous confidence sets for ranks).
+        ties: first and last of the neighbouring positions that do not differ significantly from it.
+        power: what would separate it from the next one; None if they differ already.
     """
 
     label: str
@@ -41,11 +41,11 @@ class Place:
     win_rate: Estimate
     position: Estimate
     ties: tuple[int, int]
-    need: PowerEstimate | None
+    power: PowerEstimate | None
 
     @property
     def may_be_best(self) -> bool:
-        """Whether nobody is told to be better."""
+        """Whether no other is significantly better."""
         return self.position.low == 1
 
 
@@ -73,7 +73,7 @@ class Ranking:
 
     @cached_property
     def critical_difference(self) -> float:
-        """Between two average ranks that Nemenyi's test tells apart."""
+        """Of two average ranks, by Nemenyi's test."""
         return critical_difference(*self.means.shape)
 
     def note(self) -> str:
@@ -86,10 +86,10 @@ class Ranking:
         test = [] if self.friedman is None else [f"Friedman's test that all are the same: p = {self.friedman:.2g}."]
         return " ".join([compared, *left, *test])
 
-    def needs(self) -> list[str]:
-        """What would tell neighbours apart, a sentence each, of the first ten for which something would."""
-        pairs = [(one, other) for one, other in pairwise(self.places) if one.need and one.need.possible]
-        return [f"{one.label} and {other.label}: {one.need.text()}" for one, other in pairs[:10] if one.need]
+    def power_notes(self) -> list[str]:
+        """What would separate neighbours, a sentence each, of the first ten for which something would."""
+        pairs = [(one, other) for one, other in pairwise(self.places) if one.power and one.power.possible]
+        return [f"{one.label} and {other.label}: {one.power.text()}" for one, other in pairs[:10] if one.power]
 
 
 def rank(scores: Scores) -> Ranking | None:
@@ -136,7 +136,7 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     won = np.where(present, win_shares(values), 0)
     above, resampled, wins = np.split(draws.means(np.concatenate([clipped, values, won])), 3, axis=2)
     score, above = seed_means(clipped, present).mean(1), above.mean(1)
-    told = separated(score, above, draws)
+    significant = separated(score, above, draws)
     columns = [
         (score, above),
         (ranks_of(seed_means(values, present)).mean(1), ranks_of(resampled, axis=2).mean(1)),
@@ -144,12 +144,14 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     ]
     estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
     order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
-    ties = _ties(told[np.ix_(order, order)])
+    ties = _ties(significant[np.ix_(order, order)])
     places = []
     for place, a in enumerate(order):
         after = order[place + 1] if place + 1 < len(order) else None
-        lacking = None if after is None or told[a, after] else need(clipped[a], clipped[after], present)
-        better, worse = (int((told[a] & side).sum()) for side in (score > score[a], score < score[a]))
+        lacking = (
+            None if after is None or significant[a, after] else power_estimate(clipped[a], clipped[after], present)
+        )
+        better, worse = (int((significant[a] & side).sum()) for side in (score > score[a], score < score[a]))
         position = Estimate(place + 1, 1 + better, len(labels) - worse)
         own_score, own_rank, own_wins = (column[a] for column in estimates)
         places.append(Place(labels[a], own_score, own_rank, own_wins, position, ties[place], lacking))
@@ -161,14 +163,14 @@ def _estimates(values: Array, bounds: Array) -> list[Estimate]:
     return [Estimate(float(value), low, high) for value, low, high in zip(values, lows, highs, strict=True)]
 
 
-def _ties(told: Mask) -> list[tuple[int, int]]:
-    """First and last position, from 1, of the neighbours that each cannot be told from."""
+def _ties(significant: Mask) -> list[tuple[int, int]]:
+    """First and last position, from 1, of the neighbours that do not differ significantly from each."""
     found = []
-    for place in range(len(told)):
+    for place in range(len(significant)):
         first = last = place
-        while first > 0 and not told[place, first - 1]:
+        while first > 0 and not significant[place, first - 1]:
             first -= 1
-        while last + 1 < len(told) and not told[place, last + 1]:
+        while last + 1 < len(significant) and not significant[place, last + 1]:
             last += 1
         found.append((first + 1, last + 1))
     return found
@@ -201,7 +203,7 @@ def friedman(means: Array) -> float | None:
 
 
 def critical_difference(configurations: int, tasks: int, level: float = LEVEL) -> float:
-    """The difference of average ranks that Nemenyi's test tells: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
+    """Of average ranks, by Nemenyi's test: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
     quantile = studentized_range.ppf(1 - level, configurations, np.inf) / np.sqrt(2)

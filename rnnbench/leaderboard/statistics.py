@@ -41,11 +41,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float:
     return float(ttest_ind_from_stats(*first, *second, equal_var=False).pvalue)
 
 
-def separable(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> bool:
-    """Whether two means differ by Welch's t test."""
-    return welch(a, b) < level
-
-
 def holm(values: Sequence[float]) -> list[float]:
     """p values of m tests, adjusted so that any is below 0.05 by chance in at most 5 % of cases (Holm 1979)."""
     adjusted, most = [0.0] * len(values), 0.0

@@ -21,11 +21,11 @@ from rnnbench.records.trials import Study, studies, up_to_date
 from rnnbench.utils.text import amount, number
 
 Standing = Literal["best", "tied"]
-"""`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
+"""`best`: significantly better than all others; `tied`: the best or not significantly worse (see `same_as_best`)."""
 
 UNCERTIFIED = "°"
 """Beside a score of runs that were made by other code, and are not certified for this version of it."""
-LAST = 1e300
+SORTED_LAST = 1e300
 """What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
 UNCERTIFIED_MEANS = (
     "made by another version of the code, and nobody has checked yet that this version gives the same "
@@ -196,7 +196,7 @@ class Row:
     @property
     def least_parameters(self) -> float:
         """What the column of parameters is sorted by."""
-        return min((count for entry in self.entries.values() for count in entry.parameters), default=LAST)
+        return min((count for entry in self.entries.values() for count in entry.parameters), default=SORTED_LAST)
 
     @property
     def seconds(self) -> str:

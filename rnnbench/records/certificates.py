@@ -18,7 +18,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import cache_folder, read_plain, write_whole
 from rnnbench.utils.fingerprint import digest
 
-LARGEST = 1 << 26
+MAX_FILE_BYTES = 1 << 26
 """Bytes of the largest file that is read; a certificate has about 300."""
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Key = tuple[str, str]
@@ -86,7 +86,7 @@ class Certificates:
         if self.path is None or not (self.path.exists() or self.path.is_symlink()):
             return {}, ""
         try:
-            content = Content.parse(read_plain(self.path, LARGEST), str(self.path))
+            content = Content.parse(read_plain(self.path, MAX_FILE_BYTES), str(self.path))
         except RnnbenchError as error:
             return {}, f"{error} (no certificate counts; remove the file, then run: rnnbench certify)"
         found = {one.key: one for one in content.certificates}

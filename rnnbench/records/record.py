@@ -89,13 +89,13 @@ class Point(NamedTuple):
     score: Score
 
 
-MOST_POINTS = 24
+MAX_POINTS = 24
 """Of a learning curve in a record, which stays small: of a longer one about every second, third, … is left out."""
 
 
 def thinned(curve: Sequence[Point], best_step: int) -> list[Point]:
-    """A curve with at most `MOST_POINTS` points, evenly spread, the best and the last among them."""
-    every = max(1, -(-len(curve) // (MOST_POINTS - 2)))
+    """A curve with at most `MAX_POINTS` points, evenly spread, the best and the last among them."""
+    every = max(1, -(-len(curve) // (MAX_POINTS - 2)))
     last = len(curve) - 1
     return [point for at, point in enumerate(curve) if (last - at) % every == 0 or point.step == best_step]
 

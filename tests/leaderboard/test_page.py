@@ -232,7 +232,7 @@ def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]
 
 
 def test_long_curves_are_thinned_and_keep_their_end() -> None:
-    from rnnbench.leaderboard.html.runs import MOST_POINTS, runs_data
+    from rnnbench.leaderboard.html.runs import MAX_POINTS, runs_data
 
     (run,) = specs(["gru"], ["adding"], 1)
     record = made(run)
@@ -241,7 +241,7 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
     cells[0] = type(cells[0])(run, "done", "", record.model_copy(update={"curve": curve}))
     fields = runs_data(make_table(cells))["fields"]
     points = next(one["curve"] for field in fields.values() for one in field["runs"] if one["id"] == run.id)
-    assert len(points) <= MOST_POINTS + 1
+    assert len(points) <= MAX_POINTS + 1
     assert (points[0][0], points[-1][0]) == (1, 1000)
 
 
@@ -291,8 +291,8 @@ def test_a_published_number_stands_beside_the_same_architecture_or_beside_our_be
 
 def test_claims_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
     home = Path(__file__).parents[2] / "leaderboard"
-    assert len(read_claims(home).verdicts) == len(json.loads((home / "conformance.json").read_text()))
-    assert read_claims(tmp_path).verdicts == []
+    assert len(read_claims(home).entries) == len(json.loads((home / "conformance.json").read_text()))
+    assert read_claims(tmp_path).entries == []
     (tmp_path / "conformance.json").write_text('[{"name": "x"}]')
     assert "conformance.json" in read_claims(tmp_path).problems[0]
 

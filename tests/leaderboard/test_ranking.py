@@ -9,7 +9,7 @@ from rich.console import Console
 from scipy import stats
 
 from rnnbench.config.cards import TaskCard
-from rnnbench.leaderboard.pairs import PowerEstimate, compare_all, need, separated
+from rnnbench.leaderboard.pairs import PowerEstimate, compare_all, power_estimate, separated
 from rnnbench.leaderboard.ranking import (
     critical_difference,
     friedman,
@@ -261,7 +261,7 @@ def test_what_differs_on_every_task_is_told_apart_and_the_rest_is_tied() -> None
     ranking = rank(scores_with_many_tasks(values))
     assert ranking is not None
     assert [place.ties for place in ranking.places] == [(1, 2), (1, 2), (3, 3)]
-    assert [place.need is None for place in ranking.places] == [False, True, True]
+    assert [place.power is None for place in ranking.places] == [False, True, True]
     assert [(place.position.low, place.position.high) for place in ranking.places] == [(1, 2), (1, 2), (3, 3)]
 
 
@@ -294,25 +294,25 @@ def test_how_many_more_seeds_by_hand() -> None:
     present = np.ones((1, 2), bool)
     # differences 0.1 and 0.3: mean 0.2, variance 0.02; six have t(5) = 2.571 and (2.571 + 0.842) √(0.02 / 6) = 0.197,
     # five t(4) = 2.776 and 0.229; two are there
-    assert need(np.array([[0.1, 0.3]]), np.zeros((1, 2)), present) == PowerEstimate(4, None)
+    assert power_estimate(np.array([[0.1, 0.3]]), np.zeros((1, 2)), present) == PowerEstimate(4, None)
     # two tasks that disagree: means 0.5 and -0.3, no spread over seeds; between 0.32, (0.1/2.811)² = 0.001266
     b = np.array([[0.5, 0.5], [-0.3, -0.3]])
-    assert need(b, np.zeros((2, 2)), np.ones((2, 2), bool)) == PowerEstimate(None, 251)
-    assert need(np.zeros((1, 2)), np.zeros((1, 2)), present) == PowerEstimate(None, None)
+    assert power_estimate(b, np.zeros((2, 2)), np.ones((2, 2), bool)) == PowerEstimate(None, 251)
+    assert power_estimate(np.zeros((1, 2)), np.zeros((1, 2)), present) == PowerEstimate(None, None)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_difference_that_is_the_same_everywhere_needs_six_units(count: int) -> None:
     seeds, tasks = np.ones((1, count)), np.ones((count, 1))
-    assert need(seeds, 0 * seeds, seeds > 0) == PowerEstimate(6 - count, None)
-    assert need(tasks, 0 * tasks, tasks > 0) == PowerEstimate(None, 6 - count)
+    assert power_estimate(seeds, 0 * seeds, seeds > 0) == PowerEstimate(6 - count, None)
+    assert power_estimate(tasks, 0 * tasks, tasks > 0) == PowerEstimate(None, 6 - count)
 
 
 @pytest.mark.parametrize("tasks", [2, 3, 5])
 def test_with_as_many_more_seeds_as_are_said_to_be_needed_most_pairs_are_told_apart(tasks: int) -> None:
     lead, spread, random = 0.05, 0.06, np.random.default_rng(tasks)
     seen = lead + spread * np.tile([-1.0, 0.0, 1.0], (tasks, 1))
-    lacking = need(seen, 0 * seen, np.ones(seen.shape, bool)).seeds
+    lacking = power_estimate(seen, 0 * seen, np.ones(seen.shape, bool)).seeds
     assert lacking is not None
     told = 0
     for _ in range(50):
@@ -330,7 +330,10 @@ def test_with_as_many_more_seeds_as_are_said_to_be_needed_most_pairs_are_told_ap
         (PowerEstimate(None, 2), "seeds alone would not separate them; about 2 more tasks would"),
         (PowerEstimate(5000, None), "too alike to be separated"),
         (PowerEstimate(None, None), "too alike to be separated"),
-        (need(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool)), "one task and seed say nothing of the spread"),
+        (
+            power_estimate(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool)),
+            "one task and seed say nothing of the spread",
+        ),
     ],
 )
 def test_what_is_needed_in_words(lacking: PowerEstimate, said: str) -> None:

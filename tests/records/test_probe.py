@@ -34,9 +34,9 @@ from rnnbench.harness.take_probe import FirstSteps, probe_again
 from rnnbench.leaderboard.table import read_board
 from rnnbench.nn import GRU, run_padded
 from rnnbench.objectives import Regression, Tagging
-from rnnbench.records.certificates import LARGEST, Certificate, Certificates
+from rnnbench.records.certificates import MAX_FILE_BYTES, Certificate, Certificates
 from rnnbench.records.probe import Probe, code_version
-from rnnbench.records.record import MOST_POINTS, Environment, Point, Record, RecordStore, thinned
+from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, RecordStore, thinned
 from rnnbench.records.status import cells_of, cells_on_record
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils import fingerprint
@@ -523,7 +523,7 @@ BROKEN = {
     "certificates.0.made_by": json.dumps({"certificates": [GOOD | {"made_by": "../../x"}]}),
     "schema_version": json.dumps({"schema_version": 2}),
     "two certificates": json.dumps({"certificates": [GOOD, GOOD | {"date": "later"}]}),
-    "are more than": " " * (LARGEST + 1),
+    "are more than": " " * (MAX_FILE_BYTES + 1),
 }
 
 
@@ -637,10 +637,10 @@ def test_a_long_curve_keeps_its_best_and_its_last_point(count: int, at: float) -
     curve = [Point(number, None, 0.5) for number in range(1, count + 1)]
     best = 1 + int(at * (count - 1))
     kept = thinned(curve, best)
-    assert len(kept) <= MOST_POINTS
+    assert len(kept) <= MAX_POINTS
     assert kept == sorted(kept)
     assert {best, count} <= {point.step for point in kept}
-    assert kept == curve or count > MOST_POINTS - 2
+    assert kept == curve or count > MAX_POINTS - 2
 
 
 def test_records_of_the_first_version_are_read_and_are_stale_as_they_have_no_probe(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ EXPORTS = re.compile(r"export\s*\{([^}]*)\}")
 
 
 def datatables() -> tuple[str, str]:
-    """Script and style sheet of DataTables, which gives `window.DataTable`.
+    """Script and style layout of DataTables, which gives `window.DataTable`.
 
     Raises:
         RnnbenchError: itables has another form than expected.

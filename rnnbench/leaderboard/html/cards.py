@@ -111,7 +111,7 @@ def _summary(name: str, class_path: str, known: Iterable[str]) -> str:
 
 ROOMS = ("architectures", "nn")
 REFERENCE = re.compile(r"[Ee]quation in `([\w.]+)`")
-LONGEST_CHAIN = 5
+MAX_CHAIN = 5
 
 
 def words_about(class_path: str) -> list[str]:
@@ -121,7 +121,7 @@ def words_about(class_path: str) -> list[str]:
     if not class_path.startswith("rnnbench."):
         return found
     room = "architectures"
-    while len(found) < LONGEST_CHAIN and (text := _docstrings(room).get(name)):
+    while len(found) < MAX_CHAIN and (text := _docstrings(room).get(name)):
         found.append(text)
         reference = REFERENCE.search(text)
         if reference is None:
@@ -142,7 +142,7 @@ def _docstrings(room: str) -> dict[str, str]:
     return found
 
 
-class Verdict(StrictModel):
+class Claim(StrictModel):
     """One entry of `conformance.json`."""
 
     name: str
@@ -165,7 +165,7 @@ class Verdict(StrictModel):
 class Claims:
     """What could be read, and why something could not."""
 
-    verdicts: list[Verdict]
+    entries: list[Claim]
     problems: list[str]
 
 
@@ -175,7 +175,7 @@ def read_claims(leaderboard: Path) -> Claims:
     if not path.is_file():
         return Claims([], [])
     try:
-        return Claims(TypeAdapter(list[Verdict]).validate_python(read_json(path)), [])
+        return Claims(TypeAdapter(list[Claim]).validate_python(read_json(path)), [])
     except (RnnbenchError, ValidationError) as error:
         return Claims([], [f"{path}: {str(error).splitlines()[0]}"])
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from rnnbench.leaderboard.grid_layout import CHANCE
 from rnnbench.leaderboard.scores import Scale, scale_of
 from rnnbench.leaderboard.statistics import half_width
-from rnnbench.leaderboard.table import LAST, Column, Entry, Row, Table, budget_text
+from rnnbench.leaderboard.table import SORTED_LAST, Column, Entry, Row, Table, budget_text
 from rnnbench.records.status import STATES, State
 from rnnbench.utils.text import clean, number
 
@@ -96,7 +96,7 @@ def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str)
     entry = row.entries.get(column, Entry())
     states = tuple((state, entry.others[state]) for state in STATES if entry.others[state])
     key = key if entry.states else ""
-    worst = LAST if column.direction == "minimise" else -LAST
+    worst = SORTED_LAST if column.direction == "minimise" else -SORTED_LAST
     if not entry.scores:
         states = states or (("missing", 0),)
         return Field(key, "", "", 0, None, states, (), worst, f"{row.label} on {column.task}: {_spoken(states)}")

@@ -89,13 +89,13 @@ def _section(name: str, scores: Scores) -> RankingSection:
     )
 
 
-MOST = 40
+MAX_CONFIGURATIONS = 40
 """Configurations that are still readable on it."""
 
 
 def critical_difference_diagram(ranking: Ranking, name: str) -> str:
     """The diagram of the ranking `name`; empty where Nemenyi's test cannot be made, or there are too many to read."""
-    if not 3 <= len(ranking.places) <= MOST or ranking.tasks < 2:
+    if not 3 <= len(ranking.places) <= MAX_CONFIGURATIONS or ranking.tasks < 2:
         return ""
     import pandas as pd
     from scikit_posthocs import posthoc_nemenyi_friedman

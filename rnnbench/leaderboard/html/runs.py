@@ -15,8 +15,8 @@ from rnnbench.records.selection import study_of
 from rnnbench.records.status import Cell
 from rnnbench.utils.text import clean
 
-MOST_POINTS = 60
-MOST_LOG = 4000
+MAX_POINTS = 60
+MAX_LOG = 4000
 Artefacts = Callable[[Record], list[dict[str, str]]]
 """What a run has made: `title` and `text` each."""
 
@@ -101,7 +101,7 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
         return run
     run["started"] = clean(record.started)
     if record.log_tail:
-        run["log"] = _lines(record.log_tail[-MOST_LOG:])
+        run["log"] = _lines(record.log_tail[-MAX_LOG:])
     if record.attempts:
         run["attempts"] = [clean(one) for one in record.attempts]
     if record.status == "done":
@@ -122,7 +122,7 @@ def _id(cell: Cell) -> str:
 
 
 def _outcome(record: Record) -> dict[str, Any]:
-    step = max(1, -(-len(record.curve) // MOST_POINTS))
+    step = max(1, -(-len(record.curve) // MAX_POINTS))
     last = record.curve[-1:] if (len(record.curve) - 1) % step else []
     return {
         "score": short(record.score),
