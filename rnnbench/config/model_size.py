@@ -24,13 +24,13 @@ def _read(value: Any) -> Any:
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    found = TEXT.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    if found is None:
+    match = TEXT.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    if match is None:
         raise ValueError(
             f"give a number, '70_000 ± 2%', or {{target: 70000, tolerance: 0.02}}, got {short_repr(value)}"
         )
-    read: dict[str, Any] = {"target": int(re.sub("[_,]", "", found["target"]))}
-    return read | ({"tolerance": float(Decimal(found["percent"]) / 100)} if found["percent"] else {})
+    read: dict[str, Any] = {"target": int(re.sub("[_,]", "", match["target"]))}
+    return read | ({"tolerance": float(Decimal(match["percent"]) / 100)} if match["percent"] else {})
 
 
 class Flops(StrictModel):

@@ -60,10 +60,10 @@ class Dimension(StrictModel):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = self.model_dump(exclude_none=True)
-        if len(given) != 1:
-            raise ValueError(f"give one of uniform, log_uniform, int_uniform, choice, got {', '.join(given) or 'none'}")
-        ((kind, values),) = given.items()
+        kinds = self.model_dump(exclude_none=True)
+        if len(kinds) != 1:
+            raise ValueError(f"give one of uniform, log_uniform, int_uniform, choice, got {', '.join(kinds) or 'none'}")
+        ((kind, values),) = kinds.items()
         if kind != "choice" and not values[0] < values[1]:
             raise ValueError(f"{kind} goes from the lowest to the highest value, got {values}")
         if kind == "log_uniform" and values[0] <= 0:

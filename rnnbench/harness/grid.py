@@ -14,7 +14,7 @@ from rnnbench.harness.driver import GridDriver
 from rnnbench.harness.job import ARTEFACTS, CompositeWatcher, Watcher
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
-from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import runs_of, study_of
 from rnnbench.records.status import Cell, cells_of
@@ -33,7 +33,7 @@ def plan(
     records: Mapping[str, Record],
     retry: Collection[str] = (),
     refresh: bool = False,
-    certificates: Certificates = NONE,
+    certificates: Certificates = NO_CERTIFICATES,
 ) -> tuple[list[Cell], list[Cell]]:
     """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names; or only the stale.
 

@@ -103,13 +103,13 @@ def _stale(*rows: Row) -> str:
 
 def _row(table: Table, name: str) -> Row:
     """The row of that label, or the only one of that architecture."""
-    found = [row for row in table.rows if row.label == name]
-    found = found or [row for row in table.rows if row.configuration.name == name]
-    if not found:
+    rows = [row for row in table.rows if row.label == name]
+    rows = rows or [row for row in table.rows if row.configuration.name == name]
+    if not rows:
         raise unknown("architecture on the board", name, [row.label for row in table.rows])
-    if len(found) > 1:
-        raise RnnbenchError(f"{name!r} stands for several rows: {', '.join(repr(row.label) for row in found)}")
-    return found[0]
+    if len(rows) > 1:
+        raise RnnbenchError(f"{name!r} stands for several rows: {', '.join(repr(row.label) for row in rows)}")
+    return rows[0]
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:

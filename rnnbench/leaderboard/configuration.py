@@ -60,7 +60,7 @@ class Configuration:
         """Whatever tells it from others of its name."""
         rules = {"size": self.size} if self.size else {}
         rules |= {"space": self.space} if self.space else {}
-        rules |= {f"content of {name}": found[:8] for name, found in json.loads(self.files).items()}
+        rules |= {f"content of {name}": checksum[:8] for name, checksum in json.loads(self.files).items()}
         return {"class": self.class_path, **json.loads(self.arguments), **rules}
 
 

@@ -92,8 +92,8 @@ def cost_rows(table: Table) -> list[CostRow]:
             for (machine, backend), records in together.items():
                 made = _row(row, column, machine, backend, records)
                 grouped[column, machine].append(made)
-    found = [made for some in grouped.values() for made in with_fronts(some)]
-    return sorted(found, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
+    rows = [made for some in grouped.values() for made in with_fronts(some)]
+    return sorted(rows, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
 
 
 def _row(row: Row, column: Column, machine: str, backend: str, records: list[Record]) -> CostRow:
@@ -111,12 +111,12 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def with_fronts(rows: list[CostRow]) -> list[CostRow]:
     """Rows of one task and machine, each with the quantities in which it is on the Pareto front."""
     sign = 1 if rows[0].column.direction == "maximise" else -1
-    found = []
+    result = []
     for row in rows:
         fronts = frozenset(name for name, cost in row.costs.items() if cost is not None and not any(
             _dominates(sign * other.score, other.costs[name], sign * row.score, cost) for other in rows))  # fmt: skip
-        found.append(replace(row, fronts=fronts))
-    return found
+        result.append(replace(row, fronts=fronts))
+    return result
 
 
 def _dominates(score: float, cost: float | None, than_score: float, than_cost: float) -> bool:

@@ -33,8 +33,8 @@ def importances(
     study = optuna.create_study()
     for point, score in zip(points, scores, strict=True):
         study.add_trial(optuna.trial.create_trial(params=dict(point), distributions=distributions, value=score))
-    found = optuna.importance.FanovaImportanceEvaluator(seed=SEED).evaluate(study)
-    shares = dict(sorted(((name, float(share)) for name, share in found.items()), key=lambda one: -one[1]))
+    by_name = optuna.importance.FanovaImportanceEvaluator(seed=SEED).evaluate(study)
+    shares = dict(sorted(((name, float(share)) for name, share in by_name.items()), key=lambda one: -one[1]))
     return {**shares, INTERACTIONS: max(0.0, 1 - sum(shares.values()))}
 
 

@@ -81,10 +81,10 @@ def _binomial(share: Array, count: Array, confidence: float = 0.95) -> tuple[Arr
 
 
 def _square(count: int, above: Array, below: Array) -> Array:
-    found = np.full((count, count), np.nan)
+    square = np.full((count, count), np.nan)
     rows, columns = np.triu_indices(count, 1)
-    found[rows, columns], found[columns, rows] = above, below
-    return found
+    square[rows, columns], square[columns, rows] = above, below
+    return square
 
 
 def separated(score: Array, resampled: Array, draws: Resamples, level: float = LEVEL) -> Mask:

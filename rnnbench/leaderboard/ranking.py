@@ -165,15 +165,15 @@ def _estimates(values: Array, bounds: Array) -> list[Estimate]:
 
 def _ties(significant: Mask) -> list[tuple[int, int]]:
     """First and last position, from 1, of the neighbours that do not differ significantly from each."""
-    found = []
+    ties = []
     for place in range(len(significant)):
         first = last = place
         while first > 0 and not significant[place, first - 1]:
             first -= 1
         while last + 1 < len(significant) and not significant[place, last + 1]:
             last += 1
-        found.append((first + 1, last + 1))
-    return found
+        ties.append((first + 1, last + 1))
+    return ties
 
 
 def seed_means(values: Array, present: Mask) -> Array:

@@ -61,14 +61,14 @@ def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: Tr
             scales[column] = scale
         else:
             left_out.append((column.task, scale))
-    found = {row.label: row for row in table.rows if any(_by_seed(row, column) for column in scales)}
-    seeds = sorted({seed for row in found.values() for column in scales for seed in _by_seed(row, column)})
-    values = np.full((len(found), len(scales), len(seeds)), np.nan)
-    for a, row in enumerate(found.values()):
+    rows = {row.label: row for row in table.rows if any(_by_seed(row, column) for column in scales)}
+    seeds = sorted({seed for row in rows.values() for column in scales for seed in _by_seed(row, column)})
+    values = np.full((len(rows), len(scales), len(seeds)), np.nan)
+    for a, row in enumerate(rows.values()):
         for t, (column, scale) in enumerate(scales.items()):
             for seed, score in _by_seed(row, column).items():
                 values[a, t, bisect_left(seeds, seed)] = (score - scale.chance) / (scale.one - scale.chance)
-    return Scores(tuple(found), tuple(scales), tuple(seeds), values, tuple(scales.values()), tuple(sorted(left_out)))
+    return Scores(tuple(rows), tuple(scales), tuple(seeds), values, tuple(scales.values()), tuple(sorted(left_out)))
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
@@ -141,20 +141,20 @@ class Resamples:
 
     def means(self, values: Array) -> Array:
         """`[B, T, A]`: the mean over seeds of `values` `[A, T, S]` (no NaN) in each draw of a task."""
-        found = np.empty((*self.task.shape, len(values)))
+        result = np.empty((*self.task.shape, len(values)))
         for task, share in enumerate(self.shares):
-            found[self.task == task] = share @ values[:, task].T
-        return found
+            result[self.task == task] = share @ values[:, task].T
+        return result
 
     def weights(self) -> Iterator[Array]:
         """Of each task `[S, B]`: the share of each cell in the sum over all drawn tasks."""
         for task, share in enumerate(self.shares):
             draw = np.nonzero(self.task == task)[0]  # in order, as `shares` are
-            found = np.zeros((len(self.task), share.shape[1]))
+            sums = np.zeros((len(self.task), share.shape[1]))
             drawn, first = np.unique(draw, return_index=True)
             if len(draw):
-                found[drawn] = np.add.reduceat(share, first)
-            yield found.T
+                sums[drawn] = np.add.reduceat(share, first)
+            yield sums.T
 
     def widen(self, errors: float) -> float:
         """How many standard errors hold, from this few units, as much as `errors` of a normal distribution:
@@ -172,14 +172,14 @@ class Resamples:
         """
         from scipy.special import ndtr, ndtri
 
-        found = np.full((2, *replicates.shape[1:]), np.nan)
+        bounds = np.full((2, *replicates.shape[1:]), np.nan)
         if self.units < 2:
-            return found
+            return bounds
         tail = float(ndtr(-self.widen(float(ndtri((1 + confidence) / 2)))))
         some = ~np.isnan(replicates).all(0)
         quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
-        found[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)
-        return found
+        bounds[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)
+        return bounds
 
 
 def _shares(random: np.random.Generator, count: int, present: Mask) -> Array:
@@ -188,6 +188,6 @@ def _shares(random: np.random.Generator, count: int, present: Mask) -> Array:
     picked = random.integers(len(there), size=(count, len(there)))
     picked += np.arange(count)[:, None] * len(there)
     hits = np.bincount(picked.ravel(), minlength=picked.size).reshape(picked.shape)
-    found = np.zeros((count, len(present)))
-    found[:, there] = hits / len(there)
-    return found
+    shares = np.zeros((count, len(present)))
+    shares[:, there] = hits / len(there)
+    return shares

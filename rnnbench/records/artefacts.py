@@ -79,7 +79,7 @@ def read_artefacts(path: Path, spec: RunSpec) -> Artefacts:
     Raises:
         RnnbenchError: they cannot be read, or are of another run.
     """
-    found = Artefacts.parse(read_plain(path, MAX_FILE_BYTES), str(path))
-    if found.id != spec.id:
-        raise RnnbenchError(f"{path}: artefacts of run {found.id}, in the place of those of {spec.id}")
-    return found
+    artefacts = Artefacts.parse(read_plain(path, MAX_FILE_BYTES), str(path))
+    if artefacts.id != spec.id:
+        raise RnnbenchError(f"{path}: artefacts of run {artefacts.id}, in the place of those of {spec.id}")
+    return artefacts

@@ -46,8 +46,8 @@ def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Recor
     for spec in specs:
         if spec.trial is not None:
             studies[study_of(spec)].append(spec)
-    found = [tuned_runs(grid, trials, records) for trials in studies.values()]
-    return [run for of_a_seed in zip(*(runs for runs in found if runs), strict=True) for run in of_a_seed]
+    runs_of_studies = [tuned_runs(grid, trials, records) for trials in studies.values()]
+    return [run for of_a_seed in zip(*(runs for runs in runs_of_studies if runs), strict=True) for run in of_a_seed]
 
 
 def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
@@ -76,8 +76,8 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
 
 def scores_of(trials: Iterable[tuple[int, float | None]]) -> dict[int, float]:
     """Mean validation score of each trial, by its index, that has one with every seed it was tried with."""
-    found: dict[int, list[float | None]] = defaultdict(list)
+    by_index: dict[int, list[float | None]] = defaultdict(list)
     for index, score in trials:
-        found[index].append(score)
-    whole = {index: [one for one in some if one is not None] for index, some in sorted(found.items())}
-    return {index: fmean(some) for index, some in whole.items() if len(some) == len(found[index])}
+        by_index[index].append(score)
+    whole = {index: [one for one in some if one is not None] for index, some in sorted(by_index.items())}
+    return {index: fmean(some) for index, some in whole.items() if len(some) == len(by_index[index])}

@@ -7,7 +7,7 @@ from typing import Literal
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import catalogue
-from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
 from rnnbench.utils.fingerprint import digest
@@ -48,7 +48,7 @@ class CurrentVersions:
     _configurations: dict[tuple[int, ...], tuple[RunSpec, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, records: Collection[Record], certificates: Certificates = NONE) -> "CurrentVersions":
+    def of(cls, records: Collection[Record], certificates: Certificates = NO_CERTIFICATES) -> "CurrentVersions":
         """The current versions of everything that `records` name."""
         done = sorted((one for one in records if one.status == "done"), key=lambda one: (one.started, one.id))
         data = {data_of(one.spec): one.data_fingerprint for one in done}
@@ -94,7 +94,7 @@ def cells_of(
     specs: Iterable[RunSpec],
     records: Mapping[str, Record],
     running: Collection[str] = (),
-    certificates: Certificates = NONE,
+    certificates: Certificates = NO_CERTIFICATES,
 ) -> list[Cell]:
     """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
     versions = CurrentVersions.of(records.values(), certificates)
@@ -114,7 +114,7 @@ def cells_of(
     return cells
 
 
-def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NONE) -> list[Cell]:
+def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NO_CERTIFICATES) -> list[Cell]:
     """The cells of all records, whatever grid they come from."""
     versions = CurrentVersions.of(records.values(), certificates)
     return [versions.cell(record) for record in records.values()]

@@ -82,12 +82,12 @@ class Study:
 
 def studies(records: Iterable[Record]) -> dict[str, Study]:
     """The trials among some records, by what `rnnbench.records.selection.study_of` returns."""
-    found: dict[str, Study] = {}
+    by_design: dict[str, Study] = {}
     for record in records:
         if record.spec.trial is not None and not record.unprepared:
-            study = found.setdefault(study_of(record.spec), Study(record.spec, []))
+            study = by_design.setdefault(study_of(record.spec), Study(record.spec, []))
             study.attempts.append(Attempt.of(record))
-    return found
+    return by_design
 
 
 def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:

@@ -22,8 +22,8 @@ def datatables() -> tuple[str, str]:
         RnnbenchError: itables has another form than expected.
     """
     script, style = ((_folder("itables") / "html" / f"dt_bundle.{end}").read_text("utf-8") for end in ("js", "css"))
-    found = EXPORTS.search(script)
-    names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", found[1] if found else "")}
+    exports = EXPORTS.search(script)
+    names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", exports[1] if exports else "")}
     if "jQuery" not in names:
         raise RnnbenchError(f"itables {version('itables')} exports no jQuery: the page cannot be built with it")
     return EXPORTS.sub("", script) + f"\nwindow.DataTable = {names['jQuery']}.fn.dataTable;\n", style

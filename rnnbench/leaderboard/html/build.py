@@ -15,7 +15,7 @@ from rnnbench.leaderboard.html.cards import Claim, architecture_sections, read_c
 from rnnbench.leaderboard.html.charts import chart_specs
 from rnnbench.leaderboard.html.overview import MEANINGS, SIGNS, overview
 from rnnbench.leaderboard.html.rankings import pairs_data, ranking_sections
-from rnnbench.leaderboard.html.runs import Artefacts, none, runs_data, short
+from rnnbench.leaderboard.html.runs import Artefacts, no_artefacts, runs_data, short
 from rnnbench.leaderboard.render import DEFINITIONS
 from rnnbench.leaderboard.table import SORTED_LAST, UNCERTIFIED, Table
 from rnnbench.records.artefacts import ArtefactStore
@@ -45,7 +45,7 @@ def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
     return path
 
 
-def html(table: Table, problems: list[str], claims: Sequence[Claim] = (), artefacts: Artefacts = none) -> str:
+def html(table: Table, problems: list[str], claims: Sequence[Claim] = (), artefacts: Artefacts = no_artefacts) -> str:
     """The page. The same table gives the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -99,11 +99,11 @@ def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefac
 
 def _counts(table: Table) -> dict[str, int]:
     """How many runs are in which state."""
-    found = Counter[str]()
+    counts = Counter[str]()
     for row in table.rows:
         for entry in row.entries.values():
-            found.update(entry.states)
-    return {state: found[state] for state in STATES if found[state]}
+            counts.update(entry.states)
+    return {state: counts[state] for state in STATES if counts[state]}
 
 
 def most_first(values: Iterable[Value]) -> list[Value]:

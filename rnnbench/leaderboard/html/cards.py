@@ -63,9 +63,9 @@ def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
     """
     columns = list(columns)
     card = table.cards[columns[0]]
-    found = [(row, row.entries[column].scores) for row in table.rows for column in columns
+    scores = [(row, row.entries[column].scores) for row in table.rows for column in columns
              if column in row.entries and row.entries[column].scores]  # fmt: skip
-    return [_compared(one, found, 1 if card.direction == "maximise" else -1) for one in card.published]
+    return [_compared(one, scores, 1 if card.direction == "maximise" else -1) for one in card.published]
 
 
 def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: int) -> Comparison:
@@ -116,30 +116,30 @@ MAX_CHAIN = 5
 
 def words_about(class_path: str) -> list[str]:
     """Docstrings of one of our classes, and of those that hold its equation; empty for a class of somebody else."""
-    found: list[str] = []
+    texts: list[str] = []
     name = class_path.rpartition(".")[2]
     if not class_path.startswith("rnnbench."):
-        return found
+        return texts
     room = "architectures"
-    while len(found) < MAX_CHAIN and (text := _docstrings(room).get(name)):
-        found.append(text)
+    while len(texts) < MAX_CHAIN and (text := _docstrings(room).get(name)):
+        texts.append(text)
         reference = REFERENCE.search(text)
         if reference is None:
             break
         room, name = "nn", reference[1].rpartition(".")[2]
-    return found
+    return texts
 
 
 @cache
 def _docstrings(room: str) -> dict[str, str]:
     """Of all classes in a room, by name."""
     package = source_file(f"rnnbench.{room}")
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for path in sorted(Path(package).parent.rglob("*.py")) if package else []:
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
-                found.setdefault(node.name, cleandoc(text))
-    return found
+                docstrings.setdefault(node.name, cleandoc(text))
+    return docstrings
 
 
 class Claim(StrictModel):

@@ -103,7 +103,7 @@ def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str)
     mean, width = fmean(entry.scores), half_width(entry.scores)
     share = (mean - scale.chance) / (scale.one - scale.chance) if isinstance(scale, Scale) else None
     others = {"chance": table.is_chance(row, column), "uncertified": entry.uncertified > 0}
-    marks = (*([entry.standing] if entry.standing else []), *(mark for mark, given in others.items() if given))
+    marks = (*([entry.standing] if entry.standing else []), *(mark for mark, present in others.items() if present))
     words = [f"{row.label} on {column.task}: {column.metric} {number(mean)}"]
     words += [f"plus or minus {number(width)}"] if width is not None else []
     words += [f"{len(entry.scores)} seed{'s' * (len(entry.scores) > 1)}"]

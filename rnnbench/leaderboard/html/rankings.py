@@ -39,16 +39,16 @@ class RankingSection:
 
 def ranking_sections(table: Table) -> list[RankingSection]:
     """All sets of tasks with two configurations or more; a set that is the same as all tasks is left out."""
-    found: list[RankingSection] = []
+    sections: list[RankingSection] = []
     for name, counts in _sets(table):
         scores = scores_of(table, counts)
         if (
             len(scores.configurations) > 1
             and scores.columns
-            and (not found or scores.columns != found[0].scores.columns)
+            and (not sections or scores.columns != sections[0].scores.columns)
         ):
-            found.append(_section(name, scores))
-    return found
+            sections.append(_section(name, scores))
+    return sections
 
 
 def pairs_data(section: RankingSection) -> dict[str, Any]:

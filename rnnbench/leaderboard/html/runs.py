@@ -21,12 +21,12 @@ Artefacts = Callable[[Record], list[dict[str, str]]]
 """What a run has made: `title` and `text` each."""
 
 
-def none(record: Record) -> list[dict[str, str]]:
+def no_artefacts(record: Record) -> list[dict[str, str]]:
     """Of a leaderboard without artefacts."""
     return []
 
 
-def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
+def runs_data(table: Table, artefacts: Artefacts = no_artefacts) -> dict[str, Any]:
     """All fields that have runs, by key, and the environments they refer to."""
     environments: dict[Environment, int] = {}
     best = {column: _best(table, column) for column in table.columns}

@@ -11,7 +11,7 @@ from statistics import median_low
 from rnnbench.config.schema import parse_json
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.artefacts import MAX_FILE_BYTES, ArtefactStore, read_artefacts
-from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.record import MAX_RECORD_BYTES, Record, RecordStore
 from rnnbench.records.selection import best, study_of
 from rnnbench.records.status import CurrentVersions, data_of
@@ -152,7 +152,7 @@ def _certificates(certificates: Certificates, records: Iterable[Record]) -> Iter
             yield f"{certificates.path}: has characters that are not text: {clean(text)[:80]!r}"
 
 
-def false_baselines(records: Collection[Record], certificates: Certificates = NONE) -> list[str]:
+def false_baselines(records: Collection[Record], certificates: Certificates = NO_CERTIFICATES) -> list[str]:
     """Records that count whose simple reference scores otherwise than in most of those with the same data: the board
     would measure everybody by it.
     """

@@ -39,12 +39,12 @@ def select(names: Sequence[str], records: Mapping[str, Record]) -> list[Record]:
     chosen: dict[str, Record] = {}
     for name in names:
         if not is_file_of_run(name) and ("*" in name or "/" in name):
-            found = [one for one in records.values() if _matches(one, name)]
-            if not found:
+            matching = [one for one in records.values() if _matches(one, name)]
+            if not matching:
                 raise RnnbenchError(f"no record of {len(records)} is of {name!r} (task/architecture/seed)")
         else:
-            found = [find_run(name, records)]
-        chosen |= {one.id: one for one in found}
+            matching = [find_run(name, records)]
+        chosen |= {one.id: one for one in matching}
     return sorted(chosen.values(), key=lambda one: one.file)
 
 
