@@ -143,7 +143,7 @@ class GridSpec(StrictModel):
         flops: or how many operations a step.
         tune: how many trials in which space: beside every architecture as it is, its best trial is a row of its own.
         budget: of every run; without one, each task's own.
-        model: constructor arguments laid over those of every architecture.
+        model: constructor arguments that override those of every architecture.
         batch_size: of every run; without one, each task's own.
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.

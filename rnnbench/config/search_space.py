@@ -113,7 +113,7 @@ class Space(StrictModel):
             for name in sorted(names):
                 parts = name.split(".")
                 if outer := names & {".".join(parts[:count]) for count in range(1, len(parts))}:
-                    raise ValueError(f"{name!r} would be laid over a value of {min(outer)!r}: tune one of them")
+                    raise ValueError(f"{name!r} would override a value of {min(outer)!r}: tune one of them")
         return self
 
     @classmethod
@@ -162,7 +162,7 @@ class Design(StrictModel):
 
     Args:
         index: its number in the sequence, from 0.
-        arguments: hyper-parameters, laid over the model's arguments.
+        arguments: hyper-parameters, which override the model's arguments.
         design: digest of dimensions and sampler: trials of one design can be compared.
         space: name or path of the space.
     """
@@ -230,7 +230,7 @@ def _points(sampler: Sampler, count: int) -> list[list[float]]:
 
 
 def deep_merge(arguments: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """`arguments` with `more` laid over them; `a.b` is the key `b` in the mapping `a`."""
+    """`arguments` updated with `more`; `a.b` is the key `b` in the mapping `a`."""
     result = dict(arguments)
     for name, value in more.items():
         first, _, rest = name.partition(".")

@@ -293,7 +293,7 @@ class RecordStore:
 
 
 def _intern(owner: BaseModel, known: dict[tuple[str, str], BaseModel]) -> None:
-    """Replace parts that equal an earlier one by it: a third of the memory, and what follows is computed once."""
+    """Replace parts that equal an earlier one by it: less memory, and what follows from one is computed once."""
     for name, part in vars(owner).items():
         if name in SHARED and isinstance(part, BaseModel):
             vars(owner)[name] = known.setdefault((name, part.model_dump_json()), part)

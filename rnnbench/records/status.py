@@ -126,9 +126,9 @@ def data_of(spec: RunSpec) -> tuple[str, int | None]:
 
 
 def _place(spec: RunSpec) -> str:
-    """What stays the same when a card or its data change: everything that is asked of the run itself."""
+    """What stays the same when a card or its data change: everything that the run itself is defined by."""
     batch_size = spec.task.data.init_args.get("batch_size")
     budget = spec.budget.model_dump(exclude_none=True)
     designs = [one.content if one else None for one in (spec.trial, spec.selected)]
-    asked = [spec.architecture.name, spec.network, spec.seed, budget, spec.data_seed, designs]
-    return digest([spec.task.name, batch_size, *asked])
+    own = [spec.architecture.name, spec.network, spec.seed, budget, spec.data_seed, designs]
+    return digest([spec.task.name, batch_size, *own])

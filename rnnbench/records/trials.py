@@ -101,9 +101,9 @@ def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
     return [sum(one * score for one, score in zip(some, ordered, strict=True)) for some in weights]
 
 
-def up_to_date(spec: RunSpec, found: Mapping[str, Study]) -> RunSpec:
+def up_to_date(spec: RunSpec, all_studies: Mapping[str, Study]) -> RunSpec:
     """A tuned run as it is now: one that is still the best of more trials was selected among all of them."""
-    selected, study = spec.selected, found.get(study_of(spec))
+    selected, study = spec.selected, all_studies.get(study_of(spec))
     if selected is None or study is None or study.best != selected.index or study.trials <= selected.trials:
         return spec
     return spec.model_copy(update={"selected": selected.model_copy(update={"trials": study.trials})})

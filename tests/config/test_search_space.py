@@ -120,8 +120,8 @@ def test_a_share_of_the_way_through_a_dimension(dimension: dict[str, Any], share
         ({"x": {"uniform": [0.1, 10**400]}}, "is beyond 1e+30"),
         ({"x": {"choice": [1, 10**400]}}, "is beyond 1e+30"),
         ({"x": {"choice": [[1], 2]}}, "x.choice: give finite numbers, words, true, false or null, got [1]"),
-        ({"x": {"choice": [1, 2]}, "x.y": {"uniform": [0, 1]}}, "'x.y' would be laid over a value of 'x': tune one"),
-        ({"layer_options": {"choice": [1, 2]}}, "would be laid over a value of 'layer_options'"),
+        ({"x": {"choice": [1, 2]}, "x.y": {"uniform": [0, 1]}}, "'x.y' would override a value of 'x': tune one"),
+        ({"layer_options": {"choice": [1, 2]}}, "would override a value of 'layer_options'"),
     ],
 )
 def test_a_space_that_is_none_is_refused(shared: dict[str, Any], sentence: str) -> None:

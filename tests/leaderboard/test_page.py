@@ -31,8 +31,8 @@ from tests.fixtures.records import done
 
 HOME = Path(__file__).parents[2]
 TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b form label input
-select option output div ul table thead tbody tfoot tr th td br details summary strong code pre li dialog script dl dt dd
-svg g path use defs text"""
+select option output div ul table thead tbody tfoot tr th td br details summary strong code pre li dialog script dl dt
+dd svg g path use defs text"""
 """All elements of the page."""
 
 

@@ -68,11 +68,11 @@ def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
     return [_compared(one, scores, 1 if card.direction == "maximise" else -1) for one in card.published]
 
 
-def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: int) -> Comparison:
-    same = [one for one in found if _is_called(one[0], published.architecture)]
-    if not found:
+def _compared(published: Published, scores: list[tuple[Row, list[float]]], sign: int) -> Comparison:
+    same = [one for one in scores if _is_called(one[0], published.architecture)]
+    if not scores:
         return Comparison(published, "–", "not run")
-    row, values = max(same or found, key=lambda one: sign * fmean(one[1]))
+    row, values = max(same or scores, key=lambda one: sign * fmean(one[1]))
     width = half_width(values)
     interval = "" if width is None else f" ± {number(width)}"
     which = row.label if same else f"{row.label}, our best"

@@ -72,6 +72,7 @@ def _is_later(old: Record, new: Record) -> bool:
 
 def _differing(old: Record, new: Record) -> list[str]:
     """`field: before -> after` for each field that differs; a provenance may be added later, but not changed."""
-    fields = [(name, getattr(old, name), getattr(new, name)) for name in Record.model_fields if name != "provenance"]
+    names = [name for name, field in Record.model_fields.items() if name != "provenance" and not field.exclude]
+    fields = [(name, getattr(old, name), getattr(new, name)) for name in names]
     differing = [f"{name} {short_repr(then)} -> {short_repr(now)}" for name, then, now in fields if then != now]
     return differing + ["provenance"] * (old.provenance is not None and old.provenance != new.provenance)

@@ -100,5 +100,5 @@ def publish(record: Record, source: Provenance, target: RecordStore, published: 
 
 
 def _content(record: Record) -> Record:
-    """Everything but its provenance."""
-    return record.model_copy(update={"provenance": None})
+    """A record without its provenance, and without what is read and not written."""
+    return record.model_copy(update={"provenance": None, "code": {}})
