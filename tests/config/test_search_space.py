@@ -16,10 +16,11 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import read_yaml
 from rnnbench.config.search_space import Dimension, Sampler, Space, Tune, deep_merge, points, trials_of
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness import instantiate
 from rnnbench.harness.executors.inline import InlineExecutor, claimed
 from rnnbench.harness.executors.queue import Queue
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.instantiate import TestSplitAccessError, make_data
+from rnnbench.harness.instantiate import make_data
 from rnnbench.harness.job import ALONE, Driver, Job, NullDriver, Watcher
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.preflight import check
@@ -411,7 +412,7 @@ def test_the_data_of_a_trial_has_no_test_part(tuned: Callable[..., GridSpec], as
     data.prepare_data()
     data.setup("fit")
     assert len(list(data.val_dataloader())) > 0
-    with pytest.raises(TestSplitAccessError):
+    with pytest.raises(instantiate.TestSplitAccessError):
         ask(data)
     open_data = make_data(default)
     open_data.setup()

@@ -188,8 +188,8 @@ def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
     RecordStore(folders.leaderboard).write(old)
     _, todo = plan(asked, {spec.id: old})
     assert [(cell.state, cell.reason) for cell in todo] == [("missing", "data unavailable: no network")]
-    for table in (read_board(folders.leaderboard)[0], read_board(folders.leaderboard)[0]):
-        assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
+    table, _ = read_board(folders.leaderboard)
+    assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
     (record,) = run(asked, folders, Silent()).values()
     assert record.status == "done"
 
