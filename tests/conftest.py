@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, twins of the real archives, small grids, strange data and models."""
+"""Shared by all tests: a cache of their own, stand-ins for the real archives, small grids, strange data and models."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import pytest
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.registry import catalogue, roots
-from rnnbench.data.stand_ins import TWINS, twins_in_place
+from rnnbench.data.stand_ins import STAND_IN_ARCHIVES, use_stand_ins
 from rnnbench.harness.job import Progress
 from rnnbench.harness.paths import Folders
 from rnnbench.records.record import Record
@@ -43,7 +43,7 @@ def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(CACHE_VARIABLE)
     else:
         monkeypatch.setenv(CACHE_VARIABLE, USERS_CACHE)
-    missing = [one for cls in TWINS for one in cls.sources if not one.path.exists()]
+    missing = [one for cls in STAND_IN_ARCHIVES for one in cls.sources if not one.path.exists()]
     if missing and not os.environ.get("CI"):
         pytest.skip(f"{missing[0].file} is not in the cache; CI fetches it")
 
@@ -57,19 +57,19 @@ def _with_kernels(folder: Path) -> str:
 
 
 @pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Archives of the real schemas with made-up content, in a cache of this test."""
     monkeypatch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path / "cache"))
-    with twins_in_place():
+    with use_stand_ins():
         yield
 
 
 @pytest.fixture(scope="module")
-def lasting_twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """As `twins`, prepared once for a whole file."""
+def module_stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As `stand_ins`, prepared once for a whole file."""
     patch = pytest.MonkeyPatch()
-    patch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path_factory.mktemp("twins")))
-    with twins_in_place():
+    patch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path_factory.mktemp("stand_ins")))
+    with use_stand_ins():
         yield
     patch.undo()
 

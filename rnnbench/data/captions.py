@@ -105,7 +105,7 @@ class Captions(SequenceDataModule):
     def captioned(self) -> dict[Split, list[Captioned]]:
         """The three parts."""
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         parts = self.captioned()
         encoder = make_encoder(self.encoder, "pooled", self.sources[-1])
         tokenizer = sentence_tokenizer((text for one in parts["train"] for text in one.captions), self.vocabulary_size)

@@ -35,7 +35,7 @@ UNREADABLE = (datasets.exceptions.DatasetGenerationError, StopIteration, OSError
 class OnHub(SequenceDataModule):
     """Data of a hub, or of a folder of the same layout: `path`."""
 
-    given = "path"
+    user_path_arg = "path"
     path: str
 
     @cached_property

@@ -56,7 +56,7 @@ class MNIST5k(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.order = order
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         pixels, labels = read_digits(self.sources[0].fetch())
         if self.order == "permuted":
             pixels = pixels[:, np.random.default_rng((self.data_seed, 1)).permutation(pixels.shape[1])]

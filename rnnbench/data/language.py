@@ -108,7 +108,7 @@ class LanguageStream(TokenDataModule):
         """Where the texts of a split stand, for whoever has to mend them."""
         return f"{type(self).__name__}, part {split!r}"
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         texts = self.documents()
         lines = (line for text in texts["train"] for line in text.splitlines(keepends=True))
         tokenizer = text_tokenizer(lines, self.tokens, self.vocabulary_size, self.ngram, self.splitter, self.lowercase)
@@ -238,8 +238,8 @@ class PennTreebank(LanguageStream):
 
     lowercase = False
     splitter = WhitespaceSplit()
-    given = "path"
-    given_is = f"a folder with {', '.join(FILES.values())}"
+    user_path_arg = "path"
+    user_path_help = f"a folder with {', '.join(FILES.values())}"
 
     def __init__(
         self,

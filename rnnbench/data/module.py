@@ -20,6 +20,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
+from rnnbench.data.former_names import accept_former_names
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.utils.download import Source
@@ -65,8 +66,8 @@ class Splits:
 class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
-    `sources` are archives that can be fetched; `given` names the argument with the path of a file that only the user
-    has, if there is one, and `given_is` says what that has to be.
+    `sources` are archives that can be fetched; `user_path_arg` names the argument with the path of a file that only
+    the user has, if there is one, and `user_path_help` says what that file has to be.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
     sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory.
@@ -85,8 +86,12 @@ class SequenceDataModule(LightningDataModule, ABC):
     """Whether targets are sequences whose lengths are not those of the inputs."""
     unknown: ClassVar[float] = 0.0
     sources: ClassVar[tuple[Source, ...]] = ()
-    given: ClassVar[str] = ""
-    given_is: ClassVar[str] = "where it lies"
+    user_path_arg: ClassVar[str] = ""
+    user_path_help: ClassVar[str] = "where it lies"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        accept_former_names(cls)
 
     def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         super().__init__()
@@ -95,28 +100,28 @@ class SequenceDataModule(LightningDataModule, ABC):
         self.batch_size, self.data_seed, self.shuffle_seed = batch_size, data_seed, shuffle_seed
         self.save_hyperparameters(logger=False)
         self.stores: dict[Split, SequenceStore] = {}
-        self._about: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
 
     @abstractmethod
-    def make(self, folder: Path) -> Splits:
+    def build_splits(self, folder: Path) -> Splits:
         """Make the splits; `folder` keeps whatever else belongs to them (a vocabulary)."""
 
-    def facts(self) -> dict[str, Any]:
+    def model_kwargs(self) -> dict[str, Any]:
         """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective` and its options, if any.
 
         Prepares the data.
         """
-        about = self.about()
-        sizes = {name: about[name] for name in ("input_size", "output_size")}
-        options = {"objective_options": about["objective_options"]} if about["objective_options"] else {}
+        metadata = self.metadata()
+        sizes = {name: metadata[name] for name in ("input_size", "output_size")}
+        options = {"objective_options": metadata["objective_options"]} if metadata["objective_options"] else {}
         return {**sizes, "objective": self.objective, "input_kind": self.input_kind, **options}
 
-    def about(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Sizes, `fingerprint` of the content, `baseline` and `baseline_scores`. Prepares the data if needed."""
-        if self._about is None:
+        if self._metadata is None:
             self.prepare_data()
-            self._about = json.loads((self.folder / "about.json").read_text("utf-8"))
-        return self._about
+            self._metadata = json.loads((self.folder / "metadata.json").read_text("utf-8"))
+        return self._metadata
 
     def identity(self) -> dict[str, Any]:
         """The arguments that make the data what it is. Of a file of the user that is its content, not its path."""
@@ -152,8 +157,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     def unavailable(self) -> str:
         """Why the data cannot be had, as far as that is known before trying; or an empty text."""
         name = type(self).__name__
-        if self.given and getattr(self, self.given, "") is None:
-            return f"{name} reads data of yours: set {self.given} to {self.given_is}"
+        if self.user_path_arg and getattr(self, self.user_path_arg, "") is None:
+            return f"{name} reads data of yours: set {self.user_path_arg} to {self.user_path_help}"
         missing = [module for module in self.needs if find_spec(module) is None]
         return f"{name} needs {' and '.join(missing)}: pip install 'rnnbench[tasks]'" if missing else ""
 
@@ -191,16 +196,16 @@ class SequenceDataModule(LightningDataModule, ABC):
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _made(self, folder: Path) -> Splits:
-        """What `make` gives. What it raises stays as it is, but that there is no place left in the cache."""
+        """What `build_splits` returns. What it raises stays as it is, but that there is no place left in the cache."""
         try:
-            splits = self.make(folder)
+            splits = self.build_splits(folder)
         except OSError as error:
             if error.errno in NO_PLACE:
                 with writing(self.folder, CACHE):
                     raise
             raise
         if not isinstance(splits, Splits):
-            raise RnnbenchError(f"{type(self).__name__}.make must return Splits, got {type(splits).__name__}")
+            raise RnnbenchError(f"{type(self).__name__}.build_splits must return Splits, got {type(splits).__name__}")
         return splits
 
     def setup(self, stage: str | None = None) -> None:
@@ -231,10 +236,10 @@ class SequenceDataModule(LightningDataModule, ABC):
         if self.input_kind == "tokens":
             values = values.long()
         else:
-            channels = int(self.about()["input_size"])
+            channels = int(self.metadata()["input_size"])
             values, offsets = values.float().reshape(-1, channels), offsets // channels
         if answers.is_floating_point():
-            answers = answers.reshape(-1, int(self.about()["output_size"]))
+            answers = answers.reshape(-1, int(self.metadata()["output_size"]))
         starts = torch.from_numpy(offsets.astype(np.int64))
         target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.unaligned else None
         return SequenceStore(values, starts, answers, self.per_step, self.unknown, target_starts)
@@ -268,6 +273,9 @@ class SequenceDataModule(LightningDataModule, ABC):
         return make_loader(store, GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed), size)
 
 
+accept_former_names(SequenceDataModule)
+
+
 def _save(splits: Splits, folder: Path) -> None:
     """Write splits and what is known of them into an empty folder."""
     about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
@@ -279,7 +287,7 @@ def _save(splits: Splits, folder: Path) -> None:
                 for part in column(splits.tables[split], name):
                     content.update(part.tobytes())
     about["fingerprint"] = content.hexdigest()[:16]
-    (folder / "about.json").write_text(json.dumps(about), "utf-8")
+    (folder / "metadata.json").write_text(json.dumps(about), "utf-8")
     write_checksums(folder)
 
 

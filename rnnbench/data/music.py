@@ -62,7 +62,7 @@ class FolkABC(TokenDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.max_length = max_length
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         tunes = read_tunes(self.sources[0].fetch())
         some = [(text, title) for text, title in tunes.items() if len(text) <= self.max_length]
         rows = grouped_parts(connected([(title, incipit(text)) for text, title in some]), self.data_seed)

@@ -44,7 +44,7 @@ class BachChorales(SequenceDataModule):
     unknown = float("nan")
     sources = (MUSIC21,)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         chorales = read_chorales(self.sources[0].fetch())
         names, numbers, rolls = zip(*chorales, strict=True)
         rows = grouped_parts(numbers, self.data_seed)
@@ -76,8 +76,8 @@ class PianoRoll(SequenceDataModule):
     objective = "multi_label_frames"
     per_step = True
     unknown = float("nan")
-    given = "path"
-    given_is = f"a file that ends in {', '.join(ENDS)}"
+    user_path_arg = "path"
+    user_path_help = f"a file that ends in {', '.join(ENDS)}"
 
     def __init__(
         self, path: str | None = None, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
@@ -97,7 +97,7 @@ class PianoRoll(SequenceDataModule):
         end = None if self.path is None else Path(self.path).suffix  # says how the content is read
         return {**super().identity(), "path": [self.sha256, end]}
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
             raise DataUnavailable(self.unavailable())
         content = read_bytes(Path(self.path))

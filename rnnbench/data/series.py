@@ -39,7 +39,7 @@ class JapaneseVowels(SequenceDataModule):
         ),
     )
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         archive = self.sources[0].fetch()
         series, speakers = read_series(archive, "TRAIN")
         rows = stratified_parts(speakers, self.data_seed, cuts=(0.8, 1.0))
@@ -105,7 +105,7 @@ class MNIST1D(SequenceDataModule):
         """The generator."""
         return ("mnist1d",)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         try:
             from mnist1d.data import get_dataset_args, make_dataset
         except ModuleNotFoundError as error:

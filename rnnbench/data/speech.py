@@ -86,7 +86,7 @@ class SpeechDigits(Spectra):
         """What says the digits."""
         return ("espeakng_loader",)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         said = [
             (voice, digit, Utterance(word, f"{accent}+{voice}", speed, pitch))
             for voice in VOICES[: self.voices]
@@ -154,7 +154,7 @@ class SpeechPrompts(Spectra):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.longest = longest
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         texts = read_transcripts(self.sources[0].members(TRANSCRIPTS)[TRANSCRIPTS])
         recordings = self.sources[1].members(RECORDINGS)
         names, spectra, rate = [], [], 0
@@ -217,7 +217,7 @@ class SpeechCommands(OnHub, Spectra):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.path, self.name = expand_home(path), name
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         columns = {"label": int, "audio": dict}
         parts = read_hub(self.path, columns, self.name, "refs/convert/parquet", {"audio": datasets.Audio})
         feature = parts["train"].features["label"]

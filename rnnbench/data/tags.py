@@ -67,7 +67,7 @@ class PortugueseTags(TokenDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.vocabulary_size = vocabulary_size
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         sentences = read_sentences(self.sources[0].fetch())
         rows = grouped_parts([sentence.document for sentence in sentences], self.data_seed)
         parts = {split: [sentences[row] for row in some] for split, some in rows.items()}

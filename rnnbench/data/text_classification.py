@@ -72,7 +72,7 @@ class TextClassification(TokenDataModule):
     def texts(self) -> Texts:
         """The three parts."""
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         parts = self.texts()
         check_classes(parts, self.classes)
         train = [one.text for one in parts["train"]]

@@ -33,7 +33,7 @@ Tokens = Literal["characters", "words", "ngrams", "bpe"]
 
 
 class TokenDataModule(SequenceDataModule):
-    """Sequences of token ids; `make` saves the tokenizer as `tokenizer.json`. Arguments as in `SequenceDataModule`."""
+    """Sequences of token ids; `build_splits` saves `tokenizer.json`. Arguments as in `SequenceDataModule`."""
 
     input_kind = "tokens"
 
@@ -43,9 +43,9 @@ class TokenDataModule(SequenceDataModule):
         self.prepare_data()
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
-    def facts(self) -> dict[str, Any]:
+    def model_kwargs(self) -> dict[str, Any]:
         """What a model has to know; also `tokenizer`, that of the inputs as JSON, so that a checkpoint can keep it."""
-        return {**super().facts(), "tokenizer": self.tokenizer.to_str()}
+        return {**super().model_kwargs(), "tokenizer": self.tokenizer.to_str()}
 
 
 def check_vocabulary(vocabulary_size: int) -> None:

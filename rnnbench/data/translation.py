@@ -68,7 +68,7 @@ class ParallelText(TokenDataModule):
     def pairs(self) -> dict[Split, list[Pair]]:
         """The three parts."""
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         parts = self.pairs()
         source, target = (
             sentence_tokenizer((pair[side] for pair in parts["train"]), self.vocabulary_size) for side in (0, 1)

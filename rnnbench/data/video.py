@@ -79,7 +79,7 @@ class MovingDigits(SequenceDataModule):
         """Our own encoder."""
         return encoder_needs(self.encoder)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         pixels, digits = read_digits(self.sources[0].fetch())
         random = np.random.default_rng(self.data_seed)
         chosen = random.permutation(len(pixels))[: self.clips]
@@ -146,8 +146,8 @@ class UCF101(SequenceDataModule):
 
     objective = "classification"
     sources = (WEIGHTS,)
-    given = "path"
-    given_is = "a folder with a folder of clips for each class"
+    user_path_arg = "path"
+    user_path_help = "a folder with a folder of clips for each class"
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class UCF101(SequenceDataModule):
             )
         return clips
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
             raise DataUnavailable(self.unavailable())
         clips = self._clips()

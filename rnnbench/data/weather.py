@@ -70,7 +70,7 @@ class WeatherNYC(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.window, self.context, self.stride = window, context, stride
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         standard = self._standardised(folder)
         pairs = {split: [self._windows(part, split) for part in standard[split]] for split in SPLITS}
         inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))

@@ -29,7 +29,7 @@ from tests.fixtures.kinds import KINDS, QUIET, Seen, make_data, make_model, thro
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
-    pytest.mark.usefixtures("lasting_twins"),
+    pytest.mark.usefixtures("module_stand_ins"),
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
@@ -152,7 +152,7 @@ def test_every_subcommand(kind: str, tmp_path: Path) -> None:
         optimizer = ["--optimizer", "SGD", "--optimizer.lr", "0.1"] if subcommand == "fit" else []
         done = LightningCLI(save_config_callback=None, args=[subcommand, "--config", "config.yaml", *optimizer])
         assert done.trainer.state.finished
-        assert done.model.hparams.input_size == data.facts()["input_size"]
+        assert done.model.hparams.input_size == data.model_kwargs()["input_size"]
         assert [type(one).__name__ for one in done.trainer.optimizers] == (["SGD"] if optimizer else [])
 
 

@@ -37,16 +37,16 @@ def module(name: str, **more: Any) -> Any:
     return construct(ClassSpec(class_path=card.class_path, init_args=arguments), LightningModule, name, set())
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("make", SMALL)
 def test_every_stack_trains_on_every_kind_of_task_or_is_infeasible(name: str, make: Any, tmp_path: Path) -> None:
     data = make()
     if module(name).hparams.bidirectional and data.objective == "forecast":
         with pytest.raises(Infeasible, match="causal"):
-            module(name, **data.facts())
+            module(name, **data.model_kwargs())
         return
-    model = module(name, **data.facts())
+    model = module(name, **data.model_kwargs())
     before = [parameter.detach().clone() for parameter in model.parameters()]
     run = trainer(tmp_path)
     run.fit(model, data)

@@ -24,7 +24,7 @@ class Given(SequenceDataModule):
     def identity(self) -> dict[str, Any]:
         return {"content": repr(self.content)}
 
-    def make(self, folder: Path) -> Splits:
+    def build_splits(self, folder: Path) -> Splits:
         good = {"inputs": [[0.0, 1.0], [1.0, 2.0, 3.0]], "targets": [0, 1]}
         if self.input_kind == "tokens":
             good = {"inputs": [[0, 1], [1, 2, 3]], "targets": [0, 1]}

@@ -104,7 +104,7 @@ def test_keys_of_a_roll_that_sound_on_are_one_note(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
     for task in ("folk-abc", "bach-chorales"):
@@ -182,7 +182,7 @@ def test_the_words_of_a_tune_are_only_words_in_its_score() -> None:
     assert "<b " not in picture
 
 
-def test_keys_are_drawn_with_their_probabilities_and_the_seed_repeats_them(lasting_twins: None) -> None:
+def test_keys_are_drawn_with_their_probabilities_and_the_seed_repeats_them(module_stand_ins: None) -> None:
     data = BachChorales()
     model = LSTM.from_data(data, hidden_size=4)
     with torch.no_grad():

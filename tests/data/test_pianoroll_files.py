@@ -77,7 +77,7 @@ def test_both_layouts_give_the_frames_that_were_written(
         for values, place in ((one.inputs, 0), (one.targets, 1)):
             found = [sorted((row.nonzero().flatten() + 21).tolist()) for row in values.reshape(-1, 88)]
             assert found == [pair[place] for pair in steps]
-    assert modules[0].about() == modules[1].about()
+    assert modules[0].metadata() == modules[1].metadata()
 
 
 def test_prepared_data_is_known_by_the_content_of_its_file(written: Callable[..., str], tmp_path: Path) -> None:

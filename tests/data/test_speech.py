@@ -127,7 +127,7 @@ def test_noise_is_as_strong_as_was_asked_for() -> None:
 # --- prompts
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_transcript_is_in_one_part_and_decoding_inverts_encoding() -> None:
     data = SpeechPrompts(batch_size=4)
     rows = [row for split in SPLITS for row in data.table(split)]
@@ -136,8 +136,8 @@ def test_a_transcript_is_in_one_part_and_decoding_inverts_encoding() -> None:
     assert {row["name"] for row in rows} >= {"again", "digits/deep", "prompt00"}
     assert not {row["name"] for row in rows} & {"beep", "long"}
     assert all(decoded(row["targets"]) == row["text"] for row in rows)
-    assert data.facts()["objective_options"] == {"alphabet": ALPHABET}
-    assert data.facts()["output_size"] == 29
+    assert data.model_kwargs()["objective_options"] == {"alphabet": ALPHABET}
+    assert data.model_kwargs()["output_size"] == 29
 
 
 def test_what_is_read_of_transcripts() -> None:
@@ -155,7 +155,7 @@ def test_what_is_read_of_transcripts() -> None:
 def test_a_folder_with_the_layout_of_the_hubs_commands(tmp_path: Path) -> None:
     data = SpeechCommands(spoken_commands(tmp_path))
     assert [len(data.table(split)) for split in SPLITS] == [12, 6, 6]
-    assert data.facts()["output_size"] == 4
+    assert data.model_kwargs()["output_size"] == 4
     assert set(data.table("test")["targets"]) == {0, 1, 2}  # no silence
 
 

@@ -52,7 +52,7 @@ def reversed_words() -> tuple[Tensor, Tensor, Tensor]:
 # --- data
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() -> None:
     data = InterfaceStrings("es")
     pairs = read_strings(data.sources[0].path, "es")
@@ -68,11 +68,11 @@ def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() ->
     assert sum(map(len, rows.values())) == len(pairs)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_batch_has_sources_and_translations_each_of_its_own_length() -> None:
     data = InterfaceStrings("ca", batch_size=16)
     data.setup()
-    about, target = data.about(), Tokenizer.from_str(data.facts()["objective_options"]["tokenizer"])
+    about, target = data.metadata(), Tokenizer.from_str(data.model_kwargs()["objective_options"]["tokenizer"])
     inputs, targets, lengths = next(iter(data.train_dataloader()))
     table = {row["source"]: row["target"] for row in data.table("train")}
     assert lengths is not None
@@ -117,7 +117,7 @@ def test_a_copied_source_has_no_word_in_common_with_a_translation_because_both_a
     data = Multi30k(hub_folder(tmp_path, test=unseen))
     true = ["<unk> <unk> <unk> .", "zwei <unk> <unk> ."]
     expected = corpus_scores(["five cats sit .", "two birds run ."], true)
-    assert data.about()["baseline_scores"] == pytest.approx(expected)
+    assert data.metadata()["baseline_scores"] == pytest.approx(expected)
 
 
 def test_a_folder_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_folder_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None
 def test_a_folder_with_the_hubs_layout_is_read(tmp_path: Path) -> None:
     data = Multi30k(hub_folder(tmp_path))
     assert data.table("test")["target"][:] == ["ein mann schläft .", "zwei hunde rennen ."]
-    assert data.facts()["objective"] == "sequence_to_sequence"
+    assert data.model_kwargs()["objective"] == "sequence_to_sequence"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def corners() -> nn.Module:
 # --- the CNN
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_cnn_is_frozen_and_gives_what_is_seen_or_where_it_is() -> None:
     weights = MovingDigits.sources[1]
     pooled, early = EfficientNet("pooled", weights), EfficientNet("map", weights)
@@ -80,7 +80,7 @@ def test_an_encoder_that_is_none(name: str, words: str) -> None:
 # --- digits that move
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
     data = MovingDigits(clips=80, frames=5, encoder="pixels", batch_size=8)
     seen = {split: set(data.table(split)["picture"]) for split in SPLITS}
@@ -98,12 +98,12 @@ def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
         assert 1.5 * 4 - 1 <= np.hypot(*way) <= 3 * 4 + 2
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_clips_of_the_cnn_and_of_ones_own() -> None:
     cnn = MovingDigits(clips=80, frames=2, batch_size=8)
-    assert cnn.facts()["input_size"] == 640
+    assert cnn.model_kwargs()["input_size"] == 640
     own = MovingDigits("digit", clips=80, frames=2, encoder=ENCODER, batch_size=8)
-    assert (own.facts()["input_size"], own.facts()["output_size"]) == (4, 10)
+    assert (own.model_kwargs()["input_size"], own.model_kwargs()["output_size"]) == (4, 10)
     own.setup()
     train = own.stores["train"]
     inputs, targets, lengths = train.batch(range(len(train)))
@@ -119,7 +119,7 @@ def test_clips_of_the_cnn_and_of_ones_own() -> None:
 
 def test_clips_of_a_scene_are_in_one_part(tmp_path: Path) -> None:
     data = UCF101(clips(tmp_path), frames=4, side=32, encoder=ENCODER)
-    assert data.facts()["output_size"] == 2
+    assert data.model_kwargs()["output_size"] == 2
     scenes = {split: {(one.split("_")[1], one.split("_")[2]) for one in data.table(split)["clip"]} for split in SPLITS}
     assert not any(scenes[one] & scenes[other] for one, other in PAIRS)
     right = read_clip(next(tmp_path.glob("clips/GoRight/*")), 3, 64)[..., 0]
@@ -191,7 +191,7 @@ def test_variants_of_an_emoji_have_one_base(emoji: str, bare: str) -> None:
     assert base(emoji) == bare
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     data = CaptionEmoji(size=400, encoder=ENCODER)
     texts = {split: data.table(split)["text"][:] for split in SPLITS}
@@ -200,14 +200,14 @@ def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     words = {split: {text.split(" with ")[0] for text in some if "skin tone" in text} for split, some in texts.items()}
     assert any(words.values())
     assert not any(words[one] & words[other] for one, other in PAIRS)
-    tokenizer = Tokenizer.from_str(data.facts()["objective_options"]["tokenizer"])
+    tokenizer = Tokenizer.from_str(data.model_kwargs()["objective_options"]["tokenizer"])
     row = data.table("train")[0]
     assert tokenizer.decode(row["targets"][:-1], skip_special_tokens=False) == row["text"]
     assert row["targets"][-1] == 3
-    assert data.about()["baseline_scores"]["exact_match"] < 0.1
+    assert data.metadata()["baseline_scores"]["exact_match"] < 0.1
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_photographs_have_five_captions_in_training_and_one_in_a_test(tmp_path: Path) -> None:
     data = Flickr8k(photographs(tmp_path), encoder=ENCODER)
     assert [len(data.table(split)) for split in SPLITS] == [60, 4, 4]
@@ -260,4 +260,4 @@ def test_mnist_1d_is_its_generators() -> None:
     rows = {split: {tuple(row) for row in data.table(split)["inputs"]} for split in SPLITS}
     assert sum(map(len, rows.values())) == 5000
     assert not any(rows[one] & rows[other] for one, other in PAIRS)
-    assert data.facts()["output_size"] == 10
+    assert data.model_kwargs()["output_size"] == 10

