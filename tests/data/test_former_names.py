@@ -64,5 +64,5 @@ def test_present_names_warn_of_nothing_and_one_without_splits_is_abstract() -> N
             objective = "regression"
 
         Present(7, 40, 16).model_kwargs()
-    with pytest.raises(TypeError, match="abstract method '?build_splits"):
+    with pytest.raises(TypeError, match=r"abstract method '?build_splits"):
         Unfinished()  # type: ignore[abstract]
