@@ -16,7 +16,7 @@ LOWEST = 21
 OCTAVE = 12
 
 
-class NoTune(RnnbenchError):
+class NotATune(RnnbenchError):
     """A text that is no tune."""
 
 
@@ -34,27 +34,27 @@ def parse(text: str) -> list[Note]:
     A byte order mark and ends of lines of other systems are read as those of a text file.
 
     Raises:
-        NoTune: music21 cannot parse it, or finds no key or no note in it.
+        NotATune: music21 cannot parse it, or finds no key or no note in it.
         RnnbenchError: music21 is not installed.
     """
     music21 = _music21()
     text = unify_lines(text)
     if not any(line.startswith("K:") for line in text.splitlines()):
-        raise NoTune("it names no key (K:)")
+        raise NotATune("it names no key (K:)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the parser warns of what it mends
         try:
             score = music21.converter.parseData(f"X:1\n{text}", format="abc")
         except Exception as error:  # the parser raises whatever comes to its mind of a text that is no tune
             said = (str(error).splitlines() or [""])[0]
-            raise NoTune(f"{type(error).__name__}: {said[:80]}") from error
+            raise NotATune(f"{type(error).__name__}: {said[:80]}") from error
         found = [
             Note(float(one.offset), float(one.quarterLength), int(pitch.midi))
             for one in score.flatten().notes
             for pitch in one.pitches
         ]
     if not found:
-        raise NoTune("it has no note")
+        raise NotATune("it has no note")
     return found
 
 
@@ -68,7 +68,7 @@ def is_tune(text: str) -> bool:
     """Whether `parse` finds notes in it."""
     try:
         parse(text)
-    except NoTune:
+    except NotATune:
         return False
     return True
 
@@ -92,13 +92,13 @@ def notes_of(roll: Sequence[Sequence[float]], frame: float = 1.0) -> list[Note]:
     return sorted(found)
 
 
-def spelled(pitch: int) -> str:
+def pitch_name(pitch: int) -> str:
     """The name of a MIDI number, as C4 for 60."""
     names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
     return f"{names[pitch % OCTAVE]}{pitch // OCTAVE - 1}"
 
 
-def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
+def draw_roll(notes: Sequence[Note], frames: int, given: int) -> list[str]:
     """A piano roll in letters, the highest key first: a column a frame, a bar where the model begins."""
     lines = []
     for pitch in range(max(one.pitch for one in notes), min(one.pitch for one in notes) - 1, -1):
@@ -107,7 +107,7 @@ def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
             if one.pitch == pitch:
                 start, end = int(one.start), int(one.start + one.length)
                 row[start:end] = ["█", *["▬"] * (end - start - 1)]
-        lines.append(f"{spelled(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
+        lines.append(f"{pitch_name(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
     return lines
 
 
@@ -141,24 +141,24 @@ def _music21() -> Any:
     return music21
 
 
-LAST = 10_000.0
+MAX_START = 10_000.0
 """Quarter notes from the start of a tune after which nothing is played."""
 
 
-def sounding(text: str) -> list[Note]:
+def sounding_notes(text: str) -> list[Note]:
     """The notes of a tune as one hears them, by their start; repeats are not played.
 
     Tied notes are one. Grace notes and names of chords take no time of their own, and are none.
 
     Raises:
-        NoTune: it is none, see `rnnbench.data.abc_notation.parse`.
+        NotATune: see `rnnbench.data.abc_notation.parse`.
         RnnbenchError: music21 is not installed.
     """
     parse(text)
     found = [
-        Note(start, min(float(one.quarterLength), LAST - start), int(pitch.midi))
+        Note(start, min(float(one.quarterLength), MAX_START - start), int(pitch.midi))
         for one in score_of(text).stripTies().flatten().notes
-        if one.quarterLength > 0 and (start := float(one.offset)) < LAST
+        if one.quarterLength > 0 and (start := float(one.offset)) < MAX_START
         for pitch in one.pitches
     ]
     return sorted(found)
@@ -175,9 +175,23 @@ def score_of(text: str) -> Any:
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
-DRAWN = {"svg", "g", "defs", "path", "use", "rect", "ellipse", "circle", "polygon", "polyline", "line", "text", "tspan"}
+SVG_ELEMENTS = {
+    "svg",
+    "g",
+    "defs",
+    "path",
+    "use",
+    "rect",
+    "ellipse",
+    "circle",
+    "polygon",
+    "polyline",
+    "line",
+    "text",
+    "tspan",
+}
 """Elements of a score; a description, a style sheet and all else is left out."""
-LONGEST = 2000
+MAX_QUARTERS = 2000
 """Quarter notes of a tune that fits on a page."""
 SHAPES = {"path", "ellipse", "polygon", "polyline", "rect"}
 LOADS = re.compile(r"url\(|script|expression|@import", re.IGNORECASE)
@@ -192,12 +206,12 @@ def engrave(text: str) -> str:
     The picture has nothing but shapes and words: whatever a text says, nothing in it runs or loads.
 
     Raises:
-        NoTune: it is none, see `rnnbench.data.abc_notation.parse`.
+        NotATune: see `rnnbench.data.abc_notation.parse`.
         RnnbenchError: a tune that cannot be engraved; music21 or Verovio is not installed.
     """
     check_extra("music", "a score")
-    if max(one.start + one.length for one in parse(text)) > LONGEST:
-        raise RnnbenchError(f"this tune cannot be engraved: it is longer than {LONGEST} quarter notes")
+    if max(one.start + one.length for one in parse(text)) > MAX_QUARTERS:
+        raise RnnbenchError(f"this tune cannot be engraved: it is longer than {MAX_QUARTERS} quarter notes")
     import verovio
     from music21 import stream
     from music21.musicxml.m21ToXml import GeneralObjectExporter
@@ -214,10 +228,10 @@ def engrave(text: str) -> str:
         raise RnnbenchError(f"this tune cannot be engraved: {type(error).__name__}: {str(error)[:80]}") from error
     if not toolkit.loadData(written):
         raise RnnbenchError("this tune cannot be engraved: Verovio does not read what music21 made of it")
-    return only_drawn(toolkit.renderToSVG(1))
+    return sanitise_svg(toolkit.renderToSVG(1))
 
 
-def only_drawn(picture: str) -> str:
+def sanitise_svg(picture: str) -> str:
     """An SVG picture without anything that is no shape or word, on white."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -234,7 +248,7 @@ def _prune(element: Any) -> None:
             del element.attrib[name]
     for child in list(element):
         kind = child.tag.removeprefix(f"{{{SVG}}}")
-        if kind in DRAWN and "placeholder" not in child.get("class", "").split():  # hidden by the style sheet
+        if kind in SVG_ELEMENTS and "placeholder" not in child.get("class", "").split():  # hidden by the style sheet
             _prune(child)
             if kind in SHAPES:  # as the style sheet said
                 child.attrib.setdefault("stroke", "currentColor")

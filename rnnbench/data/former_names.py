@@ -11,6 +11,7 @@ FORMER_NAMES = {
     "about": "metadata",
     "given": "user_path_arg",
     "given_is": "user_path_help",
+    "unaligned": "variable_length_targets",
 }
 
 

@@ -32,7 +32,7 @@ UNREADABLE = (datasets.exceptions.DatasetGenerationError, StopIteration, OSError
 """What `datasets` raises for a file that it cannot read, no network, no such set or configuration."""
 
 
-class OnHub(SequenceDataModule):
+class HubDataModule(SequenceDataModule):
     """Data of a hub, or of a folder of the same layout: `path`."""
 
     user_path_arg = "path"
@@ -40,8 +40,8 @@ class OnHub(SequenceDataModule):
 
     @cached_property
     def content(self) -> str:
-        """What is at `path`, see `content_of`."""
-        return content_of(self.path)
+        """What is at `path`, see `content_digest`."""
+        return content_digest(self.path)
 
     def unavailable(self) -> str:
         """As of every data module; and a folder that is not there."""
@@ -116,7 +116,7 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         raise RnnbenchError(f"{path} is a file; allowed is a folder with one for each split, as train.csv")
     saved = local and (folder / "dataset_dict.json").is_file()
     if local:
-        check_name(folder, saved)
+        check_folder_name(folder, saved)
     try:
         if saved:
             return datasets.DatasetDict.load_from_disk(str(folder))
@@ -175,7 +175,7 @@ def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
         return table.map(lambda row: {column: row[column].removeprefix(BOM)}, load_from_cache_file=False)
 
 
-def check_name(folder: Path, saved: bool) -> None:
+def check_folder_name(folder: Path, saved: bool) -> None:
     """Check that `datasets` will take the name of a folder for a name; of one that was not saved by it, for no pattern.
 
     Raises:
@@ -186,7 +186,7 @@ def check_name(folder: Path, saved: bool) -> None:
             raise RnnbenchError(f"{folder}: the path of a data set may not have {special!r} in it: rename the folder")
 
 
-def content_of(path: str) -> str:
+def content_digest(path: str) -> str:
     """What tells a data set from others: its name on the hub, or what all files of a folder hold, wherever it lies."""
     folder = Path(path)
     with reading(path):

@@ -31,9 +31,9 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 EVALUATION_BATCHES = 4
 """A batch that needs no gradient is this many times as large; no score depends on it."""
-NOT_DATA = {"batch_size", "shuffle_seed"}
+READING_ARGUMENTS = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
-NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors that say that a disk is full, or may not be written."""
 NOT_PREPARING = {f"rnnbench.{name}" for name in ("objectives.batch", "data.batches", "errors", "utils.fingerprint")}
 """Modules that every data module imports and that do not shape what is prepared."""
@@ -82,7 +82,7 @@ class SequenceDataModule(LightningDataModule, ABC):
     objective: ClassVar[str]
     input_kind: ClassVar[Literal["features", "tokens"]] = "features"
     per_step: ClassVar[bool] = False
-    unaligned: ClassVar[bool] = False
+    variable_length_targets: ClassVar[bool] = False
     """Whether targets are sequences whose lengths are not those of the inputs."""
     unknown: ClassVar[float] = 0.0
     sources: ClassVar[tuple[Source, ...]] = ()
@@ -200,7 +200,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         try:
             splits = self.build_splits(folder)
         except OSError as error:
-            if error.errno in NO_PLACE:
+            if error.errno in UNWRITABLE:
                 with writing(self.folder, CACHE):
                     raise
             raise
@@ -241,7 +241,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         if answers.is_floating_point():
             answers = answers.reshape(-1, int(self.metadata()["output_size"]))
         starts = torch.from_numpy(offsets.astype(np.int64))
-        target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.unaligned else None
+        target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.variable_length_targets else None
         return SequenceStore(values, starts, answers, self.per_step, self.unknown, target_starts)
 
     def train_dataloader(self) -> DataLoader[AnyBatch]:
@@ -292,7 +292,7 @@ def _save(splits: Splits, folder: Path) -> None:
 
 
 def _is_data(argument: str) -> bool:
-    return argument not in NOT_DATA and not argument.startswith("_")
+    return argument not in READING_ARGUMENTS and not argument.startswith("_")
 
 
 class NoProgressBars:

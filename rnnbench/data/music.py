@@ -10,8 +10,8 @@ import datasets
 
 from rnnbench.data.abc_notation import has_parser, parse_rate
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.splits import connected, grouped_parts
-from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_nats
+from rnnbench.data.splits import connected_groups, grouped_splits
+from rnnbench.data.tokens import TokenDataModule, character_tokenizer, unigram_cross_entropy
 from rnnbench.utils.download import Source
 
 MUSIC21 = Source(
@@ -65,7 +65,7 @@ class FolkABC(TokenDataModule):
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         tunes = read_tunes(self.sources[0].fetch())
         some = [(text, title) for text, title in tunes.items() if len(text) <= self.max_length]
-        rows = grouped_parts(connected([(title, incipit(text)) for text, title in some]), self.data_seed)
+        rows = grouped_splits(connected_groups([(title, incipit(text)) for text, title in some]), self.data_seed)
         parts = {split: [some[row][0] for row in chosen] for split, chosen in rows.items()}
         tokenizer = character_tokenizer(parts["train"])
         tokenizer.save(str(folder / "tokenizer.json"))
@@ -80,7 +80,7 @@ class FolkABC(TokenDataModule):
             )
             for split, tunes_ids in ids.items()
         }
-        nats = unigram_nats(ids["train"], ids["test"], tokenizer.get_vocab_size())
+        nats = unigram_cross_entropy(ids["train"], ids["test"], tokenizer.get_vocab_size())
         scores = {
             "cross_entropy": nats,
             "perplexity": math.exp(nats),

@@ -16,7 +16,7 @@ from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.music import MUSIC21
 from rnnbench.data.musicxml import Score, read_mxl
 from rnnbench.data.pianoroll_files import KEYS, Roll, key_of, read_rolls
-from rnnbench.data.splits import grouped_parts
+from rnnbench.data.splits import grouped_splits
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.files import expand_home, read_bytes
 
@@ -47,7 +47,7 @@ class BachChorales(SequenceDataModule):
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         chorales = read_chorales(self.sources[0].fetch())
         names, numbers, rolls = zip(*chorales, strict=True)
-        rows = grouped_parts(numbers, self.data_seed)
+        rows = grouped_splits(numbers, self.data_seed)
         splits = next_frames({split: [rolls[row] for row in some] for split, some in rows.items()})
         tables = {split: table.add_column("name", [names[row] for row in rows[split]])
                   for split, table in splits.tables.items()}  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split
-from rnnbench.data.splits import moments
-from rnnbench.data.standardise import Frames, keep_moments, read_moments, standard
+from rnnbench.data.splits import exact_moments
+from rnnbench.data.standardise import Frames, read_moments, standard, write_moments
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import check_unpacked, read_bytes
 
@@ -105,7 +105,7 @@ def log_mel(sound: Sound, rate: int, bands: int) -> Sound:
     return np.asarray(np.log(energy), np.float32)
 
 
-def stacked(frames: Sound, number: int) -> Sound:
+def stack_frames(frames: Sound, number: int) -> Sound:
     """Every `number` frames side by side, `[ceil(T / number), number · bands]`; the last is filled up with itself."""
     missing = -len(frames) % number
     whole = np.pad(frames, ((0, missing), (0, 0)), mode="edge")
@@ -133,7 +133,7 @@ class Spectra(SequenceDataModule):
         known = read_moments(self.folder)
         if rate != known["rate"]:
             raise RnnbenchError(f"{path} has {rate} samples a second, but the model knows {known['rate']}: resample it")
-        return standard(stacked(log_mel(sound, rate, BANDS), self.stack), known)
+        return standard(stack_frames(log_mel(sound, rate, BANDS), self.stack), known)
 
 
 def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> dict[Split, list[Sound]]:
@@ -141,15 +141,15 @@ def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> di
 
     The moments and the rate of the sounds, in Hz, are kept in `folder`, for a sound that is given later.
     """
-    mean, deviation = moments(np.concatenate(parts["train"]))
+    mean, deviation = exact_moments(np.concatenate(parts["train"]))
     deviation = np.where(deviation > 0, deviation, 1.0)
-    keep_moments(folder, mean, deviation, rate=rate)
+    write_moments(folder, mean, deviation, rate=rate)
     return {
         split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
     }
 
 
-def noisy(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
+def add_noise(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
     """A sound in white noise whose power lies `snr` decibels below that of the sound."""
     if snr is None:
         return sound

@@ -11,10 +11,10 @@ import numpy as np
 
 from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.espeak_process import RATE
-from rnnbench.data.hub import OnHub, read_hub, stored_file
+from rnnbench.data.hub import HubDataModule, read_hub, stored_file
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.spectra import BANDS, Sound, Spectra, log_mel, noisy, read_wav, stacked, standardised
-from rnnbench.data.splits import connected, grouped_parts, majority_scores
+from rnnbench.data.spectra import BANDS, Sound, Spectra, add_noise, log_mel, read_wav, stack_frames, standardised
+from rnnbench.data.splits import connected_groups, grouped_splits, majority_scores
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import expand_home
@@ -95,9 +95,9 @@ class SpeechDigits(Spectra):
         ]
         voices, digits, utterances = zip(*said, strict=True)
         family = {voice: group[0] for group in ALIKE for voice in group}
-        rows = grouped_parts([family.get(voice, voice) for voice in voices], self.data_seed)
+        rows = grouped_splits([family.get(voice, voice) for voice in voices], self.data_seed)
         sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
-        spectra = [log_mel(noisy(sound, self.snr, random), RATE, BANDS) for sound in sounds]
+        spectra = [log_mel(add_noise(sound, self.snr, random), RATE, BANDS) for sound in sounds]
         labels = np.array(digits)
         inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, RATE)
         tables = {
@@ -129,7 +129,7 @@ class SpeechPrompts(Spectra):
 
     objective = "ctc"
     stack = 3
-    unaligned = True
+    variable_length_targets = True
     unknown = -100
     sources = (
         Source(
@@ -165,17 +165,17 @@ class SpeechPrompts(Spectra):
             if len(sound) > self.longest * rate:
                 continue
             names.append(name)
-            spectra.append(stacked(log_mel(sound, rate, BANDS), self.stack))
+            spectra.append(stack_frames(log_mel(sound, rate, BANDS), self.stack))
             if len(spectra[-1]) < (least := least_steps(texts[name])):
                 raise RnnbenchError(
                     f"{path}: its transcript {texts[name]!r} needs {least} steps, the recording has {len(spectra[-1])}"
                 )
-        rows = grouped_parts(connected([(texts[name],) for name in names]), self.data_seed)
+        rows = grouped_splits(connected_groups([(texts[name],) for name in names]), self.data_seed)
         inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, rate)
         tables = {
             split: datasets.Dataset.from_dict({
                 "name": [names[row] for row in some], "text": [texts[names[row]] for row in some],
-                "inputs": inputs[split], "targets": [encoded(texts[names[row]]) for row in some],
+                "inputs": inputs[split], "targets": [encode_transcript(texts[names[row]]) for row in some],
             })
             for split, some in rows.items()
         }  # fmt: skip
@@ -184,7 +184,7 @@ class SpeechPrompts(Spectra):
         return Splits(tables, 3 * BANDS, 1 + len(ALPHABET), "nothing said", scores, options)
 
 
-class SpeechCommands(OnHub, Spectra):
+class SpeechCommands(HubDataModule, Spectra):
     """Single words of many speakers (Warden 2018), by the set's own split, from a hub.
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the word, in the order of the alphabet.
@@ -279,11 +279,11 @@ def least_steps(text: str) -> int:
     return len(text) + sum(one == other for one, other in pairwise(text))
 
 
-def encoded(text: str) -> list[int]:
+def encode_transcript(text: str) -> list[int]:
     """Characters as numbers from 1."""
     return [1 + ALPHABET.index(letter) for letter in text]
 
 
-def decoded(numbers: Sequence[int]) -> str:
+def decode_transcript(numbers: Sequence[int]) -> str:
     """The text of numbers from 1."""
     return "".join(ALPHABET[number - 1] for number in numbers)

@@ -11,24 +11,24 @@ from scipy.sparse.csgraph import connected_components
 from rnnbench.data.module import SPLITS, Split
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-Parts = dict[Split, Indices]
+SplitRows = dict[Split, Indices]
 CUTS = (0.70, 0.85)
 """Where the first part ends and the second, as shares."""
 
 
-def random_parts(size: int, seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+def random_splits(size: int, seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
     """`size` items, shuffled and cut."""
     return _cut(np.random.default_rng(seed).permutation(size), cuts)
 
 
-def stratified_parts(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+def stratified_splits(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
     """Every class shuffled and cut by itself, so that all parts have the same shares of classes."""
     random = np.random.default_rng(seed)
     each = [_cut(random.permutation(np.flatnonzero(labels == label)), cuts) for label in np.unique(labels)]
     return {split: np.concatenate([parts[split] for parts in each]) for split in SPLITS}
 
 
-def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+def grouped_splits(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
     """Groups shuffled and cut at the given shares of items; the items of a group stay together."""
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
@@ -41,7 +41,7 @@ def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, floa
     return {split: np.array([item for place in pieces[split] for item in some[place]], int) for split in SPLITS}
 
 
-def connected(items: Sequence[Sequence[Hashable]]) -> list[int]:
+def connected_groups(items: Sequence[Sequence[Hashable]]) -> list[int]:
     """A group for each item, so that items with an equal key in the same place of theirs are in one group."""
     first: dict[tuple[int, Hashable], int] = {}
     links = [
@@ -52,7 +52,7 @@ def connected(items: Sequence[Sequence[Hashable]]) -> list[int]:
     return connected_components(graph, directed=False)[1].tolist()
 
 
-def _cut(order: Indices, cuts: tuple[float, float]) -> Parts:
+def _cut(order: Indices, cuts: tuple[float, float]) -> SplitRows:
     first, second = (round(len(order) * cut) for cut in cuts)
     return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
@@ -64,7 +64,7 @@ def majority_scores(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], cla
     return {"accuracy": right, "macro_f1": 2 * right / (1 + right) / classes}
 
 
-def moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def exact_moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Mean and standard deviation of each column without NaN, exactly rounded: every machine prepares the same data."""
     mean, deviation = [], []
     for column in values.T:

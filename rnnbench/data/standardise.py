@@ -10,14 +10,14 @@ MOMENTS = "moments.json"
 Frames = np.ndarray[Any, np.dtype[Any]]
 
 
-def keep_moments(folder: Path, mean: Frames, deviation: Frames, **more: Any) -> None:
+def write_moments(folder: Path, mean: Frames, deviation: Frames, **more: Any) -> None:
     """Keep mean and deviation of each channel of the training part beside the data, and whatever else is needed."""
     content = {"mean": mean.tolist(), "deviation": deviation.tolist(), **more}
     (folder / MOMENTS).write_text(json.dumps(content), "utf-8")
 
 
 def read_moments(folder: Path) -> dict[str, Any]:
-    """What `keep_moments` kept, `mean` and `deviation` as arrays."""
+    """What `write_moments` wrote, `mean` and `deviation` as arrays."""
     content: dict[str, Any] = json.loads((folder / MOMENTS).read_text("utf-8"))
     return {**content, **{name: np.array(content[name]) for name in ("mean", "deviation")}}
 

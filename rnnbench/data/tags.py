@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.splits import grouped_parts
+from rnnbench.data.splits import grouped_splits
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, token_tokenizer
 from rnnbench.utils.download import Source
 
@@ -69,7 +69,7 @@ class PortugueseTags(TokenDataModule):
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         sentences = read_sentences(self.sources[0].fetch())
-        rows = grouped_parts([sentence.document for sentence in sentences], self.data_seed)
+        rows = grouped_splits([sentence.document for sentence in sentences], self.data_seed)
         parts = {split: [sentences[row] for row in some] for split, some in rows.items()}
         tokenizer = token_tokenizer((" ".join(one.words) for one in parts["train"]), self.vocabulary_size)
         tokenizer.save(str(folder / "tokenizer.json"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnbench.data.hub import OnHub, read_hub
-from rnnbench.data.splits import random_parts
-from rnnbench.data.text_classification import Labelled, TextClassification, Texts
+from rnnbench.data.hub import HubDataModule, read_hub
+from rnnbench.data.splits import random_splits
+from rnnbench.data.text_classification import LabelledText, TextClassification, Texts
 from rnnbench.data.tokens import Tokens
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.download import Source
@@ -44,12 +44,14 @@ class MovieSentiment(TextClassification):
         reviews, ratings = read_reviews(self.sources[0].fetch())
         labels = np.digitize(ratings, CUTS).tolist()
         where = list(reviews.values())
-        every = [Labelled(text, label, f"{INNER}, line {line}")
+        every = [LabelledText(text, label, f"{INNER}, line {line}")
                  for text, label, line in zip(reviews, labels, where, strict=True)]  # fmt: skip
-        return {split: [every[row] for row in rows] for split, rows in random_parts(len(every), self.data_seed).items()}
+        return {
+            split: [every[row] for row in rows] for split, rows in random_splits(len(every), self.data_seed).items()
+        }
 
 
-class SST5(OnHub, TextClassification):
+class SST5(HubDataModule, TextClassification):
     """The Stanford sentiment treebank, whole sentences in five classes (Socher et al. 2013), by its own split.
 
     Targets `[B]`: 0 (very negative) to 4 (very positive).
@@ -84,7 +86,7 @@ class SST5(OnHub, TextClassification):
     def texts(self) -> Texts:  # noqa: D102
         return {
             split: [
-                Labelled(text, label, f"{self.path}, split {split!r}, row {row}")
+                LabelledText(text, label, f"{self.path}, split {split!r}, row {row}")
                 for row, (text, label) in enumerate(zip(rows["text"], rows["label"], strict=True))
             ]
             for split, rows in read_hub(self.path, {"text": str, "label": int}).items()

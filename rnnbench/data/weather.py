@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import moments
-from rnnbench.data.standardise import keep_moments, read_moments
+from rnnbench.data.splits import exact_moments
+from rnnbench.data.standardise import read_moments, write_moments
 from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
@@ -85,8 +85,8 @@ class WeatherNYC(SequenceDataModule):
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
-        found = moments(train)
-        keep_moments(folder, *found)
+        found = exact_moments(train)
+        write_moments(folder, *found)
         mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in found)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
 

@@ -156,10 +156,10 @@ def _reading_deb(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataUnavailable(f"{path.name} is a Debian package, and there is no dpkg-deb to read it with") from None
     with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
         yield tar
-        shutil.copyfileobj(process.stdout, _Nowhere())  # type: ignore[arg-type]  # what tar leaves at the end
+        shutil.copyfileobj(process.stdout, _Discard())  # type: ignore[arg-type]  # what tar leaves at the end
 
 
-class _Nowhere(io.BytesIO):
+class _Discard(io.BytesIO):
     def write(self, data: object) -> int:
         return len(data)  # type: ignore[arg-type]
 

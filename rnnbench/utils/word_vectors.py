@@ -37,7 +37,7 @@ MAX_LINE, MAX_WORD = 2**20, 2**16
 """Bytes of a line of a file of vectors, which has at most some thousand numbers, and of a word in a binary one."""
 FIRST_LINES = 100
 """Lines by which the dimensions of a file are known."""
-LONGEST_SENTENCE = 1000
+MAX_SENTENCE = 1000
 """Words of a piece of text that gensim is given at a time; of more than 10,000 it would drop the rest."""
 
 
@@ -101,11 +101,7 @@ def train_skip_gram(
     Raises:
         RnnbenchError: no gensim, or fewer than two words to learn from.
     """
-    pieces = [
-        list(text[start : start + LONGEST_SENTENCE])
-        for text in texts
-        for start in range(0, len(text), LONGEST_SENTENCE)
-    ]
+    pieces = [list(text[start : start + MAX_SENTENCE]) for text in texts for start in range(0, len(text), MAX_SENTENCE)]
     if len({word for piece in pieces for word in piece}) < 2:
         raise RnnbenchError("there are not two words to learn vectors of")
     arguments = {"vector_size": size, "epochs": epochs, "window": window, "seed": seed}
@@ -219,7 +215,7 @@ def _text_layout(name: str, file: BinaryIO) -> tuple[int | None, int]:
         return int(first[0]), int(first[1])
     if (size := _trailing_numbers(first)) < 2:
         raise RnnbenchError(f"{name}, line 1: neither word2vec's two numbers (words, dimensions) nor a word and its "
-                            f"vector, but {_shown(b' '.join(first))}")  # fmt: skip
+                            f"vector, but {_short_repr(b' '.join(first))}")  # fmt: skip
     sizes = Counter([size])
     for number in range(2, FIRST_LINES):
         line = _line(name, file, number)
@@ -264,17 +260,17 @@ def _word_of(name: str, line: bytes, number: int, size: int) -> tuple[str, list[
         numbers = []
     *inner, last = word.split() or [b""]
     if len(numbers) != size or (inner and _is_number(last)):  # the last part of a word is no number: it is one too many
-        raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_shown(line)}")
+        raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_short_repr(line)}")
     return _decoded(word, f"{name}, line {number}"), numbers
 
 
 def _decoded(word: bytes, where: str) -> str:
     if b"\r" in word or b"\0" in word:
-        raise RnnbenchError(f"{where}: {_shown(word)} is not a word; lines must end in a line feed")
+        raise RnnbenchError(f"{where}: {_short_repr(word)} is not a word; lines must end in a line feed")
     try:
         return word.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RnnbenchError(f"{where}: not UTF-8 (0x{word[error.start]:02x} in {_shown(word)})") from error
+        raise RnnbenchError(f"{where}: not UTF-8 (0x{word[error.start]:02x} in {_short_repr(word)})") from error
 
 
 def _line(name: str, file: BinaryIO, number: int) -> bytes:
@@ -284,7 +280,7 @@ def _line(name: str, file: BinaryIO, number: int) -> bytes:
     return line
 
 
-def _shown(line: bytes) -> str:
+def _short_repr(line: bytes) -> str:
     """The beginning of a line, as an error shows it."""
     return repr(b" ".join(line[:200].split()).decode("utf-8", "replace")[:40])
 

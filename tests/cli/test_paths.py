@@ -18,7 +18,7 @@ from rnnbench.cli import main, make_parser
 from rnnbench.cli.parser import Parser
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import find
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.executors.remote import surroundings, take_over
@@ -99,7 +99,7 @@ def test_every_data_module_knows_the_home_folder(home: Path) -> None:
         assert (
             module.hparams[cls.user_path_arg] == "~/data.pickle"
         )  # what a card or a checkpoint says is nobody's own home
-        assert issubclass(cls, OnHub) or getattr(cls(), cls.user_path_arg) is None
+        assert issubclass(cls, HubDataModule) or getattr(cls(), cls.user_path_arg) is None
 
 
 def test_word_vectors_in_the_home_folder(home: Path) -> None:

@@ -117,7 +117,7 @@ def test_an_external_document_type_is_not_fetched_and_text_that_is_no_xml_is_nam
 
 
 def test_a_member_that_is_too_large_or_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(musicxml_module, "LARGEST_MEMBER", 100)
+    monkeypatch.setattr(musicxml_module, "MAX_MEMBER_BYTES", 100)
     container = b"<container><rootfiles><rootfile full-path='a'/></rootfiles></container>"
     for members, told in (
         ({"META-INF/container.xml": b" " * 101}, "has 101 bytes, at most 100 are read"),

@@ -17,7 +17,7 @@ from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import incipit, read_tunes
 from rnnbench.data.series import read_series
-from rnnbench.data.splits import grouped_parts, moments, random_parts, stratified_parts
+from rnnbench.data.splits import exact_moments, grouped_splits, random_splits, stratified_splits
 from rnnbench.data.tags import TAGS, read_sentences
 from rnnbench.data.tokens import character_tokenizer, text_tokenizer, token_tokenizer
 
@@ -56,23 +56,23 @@ def test_parity_says_after_each_bit_whether_the_ones_are_odd() -> None:
 
 
 def test_random_parts_hold_everything_once_and_change_with_the_seed() -> None:
-    parts = random_parts(100, 0)
+    parts = random_splits(100, 0)
     assert [len(parts[split]) for split in SPLITS] == [70, 15, 15]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(100))
-    assert (random_parts(100, 0)["test"] == parts["test"]).all()
-    assert (random_parts(100, 1)["test"] != parts["test"]).any()
+    assert (random_splits(100, 0)["test"] == parts["test"]).all()
+    assert (random_splits(100, 1)["test"] != parts["test"]).any()
 
 
 def test_stratified_parts_have_the_same_share_of_every_class() -> None:
     labels = np.repeat([0, 1, 2], [20, 40, 60])
-    parts = stratified_parts(labels, 0)
+    parts = stratified_splits(labels, 0)
     assert [np.bincount(labels[parts[split]]).tolist() for split in SPLITS] == [[14, 28, 42], [3, 6, 9], [3, 6, 9]]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(120))
 
 
 def test_the_items_of_a_group_stay_together() -> None:
     groups = np.random.default_rng(0).integers(0, 40, 400).tolist()
-    parts = grouped_parts(groups, 0)
+    parts = grouped_splits(groups, 0)
     assert sorted(np.concatenate(list(parts.values()))) == list(range(400))
     assert [abs(len(parts[split]) / 400 - share) < 0.05 for split, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True)]
     for one, other in PAIRS:
@@ -80,7 +80,7 @@ def test_the_items_of_a_group_stay_together() -> None:
 
 
 def test_moments_leave_out_what_is_missing() -> None:
-    mean, deviation = moments(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
+    mean, deviation = exact_moments(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
     assert mean.tolist() == [2.0, 6.0]
     assert deviation.tolist() == [1.0, 1.0]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rnnbench.architectures import GRU, LSTM, TCN, AnyCell, SequenceModule
 from rnnbench.data import InterfaceStrings, Multi30k, NumberWords
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.splits import connected
+from rnnbench.data.splits import connected_groups
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.translation import read_strings
 from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError
@@ -156,7 +156,7 @@ def test_a_set_that_neither_the_hub_nor_the_disk_has(monkeypatch: pytest.MonkeyP
 
 
 def test_items_with_a_common_key_are_connected() -> None:
-    groups = connected([("a", "x"), ("b", "y"), ("a", "z"), ("c", "z"), ("x", "a")])
+    groups = connected_groups([("a", "x"), ("b", "y"), ("a", "z"), ("c", "z"), ("x", "a")])
     assert groups[0] == groups[2] == groups[3]
     assert len(set(groups)) == 3
 

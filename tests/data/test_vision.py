@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from rnnbench.data import MNIST1D, UCF101, CaptionEmoji, Flickr8k, MovingDigits
-from rnnbench.data.captions import base
+from rnnbench.data.captions import without_variants
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.stand_ins.images import clips, photographs
 from rnnbench.data.video import DIGIT, SIDE, read_clip
-from rnnbench.data.vision import EfficientNet, encode, make_encoder, read_picture
+from rnnbench.data.vision import EfficientNet, encode_pictures, make_encoder, read_picture
 from rnnbench.errors import RnnbenchError
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
@@ -56,7 +56,7 @@ def test_a_cnn_is_frozen_and_gives_what_is_seen_or_where_it_is() -> None:
 def test_pictures_keep_their_groups() -> None:
     random = np.random.default_rng(0)
     groups = [random.integers(0, 256, (size, 8, 8, 3), np.uint8) for size in (1, 70, 3)]
-    features = encode(corners(), groups)
+    features = encode_pictures(corners(), groups)
     assert [len(one) for one in features] == [1, 70, 3]
     expected = groups[1][5].mean(-1).reshape(2, 4, 2, 4).mean((1, 3)).ravel() / 255
     assert features[1][5] == pytest.approx(expected, abs=1e-5)
@@ -74,7 +74,7 @@ def test_an_encoder_that_is_none(name: str, words: str) -> None:
     with pytest.raises(RnnbenchError, match=words):
         make_encoder(name, "pooled")
     with pytest.raises(RnnbenchError, match=r"an encoder must give \[N, F\], got \[2, 3, 4, 4\] for 2 pictures"):
-        encode(nn.Identity(), [np.zeros((2, 4, 4, 3), np.uint8)])
+        encode_pictures(nn.Identity(), [np.zeros((2, 4, 4, 3), np.uint8)])
 
 
 # --- digits that move
@@ -163,7 +163,7 @@ def test_pictures_are_encoded_in_their_groups_as_they_come() -> None:
             seen.append((len(pictures), came))
             return pictures.mean((2, 3))
 
-    found = encode(Mean(), coming())
+    found = encode_pictures(Mean(), coming())
     assert seen == [(64, 3), (64, 5), (64, 5), (25, 6)]  # pictures of a batch, groups that had come by then
     for features, group in zip(found, groups, strict=True):
         assert np.allclose(features, group.mean((1, 2)) / 255, atol=1e-6)
@@ -188,7 +188,7 @@ def test_pictures_are_encoded_in_their_groups_as_they_come() -> None:
     ],
 )
 def test_variants_of_an_emoji_have_one_base(emoji: str, bare: str) -> None:
-    assert base(emoji) == bare
+    assert without_variants(emoji) == bare
 
 
 @pytest.mark.usefixtures("stand_ins")
