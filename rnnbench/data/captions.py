@@ -11,8 +11,7 @@ import numpy as np
 
 from rnnbench.data.hub import HubDataModule, read_hub, stored_file
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import grouped_splits
-from rnnbench.data.standardise import Frames, read_moments, standard
+from rnnbench.data.splits import Frames, grouped_splits, read_moments, standard
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.vision import (
     EFFICIENTNET,

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split
-from rnnbench.data.splits import exact_moments
-from rnnbench.data.standardise import Frames, read_moments, standard, write_moments
+from rnnbench.data.splits import Frames, exact_moments, read_moments, standard, write_moments
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import check_unpacked, read_bytes
 

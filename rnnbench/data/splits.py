@@ -1,7 +1,9 @@
-"""Parts for training, validation and test: cutting them, their moments, and what the simplest answer scores."""
+"""Splits for training, validation and test: cutting them, standardising by the training split, majority scores."""
 
+import json
 import math
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,11 @@ from scipy.sparse.csgraph import connected_components
 
 from rnnbench.data.module import SPLITS, Split
 
+Frames = np.ndarray[Any, np.dtype[Any]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 SplitRows = dict[Split, Indices]
+MOMENTS = "moments.json"
+"""File, beside the prepared data, with mean and deviation of each channel of the training split."""
 CUTS = (0.70, 0.85)
 """Where the first part ends and the second, as shares."""
 
@@ -72,3 +77,20 @@ def exact_moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], n
         mean.append(math.fsum(known) / len(known))
         deviation.append(math.sqrt(math.fsum((value - mean[-1]) ** 2 for value in known) / len(known)))
     return np.array(mean), np.array(deviation)
+
+
+def write_moments(folder: Path, mean: Frames, deviation: Frames, **more: Any) -> None:
+    """Keep mean and deviation of each channel of the training part beside the data, and whatever else is needed."""
+    content = {"mean": mean.tolist(), "deviation": deviation.tolist(), **more}
+    (folder / MOMENTS).write_text(json.dumps(content), "utf-8")
+
+
+def read_moments(folder: Path) -> dict[str, Any]:
+    """What `write_moments` wrote, `mean` and `deviation` as arrays."""
+    content: dict[str, Any] = json.loads((folder / MOMENTS).read_text("utf-8"))
+    return {**content, **{name: np.array(content[name]) for name in ("mean", "deviation")}}
+
+
+def standard(frames: Frames, moments: dict[str, Any]) -> Frames:
+    """Frames `[T, C]` by the moments of the training part."""
+    return np.asarray((frames - moments["mean"]) / moments["deviation"], np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.standardise import write_moments
+from rnnbench.data.splits import write_moments
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import check_unpacked

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import exact_moments
-from rnnbench.data.standardise import read_moments, write_moments
+from rnnbench.data.splits import exact_moments, read_moments, write_moments
 from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")

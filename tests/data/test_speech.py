@@ -14,17 +14,18 @@ from torch import Tensor
 
 from rnnbench.architectures import GRU
 from rnnbench.data import SpeechCommands, SpeechDigits, SpeechPrompts
-from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.spectra import add_noise, log_mel, mel, mel_filters, read_wav, stack_frames
 from rnnbench.data.speech import (
     ALIKE,
     ALPHABET,
     VOICES,
+    Utterance,
     decode_transcript,
     encode_transcript,
     least_steps,
     read_transcripts,
+    speak,
 )
 from rnnbench.data.stand_ins.audio import spoken_commands, wav
 from rnnbench.errors import DataUnavailable, RnnbenchError

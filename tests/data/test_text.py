@@ -14,7 +14,7 @@ from rnnbench.data import SST5, MovieSentiment, PennTreebank, Shakespeare, WikiT
 from rnnbench.data.module import SPLITS
 from rnnbench.data.stand_ins.archives import tarball
 from rnnbench.data.stand_ins.texts import rated_sentences, treebank_files, wiki_lines
-from rnnbench.data.text import INNER, OUTER
+from rnnbench.data.text_classification import INNER, OUTER
 from rnnbench.data.tokens import text_tokenizer, unknown_rate
 from rnnbench.errors import DataUnavailable, RnnbenchError
 

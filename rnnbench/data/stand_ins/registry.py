@@ -53,7 +53,7 @@ from rnnbench.data.stand_ins.texts import (
     treebank_files,
     wiki_lines,
 )
-from rnnbench.data.text import INNER, OUTER
+from rnnbench.data.text_classification import INNER, OUTER
 from rnnbench.data.weather import MEMBER
 
 STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
