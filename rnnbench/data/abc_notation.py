@@ -1,4 +1,4 @@
-"""Tunes in ABC notation by music21's parser: whether they are any, what sounds in them, and MIDI files of that."""
+"""Tunes in ABC notation, read by music21: their notes, piano rolls of them, MIDI files and engraved scores."""
 
 import re
 import warnings
@@ -17,7 +17,7 @@ OCTAVE = 12
 
 
 class NotATune(RnnbenchError):
-    """A text that is no tune."""
+    """A text that is not a tune."""
 
 
 class Note(NamedTuple):
@@ -42,12 +42,12 @@ def parse(text: str) -> list[Note]:
     if not any(line.startswith("K:") for line in text.splitlines()):
         raise NotATune("it names no key (K:)")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the parser warns of what it mends
+        warnings.simplefilter("ignore")  # the parser warns of mistakes that it corrects
         try:
             score = music21.converter.parseData(f"X:1\n{text}", format="abc")
-        except Exception as error:  # the parser raises whatever comes to its mind of a text that is no tune
-            said = (str(error).splitlines() or [""])[0]
-            raise NotATune(f"{type(error).__name__}: {said[:80]}") from error
+        except Exception as error:  # the parser raises errors of any type for a text that is not a tune
+            message = (str(error).splitlines() or [""])[0]
+            raise NotATune(f"{type(error).__name__}: {message[:80]}") from error
         found = [
             Note(float(one.offset), float(one.quarterLength), int(pitch.midi))
             for one in score.flatten().notes
@@ -146,9 +146,9 @@ MAX_START = 10_000.0
 
 
 def sounding_notes(text: str) -> list[Note]:
-    """The notes of a tune as one hears them, by their start; repeats are not played.
+    """The notes of a tune as they are heard, by their start; repeats are not played.
 
-    Tied notes are one. Grace notes and names of chords take no time of their own, and are none.
+    Tied notes are joined. Grace notes and names of chords have no duration and are left out.
 
     Raises:
         NotATune: see `rnnbench.data.abc_notation.parse`.
@@ -169,7 +169,7 @@ def score_of(text: str) -> Any:
     import music21
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the parser warns of what it mends
+        warnings.simplefilter("ignore")  # the parser warns of mistakes that it corrects
         return music21.converter.parseData(f"X:1\n{unify_lines(text)}", format="abc")
 
 
@@ -224,7 +224,7 @@ def engrave(text: str) -> str:
     toolkit.setOptions({**LOOK, "inputFrom": "xml"})
     try:
         written = GeneralObjectExporter(score).parse().decode()
-    except Exception as error:  # the exporter raises what it likes of bars that do not add up
+    except Exception as error:  # the exporter raises errors of any type for bars that do not add up
         raise RnnbenchError(f"this tune cannot be engraved: {type(error).__name__}: {str(error)[:80]}") from error
     if not toolkit.loadData(written):
         raise RnnbenchError("this tune cannot be engraved: Verovio does not read what music21 made of it")
@@ -232,7 +232,7 @@ def engrave(text: str) -> str:
 
 
 def sanitise_svg(picture: str) -> str:
-    """An SVG picture without anything that is no shape or word, on white."""
+    """An SVG picture on a white background, reduced to shapes and text: see `SVG_ELEMENTS`."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(picture)  # noqa: S314 - Verovio's own; it has no document type

@@ -1,4 +1,4 @@
-"""Pictures and what is said of them."""
+"""Pictures and their captions: emoji with their names, and photographs."""
 
 import io
 import re
@@ -93,7 +93,7 @@ class Captions(SequenceDataModule):
         """Inputs `[1, F]` of a picture in a file. Prepares the data.
 
         Raises:
-            RnnbenchError: it cannot be read, or is no picture.
+            RnnbenchError: it cannot be read, or is not a picture.
         """
         picture = read_picture(read_bytes(path), str(path), self.side, self.smoothing)
         self.prepare_data()

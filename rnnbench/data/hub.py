@@ -1,4 +1,4 @@
-"""Data sets of a hub, or folders of the same layout, with what is in them checked."""
+"""Data sets of the Hugging Face hub, or folders of the same layout: loaded, and their rows checked."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class HubDataModule(SequenceDataModule):
         return content_digest(self.path)
 
     def unavailable(self) -> str:
-        """As of every data module; and a folder that is not there."""
+        """See `SequenceDataModule.unavailable`; also names a folder that does not exist."""
         is_folder = Path(self.path).is_absolute() or self.path.startswith(".")
         if is_folder and not Path(self.path).is_dir():
             return f"there is no folder {self.path}"
@@ -63,7 +63,7 @@ def read_hub(
     undecoded: Mapping[str, type] = MappingProxyType({}),
     blank: bool = False,
 ) -> dict[Split, datasets.Dataset]:
-    """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
+    """The splits `train`, `validation` and `test` of a data set, with `columns` of the stated types in every row.
 
     Args:
         path: of a data set on the hub, or of a folder with one: files (`train.csv`, `test-00000-of-00001.parquet`, …)
@@ -71,7 +71,7 @@ def read_hub(
         columns: name and type of each.
         name: of a configuration of the data set, if it has several.
         revision: of a data set on the hub.
-        undecoded: columns to be given as they are stored, for `stored_file`, and what they are: `datasets.Audio` or
+        undecoded: columns to be returned as they are stored, for `stored_file`, with their types: `datasets.Audio` or
             `datasets.Image`.
         blank: whether a text may be empty.
 
@@ -96,10 +96,10 @@ def read_hub(
 
 
 def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> tuple[bytes, str]:
-    """The content of a sound's or picture's file that a row holds or names, and what to call it in an error.
+    """The content of the sound or picture file that a row holds or names, and its name for error messages.
 
     Raises:
-        RnnbenchError: there is none, or it cannot be read.
+        RnnbenchError: the cell is empty, or its file cannot be read.
     """
     content, file = cell["bytes"], cell["path"]
     name = f"{path}, split {split!r}, row {row}" + (f", {Path(file).name}" if file else "")
@@ -109,7 +109,7 @@ def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> t
 
 
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
-    folder = Path(path).absolute()  # so that no first part of it is taken for a home folder or a protocol
+    folder = Path(path).absolute()  # so that its first part is not read as a home folder or a protocol
     with reading(path):
         local, is_file = folder.is_dir(), folder.is_file()
     if is_file:
@@ -132,7 +132,9 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         if local:
             _check_files(folder)
         elif not isinstance(error, datasets.exceptions.DatasetGenerationError | StopIteration):
-            raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {why}") from error
+            raise DataUnavailable(
+                f"{path} is not a folder of a data set, and the hub does not have it: {why}"
+            ) from error
         raise RnnbenchError(f"{path} cannot be read as a data set: {why}") from error
 
 
@@ -176,7 +178,7 @@ def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
 
 
 def check_folder_name(folder: Path, saved: bool) -> None:
-    """Check that `datasets` will take the name of a folder for a name; of one that was not saved by it, for no pattern.
+    """Check that `datasets` reads a folder's path literally, not as a URL chain or (unless `saved` by it) as a pattern.
 
     Raises:
         RnnbenchError: it would read another folder, or several at once.
@@ -187,7 +189,7 @@ def check_folder_name(folder: Path, saved: bool) -> None:
 
 
 def content_digest(path: str) -> str:
-    """What tells a data set from others: its name on the hub, or what all files of a folder hold, wherever it lies."""
+    """What identifies a data set: its name on the hub, or a digest of all files of a folder, wherever the folder is."""
     folder = Path(path)
     with reading(path):
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Pictures read as sequences."""
+"""Handwritten digits, their pixels read as sequences."""
 
 import gzip
 import io

@@ -105,7 +105,7 @@ class LanguageStream(TokenDataModule):
         """The texts of each split."""
 
     def place(self, split: Split) -> str:
-        """Where the texts of a split stand, for whoever has to mend them."""
+        """Where the texts of a split come from, for error messages."""
         return f"{type(self).__name__}, part {split!r}"
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102

@@ -49,7 +49,7 @@ def key_of(midi: object, where: str) -> int:
     """The key of a MIDI number, 0 to 87.
 
     Raises:
-        RnnbenchError: it is no whole number from 21 to 108.
+        RnnbenchError: it is not a whole number from 21 to 108.
     """
     if isinstance(midi, int | float) and type(midi) is not bool and midi in range(LOWEST, LOWEST + KEYS):
         return int(midi) - LOWEST
@@ -63,7 +63,7 @@ def _layout(path: str) -> tuple[Callable[[bytes, str], Any], dict[str, str], Cal
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Containers and numbers are made without calling anything: a pickle that asks for more could run any code."""
+    """Reads containers and numbers alone: a pickle that names a class or function could run any code."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, but only lists, tuples, dicts and numbers are read")
@@ -161,12 +161,12 @@ def read_mat(content: bytes) -> dict[str, Any]:
     """The variables of a file by name: a matrix as an array, a cell array as the list of its cells, else `Other`.
 
     Raises:
-        ValueError: it is no such file, is damaged, or a variable is too large.
+        ValueError: it is not such a file, is damaged, or a variable is too large.
         struct.error: it is damaged.
     """
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or struct.unpack(f"{order}H", content[124:126]) != (0x0100,):
-        raise ValueError("it is none of level 5; in MATLAB, save it with '-v7'")
+        raise ValueError("it is not of level 5; in MATLAB, save it with '-v7'")
     found: dict[str, Any] = {}
     for kind, data in _elements(memoryview(content)[128:], order):
         inner = [(kind, data)] if kind != COMPRESSED else islice(_elements(_unpacked(data), order), 1)
@@ -205,19 +205,19 @@ def _variable(data: memoryview, order: str, cell: bool = False) -> tuple[str, An
         return "", np.zeros((0, 0))
     parts = _elements(data, order)
     (_, flags), (_, dimensions), (_, name) = islice(parts, 3)
-    about = struct.unpack_from(f"{order}I", flags)[0]
+    flag_bits = struct.unpack_from(f"{order}I", flags)[0]
     shape = np.frombuffer(dimensions, f"{order}i4").tolist()
-    return bytes(name).decode("latin-1"), _value(parts, about, shape, order, cell)
+    return bytes(name).decode("latin-1"), _value(parts, flag_bits, shape, order, cell)
 
 
-def _value(parts: Iterator[tuple[int, memoryview]], about: int, shape: list[int], order: str, cell: bool) -> Any:
-    kind, count = about & 0xFF, math.prod(shape)
+def _value(parts: Iterator[tuple[int, memoryview]], flag_bits: int, shape: list[int], order: str, cell: bool) -> Any:
+    kind, count = flag_bits & 0xFF, math.prod(shape)
     if kind == CELL and not cell:
         cells = [_variable(data, order, cell=True)[1] for what, data in parts if what == MATRIX]
         if len(cells) != count:
             raise ValueError(f"a cell array of {count} has {len(cells)}")
         return cells
-    if kind not in NUMERIC or about & COMPLEX:
+    if kind not in NUMERIC or flag_bits & COMPLEX:
         return UnreadVariable("complex matrix" if kind in NUMERIC else OTHERS.get(kind, "unknown thing"))
     what, data = next(parts, (0, memoryview(b"")))
     if min(shape) < 0 or what not in TYPES:

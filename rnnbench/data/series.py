@@ -1,4 +1,4 @@
-"""Short multivariate series with a class each."""
+"""Classification of short series: speakers by their vowels, and MNIST-1D."""
 
 import zipfile
 from pathlib import Path

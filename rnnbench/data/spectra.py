@@ -34,11 +34,11 @@ def read_wav(content: bytes, name: str) -> tuple[Sound, int]:
     Raises:
         RnnbenchError: it is not such a file, is cut short, or holds no sample or one that is not finite.
     """
-    from scipy.io import wavfile  # only who reads sounds waits for it
+    from scipy.io import wavfile  # slow to import
 
     check_unpacked(content, name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that are no sound
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks other than sound
         try:
             promised, present = _data_size(content)
             if present < promised != UNKNOWN_SIZE:
@@ -125,7 +125,7 @@ class Spectra(SequenceDataModule):
         """Inputs `[T, C]` of a sound in a WAV file. Prepares the data.
 
         Raises:
-            RnnbenchError: it cannot be read, is no WAV file, or has another rate than what the model was trained on.
+            RnnbenchError: it cannot be read, is not a WAV file, or has another rate than what the model was trained on.
         """
         sound, rate = read_wav(read_bytes(path), str(path))
         self.prepare_data()
@@ -138,7 +138,7 @@ class Spectra(SequenceDataModule):
 def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> dict[Split, list[Sound]]:
     """Spectra by mean and standard deviation of each band of the training part, all frames of each in a row.
 
-    The moments and the rate of the sounds, in Hz, are kept in `folder`, for a sound that is given later.
+    The moments and the rate of the sounds, in Hz, are kept in `folder`, for a later input.
     """
     mean, deviation = exact_moments(np.concatenate(parts["train"]))
     deviation = np.where(deviation > 0, deviation, 1.0)

@@ -313,14 +313,14 @@ def speak(utterances: list[Utterance]) -> list[Sound]:
         RnnbenchError: it does not know a voice, or is silent.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asked, said = Path(folder) / "words.json", Path(folder) / "said.npz"
-        asked.write_text(json.dumps(utterances), "utf-8")
-        command = [sys.executable, "-P", str(ESPEAK_PROCESS), str(asked), str(said)]
+        request, reply = Path(folder) / "words.json", Path(folder) / "sounds.npz"
+        request.write_text(json.dumps(utterances), "utf-8")
+        command = [sys.executable, "-P", str(ESPEAK_PROCESS), str(request), str(reply)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if "espeakng_loader" in done.stderr and "ModuleNotFoundError" in done.stderr:
             raise DataUnavailable("spoken digits need eSpeak NG: pip install 'rnnbench[tasks]'")
         if done.returncode:
             raise RnnbenchError(f"eSpeak NG failed: {done.stderr.strip().splitlines()[-1:]}")
-        with np.load(said, allow_pickle=False) as content:
+        with np.load(reply, allow_pickle=False) as content:
             samples, ends = content["samples"], content["ends"]
     return [part.astype(np.float32) / 32768 for part in np.split(samples, ends[:-1])]

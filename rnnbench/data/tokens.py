@@ -44,25 +44,25 @@ class TokenDataModule(SequenceDataModule):
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model has to know; also `tokenizer`, that of the inputs as JSON, so that a checkpoint can keep it."""
+        """A model's arguments; also `tokenizer`, that of the inputs as JSON, so that a checkpoint can keep it."""
         return {**super().model_kwargs(), "tokenizer": self.tokenizer.to_str()}
 
 
 def check_vocabulary(vocabulary_size: int) -> None:
-    """Refuse a vocabulary that has no room beside the special tokens.
+    """Refuse a vocabulary without room for more than the special tokens.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it is too small.
     """
     if vocabulary_size < LEAST_VOCABULARY:
         raise ValueError(f"vocabulary_size must be at least {LEAST_VOCABULARY}, got {vocabulary_size}")
 
 
 def check_tokens(tokens: str, vocabulary_size: int, ngram: int) -> None:
-    """Refuse settings of `text_tokenizer` that mean nothing.
+    """Refuse invalid settings of `text_tokenizer`.
 
     Raises:
-        RnnbenchError: `tokens` is none of the four.
+        RnnbenchError: `tokens` is not one of the four.
         ValueError: `vocabulary_size` or `ngram` is too small.
     """
     if tokens not in get_args(Tokens):
@@ -170,7 +170,7 @@ def _ids(tokenizer: Tokenizer, lines: list[str]) -> Iterator[int]:
 
 
 def unigram_cross_entropy(train: list[Any], test: list[Any], size: int) -> float:
-    """Cross-entropy a token of `test` under the frequencies in `train`, one added to each; the first is given.
+    """Cross-entropy a token of `test` under frequencies in `train`, one added to each, without first tokens.
 
     Both are lists of sequences of ids.
     """

@@ -1,4 +1,4 @@
-"""Pairs of sentences in two languages."""
+"""Translation: pairs of sentences in two languages."""
 
 import json
 import re
@@ -77,7 +77,9 @@ class ParallelText(TokenDataModule):
         target.save(str(folder / "target.json"))
         tables = {split: _table(source, target, some) for split, some in parts.items()}
         scores = corpus_scores(
-            [_written(source, pair.source) for pair in parts["test"]],  # an unknown word is none of the translation's
+            [
+                _written(source, pair.source) for pair in parts["test"]
+            ],  # in their own letters: an unknown word never matches
             [" ".join(target.encode(pair.target).tokens[:-1]) for pair in parts["test"]],
         )
         longest = max(map(len, tables["train"]["targets"]))
@@ -164,7 +166,7 @@ class NumberWords(ParallelText):
             try:
                 num2words(1, lang=language)
             except NotImplementedError as error:
-                raise ValueError(f"{language!r} is no language that num2words knows") from error
+                raise ValueError(f"{language!r} is not a language of num2words") from error
         super().__init__(1000, batch_size, data_seed, shuffle_seed)
         self.source, self.target, self.size, self.largest = source, target, size, largest
 

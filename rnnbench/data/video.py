@@ -1,4 +1,4 @@
-"""Clips of frames, each frame seen by a CNN."""
+"""Video: clips whose frames a frozen CNN turns into features."""
 
 import math
 import os
@@ -190,7 +190,7 @@ class UCF101(SequenceDataModule):
         root = Path(self.path or "")
         with reading(root):
             if not root.is_dir():
-                raise RnnbenchError(f"{self.path} is no folder")
+                raise RnnbenchError(f"{self.path} is not a folder")
             clips = sorted(clip for clip in root.glob("*/*") if clip.suffix.lower() in ENDS)
         if len({clip.parent for clip in clips}) < 2:
             raise RnnbenchError(

@@ -85,7 +85,7 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     """Our own encoder, or what an import path (`package.function`) makes when called without arguments.
 
     Raises:
-        RnnbenchError: there is none, or it makes no module.
+        RnnbenchError: it cannot be imported or called, or does not return a module.
     """
     if name == EFFICIENTNET:
         return EfficientNet(features, weights)
@@ -95,7 +95,7 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     except Exception as error:  # a third party's code may raise anything
         raise RnnbenchError(f"encoder {name!r} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
-        raise RnnbenchError(f"encoder {name!r} makes a {type(made).__name__}, no torch.nn.Module")
+        raise RnnbenchError(f"encoder {name!r} returned a {type(made).__name__}, not a torch.nn.Module")
     return made.eval()
 
 
@@ -163,7 +163,7 @@ def encode_pictures(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np
     """Features `[N, F]` of each group of pictures; no more groups are in memory than a batch needs.
 
     Raises:
-        RnnbenchError: the encoder gives another shape.
+        RnnbenchError: the encoder returns another shape.
     """
     sizes, parts, waiting = [], [], []
     for group in pictures:
@@ -184,7 +184,7 @@ def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtyp
     inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     found = encoder(inputs)
     if found.ndim != 2 or len(found) != len(pictures):
-        raise RnnbenchError(f"an encoder must give [N, F], got {list(found.shape)} for {len(pictures)} pictures")
+        raise RnnbenchError(f"an encoder must return [N, F], got {list(found.shape)} for {len(pictures)} pictures")
     features: np.ndarray[Any, np.dtype[np.float32]] = found.float().numpy()
     return features
 
@@ -192,7 +192,7 @@ def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtyp
 def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> dict[Any, list[np.ndarray[Any, Any]]]:
     """Sequences of features by one mean and deviation of each feature over the training part, all steps in a row.
 
-    The moments are kept in `folder`, for a picture that is given later.
+    The moments are kept in `folder`, for a later input.
     """
     train = np.concatenate(parts["train"]).astype(np.float64)
     mean, deviation = train.mean(0), train.std(0)

@@ -100,7 +100,7 @@ class WeatherNYC(SequenceDataModule):
         return "persistence", _errors(inputs, targets)
 
     def _options(self, train: list[pd.DataFrame]) -> dict[str, Any]:
-        """What the objective has to know."""
+        """Constructor arguments of the objective."""
         return {}
 
     def _windows(self, hours: pd.DataFrame, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ class WordVectors(NamedTuple):
 
 
 def check_vectors(name: str, others: Sequence[str] = ()) -> None:
-    """Refuse what cannot be read as word vectors, by its first lines; `others` are allowed names to tell.
+    """Check by its first lines that a file has word vectors; `others` are further names for the error.
 
     Raises:
         RnnbenchError: no such archive or file, or another layout.
@@ -103,7 +103,7 @@ def train_skip_gram(
     """
     pieces = [list(text[start : start + MAX_SENTENCE]) for text in texts for start in range(0, len(text), MAX_SENTENCE)]
     if len({word for piece in pieces for word in piece}) < 2:
-        raise RnnbenchError("there are not two words to learn vectors of")
+        raise RnnbenchError("fewer than two words to learn vectors of")
     arguments = {"vector_size": size, "epochs": epochs, "window": window, "seed": seed}
     return _gensim().Word2Vec(pieces, sg=1, hs=0, negative=5, min_count=1, workers=1, **arguments).wv
 
@@ -124,7 +124,7 @@ def write_vectors(vectors: Any, path: Path) -> None:
 
 def _gensim() -> Any:
     check_extra("vectors", "training word vectors")
-    from gensim import models  # only who trains word vectors waits for it
+    from gensim import models  # slow to import
 
     return models
 
@@ -152,7 +152,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
     path = Path(name)
     try:
         with reading(path), path.open("rb") as raw:
-            if not path.is_file():  # it is read twice, as a pipe cannot be
+            if not path.is_file():  # it is read twice, which a pipe does not allow
                 raise RnnbenchError(f"{name} is not a plain file")
             start = raw.read(8)
             raw.seek(0)
@@ -259,7 +259,9 @@ def _word_of(name: str, line: bytes, number: int, size: int) -> tuple[str, list[
     except ValueError:
         numbers = []
     *inner, last = word.split() or [b""]
-    if len(numbers) != size or (inner and _is_number(last)):  # the last part of a word is no number: it is one too many
+    if len(numbers) != size or (
+        inner and _is_number(last)
+    ):  # a word that ends in a number: the line has one number too many
         raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_short_repr(line)}")
     return _decoded(word, f"{name}, line {number}"), numbers
 

@@ -294,7 +294,9 @@ def test_what_the_hub_or_the_user_does_not_give_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable, match=r"set path to a folder with ptb\.train\.txt, ptb\.valid\.txt"):
         PennTreebank().prepare_data()
     for make in (SST5, WikiText2):
-        with pytest.raises(DataUnavailable, match="nowhere is no folder of a data set, and the hub does not give it"):
+        with pytest.raises(
+            DataUnavailable, match="nowhere is not a folder of a data set, and the hub does not have it"
+        ):
             make(str(tmp_path / "nowhere")).prepare_data()
     path = rated_sentences(tmp_path)
     (tmp_path / "test.jsonl").unlink()

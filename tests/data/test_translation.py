@@ -96,7 +96,7 @@ def test_numbers_are_in_one_part_each_and_in_words() -> None:
     every = {row["source"]: row["target"] for split in SPLITS for row in data.table(split)}
     if "twenty-one" in every:
         assert every["twenty-one"] == "veintiuno"
-    with pytest.raises(ValueError, match="'xx' is no language that num2words knows"):
+    with pytest.raises(ValueError, match="'xx' is not a language of num2words"):
         NumberWords(target="xx")
     with pytest.raises(ValueError, match="size must be at least 10 and at most largest"):
         NumberWords(size=200, largest=100)
@@ -149,7 +149,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, changes: dict[str
 
 def test_a_set_that_neither_the_hub_nor_the_disk_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(DataUnavailable, match="nowhere is no folder of a data set, and the hub does not give it"):
+    with pytest.raises(DataUnavailable, match="nowhere is not a folder of a data set, and the hub does not have it"):
         Multi30k(str(tmp_path / "nowhere")).prepare_data()
     with pytest.raises(RnnbenchError, match="split 'train' has no column 'fr'; it has 'en', 'de'"):
         Multi30k(hub_folder(tmp_path), target="fr").prepare_data()

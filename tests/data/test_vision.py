@@ -67,7 +67,7 @@ def test_pictures_keep_their_groups() -> None:
     [
         ("nowhere", "encoder 'nowhere' cannot be made: ValueError"),
         ("tests.nowhere", "encoder 'tests.nowhere' cannot be made: AttributeError"),
-        ("builtins.dict", r"encoder 'builtins.dict' makes a dict, no torch.nn.Module"),
+        ("builtins.dict", r"encoder 'builtins.dict' returned a dict, not a torch.nn.Module"),
     ],
 )
 def test_an_encoder_that_is_none(name: str, words: str) -> None:
@@ -141,7 +141,7 @@ def test_a_folder_of_clips_that_cannot_be_read(tmp_path: Path, broken: str) -> N
         words = "must have a folder of clips .* for each of at least two classes"
         path = path / "GoLeft"
     else:
-        path, words = path / "nowhere", "is no folder"
+        path, words = path / "nowhere", "is not a folder"
     with pytest.raises(RnnbenchError, match=words):
         UCF101(str(path), frames=2, side=32, encoder=ENCODER).prepare_data()
 
