@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import zipfile
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def weather_csv(hours: int = 1000) -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
 def digits_gz() -> bytes:
     """`digits_csv`, packed."""
     return gzip.compress(digits_csv().encode(), mtime=0)

@@ -1,8 +1,9 @@
-"""Which data has which stand-in, and putting them in the place of the real archives."""
+"""Which data module has which stand-in, and their use in the place of the real archives."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[byt
     Flickr8k: network_wheel,
     UCF101: network_wheel,
 }
-"""The content of a stand-in of each class's archives."""
+"""Functions that make the content of each class's archives."""
 
 
 SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
@@ -87,7 +88,7 @@ SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},
 }
-"""Arguments that make little of what is generated without an archive."""
+"""Arguments for little data of classes that generate it."""
 
 USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
@@ -99,11 +100,11 @@ USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     UCF101: clips,
     Flickr8k: photographs,
 }
-"""Writes a stand-in of what only the user or a hub has into a folder, and gives its path."""
+"""Functions that write a stand-in for the files of a user or a hub into a folder and return its path."""
 
 
 def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
-    """Arguments with which a class of data makes little, of a stand-in in `folder` if it reads what a user gives."""
+    """Arguments for little data of a class; if it reads a user's file, a stand-in for that is written into `folder`."""
     arguments = SMALL_ARGUMENTS.get(cls, {})
     if cls not in USER_FILES:
         return arguments
@@ -114,20 +115,26 @@ def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str,
     return {**arguments, cls.user_path_arg: (place / "path").read_text()}
 
 
+@cache
+def _contents(cls: type[SequenceDataModule]) -> tuple[tuple[bytes, str], ...]:
+    """The content of the stand-in for each archive of a class, and its sha256; made once a process."""
+    made = STAND_IN_ARCHIVES[cls]()
+    return tuple((content, sha256(content).hexdigest()) for content in ((made,) if isinstance(made, bytes) else made))
+
+
 @contextmanager
 def use_stand_ins() -> Iterator[None]:
-    """Let data modules read stand-ins for their archives, which are written to the cache: set one apart for it."""
+    """Within it, data modules read stand-ins for their archives, which are written to the cache: use a separate one."""
     real = {cls: cls.sources for cls in STAND_IN_ARCHIVES}
+    written: set[Path] = set()
     try:
-        for cls, make in STAND_IN_ARCHIVES.items():
-            made = make()
-            contents = (made,) if isinstance(made, bytes) else made
-            cls.sources = tuple(
-                replace(source, sha256=sha256(content).hexdigest())
-                for source, content in zip(cls.sources, contents, strict=True)
-            )
-            for source, content in zip(cls.sources, contents, strict=True):
-                source.path.write_bytes(content)
+        for cls, sources in real.items():
+            pairs = list(zip(sources, _contents(cls), strict=True))
+            cls.sources = tuple(replace(source, sha256=digest) for source, (_, digest) in pairs)
+            for source, (content, _) in pairs:
+                if source.path not in written:
+                    written.add(source.path)
+                    source.path.write_bytes(content)
         yield
     finally:
         for cls, sources in real.items():
