@@ -37,7 +37,7 @@ def module(name: str, **more: Any) -> Any:
     return construct(ClassSpec(class_path=card.class_path, init_args=arguments), LightningModule, name, set())
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("make", SMALL)
 def test_every_stack_trains_on_every_kind_of_task_or_is_infeasible(name: str, make: Any, tmp_path: Path) -> None:

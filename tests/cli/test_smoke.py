@@ -65,7 +65,7 @@ def test_a_name_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown task 'ading'; did you mean 'adding'" in capsys.readouterr().err
 
 
-def test_a_twin_is_the_same_each_time() -> None:
+def test_a_stand_in_is_the_same_each_time() -> None:
     for cls, make in STAND_IN_ARCHIVES.items():
         first = make()
         with patch("time.time", lambda: 2_000_000_000.0):

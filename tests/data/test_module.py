@@ -90,7 +90,7 @@ def test_the_best_guess_without_memory_scores_the_stated_chance() -> None:
     assert math.isclose(nats, data.metadata()["baseline_scores"]["cross_entropy"], rel_tol=1e-6)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_weather_is_standardised_by_the_training_part_alone() -> None:
     data = WeatherNYC(20, 8, 10)
     stations = read_stations(data.sources[0].path)
@@ -103,7 +103,7 @@ def test_weather_is_standardised_by_the_training_part_alone() -> None:
     assert torch.allclose(inputs[0][measured], torch.from_numpy(expected[:20][measured]), atol=1e-5)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("fit")
@@ -115,14 +115,14 @@ def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> 
     assert torch.equal(inputs[0, 1:, 0], targets[0, :-1, 0])
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_impossible_wind_and_the_missing_hour_are_missing() -> None:
     station = read_stations(WeatherNYC.sources[0].path)[0]
     assert math.isnan(station["wind_speed"].iloc[60])
     assert station.iloc[50].isna().all()
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
@@ -138,7 +138,7 @@ def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> 
     assert slope[1].sum() < 1e-6  # the same hours in the same order, up to the standardisation
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_persistence_is_what_the_last_measured_value_scores() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
@@ -149,7 +149,7 @@ def test_persistence_is_what_the_last_measured_value_scores() -> None:
     assert math.isclose(errors.abs().mean(), scores["mae"], rel_tol=1e-5)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_vocabulary_has_the_most_frequent_words_of_the_training_part() -> None:
     data = MovieSentiment(40, 16, 16)
     words = [data.tokenizer.id_to_token(index) for index in range(40)]
@@ -160,7 +160,7 @@ def test_a_vocabulary_has_the_most_frequent_words_of_the_training_part() -> None
     assert "film" in words
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_sentences_are_lower_cased_and_unknown_words_are_marked() -> None:
     data = MovieSentiment(12, 16, 16)
     assert data.tokenizer.token_to_id("a") is not None
@@ -169,7 +169,7 @@ def test_sentences_are_lower_cased_and_unknown_words_are_marked() -> None:
     assert 0 not in {index for row in data.table("test") for index in row["inputs"]}
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_sentence_that_stands_twice_is_used_once_and_splits_share_none() -> None:
     data = MovieSentiment(40, 16, 16)
     texts = {split: list(data.table(split)["text"]) for split in ("train", "validation", "test")}
@@ -178,7 +178,7 @@ def test_a_sentence_that_stands_twice_is_used_once_and_splits_share_none() -> No
     assert [len(some) for some in texts.values()] == [280, 60, 60]
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_majority_class_scores_what_is_stated() -> None:
     data = MovieSentiment(40, 16, 16)
     train, test = (np.array(data.table(split)["targets"]) for split in ("train", "test"))
@@ -189,7 +189,7 @@ def test_the_majority_class_scores_what_is_stated() -> None:
     assert math.isclose(scores["macro_f1"], 2 * precision * recall / (precision + recall) / 5)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("make", ALL)
 def test_data_is_the_same_again_and_changes_with_its_seed_alone(make: Any) -> None:
     first = make().metadata()["fingerprint"]
@@ -198,7 +198,7 @@ def test_data_is_the_same_again_and_changes_with_its_seed_alone(make: Any) -> No
     assert (changed.metadata()["fingerprint"] != first) == (not isinstance(changed, WeatherNYC))
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("make", ALL)
 def test_an_epoch_reads_every_training_sequence_once_in_a_new_order(make: Any) -> None:
     data = make()

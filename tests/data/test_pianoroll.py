@@ -131,13 +131,13 @@ def test_a_member_that_is_too_large_or_absent_is_refused(monkeypatch: pytest.Mon
 # --- chorales
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_scores_in_four_voices_are_read_once() -> None:
     names = [name for name, _, _ in read_chorales(BachChorales.sources[0].path)]
     assert sorted(names) == sorted([*(f"bwv{number}.6" for number in range(1, 31)), "bwv3.6-a"])
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_scores_of_one_bwv_number_are_in_one_part_and_no_chorale_is_lost() -> None:
     for seed in range(5):
         data = BachChorales(16, data_seed=seed)
@@ -148,7 +148,7 @@ def test_scores_of_one_bwv_number_are_in_one_part_and_no_chorale_is_lost() -> No
         assert all(len(some) > 3 for some in names.values())
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_each_frame_predicts_the_next_and_padding_is_not_scored() -> None:
     data = BachChorales(16)
     data.setup("fit")
@@ -166,7 +166,7 @@ def test_each_frame_predicts_the_next_and_padding_is_not_scored() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_frequencies_of_keys_score_the_stated_likelihood() -> None:
     data = BachChorales(16)
     train, test = ([np.reshape(row["targets"], (-1, 88)) for row in data.table(split)] for split in ("train", "test"))

@@ -136,7 +136,7 @@ def test_noise_is_as_strong_as_was_asked_for() -> None:
 # --- prompts
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_transcript_is_in_one_part_and_decoding_inverts_encoding() -> None:
     data = SpeechPrompts(batch_size=4)
     rows = [row for split in SPLITS for row in data.table(split)]

@@ -55,7 +55,7 @@ def test_triples_of_other_projects_are_sequences_by_themselves() -> None:
     assert torch.equal(one.outputs("val", Batch(inputs, inputs)), one(inputs))
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("level", ["characters", "words"])
 def test_a_language_model_learns_a_stream_and_its_scores_do_not_depend_on_the_batch_size(level: Any) -> None:
     scores: list[Any] = []

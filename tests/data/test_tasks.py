@@ -110,7 +110,7 @@ def test_a_special_token_in_a_text_has_one_id() -> None:
 # --- pictures
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_picture_is_in_one_part_and_every_part_has_every_digit() -> None:
     data = MNIST5k("pixels", 16)
     pixels, labels = read_digits(data.sources[0].path)
@@ -124,7 +124,7 @@ def test_a_picture_is_in_one_part_and_every_part_has_every_digit() -> None:
     assert np.bincount(labels).tolist() == [20] * 10
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_rows_pixels_and_permuted_pixels_are_the_same_pictures() -> None:
     rows, pixels, permuted = (whole(MNIST5k(order, 16), "test") for order in ("rows", "pixels", "permuted"))
     assert rows.inputs.shape == (30, 28, 28)
@@ -141,7 +141,7 @@ def test_rows_pixels_and_permuted_pixels_are_the_same_pictures() -> None:
 # --- speakers
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_vowels_keep_the_archives_own_test_and_their_lengths() -> None:
     data = JapaneseVowels(16)
     series, speakers = read_series(data.sources[0].path, "TEST")
@@ -159,7 +159,7 @@ def test_vowels_keep_the_archives_own_test_and_their_lengths() -> None:
 # --- tags
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_sentences_of_one_document_are_in_one_part() -> None:
     data = PortugueseTags(40, 16)
     sentences = read_sentences(data.sources[0].path)
@@ -171,7 +171,7 @@ def test_sentences_of_one_document_are_in_one_part() -> None:
     assert ("de", "o", "doc7", "corre") in document  # the contraction's parts, not itself
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_every_word_has_its_tag_and_the_table_of_usual_tags_scores_what_is_stated() -> None:
     data = PortugueseTags(40, 16)
     tags: dict[str, Counter[int]] = {}
@@ -189,7 +189,7 @@ def test_every_word_has_its_tag_and_the_table_of_usual_tags_scores_what_is_state
 # --- tunes
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_is_its_metre_unit_key_and_notes_without_name_lyrics_or_comment() -> None:
     tunes = read_tunes(FolkABC.sources[0].path)
     assert len(tunes) == 80  # one stood twice, and one book is not read
@@ -200,7 +200,7 @@ def test_a_tune_is_its_metre_unit_key_and_notes_without_name_lyrics_or_comment()
     assert Counter(tunes.values()).most_common(1)[0][1] == 2
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_tunes_of_one_title_are_in_one_part_and_each_predicts_its_next_character() -> None:
     data = FolkABC(200, 16)
     title = read_tunes(data.sources[0].path)
@@ -213,7 +213,7 @@ def test_tunes_of_one_title_are_in_one_part_and_each_predicts_its_next_character
         assert row["inputs"][1:] == row["targets"][:-1]
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_that_stands_under_two_titles_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     tunes = {text: str(number) for number, text in enumerate(read_tunes(FolkABC.sources[0].path))}  # all titles differ
     again = {f"{text.replace('K:D', 'K:Dmix')}|": f"{title} again" for text, title in tunes.items()}
@@ -227,7 +227,7 @@ def test_an_incipit_is_the_first_notes_whatever_their_octave_length_or_ornament(
     assert incipit("K:C\n" + 30 * "cd") == 12 * "cd"
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_frequencies_of_characters_score_the_stated_bits() -> None:
     data = FolkABC(200, 16)
     counts = Counter(token for row in data.table("train") for token in row["targets"])
@@ -237,7 +237,7 @@ def test_frequencies_of_characters_score_the_stated_bits() -> None:
     assert math.isclose(data.metadata()["baseline_scores"]["bits_per_character"], sum(bits) / len(bits), rel_tol=1e-9)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_longer_than_the_limit_is_left_out() -> None:
     lengths = sorted(len(row["text"]) for split in SPLITS for row in FolkABC(200, 16).table(split))
     limit = lengths[len(lengths) // 2]
@@ -272,7 +272,7 @@ def test_processes_share_the_rows_of_a_stream(monkeypatch: pytest.MonkeyPatch) -
         assert torch.equal(share.targets, both.targets[rank::2])
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_play_is_in_one_part() -> None:
     data = Shakespeare("characters", 40, 7, 4)
     data.setup()
@@ -284,7 +284,7 @@ def test_a_play_is_in_one_part() -> None:
     assert "*" not in text["train"]
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_words_are_lower_cased_lines_end_and_rare_words_are_unknown() -> None:
     data = Shakespeare("words", 14, 7, 4)
     data.setup()

@@ -93,7 +93,7 @@ def test_settings_that_mean_nothing_are_refused(make: Any, error: Any, told: str
         make()
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", KINDS)
 def test_sentences_can_be_read_as_any_tokens(tokens: Any) -> None:
     data = MovieSentiment(60, 120, tokens=tokens)
@@ -106,7 +106,7 @@ def test_sentences_can_be_read_as_any_tokens(tokens: Any) -> None:
     assert unknown_rate(ids) == sum(one.count(1) for one in ids) / sum(map(len, ids))
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", KINDS)
 def test_a_stream_of_any_tokens_is_its_text(tokens: Any) -> None:
     data = Shakespeare(tokens, 500, 20, 4)
@@ -123,7 +123,7 @@ def test_a_stream_of_any_tokens_is_its_text(tokens: Any) -> None:
     assert 0 <= data.metadata()["baseline_scores"]["unk_rate"] < 0.2
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", ["words", "bpe"])
 def test_a_checkpoint_has_its_tokenizer_and_needs_no_data(tokens: Any, tmp_path: Path) -> None:
     data = MovieSentiment(60, 120, tokens=tokens)
@@ -197,7 +197,7 @@ def test_a_test_of_another_language_is_refused_and_a_single_strange_sentence_is_
         SST5(path).prepare_data()
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_line_of_the_archive_that_is_no_review_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "reviews.tar.gz").write_bytes(tarball({OUTER: tarball({INNER: b"0\t1.5\tA film\n1\tgood\tA film\n"})}))
     monkeypatch.setattr(type(MovieSentiment.sources[0]), "fetch", lambda _: tmp_path / "reviews.tar.gz")

@@ -52,7 +52,7 @@ def reversed_words() -> tuple[Tensor, Tensor, Tensor]:
 # --- data
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() -> None:
     data = InterfaceStrings("es")
     pairs = read_strings(data.sources[0].path, "es")
@@ -68,7 +68,7 @@ def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() ->
     assert sum(map(len, rows.values())) == len(pairs)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_batch_has_sources_and_translations_each_of_its_own_length() -> None:
     data = InterfaceStrings("ca", batch_size=16)
     data.setup()

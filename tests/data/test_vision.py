@@ -38,7 +38,7 @@ def corners() -> nn.Module:
 # --- the CNN
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_cnn_is_frozen_and_gives_what_is_seen_or_where_it_is() -> None:
     weights = MovingDigits.sources[1]
     pooled, early = EfficientNet("pooled", weights), EfficientNet("map", weights)
@@ -80,7 +80,7 @@ def test_an_encoder_that_is_none(name: str, words: str) -> None:
 # --- digits that move
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
     data = MovingDigits(clips=80, frames=5, encoder="pixels", batch_size=8)
     seen = {split: set(data.table(split)["picture"]) for split in SPLITS}
@@ -98,7 +98,7 @@ def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
         assert 1.5 * 4 - 1 <= np.hypot(*way) <= 3 * 4 + 2
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_clips_of_the_cnn_and_of_ones_own() -> None:
     cnn = MovingDigits(clips=80, frames=2, batch_size=8)
     assert cnn.model_kwargs()["input_size"] == 640
@@ -191,7 +191,7 @@ def test_variants_of_an_emoji_have_one_base(emoji: str, bare: str) -> None:
     assert without_variants(emoji) == bare
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     data = CaptionEmoji(size=400, encoder=ENCODER)
     texts = {split: data.table(split)["text"][:] for split in SPLITS}
@@ -207,7 +207,7 @@ def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     assert data.metadata()["baseline_scores"]["exact_match"] < 0.1
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_photographs_have_five_captions_in_training_and_one_in_a_test(tmp_path: Path) -> None:
     data = Flickr8k(photographs(tmp_path), encoder=ENCODER)
     assert [len(data.table(split)) for split in SPLITS] == [60, 4, 4]

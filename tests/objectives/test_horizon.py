@@ -113,7 +113,7 @@ def test_what_a_model_says_of_scheduled_sampling_is_before_what_the_data_say() -
     assert torch.allclose(found, model.eval()(window).continuous, atol=1e-6)
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twice() -> None:
     data = WeatherNYC24h(window=48, horizon=12, batch_size=8)
     assert data.model_kwargs()["objective_options"]["horizon"] == 12
@@ -136,7 +136,7 @@ def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twic
     assert not seen["validation"] & seen["test"]
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_baseline_is_the_better_of_the_naive_forecasts() -> None:
     data = WeatherNYC24h(window=72, horizon=24, batch_size=8)
     data.setup()

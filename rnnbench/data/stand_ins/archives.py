@@ -6,7 +6,6 @@ import pickle
 import tarfile
 import zipfile
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +54,6 @@ def weather_csv(hours: int = 1000) -> str:
     return "\n".join(lines) + "\n"
 
 
-@cache
 def digits_gz() -> bytes:
     """`digits_csv`, packed."""
     return gzip.compress(digits_csv().encode(), mtime=0)
