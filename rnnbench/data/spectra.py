@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split
-from rnnbench.data.splits import Frames, exact_moments, read_moments, standard, write_moments
+from rnnbench.data.splits import Frames, exact_moments, read_moments, standard, standardise_splits
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import check_unpacked, read_bytes
 
@@ -136,16 +136,11 @@ class Spectra(SequenceDataModule):
 
 
 def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> dict[Split, list[Sound]]:
-    """Spectra by mean and standard deviation of each band of the training part, all frames of each in a row.
+    """Spectra by mean and standard deviation of each band of the training part, see `standardise_splits`.
 
-    The moments and the rate of the sounds, in Hz, are kept in `folder`, for a later input.
+    The rate of the sounds, in Hz, is kept as well: a later input must have it.
     """
-    mean, deviation = exact_moments(np.concatenate(parts["train"]))
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    write_moments(folder, mean, deviation, rate=rate)
-    return {
-        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
-    }
+    return standardise_splits(parts, *exact_moments(np.concatenate(parts["train"])), folder, rate=rate)
 
 
 def add_noise(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:

@@ -94,3 +94,18 @@ def read_moments(folder: Path) -> dict[str, Any]:
 def standard(frames: Frames, moments: dict[str, Any]) -> Frames:
     """Frames `[T, C]` by the moments of the training part."""
     return np.asarray((frames - moments["mean"]) / moments["deviation"], np.float32)
+
+
+def standardise_splits(
+    splits: dict[Split, list[Frames]], mean: Frames, deviation: Frames, folder: Path, **more: Any
+) -> dict[Split, list[Frames]]:
+    """Sequences `[T, C]` by mean and deviation of each channel (1 if it is constant), flattened.
+
+    The moments, and whatever else a later input needs, are written into `folder`.
+    """
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    write_moments(folder, mean, deviation, **more)
+    return {
+        split: [((frames - mean) / deviation).astype(np.float32).ravel() for frames in some]
+        for split, some in splits.items()
+    }

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.splits import write_moments
+from rnnbench.data.module import Split
+from rnnbench.data.splits import Frames, standardise_splits
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import check_unpacked
@@ -189,15 +190,7 @@ def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtyp
     return features
 
 
-def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> dict[Any, list[np.ndarray[Any, Any]]]:
-    """Sequences of features by one mean and deviation of each feature over the training part, all steps in a row.
-
-    The moments are kept in `folder`, for a later input.
-    """
+def standardised(parts: dict[Split, list[Frames]], folder: Path) -> dict[Split, list[Frames]]:
+    """Features by mean and deviation of each over all steps of the training part, see `standardise_splits`."""
     train = np.concatenate(parts["train"]).astype(np.float64)
-    mean, deviation = train.mean(0), train.std(0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    write_moments(folder, mean, deviation)
-    return {
-        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
-    }
+    return standardise_splits(parts, train.mean(0), train.std(0), folder)

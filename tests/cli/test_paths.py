@@ -96,9 +96,7 @@ def test_every_data_module_knows_the_home_folder(home: Path) -> None:
     for cls in classes:
         module = cls(**{cls.user_path_arg: "~/data.pickle"})
         assert getattr(module, cls.user_path_arg) == str(home / "data.pickle"), cls
-        assert (
-            module.hparams[cls.user_path_arg] == "~/data.pickle"
-        )  # what a card or a checkpoint says is nobody's own home
+        assert module.hparams[cls.user_path_arg] == "~/data.pickle"  # cards and checkpoints name nobody's home folder
         assert issubclass(cls, HubDataModule) or getattr(cls(), cls.user_path_arg) is None
 
 
