@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnnbench.data.stand_ins import STAND_IN_ARCHIVES
 from rnnbench.records.record import RecordStore
+from tests.conftest import REAL_ARCHIVES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SOURCES = {
-    cls: cls.sources for cls in STAND_IN_ARCHIVES
-}  # the real archives; the fixture `stand_ins` puts others in their place
 BOARD = Path("runs/quickstart/leaderboard")
 
 
@@ -48,7 +45,7 @@ def clone(tmp_path: Path, stand_ins: None) -> Path:
     grid.write_text(yaml.safe_dump({**yaml.safe_load(grid.read_text()), **short}))
     hashes = {
         real.sha256: stand_in.sha256
-        for cls, sources in SOURCES.items()
+        for cls, sources in REAL_ARCHIVES.items()
         for real, stand_in in zip(sources, cls.sources, strict=True)
     }
     for path in folder.glob("rnnbench/**/*.py"):

@@ -35,7 +35,10 @@ READING_ARGUMENTS = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors that say that a disk is full, or may not be written."""
-NOT_PREPARING = {f"rnnbench.{name}" for name in ("objectives.batch", "data.batches", "errors", "utils.fingerprint")}
+NOT_PREPARING = {
+    f"rnnbench.{name}"
+    for name in ("objectives.batch", "data.batches", "data.former_names", "errors", "utils.fingerprint")
+}
 """Modules that every data module imports and that do not shape what is prepared."""
 
 
@@ -82,12 +85,14 @@ class SequenceDataModule(LightningDataModule, ABC):
     objective: ClassVar[str]
     input_kind: ClassVar[Literal["features", "tokens"]] = "features"
     per_step: ClassVar[bool] = False
+    """Whether there is a target for each step, and not one for the sequence."""
     variable_length_targets: ClassVar[bool] = False
     """Whether targets are sequences whose lengths are not those of the inputs."""
     unknown: ClassVar[float] = 0.0
+    """The target of steps that are not scored: of padding, and where the answer is not known."""
     sources: ClassVar[tuple[Source, ...]] = ()
     user_path_arg: ClassVar[str] = ""
-    user_path_help: ClassVar[str] = "where it lies"
+    user_path_help: ClassVar[str] = "its path"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -70,10 +70,10 @@ def test_pictures_keep_their_groups() -> None:
         ("builtins.dict", r"encoder 'builtins.dict' returned a dict, not a torch.nn.Module"),
     ],
 )
-def test_an_encoder_that_is_none(name: str, words: str) -> None:
+def test_an_encoder_that_cannot_be_made_or_returns_another_shape(name: str, words: str) -> None:
     with pytest.raises(RnnbenchError, match=words):
         make_encoder(name, "pooled")
-    with pytest.raises(RnnbenchError, match=r"an encoder must give \[N, F\], got \[2, 3, 4, 4\] for 2 pictures"):
+    with pytest.raises(RnnbenchError, match=r"an encoder must return \[N, F\], got \[2, 3, 4, 4\] for 2 pictures"):
         encode_pictures(nn.Identity(), [np.zeros((2, 4, 4, 3), np.uint8)])
 
 
