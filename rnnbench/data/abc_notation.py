@@ -48,14 +48,14 @@ def parse(text: str) -> list[Note]:
         except Exception as error:  # the parser raises errors of any type for a text that is not a tune
             message = (str(error).splitlines() or [""])[0]
             raise NotATune(f"{type(error).__name__}: {message[:80]}") from error
-        found = [
+        notes = [
             Note(float(one.offset), float(one.quarterLength), int(pitch.midi))
             for one in score.flatten().notes
             for pitch in one.pitches
         ]
-    if not found:
+    if not notes:
         raise NotATune("it has no note")
-    return found
+    return notes
 
 
 def parse_rate(texts: Iterable[str]) -> float:
@@ -80,16 +80,16 @@ def notes_of(roll: Sequence[Sequence[float]], frame: float = 1.0) -> list[Note]:
         roll: 88 keys in each frame.
         frame: quarter notes of a frame.
     """
-    found: list[Note] = []
+    notes: list[Note] = []
     begun: dict[int, int] = {}
     for time, keys in enumerate([*roll, []]):
         sounding = {key for key, value in enumerate(keys) if value > 0.5}
         for key in [key for key in begun if key not in sounding]:
             start = begun.pop(key)
-            found.append(Note(start * frame, (time - start) * frame, LOWEST + key))
+            notes.append(Note(start * frame, (time - start) * frame, LOWEST + key))
         for key in sounding:
             begun.setdefault(key, time)
-    return sorted(found)
+    return sorted(notes)
 
 
 def pitch_name(pitch: int) -> str:
@@ -155,13 +155,13 @@ def sounding_notes(text: str) -> list[Note]:
         RnnbenchError: music21 is not installed.
     """
     parse(text)
-    found = [
+    notes = [
         Note(start, min(float(one.quarterLength), MAX_START - start), int(pitch.midi))
         for one in score_of(text).stripTies().flatten().notes
         if one.quarterLength > 0 and (start := float(one.offset)) < MAX_START
         for pitch in one.pitches
     ]
-    return sorted(found)
+    return sorted(notes)
 
 
 def score_of(text: str) -> Any:

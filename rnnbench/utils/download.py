@@ -90,17 +90,17 @@ class Source:
             DataUnavailable: there is no dpkg-deb to read it with.
             KeyError: no file of that name.
         """
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         folders = tuple(one for one in names if one.endswith("/"))
         with _reading_deb(self.fetch()) as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
                 if member.isfile() and (name in names or name.startswith(folders)):
-                    found[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+                    contents[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
         for one in names:
-            if not any(name == one or name.startswith(one) for name in found):
+            if not any(name == one or name.startswith(one) for name in contents):
                 raise KeyError(f"{self.file} holds no {one}")
-        return found
+        return contents
 
     def _download(self, folder: Path) -> None:
         if self.file.endswith(".deb"):
