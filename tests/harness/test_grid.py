@@ -147,7 +147,7 @@ def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
     assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
     assert len(cells) == 4
     log = folders.of("small") / ("prepare-nofile.log" if executor != "inline" else f"{told.ids['nofile']}/log.txt")
-    assert "in make" in log.read_text()
+    assert "in build_splits" in log.read_text()
 
 
 class Reasons(Silent):
