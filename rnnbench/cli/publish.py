@@ -81,8 +81,8 @@ def _data(spec: RunSpec) -> list[str]:
 
     from rnnbench.harness.instantiate import import_class
 
-    given = getattr(import_class(spec.task.data.class_path, LightningDataModule, spec.task.name), "given", "")
-    return [f"the data of {spec.task.name}, by a path or from a hub"] if given else []
+    data = import_class(spec.task.data.class_path, LightningDataModule, spec.task.name)
+    return [f"the data of {spec.task.name}, by a path or from a hub"] if getattr(data, "user_path_arg", "") else []
 
 
 def foreign(spec: RunSpec) -> list[str]:

@@ -83,7 +83,7 @@ def test_a_width_beside_a_size_is_said_to_have_no_effect(
     assert "has no effect" not in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_dry_run_says_what_is_infeasible_and_why(
     folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

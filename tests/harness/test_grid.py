@@ -82,7 +82,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there' \(in tests\.fixtures\.strange\.Raises\.training_step, line \d+\)$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests\.strange\.Raises\.training_step, line \d+\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -125,8 +125,9 @@ def test_inline_a_run_that_fails_is_the_same_record(
 UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
     "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' "
-    r"\(in tests\.fixtures\.strange\.NoFile\.make, line \d+\)$",
-    "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.fixtures\.strange\.NoFacts\.facts, line \d+\)$",
+    r"\(in tests\.fixtures\.strange\.NoFile\.build_splits, line \d+\)$",
+    "NoModelKwargs": r"^preparing data: TypeError: not ours "
+    r"\(in tests\.fixtures\.strange\.NoModelKwargs\.model_kwargs, line \d+\)$",
 }
 
 
@@ -146,7 +147,7 @@ def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
     assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
     assert len(cells) == 4
     log = folders.of("small") / ("prepare-nofile.log" if executor != "inline" else f"{told.ids['nofile']}/log.txt")
-    assert "in make" in log.read_text()
+    assert "in build_splits" in log.read_text()
 
 
 class Reasons(Silent):
@@ -194,7 +195,7 @@ def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
     assert record.status == "done"
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_bidirectional_forecast_is_infeasible(
     grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
 ) -> None:
@@ -360,7 +361,7 @@ def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(
     content = Path(small.tasks[0], "task.yaml")
     card = yaml.safe_load(content.read_text())
     content.write_text(yaml.safe_dump({**card, "data": {"class_path": card["data"]["class_path"]}}))
-    with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, facts, about"):
+    with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, model_kwargs, metadata"):
         run_grid(small, plan(small, {})[1], folders, watcher)
 
 

@@ -37,7 +37,7 @@ TASKS = {
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folders, dict[str, Record]]:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folders, dict[str, Record]]:
     """One run on each kind of task, asked and with its steps kept."""
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")

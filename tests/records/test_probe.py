@@ -110,7 +110,7 @@ def test_a_probe_has_the_losses_of_the_first_steps_and_scores_of_two_batches(
     assert record.code_version == NOW
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize(
     ("task_name", "class_path"),
     [("short", "rnnbench.data.Adding"), ("short", "tests.records.test_probe.Drawn"), ("shakespeare-char", "")],
@@ -374,8 +374,8 @@ from yours.reader import read
 
 
 class Yours(Adding):
-    def make(self, folder):
-        made = super().make(folder)
+    def build_splits(self, folder):
+        made = super().build_splits(folder)
         tables = {
             name: table.map(lambda row: {"targets": float(read(row["targets"]))})
             for name, table in made.tables.items()
