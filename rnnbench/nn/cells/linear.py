@@ -26,7 +26,7 @@ class MinGRUCell(Cell):
 
     gates = ("z", "n")
     recurrent = ()
-    takes = ("z",)
+    input_gates = ("z",)
 
     def __post_init__(self) -> None:
         check_flag("positive", self.positive)
@@ -45,8 +45,8 @@ class MinLSTMCell(Cell):
 
     gates = ("f", "i", "n")
     recurrent = ()
-    keeps = ("f",)
-    takes = ("i",)
+    forget_gates = ("f",)
+    input_gates = ("i",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -117,7 +117,7 @@ class LRUCell(Cell):
         if "bias_ih" in parameters:
             parameters["bias_ih"].zero_()
 
-    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """λ as its two parts; γ goes into B."""
         size, angle = torch.exp(-torch.exp(parameters["nu_log"])), torch.exp(parameters["theta_log"])
         gain = torch.exp(parameters["gamma_log"]).repeat(2)
@@ -155,7 +155,7 @@ class SRUCell(Cell):
     gates = ("f", "r", "n")
     recurrent = ()
     vectors = ("peephole_f", "peephole_r")
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def extra_parameters(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """The projection of the highway, if one is needed."""
@@ -193,7 +193,7 @@ class QRNNCell(Cell):
     states = ("h", "c")
     gates = ("n", "f", "o")
     recurrent = ()
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state and cell state."""

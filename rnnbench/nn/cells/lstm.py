@@ -54,8 +54,8 @@ class LSTMCell(Cell):
         gone = [_GATELESS[name] for name in self.ablations if name in _GATELESS]
         gone += ["f"] if "CIFG" in self.ablations else []
         self.gates = tuple(gate for gate in "ifgo" if gate not in gone)
-        self.keeps = tuple(gate for gate in "f" if gate in self.gates)
-        self.takes = tuple(gate for gate in "i" if gate in self.gates)
+        self.forget_gates = tuple(gate for gate in "f" if gate in self.gates)
+        self.input_gates = tuple(gate for gate in "i" if gate in self.gates)
         sigmoid = [gate for gate in self.gates if gate != "g"]
         self.states = ("h", "c")
         peeks = [] if "NP" in self.ablations or self.peephole is None else sigmoid
@@ -153,7 +153,7 @@ class LayerNormLSTMCell(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
-    apart = gates
+    split_gates = gates
     vectors = (
         *(f"gain_input_{gate}" for gate in "ifgo"), *(f"gain_hidden_{gate}" for gate in "ifgo"),
         *(f"shift_{gate}" for gate in "ifgo"), "gain_cell", "shift_cell",

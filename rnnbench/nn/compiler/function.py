@@ -1,4 +1,4 @@
-"""The function engine: a pass as one autograd function made of torch's operations; any device, no compiler."""
+"""The function engine: a program run step by step with torch's operations; any device, no compiler."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from rnnbench.nn.compiler.autodiff import RECURRENT, Product, Program
 from rnnbench.nn.compiler.schedule import closure
-from rnnbench.nn.compiler.sequence import Pass
+from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
 from rnnbench.nn.compiler.trace import OPERATIONS, Node
 
 
 class Interpreter:
-    """Runs a program step by step with torch's operations, and back with its derivative.
+    """Runs a program step by step with torch's operations, and back with its derivative: an `Engine`.
 
     What of the derivative depends on no gradient (the slopes of the gates) is computed for all steps at once, and so
     are the gradients of all weights.
@@ -26,48 +26,49 @@ class Interpreter:
         self.matrices = ["weight_ih", RECURRENT, *program.cell.matrices]
         operands = [p.operand for p in program.products if p.operand is not None]
         self.forward_order = _order([*program.after, *operands, *adjoint.saved, *adjoint.means])
-        self.there = {*adjoint.saved, *adjoint.means, *program.after}
-        needed = closure(adjoint.roots, lambda node: node in self.there)
+        available = adjoint.available  # not computed backwards
+        needed = closure(adjoint.roots, lambda node: node in available)
         moving: dict[Node, bool] = {}
-        for node in sorted(needed, key=lambda one: one.index):
+        for node in sorted(needed, key=lambda node: node.index):
             moving[node] = node.op in ("grad", "pulled") or (
-                node not in self.there and any(moving[one] for one in node.inputs)
+                node not in available and any(moving[argument] for argument in node.inputs)
             )
-        order = [node for node in sorted(needed, key=lambda one: one.index) if node.inputs and node not in self.there]
+        order = [node for node in sorted(needed, key=lambda node: node.index) if node.inputs and node not in available]
         self.still = [node for node in order if not moving[node]]  # for all steps at once
         self.moving = [node for node in order if moving[node]]
         self.used = [
             node
             for node in needed
-            if not moving[node] and node.op != "const" and any(node in one.inputs for one in self.moving)
+            if not moving[node] and node.op != "const" and any(node in later.inputs for later in self.moving)
         ]
-        self.level = adjoint.level()
 
     # --- forwards
 
-    def run(self, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool) -> list[Tensor]:
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
         """All states after all steps; when training also what the derivative needs."""
-        program, given = self.program, one.split(tensors)
-        weights = dict(zip(self.matrices, given.matrices, strict=True))
-        bias = self._bias(one, given.biases, inputs)
+        program, by_kind = self.program, call.split(tensors)
+        weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
+        bias = self._bias(call, by_kind.biases, inputs)
         first = program.products[0]
-        hoisted = inputs @ _rows(weights[first.matrix], first, one).T
+        hoisted = inputs @ _rows(weights[first.matrix], first, call).T
         starts = [0]
         for width in program.slots:
-            starts.append(starts[-1] + self._width(one, width))
+            starts.append(starts[-1] + call.width(width))
         current = [
-            inputs.new_zeros(one.batch, width) if state is None else state.clone()
-            for state, width in zip(given.states, one.widths, strict=True)
+            inputs.new_zeros(call.batch, width) if state is None else state.clone()
+            for state, width in zip(by_kind.states, call.widths, strict=True)
         ]
-        parts = {k: _rows(weights[p.matrix], p, one).T for k, p in enumerate(program.products) if k}
-        steps = torch.split(hoisted, one.steps.rows.tolist()) if one.is_packed else hoisted.unbind(0)
+        parts = {k: _rows(weights[p.matrix], p, call).T for k, p in enumerate(program.products) if k}
+        steps = torch.split(hoisted, call.steps.rows.tolist()) if call.is_packed else hoisted.unbind(0)
         kept = [*program.adjoint.saved, *program.adjoint.means]
         record: list[list[Tensor]] = [[] for _ in (*program.states, *kept, *program.states)]
-        ready = program.level()
-        for t in reversed(range(len(steps))) if one.reverse else range(len(steps)):
+        ready = program.phase_of
+        for t in reversed(range(len(steps))) if call.reverse else range(len(steps)):
             n = len(steps[t])
             before = [state[:n] for state in current]
-            values = self._leaves(one, given, before, t, n)
+            values = self._leaves(call, by_kind, before, t, n)
             tile = bias.expand(n, -1).clone()
             tile[:, : steps[t].shape[-1]] += steps[t]
             for k, matrix in parts.items():  # those that read a state need nothing computed
@@ -90,75 +91,70 @@ class Interpreter:
             for k, value in enumerate(before):
                 record[len(after) + len(kept) + k].append(value)
             current = [
-                torch.cat([new, old[n:]]) if n < one.batch else new for new, old in zip(after, current, strict=True)
+                torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(after, current, strict=True)
             ]
         count = len(program.states) if not training else len(record)
-        return [self._join(one, part) for part in record[:count]]
+        return [self._join(call, part) for part in record[:count]]
 
     # --- backwards
 
-    def back(
-        self,
-        one: Pass,
-        inputs: Tensor,
-        tensors: Sequence[Tensor | None],
-        results: Sequence[Tensor],
-        gradients: Sequence[Tensor | None],
-        needed: Sequence[bool],
-    ) -> list[Tensor | None]:
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
         """Gradients of the inputs and of all tensors, from those of the emitted sequences and the final states."""
-        program, adjoint, given = self.program, self.program.adjoint, one.split(tensors)
-        weights = dict(zip(self.matrices, given.matrices, strict=True))
+        program, adjoint, by_kind = self.program, self.program.adjoint, call.split(tensors)
+        weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
         states, emitted = len(program.states), len(program.emitted)
         kept = [*adjoint.saved, *adjoint.means]
         everything: dict[Node, Tensor] = dict(zip(program.after, results[:states], strict=True))
         everything |= dict(zip(kept, results[states : states + len(kept)], strict=True))
         before = results[states + len(kept) :]
         everything |= {program.state(k): value for k, value in enumerate(before)}
-        everything |= self._constants(given)
-        for name, raw in zip(program.cell.raws, one.raws, strict=True):
-            node = program.graph.leaf("raw", name, program.cell.raws[name])
-            if raw.shape[:-1] == inputs.shape[:-1]:
-                everything[node] = raw
-            elif one.is_packed:
-                everything[node] = torch.cat([raw[:n] for n in one.steps.rows.tolist()])
+        everything |= self._constants(by_kind)
+        for name, noise in zip(program.cell.noise_inputs, call.noise, strict=True):
+            node = program.graph.leaf("noise", name, program.cell.noise_inputs[name])
+            if noise.shape[:-1] == inputs.shape[:-1]:
+                everything[node] = noise
+            elif call.is_packed:
+                everything[node] = torch.cat([noise[:n] for n in call.steps.rows.tolist()])
             else:
-                everything[node] = raw.expand(len(one.steps.rows), *raw.shape)
+                everything[node] = noise.expand(len(call.steps.rows), *noise.shape)
         for node in self.still:
             everything[node] = _value(node, everything)
-        rows = {node: self._steps(one, everything[node]) for node in self.used if everything[node].ndim > 1}
+        rows = {node: self._steps(call, everything[node]) for node in self.used if everything[node].ndim > 1}
         fixed = {node: everything[node] for node in self.used if everything[node].ndim == 1}  # of vectors alone
-        sequences = [None if g is None else self._steps(one, g) for g in gradients[:emitted]]
+        sequences = [None if g is None else self._steps(call, g) for g in gradients[:emitted]]
         ds = [
-            inputs.new_zeros(one.batch, width) if g is None else g.clone()
-            for g, width in zip(gradients[emitted:], one.widths, strict=True)
+            inputs.new_zeros(call.batch, width) if g is None else g.clone()
+            for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
-        matrices = {k: _rows(weights[p.matrix], p, one) for k, p in enumerate(program.products) if k}
+        matrices = {k: _rows(weights[p.matrix], p, call) for k, p in enumerate(program.products) if k}
         slots: list[list[Tensor]] = [[] for _ in program.slots]
         vectors: dict[str, Tensor] = {}
-        count = len(one.steps.rows)
-        for t in range(count) if one.reverse else reversed(range(count)):
-            n = int(one.steps.rows[t])
+        count = len(call.steps.rows)
+        for t in range(count) if call.reverse else reversed(range(count)):
+            n = int(call.steps.rows[t])
             values = {node: part[t] for node, part in rows.items()} | fixed
             for k in range(states):
                 q = ds[k][:n]
                 if k in program.emitted and (gy := sequences[program.emitted.index(k)]) is not None:
                     q = q + gy[t]
                 values[program.graph.leaf("grad", k, program.states[k])] = q
-            todo = sorted(self.moving, key=lambda node: (self.level(node), node.index))
+            todo = sorted(self.moving, key=lambda node: (adjoint.phase_of(node), node.index))
             pull = {k for k, p in enumerate(program.products) if p.operand is not None}
             pulled: dict[int, Tensor] = {}
 
             def tile(p: Product, values: dict[Node, Tensor] = values, n: int = n) -> Tensor:
-                return torch.cat([self._row(adjoint.slots[k], values, n, one, inputs) for k in p.slots], -1)
+                return torch.cat([self._row(adjoint.slots[k], values, n, call, inputs) for k in p.slots], -1)
 
             phase = 0
             for node in [*todo, None]:  # type: ignore[assignment]
-                at = self.level(node) if node is not None else phase + 1
+                at = adjoint.phase_of(node) if node is not None else phase + 1
                 if at > phase or node is None:
                     for k in sorted(pull):
                         p = program.products[k]
-                        if node is None or max(self.level(adjoint.slots[s]) for s in p.slots) < at:
+                        if node is None or max(adjoint.phase_of(adjoint.slots[s]) for s in p.slots) < at:
                             pulled[k] = tile(p) @ matrices[k]
                             pull.discard(k)
                             if p.operand is not None and p.operand.op != "state":
@@ -167,81 +163,80 @@ class Interpreter:
                 if node is not None:
                     values[node] = _value(node, values)
             for k, node in enumerate(adjoint.slots):
-                slots[k].append(self._row(node, values, n, one, inputs))
+                slots[k].append(self._row(node, values, n, call, inputs))
             for name, node in adjoint.vectors.items():
-                part = self._row(node, values, n, one, inputs).sum(0)
+                part = self._row(node, values, n, call, inputs).sum(0)
                 vectors[name] = vectors[name] + part if name in vectors else part
             for k, node in enumerate(adjoint.states):
-                total = self._row(node, values, n, one, inputs, program.states[k])
+                total = self._row(node, values, n, call, inputs, program.states[k])
                 for j, p in enumerate(program.products):
                     if p.operand is program.state(k):
                         total = total + pulled[j]
-                ds[k] = torch.cat([total, ds[k][n:]]) if n < one.batch else total
-        planes = [self._join(one, part, backwards=True).flatten(0, -2) for part in slots]
-        found = self._weights(one, inputs, weights, planes, everything)
+                ds[k] = torch.cat([total, ds[k][n:]]) if n < call.batch else total
+        planes = [self._join(call, part, backwards=True).flatten(0, -2) for part in slots]
+        weight_gradients = self._weights(call, inputs, weights, planes, everything)
         first = program.products[0]
         dx = torch.cat([planes[k] for k in first.slots], -1)
-        dx = dx @ _rows(weights[first.matrix], first, one)
+        dx = dx @ _rows(weights[first.matrix], first, call)
         biases = [
             None if b is None else program.bias_gradient(m, [plane.sum(0) for plane in planes], b)
-            for m, b in zip(self.matrices, given.biases, strict=False)
+            for m, b in zip(self.matrices, by_kind.biases, strict=False)
         ]
         return [
-            dx.view_as(inputs), *ds, *(found.get(name) for name in self.matrices), *biases,
+            dx.view_as(inputs), *ds, *(weight_gradients.get(name) for name in self.matrices), *biases,
             *(vectors[name] for name in program.cell.vectors),
         ]  # fmt: skip
 
     # --- parts
 
-    def _width(self, one: Pass, width: str) -> int:
-        return one.hidden_size if width == "H" else one.widths[0]
+    def _steps(self, call: SequenceCall, value: Tensor) -> Sequence[Tensor]:
+        return torch.split(value, call.steps.rows.tolist()) if call.is_packed else value.unbind(0)
 
-    def _steps(self, one: Pass, value: Tensor) -> Sequence[Tensor]:
-        return torch.split(value, one.steps.rows.tolist()) if one.is_packed else value.unbind(0)
+    def _join(self, call: SequenceCall, parts: list[Tensor], backwards: bool = False) -> Tensor:
+        ordered = parts[::-1] if call.reverse != backwards else parts
+        return torch.cat(ordered) if call.is_packed else torch.stack(ordered)
 
-    def _join(self, one: Pass, parts: list[Tensor], backwards: bool = False) -> Tensor:
-        ordered = parts[::-1] if one.reverse != backwards else parts
-        return torch.cat(ordered) if one.is_packed else torch.stack(ordered)
-
-    def _constants(self, given: Any) -> dict[Node, Tensor]:
+    def _constants(self, by_kind: CallTensors) -> dict[Node, Tensor]:
         graph, names = self.program.graph, self.program.cell.vectors
-        return {graph.leaf("vector", name, "H"): value for name, value in zip(names, given.vectors, strict=True)}
+        return {graph.leaf("vector", name, "H"): value for name, value in zip(names, by_kind.vectors, strict=True)}
 
-    def _leaves(self, one: Pass, given: Any, before: Sequence[Tensor], t: int, n: int) -> dict[Node, Tensor]:
+    def _leaves(
+        self, call: SequenceCall, by_kind: CallTensors, before: Sequence[Tensor], t: int, n: int
+    ) -> dict[Node, Tensor]:
         program = self.program
-        values = {program.state(k): state for k, state in enumerate(before)} | self._constants(given)
-        for name, raw in zip(program.cell.raws, one.raws, strict=True):
-            values[program.graph.leaf("raw", name, program.cell.raws[name])] = one.raw_at(raw, t, n)
+        values = {program.state(k): state for k, state in enumerate(before)} | self._constants(by_kind)
+        for name, noise in zip(program.cell.noise_inputs, call.noise, strict=True):
+            values[program.graph.leaf("noise", name, program.cell.noise_inputs[name])] = call.noise_at(noise, t, n)
         return values
 
     def _row(
-        self, node: Node, values: dict[Node, Tensor], n: int, one: Pass, like: Tensor, width: str | None = None
+        self, node: Node, values: dict[Node, Tensor], n: int, call: SequenceCall, like: Tensor, width: str | None = None
     ) -> Tensor:
         if node.op == "const":
-            size = self._width(one, width or node.width or "H")
+            size = call.width(width or node.width or "H")
             return like.new_full((n, size), node.args[0])
         return values[node]
 
-    def _bias(self, one: Pass, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
+    def _bias(self, call: SequenceCall, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
         parts = []
         for k, width in enumerate(self.program.slots):
-            total = like.new_zeros(self._width(one, width))
+            total = like.new_zeros(call.width(width))
             for p in self.program.products:
                 bias = biases[int(p.matrix == RECURRENT)]
                 if k in p.slots and p.bias and bias is not None:
-                    total = total + torch.split(bias, one.hidden_size)[p.blocks[k - p.start]]
+                    total = total + torch.split(bias, call.hidden_size)[p.blocks[k - p.start]]
             parts.append(total)
         return torch.cat(parts)
 
     def _weights(
         self,
-        one: Pass,
+        call: SequenceCall,
         inputs: Tensor,
         weights: dict[str, Tensor | None],
         planes: list[Tensor],
         values: dict[Node, Tensor],
     ) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        totals: dict[str, Tensor] = {}
         for p in self.program.products:
             weight = weights[p.matrix]
             if weight is None:
@@ -254,16 +249,16 @@ class Interpreter:
                 else self._all(p.operand, values)
             )
             operand = operand.expand(*inputs.shape[:-1], -1)
-            total = found.setdefault(p.matrix, torch.zeros_like(weight))
+            total = totals.setdefault(p.matrix, torch.zeros_like(weight))
             size = planes[p.start].shape[-1]
             for slot, block in zip(p.slots, p.blocks, strict=True):
                 total[block * size : (block + 1) * size] += planes[slot].T @ operand.flatten(0, -2)
-        return found
+        return totals
 
     def _all(self, node: Node, values: dict[Node, Tensor]) -> Tensor:
-        for one in _order([node]):
-            if one not in values and one.op != "const":
-                values[one] = _value(one, values)
+        for needed in _order([node]):
+            if needed not in values and needed.op != "const":
+                values[needed] = _value(needed, values)
         return values[node]
 
 
@@ -272,15 +267,15 @@ def _order(roots: Sequence[Node]) -> list[Node]:
 
 
 def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
-    def get(one: Node) -> Any:
-        return one.args[0] if one.op == "const" else values[one]
+    def get(argument: Node) -> Any:
+        return argument.args[0] if argument.op == "const" else values[argument]
 
     if node.op == "row_mean":
         value = get(node.args[0])
         mean: Tensor = value.mean(-1, keepdim=True).expand_as(value)
         return mean
     function: Callable[..., Any] = OPERATIONS[node.op].torch
-    arguments = [get(one) for one in node.args]
+    arguments = [get(argument) for argument in node.args]
     if node.op in ("sub", "div", "gt", "ge", "maximum", "minimum") and not isinstance(arguments[0], Tensor):
         arguments[0] = torch.as_tensor(arguments[0], dtype=arguments[1].dtype, device=arguments[1].device)
     if node.op in ("maximum", "minimum") and not isinstance(arguments[1], Tensor):
@@ -289,10 +284,10 @@ def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
     return result
 
 
-def _rows(weight: Tensor | None, product: Product, one: Pass) -> Tensor:
+def _rows(weight: Tensor | None, product: Product, call: SequenceCall) -> Tensor:
     """The rows of its matrix that a product uses, in the order of its slots."""
     assert weight is not None
-    size = one.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
+    size = call.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
     if product.blocks == tuple(range(weight.shape[0] // size)):
         return weight
     blocks = torch.split(weight, size)

@@ -17,16 +17,6 @@ Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[
 at every step for each row (masks), and what is the same for all rows too (constants)."""
 
 
-def is_traced() -> bool:
-    """Whether `torch.jit.trace` makes a program of what is run."""
-    return torch.jit.is_tracing()  # type: ignore[attr-defined,no-any-return,no-untyped-call]
-
-
-def is_recorded() -> bool:
-    """Whether `torch.export` or `torch.jit.trace` makes a program of what is run, to be called with other sizes."""
-    return torch.compiler.is_exporting() or is_traced()
-
-
 def scan_steps(
     step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
     reverse: bool, emitted: Sequence[int],
@@ -83,9 +73,9 @@ def script_steps(
 
     row, state = torch.cat(list(rows), -1), torch.cat(list(states), -1)
     mask = torch.cat(list(masks), -1) if masks else state.new_zeros(state.shape[0], 0)
-    held = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
+    constant_list = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
     with _outside_of_the_trace():
-        examples = *(one.detach()[:1] for one in (row, state, mask)), [one.detach() for one in held]
+        examples = *(one.detach()[:1] for one in (row, state, mask)), [one.detach() for one in constant_list]
         traced: Any = torch.jit.trace(joined_step, examples, check_trace=False)  # type: ignore[no-untyped-call]
 
         def loop(
@@ -102,7 +92,7 @@ def script_steps(
             return torch.cat(found), state
 
         scripted = torch.jit.script(loop)
-    sequence, final = scripted(row, batch_sizes, state, mask, held, reverse)
+    sequence, final = scripted(row, batch_sizes, state, mask, constant_list, reverse)
     sequences = [one.reshape(*shape, one.shape[-1]) for one in torch.split(sequence, widths[1], -1)]
     return [sequences[k] for k in emitted], list(torch.split(final, widths[1], -1))
 
