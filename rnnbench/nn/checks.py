@@ -243,8 +243,8 @@ def check_weights(
 
 def check_states(
     hx: Any, names: tuple[str, ...], shapes: Sequence[tuple[int, int, int]], unbatched: bool, weight: Tensor
-) -> tuple[Tensor, ...] | None:
-    """The initial states as a tuple in the order of `names`, of `shapes` `[L·D, B, W]`; None if `hx` is None.
+) -> tuple[Tensor, ...]:
+    """The initial states as a tuple in the order of `names`, of `shapes` `[L·D, B, W]`.
 
     Without a batch they are `[L·D, W]` in `hx`.
 
@@ -252,8 +252,6 @@ def check_states(
         InputError: number or shape of the states.
         InputTypeError: dtype or device of a state.
     """
-    if hx is None:
-        return None
     expected = f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)})"
     if not isinstance(hx, (Tensor, tuple, list)):
         raise InputTypeError(f"{expected}, got {type(hx).__name__}")

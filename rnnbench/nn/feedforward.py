@@ -31,7 +31,7 @@ class Feedforward(nn.Module, ABC):
 
     Raises:
         ValueError: a size or probability out of range; the shape of an input, or a length.
-        TypeError: a size that is no whole number; an input that is no tensor.
+        TypeError: a size that is not a whole number; an input that is not a tensor.
     """
 
     causal: bool
@@ -90,7 +90,7 @@ class WindowMLP(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = True
@@ -152,7 +152,7 @@ class CNN(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = False
@@ -205,7 +205,7 @@ class TCN(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = True

@@ -38,10 +38,10 @@ def run_padded_to_states(
     if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
         return layer._forward_padded(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
-    known = None if lengths is None else lengths.cpu()
-    if known is None or (not is_recorded() and bool((known == length).all())):
+    on_cpu = None if lengths is None else lengths.cpu()
+    if on_cpu is None or (not is_recorded() and bool((on_cpu == length).all())):
         return layer(inputs, states)  # type: ignore[no-any-return]
-    packed = pack_padded_sequence(inputs, known, batch_first=True, enforce_sorted=False)
+    packed = pack_padded_sequence(inputs, on_cpu, batch_first=True, enforce_sorted=False)
     hidden, final = layer(packed, states)
     return pad_packed_sequence(hidden, batch_first=True, total_length=length)[0], final
 

@@ -340,14 +340,17 @@ class Recurrent(nn.Module):
         """
         packed = input if isinstance(input, PackedSequence) else None
         data = input.data if isinstance(input, PackedSequence) else input
-        check_inputs(data, packed, self.input_size, self.batch_first, self.any_weight)
+        weight = self.any_weight
+        check_inputs(data, packed, self.input_size, self.batch_first, weight)
         unbatched = packed is None and data.ndim == 2
         if unbatched:
             data = data.unsqueeze(1)
         elif packed is None and self.batch_first:
             data = data.transpose(0, 1)
         batch = first_size(packed.batch_sizes) if packed is not None else data.shape[1]
-        states = check_states(hx, self.cell.states, self._state_shapes(batch), unbatched, self.any_weight)
+        states = None
+        if hx is not None:
+            states = check_states(hx, self.cell.states, self._state_shapes(batch), unbatched, weight)
         if packed is not None and packed.sorted_indices is not None and states is not None:
             states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
         padding = None
@@ -358,7 +361,7 @@ class Recurrent(nn.Module):
         if engine == "torch" and data.numel():
             output, final = self._run_fused(data, states, packed, batch)
         elif autocast:
-            dtypes, dtype = self._autocast_dtypes(data, states, packed is not None), self.any_weight.dtype
+            dtypes, dtype = self._autocast_dtypes(data, states, packed is not None), weight.dtype
             states = None if states is None else tuple(state.to(dtype) for state in states)
             with torch.autocast(data.device.type, enabled=False):
                 output, final = self._run_stack(engine, data.to(dtype), states, packed, batch, padding)
@@ -548,7 +551,9 @@ class Recurrent(nn.Module):
         dtypes: tuple[torch.dtype, ...] = ()
         if autocast or not stepper.fits(input, before):
             check_inputs(input, None, self.input_size, self.batch_first, self.any_weight)
-            before = check_states(hx, self.cell.states, self._state_shapes(batch), False, self.any_weight)
+            before = None
+            if hx is not None:
+                before = check_states(hx, self.cell.states, self._state_shapes(batch), False, self.any_weight)
             if autocast:
                 dtypes = self._autocast_dtypes(input, before, packed=False)
                 input = input.to(stepper.dtype)

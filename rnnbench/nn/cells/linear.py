@@ -68,7 +68,7 @@ class LRUCell(Cell):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: one that is no number.
+        TypeError: a value that is not a number.
     """
 
     r_min: float = 0.0
@@ -121,14 +121,14 @@ class LRUCell(Cell):
         """λ as its two parts; γ goes into B."""
         size, angle = torch.exp(-torch.exp(parameters["nu_log"])), torch.exp(parameters["theta_log"])
         gain = torch.exp(parameters["gamma_log"]).repeat(2)
-        found = parameters | {
+        weights = parameters | {
             "decay_re": size * torch.cos(angle),
             "decay_im": size * torch.sin(angle),
             "weight_ih": parameters["weight_ih"] * gain.unsqueeze(1),
         }
-        if "bias_ih" in found:
-            found["bias_ih"] = found["bias_ih"] * gain
-        return found
+        if "bias_ih" in weights:
+            weights["bias_ih"] = weights["bias_ih"] * gain
+        return weights
 
     def readout(self, sequences: tuple[Tensor, ...], inputs: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         """`Re(C s) + D x`."""

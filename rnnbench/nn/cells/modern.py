@@ -49,7 +49,7 @@ class ScalarLSTMCell(Cell):
 
     Raises:
         ValueError: `heads` does not divide the hidden size.
-        TypeError: `heads` is no whole number.
+        TypeError: `heads` is not a whole number.
     """
 
     heads: int = 1

@@ -59,10 +59,10 @@ def captured_values(cell: Any) -> list[CapturedValue]:
                 _capture("the list of class attributes", partial(_attributes, cls))
             )  # one more may hide another
     for function in functions(cell):
-        known = function.__globals__
-        for name in sorted(names(function) & known.keys()):
-            if not isinstance(known[name], (ModuleType, type)):
-                captured.append(_capture(f"global {name}", partial(known.get, name)))
+        module_globals = function.__globals__
+        for name in sorted(names(function) & module_globals.keys()):
+            if not isinstance(module_globals[name], (ModuleType, type)):
+                captured.append(_capture(f"global {name}", partial(module_globals.get, name)))
         for name, place in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             captured.append(_capture(f"variable {name}", partial(getattr, place, "cell_contents", None)))
     return captured
@@ -135,9 +135,9 @@ class _SameFunction:
         return hash(self.code.co_name)
 
     def _around(self) -> list[Any]:
-        known = self.function.__globals__
+        module_globals = self.function.__globals__
         around = [getattr(place, "cell_contents", None) for place in self.function.__closure__ or ()]
-        around += [known[name] for name in sorted(names(self.function) & known.keys())]
+        around += [module_globals[name] for name in sorted(names(self.function) & module_globals.keys())]
         return [_state(value, self.inside) for value in around]
 
 

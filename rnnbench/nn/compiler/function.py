@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,23 +25,25 @@ class Interpreter:
     def __init__(self, program: Program) -> None:
         self.program, adjoint = program, program.adjoint
         self.matrices = ["weight_ih", RECURRENT, *program.cell.matrices]
+        self.kept = [*adjoint.saved, *adjoint.means]
         operands = [p.operand for p in program.products if p.operand is not None]
-        self.forward_order = _order([*program.after, *operands, *adjoint.saved, *adjoint.means])
+        forward = _order([*program.after, *operands, *self.kept])
+        self.forward_order = sorted(forward, key=lambda node: (program.phase_of(node), node.index))
         available = adjoint.available  # not computed backwards
-        needed = closure(adjoint.roots, lambda node: node in available)
-        moving: dict[Node, bool] = {}
-        for node in sorted(needed, key=lambda node: node.index):
-            moving[node] = node.op in ("grad", "pulled") or (
-                node not in available and any(moving[argument] for argument in node.inputs)
+        needed = sorted(closure(adjoint.roots, lambda node: node in available), key=lambda node: node.index)
+        on_gradient: dict[Node, bool] = {}  # whether a node depends on a gradient
+        for node in needed:
+            on_gradient[node] = node.op in ("grad", "pulled") or (
+                node not in available and any(on_gradient[argument] for argument in node.inputs)
             )
-        order = [node for node in sorted(needed, key=lambda node: node.index) if node.inputs and node not in available]
-        self.still = [node for node in order if not moving[node]]  # for all steps at once
-        self.moving = [node for node in order if moving[node]]
-        self.used = [
-            node
-            for node in needed
-            if not moving[node] and node.op != "const" and any(node in later.inputs for later in self.moving)
-        ]
+        computed = [node for node in needed if node.inputs and node not in available]
+        self.slopes = [node for node in computed if not on_gradient[node]]  # for all steps at once
+        self.backward_order = sorted(
+            (node for node in computed if on_gradient[node]), key=lambda node: (adjoint.phase_of(node), node.index)
+        )
+        arguments = {argument for node in self.backward_order for argument in node.inputs}
+        self.used = [node for node in needed if not on_gradient[node] and node.op != "const" and node in arguments]
+        self.pull_phases = [max(adjoint.phase_of(adjoint.slots[k]) for k in p.slots) for p in program.products]
 
     # --- forwards
 
@@ -62,9 +65,7 @@ class Interpreter:
         ]
         parts = {k: _rows(weights[p.matrix], p, call).T for k, p in enumerate(program.products) if k}
         steps = torch.split(hoisted, call.steps.rows.tolist()) if call.is_packed else hoisted.unbind(0)
-        kept = [*program.adjoint.saved, *program.adjoint.means]
-        record: list[list[Tensor]] = [[] for _ in (*program.states, *kept, *program.states)]
-        ready = program.phase_of
+        record: list[list[Tensor]] = [[] for _ in (*program.states, *self.kept, *program.states)]
         for t in reversed(range(len(steps))) if call.reverse else range(len(steps)):
             n = len(steps[t])
             before = [state[:n] for state in current]
@@ -76,7 +77,7 @@ class Interpreter:
                 if p.operand is not None and p.operand.op == "state":
                     tile[:, starts[p.start] : starts[p.stop]] += values[p.operand] @ matrix
             todo = [k for k in parts if program.products[k].operand.op != "state"]  # type: ignore[union-attr]
-            for node in sorted(self.forward_order, key=lambda node: (ready(node), node.index)):
+            for node in self.forward_order:
                 for k in [k for k in todo if program.products[k].operand in values]:
                     p = program.products[k]
                     tile[:, starts[p.start] : starts[p.stop]] += values[p.operand] @ parts[k]  # type: ignore[index]
@@ -86,10 +87,10 @@ class Interpreter:
                 else:
                     values[node] = _value(node, values)
             after = [values[node].expand(n, -1) for node in program.after]
-            for k, value in enumerate([*after, *(values[node] for node in kept)]):
+            for k, value in enumerate([*after, *(values[node] for node in self.kept)]):
                 record[k].append(value.expand(n, -1))
             for k, value in enumerate(before):
-                record[len(after) + len(kept) + k].append(value)
+                record[len(after) + len(self.kept) + k].append(value)
             current = [
                 torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(after, current, strict=True)
             ]
@@ -103,14 +104,12 @@ class Interpreter:
         gradients: Sequence[Tensor | None], needed: Sequence[bool],
     ) -> list[Tensor | None]:  # fmt: skip
         """Gradients of the inputs and of all tensors, from those of the emitted sequences and the final states."""
-        program, adjoint, by_kind = self.program, self.program.adjoint, call.split(tensors)
+        program, by_kind = self.program, call.split(tensors)
         weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
-        states, emitted = len(program.states), len(program.emitted)
-        kept = [*adjoint.saved, *adjoint.means]
+        states, emitted, kept = len(program.states), len(program.emitted), len(self.kept)
         everything: dict[Node, Tensor] = dict(zip(program.after, results[:states], strict=True))
-        everything |= dict(zip(kept, results[states : states + len(kept)], strict=True))
-        before = results[states + len(kept) :]
-        everything |= {program.state(k): value for k, value in enumerate(before)}
+        everything |= dict(zip(self.kept, results[states : states + kept], strict=True))
+        everything |= {program.state(k): value for k, value in enumerate(results[states + kept :])}
         everything |= self._constants(by_kind)
         for name, noise in zip(program.cell.noise_inputs, call.noise, strict=True):
             node = program.graph.leaf("noise", name, program.cell.noise_inputs[name])
@@ -120,7 +119,7 @@ class Interpreter:
                 everything[node] = torch.cat([noise[:n] for n in call.steps.rows.tolist()])
             else:
                 everything[node] = noise.expand(len(call.steps.rows), *noise.shape)
-        for node in self.still:
+        for node in self.slopes:
             everything[node] = _value(node, everything)
         rows = {node: self._steps(call, everything[node]) for node in self.used if everything[node].ndim > 1}
         fixed = {node: everything[node] for node in self.used if everything[node].ndim == 1}  # of vectors alone
@@ -129,55 +128,29 @@ class Interpreter:
             inputs.new_zeros(call.batch, width) if g is None else g.clone()
             for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
-        matrices = {k: _rows(weights[p.matrix], p, call) for k, p in enumerate(program.products) if k}
+        matrices = [_rows(weights[p.matrix], p, call) for p in program.products]
         slots: list[list[Tensor]] = [[] for _ in program.slots]
         vectors: dict[str, Tensor] = {}
         count = len(call.steps.rows)
         for t in range(count) if call.reverse else reversed(range(count)):
             n = int(call.steps.rows[t])
             values = {node: part[t] for node, part in rows.items()} | fixed
-            for k in range(states):
-                q = ds[k][:n]
+            for k, width in enumerate(program.states):
+                gradient = ds[k][:n]
                 if k in program.emitted and (gy := sequences[program.emitted.index(k)]) is not None:
-                    q = q + gy[t]
-                values[program.graph.leaf("grad", k, program.states[k])] = q
-            todo = sorted(self.moving, key=lambda node: (adjoint.phase_of(node), node.index))
-            pull = {k for k, p in enumerate(program.products) if p.operand is not None}
-            pulled: dict[int, Tensor] = {}
-
-            def tile(p: Product, values: dict[Node, Tensor] = values, n: int = n) -> Tensor:
-                return torch.cat([self._row(adjoint.slots[k], values, n, call, inputs) for k in p.slots], -1)
-
-            phase = 0
-            for node in [*todo, None]:  # type: ignore[assignment]
-                at = adjoint.phase_of(node) if node is not None else phase + 1
-                if at > phase or node is None:
-                    for k in sorted(pull):
-                        p = program.products[k]
-                        if node is None or max(adjoint.phase_of(adjoint.slots[s]) for s in p.slots) < at:
-                            pulled[k] = tile(p) @ matrices[k]
-                            pull.discard(k)
-                            if p.operand is not None and p.operand.op != "state":
-                                values[program.graph.leaf("pulled", k, p.operand.width)] = pulled[k]
-                    phase = at
-                if node is not None:
-                    values[node] = _value(node, values)
-            for k, node in enumerate(adjoint.slots):
-                slots[k].append(self._row(node, values, n, call, inputs))
-            for name, node in adjoint.vectors.items():
-                part = self._row(node, values, n, call, inputs).sum(0)
-                vectors[name] = vectors[name] + part if name in vectors else part
-            for k, node in enumerate(adjoint.states):
-                total = self._row(node, values, n, call, inputs, program.states[k])
-                for j, p in enumerate(program.products):
-                    if p.operand is program.state(k):
-                        total = total + pulled[j]
-                ds[k] = torch.cat([total, ds[k][n:]]) if n < call.batch else total
+                    gradient = gradient + gy[t]
+                values[program.graph.leaf("grad", k, width)] = gradient
+            step_slots, step_vectors, before = self._step_backward(call, inputs, n, values, matrices)
+            for k, gradient in enumerate(step_slots):
+                slots[k].append(gradient)
+            for name, gradient in step_vectors.items():
+                vectors[name] = vectors[name] + gradient if name in vectors else gradient
+            ds = [torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(before, ds, strict=True)]
         planes = [self._join(call, part, backwards=True).flatten(0, -2) for part in slots]
         weight_gradients = self._weights(call, inputs, weights, planes, everything)
         first = program.products[0]
         dx = torch.cat([planes[k] for k in first.slots], -1)
-        dx = dx @ _rows(weights[first.matrix], first, call)
+        dx = dx @ matrices[0]
         biases = [
             None if b is None else program.bias_gradient(m, [plane.sum(0) for plane in planes], b)
             for m, b in zip(self.matrices, by_kind.biases, strict=False)
@@ -186,6 +159,45 @@ class Interpreter:
             dx.view_as(inputs), *ds, *(weight_gradients.get(name) for name in self.matrices), *biases,
             *(vectors[name] for name in program.cell.vectors),
         ]  # fmt: skip
+
+    def _step_backward(
+        self, call: SequenceCall, inputs: Tensor, n: int, values: dict[Node, Tensor], matrices: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[str, Tensor], list[Tensor]]:
+        """Gradients of the slots, of the vectors and of the states before one step of `n` rows.
+
+        `values` has those of the states after the step and all that depends on no gradient; the rest is added.
+        """
+        program, adjoint = self.program, self.program.adjoint
+        waiting = [k for k, product in enumerate(program.products) if product.operand is not None]
+        pulled: dict[int, Tensor] = {}  # the gradient of each product's operand
+
+        def row(node: Node, width: str) -> Tensor:
+            if node.op == "const":
+                return inputs.new_full((n, call.width(node.width or width)), node.args[0])
+            return values[node]
+
+        def pull(phase: float) -> None:
+            for k in [k for k in waiting if self.pull_phases[k] < phase]:
+                product = program.products[k]
+                slots = torch.cat([row(adjoint.slots[slot], program.slots[slot]) for slot in product.slots], -1)
+                pulled[k] = slots @ matrices[k]
+                waiting.remove(k)
+                if product.operand is not None and product.operand.op != "state":
+                    values[program.graph.leaf("pulled", k, product.operand.width)] = pulled[k]
+
+        for node in self.backward_order:
+            pull(adjoint.phase_of(node))
+            values[node] = _value(node, values)
+        pull(math.inf)
+        before = []
+        for k, node in enumerate(adjoint.states):
+            total = row(node, program.states[k])
+            for j, product in enumerate(program.products):
+                if product.operand is program.state(k):
+                    total = total + pulled[j]
+            before.append(total)
+        vectors = {name: row(node, "H").sum(0) for name, node in adjoint.vectors.items()}
+        return [row(node, program.slots[k]) for k, node in enumerate(adjoint.slots)], vectors, before
 
     # --- parts
 
@@ -209,14 +221,6 @@ class Interpreter:
             values[program.graph.leaf("noise", name, program.cell.noise_inputs[name])] = call.noise_at(noise, t, n)
         return values
 
-    def _row(
-        self, node: Node, values: dict[Node, Tensor], n: int, call: SequenceCall, like: Tensor, width: str | None = None
-    ) -> Tensor:
-        if node.op == "const":
-            size = call.width(width or node.width or "H")
-            return like.new_full((n, size), node.args[0])
-        return values[node]
-
     def _bias(self, call: SequenceCall, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
         parts = []
         for k, width in enumerate(self.program.slots):
@@ -229,37 +233,24 @@ class Interpreter:
         return torch.cat(parts)
 
     def _weights(
-        self,
-        call: SequenceCall,
-        inputs: Tensor,
-        weights: dict[str, Tensor | None],
-        planes: list[Tensor],
+        self, call: SequenceCall, inputs: Tensor, weights: dict[str, Tensor | None], planes: list[Tensor],
         values: dict[Node, Tensor],
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Gradients of the matrices, for all steps at once."""
         totals: dict[str, Tensor] = {}
         for p in self.program.products:
             weight = weights[p.matrix]
             if weight is None:
                 continue
-            operand = (
-                inputs
-                if p.operand is None
-                else values[p.operand]
-                if p.operand in values
-                else self._all(p.operand, values)
-            )
-            operand = operand.expand(*inputs.shape[:-1], -1)
+            for node in [] if p.operand is None else _order([p.operand]):
+                if node not in values and node.op != "const" and p.operand not in values:
+                    values[node] = _value(node, values)
+            operand = inputs if p.operand is None else values[p.operand].expand(*inputs.shape[:-1], -1)
             total = totals.setdefault(p.matrix, torch.zeros_like(weight))
             size = planes[p.start].shape[-1]
             for slot, block in zip(p.slots, p.blocks, strict=True):
                 total[block * size : (block + 1) * size] += planes[slot].T @ operand.flatten(0, -2)
         return totals
-
-    def _all(self, node: Node, values: dict[Node, Tensor]) -> Tensor:
-        for needed in _order([node]):
-            if needed not in values and needed.op != "const":
-                values[needed] = _value(needed, values)
-        return values[node]
 
 
 def _order(roots: Sequence[Node]) -> list[Node]:

@@ -364,10 +364,10 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
     numbers = [_number(arg) for arg in args]
     graph = args[0].graph
     if op in ("add", "sub", "mul", "div", "neg") and None not in numbers:
-        known: list[float] = [number for number in numbers if number is not None]
-        if op != "div" or known[1] != 0:
+        values: list[float] = [number for number in numbers if number is not None]
+        if op != "div" or values[1] != 0:
             value = {"add": sum, "sub": lambda x: x[0] - x[1], "mul": math.prod, "div": lambda x: x[0] / x[1],
-                     "neg": lambda x: -x[0]}[op](known)  # fmt: skip
+                     "neg": lambda x: -x[0]}[op](values)  # fmt: skip
             return graph.node(value)
     if op == "neg" and args[0].op == "neg":
         return args[0].inputs[0]
