@@ -17,6 +17,7 @@ from rnnbench.nn.compiler.trace import CellDefinitionError, Node
 
 FORMER_NAMES = {
     "apart": "split_gates", "held": "deferred_gates", "keeps": "forget_gates", "takes": "input_gates",
+    "operands": "effective_weights",
 }  # fmt: skip
 """What declarations of a cell were called in version 0.1; they still work, with a warning."""
 
