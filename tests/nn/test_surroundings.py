@@ -183,7 +183,7 @@ class Copied(Cell):
     ("cell", "why"),
     [
         (Own, "autograd.Function"), (Stopped, "no_grad"), (Warm, "a tensor that is"), (InPlace, "relu in place"),
-        (Chance, "another one at every call"), (Truths, "two comparisons"), (Mapped, "only tensors"),
+        (Chance, "differs from call to call"), (Truths, "two comparisons"), (Mapped, "only tensors"),
         (Copied, "isinstance"),
     ],
 )  # fmt: skip
