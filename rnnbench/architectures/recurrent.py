@@ -141,7 +141,8 @@ class MUT(SequenceModule):
 class MinGRU(SequenceModule):
     """minGRU (Feng et al. 2024) on any objective; equation in `rnnbench.nn.MinGRU`, arguments in `SequenceModule`.
 
-    `layer_options`: `positive` (candidates kept positive, as in the paper's log space), and those of every layer.
+    `layer_options`: `positive` (candidates kept positive, as in the paper's log space), `negative_eigenvalues` (Grazzi et
+    al. 2025), and those of every layer.
     """
 
     layer_class = nn.MinGRU
@@ -185,3 +186,143 @@ class QRNN(SequenceModule):
     """
 
     layer_class = nn.QRNN
+
+
+class IndRNN(SequenceModule):
+    """Independently recurrent network (Li et al. 2018) on any objective; equation in `rnnbench.nn.IndRNN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: `nonlinearity` (`relu` or `tanh`), and those of every layer.
+    """
+
+    layer_class = nn.IndRNN
+
+
+class RHN(SequenceModule):
+    """Recurrent highway network (Zilly et al. 2017) on any objective; equation in `rnnbench.nn.RHN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: `depth` (highway layers a step), `transform_bias` (of the gates at the start), and those of
+    every layer.
+    """
+
+    layer_class = nn.RHN
+
+
+class FastGRNN(SequenceModule):
+    """FastGRNN (Kusupati et al. 2018) on any objective; equation in `rnnbench.nn.FastGRNN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.FastGRNN
+
+
+class CFN(SequenceModule):
+    """Chaos-free network (Laurent & von Brecht 2017) on any objective; equation in `rnnbench.nn.CFN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.CFN
+
+
+class RAN(SequenceModule):
+    """Recurrent additive network (Lee, Levy & Zettlemoyer 2017) on any objective; equation in `rnnbench.nn.RAN`,
+    arguments in `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.RAN
+
+
+class LiGRU(SequenceModule):
+    """Light GRU (Ravanelli et al. 2018) on any objective; equation in `rnnbench.nn.LiGRU`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.LiGRU
+
+
+class MinimalRNN(SequenceModule):
+    """MinimalRNN (Chen 2017) on any objective; equation in `rnnbench.nn.MinimalRNN`, arguments in `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.MinimalRNN
+
+
+class SCRN(SequenceModule):
+    """Structurally constrained recurrent network (Mikolov et al. 2015) on any objective; equation in
+    `rnnbench.nn.SCRN`, arguments in `SequenceModule`.
+
+    `layer_options`: `alpha` (share of the context that is kept), and those of every layer.
+    """
+
+    layer_class = nn.SCRN
+
+
+class BRC(SequenceModule):
+    """Bistable recurrent cell (Vecoven, Ernst & Drion 2021) on any objective; equation in `rnnbench.nn.BRC`, arguments
+    in `SequenceModule`.
+
+    `layer_options`: `neuromodulated` (the nBRC), and those of every layer.
+    """
+
+    layer_class = nn.BRC
+
+
+class AntisymmetricRNN(SequenceModule):
+    """AntisymmetricRNN (Chang et al. 2019) on any objective; equation in `rnnbench.nn.AntisymmetricRNN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: `step_size`, `diffusion`, `gated`, and those of every layer.
+    """
+
+    layer_class = nn.AntisymmetricRNN
+
+
+class CoRNN(SequenceModule):
+    """Coupled oscillatory RNN (Rusch & Mishra 2021) on any objective; equation in `rnnbench.nn.CoRNN`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: `step_size`, `gamma`, `epsilon`, and those of every layer.
+    """
+
+    layer_class = nn.CoRNN
+
+
+class UnICORNN(SequenceModule):
+    """Undamped independent controlled oscillatory RNN (Rusch & Mishra 2021b) on any objective; equation in
+    `rnnbench.nn.UnICORNN`, arguments in `SequenceModule`.
+
+    `layer_options`: `step_size`, `alpha`, and those of every layer.
+    """
+
+    layer_class = nn.UnICORNN
+
+
+class LEM(SequenceModule):
+    """Long expressive memory (Rusch et al. 2022) on any objective; equation in `rnnbench.nn.LEM`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: `step_size`, and those of every layer.
+    """
+
+    layer_class = nn.LEM
+
+
+class RGLRU(SequenceModule):
+    """Real-gated linear recurrent unit (De et al. 2024) on any objective; equation in `rnnbench.nn.RGLRU`, arguments in
+    `SequenceModule`.
+
+    `layer_options`: those of every layer.
+    """
+
+    layer_class = nn.RGLRU

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rnnbench.nn.cells import elman, gru, linear, lstm, modern
+from rnnbench.nn.cells import differential, elman, gru, light, linear, lstm, modern
 from rnnbench.nn.recurrent import Recurrent
 
 Device = torch.device | str | None
@@ -178,3 +178,87 @@ class QRNN(Recurrent):
     """Quasi-recurrent network (Bradbury et al. 2017); equation in `QRNNCell`."""
 
     cell_class = linear.QRNNCell
+
+
+class IndRNN(Recurrent):
+    """Independently recurrent network (Li et al. 2018); equation in `IndRNNCell`."""
+
+    cell_class = light.IndRNNCell
+
+
+class RHN(Recurrent):
+    """Recurrent highway network (Zilly et al. 2017); equation in `RHNCell`."""
+
+    cell_class = light.RHNCell
+
+
+class FastGRNN(Recurrent):
+    """FastGRNN (Kusupati et al. 2018); equation in `FastGRNNCell`."""
+
+    cell_class = light.FastGRNNCell
+
+
+class CFN(Recurrent):
+    """Chaos-free network (Laurent & von Brecht 2017); equation in `CFNCell`."""
+
+    cell_class = light.CFNCell
+
+
+class RAN(Recurrent):
+    """Recurrent additive network (Lee, Levy & Zettlemoyer 2017); equation in `RANCell`."""
+
+    cell_class = light.RANCell
+
+
+class LiGRU(Recurrent):
+    """Light GRU (Ravanelli et al. 2018); equation in `LiGRUCell`."""
+
+    cell_class = light.LiGRUCell
+
+
+class MinimalRNN(Recurrent):
+    """MinimalRNN (Chen 2017); equation in `MinimalRNNCell`."""
+
+    cell_class = light.MinimalRNNCell
+
+
+class SCRN(Recurrent):
+    """Structurally constrained recurrent network (Mikolov et al. 2015); equation in `SCRNCell`."""
+
+    cell_class = light.SCRNCell
+
+
+class BRC(Recurrent):
+    """Bistable recurrent cell (Vecoven, Ernst & Drion 2021); equation in `BRCCell`."""
+
+    cell_class = light.BRCCell
+
+
+class AntisymmetricRNN(Recurrent):
+    """AntisymmetricRNN (Chang et al. 2019); equation in `AntisymmetricRNNCell`."""
+
+    cell_class = differential.AntisymmetricRNNCell
+
+
+class CoRNN(Recurrent):
+    """Coupled oscillatory RNN (Rusch & Mishra 2021); equation in `CoRNNCell`."""
+
+    cell_class = differential.CoRNNCell
+
+
+class UnICORNN(Recurrent):
+    """Undamped independent controlled oscillatory RNN (Rusch & Mishra 2021b); equation in `UnICORNNCell`."""
+
+    cell_class = differential.UnICORNNCell
+
+
+class LEM(Recurrent):
+    """Long expressive memory (Rusch et al. 2022); equation in `LEMCell`."""
+
+    cell_class = differential.LEMCell
+
+
+class RGLRU(Recurrent):
+    """Real-gated linear recurrent unit (De et al. 2024); equation in `RGLRUCell`."""
+
+    cell_class = linear.RGLRUCell

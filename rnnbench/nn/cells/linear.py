@@ -20,9 +20,12 @@ class MinGRUCell(Cell):
     `h_t = (1 − z) ⊙ h_{t-1} + z ⊙ n`.
 
     `positive`: n is `n + 0.5` for n ≥ 0 and `σ(n)` below, as the paper's version in log space needs (appendix B).
+    `negative_eigenvalues`: `h_t = (1 − 2z) ⊙ h_{t-1} + z ⊙ n`, factors of the state in (−1, 1) instead of (0, 1): such a
+    recurrence can follow the parity of its inputs (Grazzi et al. 2025, section 4).
     """
 
     positive: bool = False
+    negative_eigenvalues: bool = False
 
     gates = ("z", "n")
     recurrent = ()
@@ -30,11 +33,13 @@ class MinGRUCell(Cell):
 
     def __post_init__(self) -> None:
         check_flag("positive", self.positive)
+        check_flag("negative_eigenvalues", self.negative_eigenvalues)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
         n = torch.where(z.n < 0, torch.sigmoid(z.n), z.n + 0.5) if self.positive else z.n
-        return s.h + torch.sigmoid(z.z) * (n - s.h)
+        z = torch.sigmoid(z.z)
+        return (1 - 2 * z) * s.h + z * n if self.negative_eigenvalues else s.h + z * (n - s.h)
 
 
 @dataclass(eq=False)
@@ -200,3 +205,28 @@ class QRNNCell(Cell):
         n = torch.tanh(z.n)
         c = n + torch.sigmoid(z.f) * (s.c - n)
         return torch.sigmoid(z.o) * c, c
+
+
+@dataclass(eq=False)
+class RGLRUCell(Cell):
+    """Real-gated linear recurrent unit (De et al. 2024, eq. 1–4), on a projection of the input:
+
+    `r, i = σ(W x_t + b)`, `n = W_n x_t + b_n`, `a = σ(Λ)^(8 r)`, `h_t = a ⊙ h_{t-1} + √(1 − a²) ⊙ (i ⊙ n)`.
+
+    `σ(Λ)^8` starts uniform on [0.9, 0.999], as in section 2.4. `1 − a²` is at least 10⁻⁶, below which the root's
+    derivative has no bound.
+    """
+
+    gates = ("r", "i", "n")
+    recurrent = ()
+    vectors = ("decay",)
+
+    def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
+        """Λ such that σ(Λ)⁸ is uniform on [0.9, 0.999]."""
+        share = parameters["decay"].uniform_(0.9, 0.999) ** (1 / 8)
+        parameters["decay"].copy_(torch.log(share / (1 - share)))
+
+    def step(self, z: Any, s: Any) -> Any:
+        """New hidden state."""
+        a = torch.exp(-8 * F.softplus(-self.decay) * torch.sigmoid(z.r))
+        return a * s.h + torch.sqrt(torch.clamp(1 - a * a, min=1e-6)) * (torch.sigmoid(z.i) * z.n)
