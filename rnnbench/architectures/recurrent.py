@@ -141,8 +141,8 @@ class MUT(SequenceModule):
 class MinGRU(SequenceModule):
     """minGRU (Feng et al. 2024) on any objective; equation in `rnnbench.nn.MinGRU`, arguments in `SequenceModule`.
 
-    `layer_options`: `positive` (candidates kept positive, as in the paper's log space), `negative_eigenvalues` (Grazzi et
-    al. 2025), and those of every layer.
+    `layer_options`: `positive` (candidates kept positive, as in the paper's log space), `negative_eigenvalues` (Grazzi
+    et al. 2025), and those of every layer.
     """
 
     layer_class = nn.MinGRU

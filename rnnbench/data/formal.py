@@ -14,9 +14,9 @@ class FormalLanguage(Generated):
     """Strings over a small alphabet, each followed by blanks at which an answer is to be given.
 
     Inputs `[B, T + A]`, tokens: the T letters (1, 2, …), then A blanks (0), one for each letter of the answer. Targets
-    `[B, T + A]`, classes: −100 (not scored) at the letters, then the answer. Delétang et al. 2023 set their tasks up so;
-    there, too, strings of training have lengths drawn from 1 to `length`, and the score is the mean over the lengths of
-    `test_lengths` of the share of right letters. All are generated as the paper's appendix A.1 defines them.
+    `[B, T + A]`, classes: −100 (not scored) at the letters, then the answer. Delétang et al. 2023 set their tasks up
+    so; there, too, strings of training have lengths drawn from 1 to `length`, and the score is the mean over the
+    lengths of `test_lengths` of the share of right letters. All are generated as the paper's appendix A.1 defines them.
 
     Strings of validation have the lengths of training: short ones occur in both, as there are only few of them.
 

@@ -40,13 +40,15 @@ class AntisymmetricRNNCell(Cell):
     diffusion: float = 0.01
     gated: bool = False
 
+    gates = ("n",)
     recurrent = ("n",)
     apart = ("n",)
 
     def __post_init__(self) -> None:
         _check_positive(self, "step_size", "diffusion")
         check_flag("gated", self.gated)
-        self.gates = ("n", "z") if self.gated else ("n",)
+        if self.gated:
+            self.gates = ("n", "z")
 
     def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
         """U from N(0, 1 / H), as in the paper's experiments (section 4.1)."""

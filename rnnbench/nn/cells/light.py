@@ -53,8 +53,8 @@ class IndRNNCell(Cell):
 
 @dataclass(eq=False)
 class RHNCell(Cell):
-    """Recurrent highway network (Zilly, Srivastava, Koutník & Schmidhuber 2017, eq. 6–9) with coupled carry gates, as in
-    the paper's experiments: L highway layers a step. With `s_0 = h_{t-1}`, for `l = 1 … L`
+    """Recurrent highway network (Zilly, Srivastava, Koutník & Schmidhuber 2017, eq. 6–9) with coupled carry gates, as
+    in the paper's experiments: L highway layers a step. With `s_0 = h_{t-1}`, for `l = 1 … L`
 
     `n = tanh(R_nl s_{l-1} + b_nl + [l = 1] W_n x_t)`, `k = σ(R_kl s_{l-1} + b_kl + [l = 1] W_k x_t)`,
     `s_l = k ⊙ n + (1 − k) ⊙ s_{l-1}`; `h_t = s_L`. Biases of layers after the first are there even without `bias`.
@@ -255,7 +255,7 @@ class SCRNCell(Cell):
 
 @dataclass(eq=False)
 class BRCCell(Cell):
-    """Bistable recurrent cell (Vecoven, Ernst & Drion 2021, eq. 5–7), or its recurrently neuromodulated form (nBRC, eq. 8):
+    """Bistable recurrent cell (Vecoven, Ernst & Drion 2021, eq. 5–7), or its neuromodulated form (nBRC, eq. 8):
 
     `a = 1 + tanh(W_a x_t + b_a + w_a ⊙ h_{t-1})`, `c = σ(W_c x_t + b_c + w_c ⊙ h_{t-1})`,
     `h_t = c ⊙ h_{t-1} + (1 − c) ⊙ tanh(W_n x_t + b_n + a ⊙ h_{t-1})`; a unit with a > 1 has two stable states. In the

@@ -20,8 +20,8 @@ class MinGRUCell(Cell):
     `h_t = (1 − z) ⊙ h_{t-1} + z ⊙ n`.
 
     `positive`: n is `n + 0.5` for n ≥ 0 and `σ(n)` below, as the paper's version in log space needs (appendix B).
-    `negative_eigenvalues`: `h_t = (1 − 2z) ⊙ h_{t-1} + z ⊙ n`, factors of the state in (−1, 1) instead of (0, 1): such a
-    recurrence can follow the parity of its inputs (Grazzi et al. 2025, section 4).
+    `negative_eigenvalues`: `h_t = (1 − 2z) ⊙ h_{t-1} + z ⊙ n`, factors of the state in (−1, 1) instead of (0, 1): such
+    a recurrence can follow the parity of its inputs (Grazzi et al. 2025, section 4).
     """
 
     positive: bool = False
