@@ -1,5 +1,6 @@
 """What a `SequenceModule` asks of its data and of its layer."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Protocol, Self, cast
@@ -213,6 +214,7 @@ class SequenceModule(LightningModule):
         self.built = False
         self._trained_by: str | None = None
         self._carried: dict[tuple[Stage, int], States] = {}
+        self._other_scores: dict[tuple[Stage, int], tuple[MeanLoss, MetricCollection]] = {}
         self.register_state_dict_post_hook(_note_sizes)  # type: ignore[no-untyped-call]
         sizes = (input_size, output_size, objective)
         if any(size is not None for size in sizes):
@@ -461,15 +463,15 @@ class SequenceModule(LightningModule):
             self.part = number
             yield part
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Accumulate loss and metrics on the validation part."""
-        self._evaluate("val", batch)
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Accumulate loss and metrics on the validation part; of several loaders for each by itself."""
+        self._evaluate("val", batch, dataloader_idx)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Accumulate loss and metrics on the test part."""
-        self._evaluate("test", batch)
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Accumulate loss and metrics on the test part; of several loaders for each by itself."""
+        self._evaluate("test", batch, dataloader_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         """Predictions for a batch, by name, as the objective describes them in its `predict`.
 
         Tensors have the batch first. Where sequences are padded, `lengths` `[B]` is there too. Targets, if a batch has
@@ -484,12 +486,25 @@ class SequenceModule(LightningModule):
         summed, count = self.objective.loss(predictions, self.objective.known_targets(batch[1], batch[2]))
         return Term(summed, count.to(torch.promote_types(summed.dtype, torch.float32)))
 
-    def _evaluate(self, stage: Stage, batch: Any) -> None:
+    def _evaluate(self, stage: Stage, batch: Any, loader: int) -> None:
+        loss, metrics = self._scores_of(stage, loader)
         for part in self._parts(as_batch(batch)):
             predictions = self.outputs(stage, part)
-            cast(MeanLoss, self.losses[stage]).update(*self._loss(predictions, part))
+            loss.update(*self._loss(predictions, part))
             targets = self.objective.known_targets(part[1], part[2])
-            self.objective.update(cast(MetricCollection, self.metrics[stage]), predictions, targets)
+            self.objective.update(metrics, predictions, targets)
+
+    def _scores_of(self, stage: Stage, loader: int) -> tuple[MeanLoss, MetricCollection]:
+        """Loss and metrics of one of several loaders; those of the first are the module's own."""
+        if not loader:
+            return cast(MeanLoss, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
+        if (stage, loader) not in self._other_scores:
+            with torch.inference_mode(False):
+                own = (copy.deepcopy(self.losses[stage]), copy.deepcopy(self.metrics[stage]))
+                for score in own:
+                    score.reset()  # type: ignore[operator]
+            self._other_scores[stage, loader] = cast(tuple[MeanLoss, MetricCollection], own)
+        return self._other_scores[stage, loader]
 
     def on_train_epoch_end(self) -> None:
         """Log the training loss."""
@@ -513,14 +528,26 @@ class SequenceModule(LightningModule):
                 self.log("train/loss", summed / count, sync_dist=True)
 
     def _log_scores(self, stage: Stage) -> None:
-        loss, metrics = cast(MeanLoss, self.losses[stage]), cast(MetricCollection, self.metrics[stage])
-        mean: Any = loss.compute()
-        scores: dict[str, Any] = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
+        """Log the scores; of several loaders those of each, with its name behind, and their means."""
+        names = loader_names(self.trainer.val_dataloaders if stage == "val" else self.trainer.test_dataloaders)
+        every = [self._computed(stage, loader) for loader in range(len(names))]
+        self._other_scores.clear()
+        scores = every[0] if len(every) == 1 else {}
+        if len(every) > 1:
+            scores = {name: torch.stack([torch.as_tensor(own[name]) for own in every]).mean() for name in every[0]}
+            scores |= {f"{name}/{loader}": own[name] for loader, own in zip(names, every, strict=True) for name in own}
         # computed over all processes already; sync_dist only keeps Lightning from warning that it might not be
-        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()}, sync_dist=True)
+        named = {f"{stage}/{name}": value for name, value in scores.items()}
+        self.log_dict(named, sync_dist=True, add_dataloader_idx=False)
+
+    def _computed(self, stage: Stage, loader: int) -> dict[str, Any]:
+        loss, metrics = self._scores_of(stage, loader)
+        mean: Any = loss.compute()
+        scores = {"loss": mean, **self.objective.derived(mean), **metrics.compute()}
         with torch.inference_mode(False):  # states that were made in it could not be updated outside of it
             loss.reset()
             metrics.reset()
+        return scores
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser, and the schedule if there is one."""
@@ -698,6 +725,13 @@ def _note_sizes(module: Any, state_dict: dict[str, Any], prefix: str, local_meta
     """Let parameters know the sizes of the module that they are of; see `load_state_dict`."""
     if module.built:
         local_metadata["sizes"] = {name: module.hparams[name] for name in SIZES}
+
+
+def loader_names(loaders: Any) -> list[str]:
+    """Names of the loaders of a Trainer: keys, or `dataloader_idx_0`, …; the empty name of a single one."""
+    if isinstance(loaders, Mapping):
+        return [*map(str, loaders)]
+    return [f"dataloader_idx_{k}" for k in range(len(loaders))] if isinstance(loaders, list | tuple) else [""]
 
 
 def _mean(term: Term) -> Tensor:

@@ -110,6 +110,21 @@ class SequenceStore(SampleStore):
             return Batch(self.inputs[rows], targets)
         return Batch(_padded(self.inputs, self.offsets, rows, 0), targets, self.lengths[rows])
 
+    def rows(self, first: int, end: int) -> "SequenceStore":
+        """The sequences from `first` to before `end`, as a store of their own, without copies."""
+        inputs, targets, starts = self.inputs, self.targets, None
+        if self.even:
+            inputs = inputs.flatten(0, 1)
+            targets = targets.flatten(0, 1) if self.per_step else targets
+        begin, stop = int(self.offsets[first]), int(self.offsets[end])
+        if self.target_starts is not None:
+            starts = self.target_starts[first : end + 1] - self.target_starts[first]
+            targets = targets[int(self.target_starts[first]) : int(self.target_starts[end])]
+        else:
+            targets = targets[begin:stop] if self.per_step else targets[first:end]
+        offsets = self.offsets[first : end + 1] - begin
+        return SequenceStore(inputs[begin:stop], offsets, targets, self.per_step, self.unknown, starts)
+
     def _targets(self, rows: Tensor) -> Tensor:
         if self.target_starts is not None:
             return _padded(self.targets, self.target_starts, rows, self.unknown)

@@ -1,11 +1,15 @@
 """Formal languages: strings of any length, and what has to be computed of them."""
 
 from abc import abstractmethod
+from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
+import datasets
 import numpy as np
 
-from rnnbench.data.synthetic import Generated
+from rnnbench.data.module import Split, Splits
+from rnnbench.data.synthetic import TEST_SIZE, Generated
 
 Values = np.ndarray[Any, Any]
 
@@ -31,6 +35,23 @@ class FormalLanguage(Generated):
     varied = True
     letters: ClassVar[int]
     answers: ClassVar[int]
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        tables = self.tables()
+        known = [answers[answers >= 0] for answers in map(np.asarray, tables["train"]["targets"])]
+        commonest = int(np.bincount(np.concatenate(known)).argmax())
+        return Splits(
+            tables, self.letters + 1, self.answers, "the commonest answer", self._scores_of(commonest, tables)
+        )
+
+    def _scores_of(self, answer: int, tables: dict[Split, datasets.Dataset]) -> dict[str, float]:
+        """Test scores of one answer to everything: means over the lengths."""
+        rows = [np.asarray(row) for row in tables["test"]["targets"]]
+        size = TEST_SIZE if self.test_lengths else len(rows)
+        right = np.array([((row == answer).sum(), (row >= 0).sum()) for row in rows])
+        parts = [right[first : first + size] for first in range(0, len(rows), size)]
+        accuracy = fmean(float(part[:, 0].sum() / part[:, 1].sum()) for part in parts)
+        return {"accuracy": accuracy, "exact_match": fmean(float((part[:, 0] == part[:, 1]).mean()) for part in parts)}
 
     @abstractmethod
     def string(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:
@@ -119,10 +140,10 @@ class StackManipulation(FormalLanguage):
             pops = letter == 2
             stack[rows, height] = np.where(pops, stack[rows, height], np.where(letter > 2, letter - 3, letter))
             height = np.where(pops, np.maximum(height - 1, 0), height + 1)
-        place = height[:, None] - 1 - np.arange(length + 1)
-        answers = np.take_along_axis(stack, np.maximum(place, 0), axis=1)
-        answers[place == -1] = 2
-        answers[place < -1] = int(self.unknown)
+        places = height[:, None] - 1 - np.arange(length + 1)
+        answers = np.take_along_axis(stack, np.maximum(places, 0), axis=1)
+        answers[places == -1] = 2
+        answers[places < -1] = int(self.unknown)
         return strings, answers
 
 

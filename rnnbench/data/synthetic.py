@@ -2,19 +2,27 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar
 
 import datasets
 import numpy as np
 
-from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
+from rnnbench.data.batches import GlobalBatches, make_loader
+from rnnbench.data.module import EVALUATION_BATCHES, SPLITS, SequenceDataModule, Split, Splits
 
 Values = np.ndarray[Any, Any]
 
 
 class Generated(SequenceDataModule):
-    """Sequences of one length, each split drawn from a stream of its own: more of one leaves the others as they are.
+    """Generated sequences, each split drawn from a stream of its own: more of one leaves the others as they are.
+
+    Training and validation have sequences of one length, `length`; where a class is `varied`, of lengths drawn from
+    `shortest` to `length`. So does the test part, unless `test_lengths` names others: then it has as many sequences of
+    each of these lengths, `test_dataloader` is a loader for each, by name, and scores are means over the lengths.
 
     Args:
         length: T, at least the class's `shortest`.
@@ -22,12 +30,14 @@ class Generated(SequenceDataModule):
         batch_size: see `SequenceDataModule`.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
+        test_lengths: lengths of the test part, as `[first, last, step]`; all greater than `length`.
 
     Raises:
-        ValueError: `length` or `train_size` is too small.
+        ValueError: `length` or `train_size` is too small, or `test_lengths` are not lengths beyond `length`.
     """
 
     shortest: ClassVar[int]
+    varied: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class Generated(SequenceDataModule):
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
+        test_lengths: tuple[int, int, int] | None = None,
     ) -> None:
         if length < self.shortest:
             raise ValueError(f"length must be at least {self.shortest}, got {length}")
@@ -43,21 +54,68 @@ class Generated(SequenceDataModule):
             raise ValueError(f"train_size must be at least 1, got {train_size}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.length, self.train_size = length, train_size
+        self.test_lengths = _lengths(test_lengths, length)
+
+    def identity(self) -> dict[str, Any]:
+        """As in `SequenceDataModule`; data without `test_lengths` is what it was before there were any."""
+        identity = super().identity()
+        return identity if identity["test_lengths"] else {k: v for k, v in identity.items() if k != "test_lengths"}
 
     @abstractmethod
-    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:
-        """Inputs, a row a sequence, and targets, for `size` sequences."""
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:
+        """Inputs, a row a sequence, and targets, for `size` sequences of `length`."""
 
     def tables(self) -> dict[Split, datasets.Dataset]:
         """The three splits."""
         return {split: self._table(number, split) for number, split in enumerate(SPLITS)}
 
     def _table(self, number: int, split: Split) -> datasets.Dataset:
+        random = np.random.default_rng((self.data_seed, number))
         size = self.train_size if split == "train" else max(1000, self.train_size // 10)
-        inputs, targets = self.draw(np.random.default_rng((self.data_seed, number)), size)
-        return datasets.Dataset.from_dict(
-            {"inputs": list(inputs), "targets": targets if targets.ndim == 1 else list(targets)}
+        if split == "test" and self.test_lengths:
+            counts = dict.fromkeys(self.test_lengths, TEST_SIZE)
+        elif self.varied:
+            lengths, numbers = np.unique(random.integers(self.shortest, self.length + 1, size), return_counts=True)
+            counts = dict(zip(lengths.tolist(), numbers.tolist(), strict=True))
+        else:
+            counts = {self.length: size}
+        inputs, targets = zip(*(self.draw(random, count, length) for length, count in counts.items()), strict=True)
+        answers = np.concatenate(targets) if targets[0].ndim == 1 else list(chain(*targets))
+        return datasets.Dataset.from_dict({"inputs": list(chain(*inputs)), "targets": answers})
+
+    @property
+    def scored_lengths(self) -> tuple[int, ...]:
+        """The lengths over which test scores are means."""
+        return self.test_lengths or (self.length,)
+
+    def test_dataloader(self) -> Any:
+        """Test batches, in order; with `test_lengths` a loader for each length, by its name."""
+        if not self.test_lengths:
+            return super().test_dataloader()
+        store, size = self.store("test"), self.batch_size * EVALUATION_BATCHES
+        loaders = {}
+        for number, length in enumerate(self.test_lengths):
+            part = store.rows(number * TEST_SIZE, (number + 1) * TEST_SIZE)
+            loaders[f"length_{length}"] = make_loader(part, GlobalBatches(part.lengths, size, shuffle=False), size)
+        return loaders
+
+
+TEST_SIZE = 100
+"""Sequences of each of several test lengths."""
+
+
+def _lengths(bounds: Sequence[int] | None, longest: int) -> tuple[int, ...]:
+    """The lengths `first`, `first + step`, …, `last` at most."""
+    if bounds is None:
+        return ()
+    if len(bounds) != 3 or not all(isinstance(bound, int) and bound > 0 for bound in bounds):
+        raise ValueError(f"test_lengths must be [first, last, step], whole numbers greater than 0, got {bounds!r}")
+    first, last, step = bounds
+    if not longest < first <= last:
+        raise ValueError(
+            f"test_lengths must be longer than those of training, length={longest}, and not empty, got {bounds!r}"
         )
+    return tuple(range(first, last + 1, step))
 
 
 class Adding(Generated):
@@ -75,10 +133,10 @@ class Adding(Generated):
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         return Splits(self.tables(), 2, 1, baseline="always 1", baseline_scores={"mse": 1 / 6})
 
-    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
-        values = random.random((size, self.length), dtype=np.float32)
-        half, rows = self.length // 2, np.arange(size)
-        first, second = random.integers(0, half, size), random.integers(half, self.length, size)
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:  # noqa: D102
+        values = random.random((size, length), dtype=np.float32)
+        half, rows = length // 2, np.arange(size)
+        first, second = random.integers(0, half, size), random.integers(half, length, size)
         markers = np.zeros_like(values)
         markers[rows, first] = markers[rows, second] = 1.0
         inputs = np.stack([values, markers], axis=-1).reshape(size, -1)
@@ -102,14 +160,14 @@ class CopyMemory(Generated):
     shortest = 1
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        chance = 10 * math.log(8) / (self.length + 20)
+        chance = fmean(10 * math.log(8) / (length + 20) for length in self.scored_lengths)
         return Splits(self.tables(), 10, 9, baseline="no memory", baseline_scores={"cross_entropy": chance})
 
-    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:  # noqa: D102
         symbols = random.integers(1, 9, (size, 10), dtype=np.int64)
-        inputs = np.zeros((size, self.length + 20), dtype=np.int64)
+        inputs = np.zeros((size, length + 20), dtype=np.int64)
         targets = np.zeros_like(inputs)
-        inputs[:, :10], inputs[:, self.length + 9], targets[:, -10:] = symbols, 9, symbols
+        inputs[:, :10], inputs[:, length + 9], targets[:, -10:] = symbols, 9, symbols
         return inputs, targets
 
 
@@ -127,6 +185,7 @@ class SelectiveCopy(Generated):
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
         symbols: K, at least 1.
+        test_lengths: see `Generated`.
 
     Raises:
         ValueError: an argument is too small.
@@ -146,23 +205,24 @@ class SelectiveCopy(Generated):
         data_seed: int = 0,
         shuffle_seed: int = 0,
         symbols: int = 8,
+        test_lengths: tuple[int, int, int] | None = None,
     ) -> None:
         if not 1 <= symbols <= length:
             raise ValueError(f"symbols must be at least 1 and at most length={length}, got {symbols}")
-        super().__init__(length, train_size, batch_size, data_seed, shuffle_seed)
+        super().__init__(length, train_size, batch_size, data_seed, shuffle_seed, test_lengths)
         self.symbols = symbols
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         scores = {"accuracy": 1 / 8, "cross_entropy": math.log(8), "exact_match": 8.0**-self.symbols}
         return Splits(self.tables(), 10, 8, baseline="guessing", baseline_scores=scores)
 
-    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:  # noqa: D102
         symbols = random.integers(1, 9, (size, self.symbols), dtype=np.int64)
-        places = np.sort(random.permuted(np.tile(np.arange(self.length), (size, 1)), axis=1)[:, : self.symbols], axis=1)
-        inputs = np.zeros((size, self.length + self.symbols), dtype=np.int64)
+        places = np.sort(random.permuted(np.tile(np.arange(length), (size, 1)), axis=1)[:, : self.symbols], axis=1)
+        inputs = np.zeros((size, length + self.symbols), dtype=np.int64)
         targets = np.full_like(inputs, int(self.unknown))
-        inputs[np.arange(size)[:, None], places], inputs[:, self.length :] = symbols, 9
-        targets[:, self.length :] = symbols - 1
+        inputs[np.arange(size)[:, None], places], inputs[:, length:] = symbols, 9
+        targets[:, length:] = symbols - 1
         return inputs, targets
 
 
@@ -182,9 +242,10 @@ class Parity(Generated):
     shortest = 1
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        scores = {"accuracy": 0.5, "cross_entropy": math.log(2), "exact_match": 2.0**-self.length}
+        exact = fmean(2.0**-length for length in self.scored_lengths)
+        scores = {"accuracy": 0.5, "cross_entropy": math.log(2), "exact_match": exact}
         return Splits(self.tables(), 3, 2, baseline="guessing", baseline_scores=scores)
 
-    def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
-        bits = random.integers(0, 2, (size, self.length), dtype=np.int64)
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:  # noqa: D102
+        bits = random.integers(0, 2, (size, length), dtype=np.int64)
         return bits + 1, bits.cumsum(axis=1) % 2

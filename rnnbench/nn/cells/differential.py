@@ -40,7 +40,7 @@ class AntisymmetricRNNCell(Cell):
     diffusion: float = 0.01
     gated: bool = False
 
-    gates = ("n",)
+    gates: tuple[str, ...] = ("n",)
     recurrent = ("n",)
     apart = ("n",)
 
