@@ -2,12 +2,12 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.config.registry import find
-from rnnbench.config.schema import Arguments, StrictModel, read_yaml
+from rnnbench.config.schema import Arguments, StrictModel, read_yaml, short_repr
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.fingerprint import digest
 
@@ -51,6 +51,42 @@ class Budget(StrictModel):
         if self.steps is self.epochs is self.minutes is self.patience is None:
             raise ValueError("never ends: give at least one of steps, epochs, minutes, patience")
         return self
+
+
+MAX_LENGTH = 10**6
+"""Of a sequence on which something is tested: evaluation still holds one batch of them in memory."""
+
+
+def read_lengths(value: Any) -> Any:
+    """Lengths to test on: `[41, 500]`, `[41, 500, 20]` or `41:500:20`, the first, the last and the step (20).
+
+    Raises:
+        ValueError: the value is not that.
+    """
+    parts = value.split(":") if isinstance(value, str) else value
+    try:
+        first, last, step = map(int, [*parts, 20][:3] if len(parts) == 2 else parts)
+    except (TypeError, ValueError):
+        first = last = step = 0
+    if not (1 <= first <= last <= MAX_LENGTH and step >= 1):
+        raise ValueError(
+            f"give the first and the last length and the step, such as 41:500:20 or [41, 500, 20], lengths from 1 to "
+            f"{MAX_LENGTH:,}, got {short_repr(value)}"
+        )
+    return first, last, step
+
+
+Lengths = Annotated[tuple[int, int, int], BeforeValidator(read_lengths)]
+
+
+class HeldOut(StrictModel):
+    """What the test part has that training has not.
+
+    Args:
+        length: lengths of its sequences; given to the data module as `test_lengths`.
+    """
+
+    length: Lengths
 
 
 class Chance(StrictModel):
@@ -118,6 +154,7 @@ class TaskCard(StrictModel):
         kind: `real` data or `synthetic`.
         objective: as the data module declares it.
         data: the LightningDataModule.
+        test: what only the test part has: longer sequences.
         metric: what ranks, by the name under which the objective logs it.
         direction: which way is better.
         chance: the reference printed beside the scores.
@@ -137,6 +174,7 @@ class TaskCard(StrictModel):
     kind: Kind
     objective: str
     data: ClassSpec
+    test: HeldOut | None = None
     metric: str
     direction: Direction
     chance: Chance
@@ -146,6 +184,12 @@ class TaskCard(StrictModel):
     source: str
     licence: str
     references: list[str]
+
+    @model_validator(mode="after")
+    def _test_lengths(self) -> Self:
+        if self.test is not None:
+            self.data.init_args["test_lengths"] = [*self.test.length]
+        return self
 
     @property
     def fingerprint(self) -> str:

@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rnnbench.config.cards import MAX_COUNT, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
+from rnnbench.config.cards import (
+    MAX_COUNT,
+    ArchitectureCard,
+    Budget,
+    ClassSpec,
+    Direction,
+    Lengths,
+    Name,
+    Scoring,
+    TaskCard,
+)
 from rnnbench.config.executors import ExecutorField
 from rnnbench.config.model_size import WIDTH, FlopsField, ParamsField, Size
 from rnnbench.config.registry import find
@@ -145,6 +155,7 @@ class GridSpec(StrictModel):
         budget: of every run; without one, each task's own.
         model: constructor arguments that override those of every architecture.
         batch_size: of every run; without one, each task's own.
+        lengths: on which tasks are tested that are tested on longer sequences, `41:500:20`; without, as each card says.
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
@@ -166,6 +177,7 @@ class GridSpec(StrictModel):
     budget: Budget | None = None
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1, le=MAX_COUNT)
+    lengths: Lengths | None = None
     devices: int = Field(1, ge=1, le=1024)
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
@@ -279,7 +291,8 @@ class GridSpec(StrictModel):
 
     def _task(self, card: TaskCard) -> TaskPart:
         batch_size = {} if self.batch_size is None else {"batch_size": self.batch_size}
-        data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size})
+        lengths = {} if self.lengths is None or card.test is None else {"test_lengths": [*self.lengths]}
+        data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size, **lengths})
         same = ("name", "version", "fingerprint", "objective", "metric", "direction", "scoring")
         return TaskPart(data=data, **{name: getattr(card, name) for name in same})
 

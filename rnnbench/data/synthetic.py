@@ -30,7 +30,7 @@ class Generated(SequenceDataModule):
         batch_size: see `SequenceDataModule`.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
-        test_lengths: lengths of the test part, as `[first, last, step]`; all greater than `length`.
+        test_lengths: lengths of the test part, `[first, last, step]`; all greater than `length`.
 
     Raises:
         ValueError: `length` or `train_size` is too small, or `test_lengths` are not lengths beyond `length`.
@@ -46,7 +46,7 @@ class Generated(SequenceDataModule):
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
-        test_lengths: tuple[int, int, int] | None = None,
+        test_lengths: list[int] | None = None,
     ) -> None:
         if length < self.shortest:
             raise ValueError(f"length must be at least {self.shortest}, got {length}")
@@ -205,7 +205,7 @@ class SelectiveCopy(Generated):
         data_seed: int = 0,
         shuffle_seed: int = 0,
         symbols: int = 8,
-        test_lengths: tuple[int, int, int] | None = None,
+        test_lengths: list[int] | None = None,
     ) -> None:
         if not 1 <= symbols <= length:
             raise ValueError(f"symbols must be at least 1 and at most length={length}, got {symbols}")

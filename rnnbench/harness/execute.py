@@ -28,7 +28,10 @@ from rnnbench.harness.take_probe import divide_batches, take_probe
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.records.artefacts import Artefact, write_artefacts
 from rnnbench.records.probe import code_version, main_scores
-from rnnbench.records.record import Cost, Record, thinned
+from rnnbench.records.record import Cost, LengthPoint, Record, thinned
+
+LENGTH = "length_"
+"""How the test loader of one length is named, before the length."""
 
 
 def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
@@ -107,6 +110,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
             return None
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
+    scores, length_curve = split_by_length(scores, spec.task.metric)
     close_loggers(trainer.loggers)
     if job.asked:
         write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.asked))
@@ -121,6 +125,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         started=started,
         score=None if spec.trial else scores[spec.task.metric],
         scores=scores,
+        length_curve=length_curve,
         validation=main_scores(reporter.validations[chosen], spec.task.metric),
         best_step=chosen,
         curve=thinned(reporter.curve, chosen),
@@ -189,6 +194,20 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
         if not math.isfinite(value):
             raise Diverged(f"test {name} is {value}")
     return scores
+
+
+def split_by_length(scores: dict[str, float], metric: str) -> tuple[dict[str, float], list[LengthPoint]]:
+    """Scores that are means over all loaders of the test part, and the `metric` at each length, if there are several.
+
+    Numbers are rounded to six digits in the curve, which is drawn and never averaged.
+    """
+    marked = f"{metric}/{LENGTH}"
+    curve = [
+        LengthPoint(int(name.removeprefix(marked)), float(f"{score:.6g}"))
+        for name, score in scores.items()
+        if name.startswith(marked)
+    ]
+    return {name: score for name, score in scores.items() if "/" not in name}, curve
 
 
 def backend_of(model: LightningModule) -> str:

@@ -89,6 +89,13 @@ class Point(NamedTuple):
     score: Score
 
 
+class LengthPoint(NamedTuple):
+    """The test score at one length; in JSON `[length, score]`."""
+
+    length: Count
+    score: Score
+
+
 MAX_POINTS = 24
 """Of a learning curve in a record, which stays small: of a longer one about every second, third, … is left out."""
 
@@ -116,6 +123,7 @@ class Record(StrictModel):
         seconds: of wall-clock time that a failed run has taken, in all attempts; of one that is done, `cost` tells.
         score: test score by the card's metric.
         scores: all test scores.
+        length_curve: test score by length, of a task that is tested on several; `score` is their mean.
         validation: validation scores of the tested checkpoint, see `rnnbench.records.probe.main_scores`.
         best_step: the step of that checkpoint.
         curve: one point a validation, or fewer, see `thinned`.
@@ -144,6 +152,7 @@ class Record(StrictModel):
     seconds: float | None = Field(None, ge=0, le=1e12)
     score: Score | None = None
     scores: dict[str, Score] = {}
+    length_curve: list[LengthPoint] = []
     validation: dict[str, Score] = {}
     best_step: Count | None = None
     curve: list[Point] = []
