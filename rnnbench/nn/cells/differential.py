@@ -42,7 +42,7 @@ class AntisymmetricRNNCell(Cell):
 
     gates: tuple[str, ...] = ("n",)
     recurrent = ("n",)
-    apart = ("n",)
+    split_gates = ("n",)
 
     def __post_init__(self) -> None:
         _check_positive(self, "step_size", "diffusion")
@@ -54,7 +54,7 @@ class AntisymmetricRNNCell(Cell):
         """U from N(0, 1 / H), as in the paper's experiments (section 4.1)."""
         parameters["weight_hh"].normal_(std=hidden_size**-0.5)
 
-    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """`U − Uᵀ − γI` in the place of U."""
         weight = parameters["weight_hh"]
         eye = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
@@ -160,8 +160,8 @@ class LEMCell(Cell):
 
     states = ("h", "m")
     gates = ("d", "e", "m", "n")
-    held = ("n",)
-    takes = ("d", "e")
+    deferred_gates = ("n",)
+    input_gates = ("d", "e")
 
     def __post_init__(self) -> None:
         _check_positive(self, "step_size")

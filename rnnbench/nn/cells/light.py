@@ -72,7 +72,7 @@ class RHNCell(Cell):
     transform_bias: float = -2.0
 
     gates = ("n", "k")
-    takes = ("k",)
+    input_gates = ("k",)
 
     def __post_init__(self) -> None:
         check_whole("depth", self.depth)
@@ -125,7 +125,7 @@ class FastGRNNCell(Cell):
         for name, value in (("zeta", 1.0), ("nu", -4.0), ("gate_bias", 1.0)):
             parameters[name].fill_(value)
 
-    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """ζ and ν in (0, 1), one for all units."""
         size = len(parameters["gate_bias"])
         return parameters | {f"{name}_row": torch.sigmoid(parameters[name]).expand(size) for name in ("zeta", "nu")}
@@ -145,8 +145,8 @@ class CFNCell(Cell):
 
     gates = ("f", "i", "n")
     recurrent = ("f", "i")
-    keeps = ("f",)
-    takes = ("i",)
+    forget_gates = ("f",)
+    input_gates = ("i",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -163,8 +163,8 @@ class RANCell(Cell):
     states = ("h", "c")
     gates = ("i", "f", "n")
     recurrent = ("i", "f")
-    keeps = ("f",)
-    takes = ("i",)
+    forget_gates = ("f",)
+    input_gates = ("i",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state and cell state."""
@@ -180,7 +180,7 @@ class LiGRUCell(Cell):
     """
 
     gates = ("z", "n")
-    keeps = ("z",)
+    forget_gates = ("z",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -271,7 +271,7 @@ class BRCCell(Cell):
     neuromodulated: bool = False
 
     gates = ("a", "c", "n")
-    keeps = ("c",)
+    forget_gates = ("c",)
 
     def __post_init__(self) -> None:
         check_flag("neuromodulated", self.neuromodulated)
