@@ -40,7 +40,7 @@ class AntisymmetricRNNCell(Cell):
     diffusion: float = 0.01
     gated: bool = False
 
-    gates: tuple[str, ...] = ("n",)
+    gates = tuple("n")
     recurrent = ("n",)
     split_gates = ("n",)
 
