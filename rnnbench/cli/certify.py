@@ -12,7 +12,7 @@ from rnnbench.cli.run import make_console, warn
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, open_questions
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.leaderboard.page import quick_board, write_page
 from rnnbench.records.certificates import Certificate, Certificates
 from rnnbench.records.record import Record, RecordStore
@@ -65,7 +65,7 @@ def certify_all(options: Namespace) -> int:
     return 1 if others else 0
 
 
-def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Taken | None]]:
+def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, ProbeResult | None]]:
     """Probes in worker processes."""
     if not jobs:
         return
@@ -73,7 +73,7 @@ def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Taken 
     from rnnbench.harness.executors.local import LocalExecutor
 
     executor = LocalExecutor(LocalSettings(workers=workers))
-    with closing(executor.ask_each(worker.probe, jobs)) as answers:
+    with closing(executor.call_each(worker.probe, jobs)) as answers:
         yield from answers
 
 

@@ -72,7 +72,7 @@ def show_plan(
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
-    facts, past = executor.survey([cell.spec for cell in todo]), Past(records)
+    facts, past = executor.preflight([cell.spec for cell in todo]), Past(records)
     grouped: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
     for cell in todo:
         kind = f"{cell.spec.architecture.name} trials" if cell.spec.trial else cell.spec.row
@@ -98,7 +98,7 @@ def show_plan(
         console.print(table)
     counts = Counter(cell.state for cell in cells)
     console.print(f"{len(cells)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}")
-    places = executor.places()
+    places = executor.capacity()
     hours = total / 3600 / places
     told = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
     more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""

@@ -112,25 +112,21 @@ def verify(options: Namespace) -> int:
 
 def _again(spec: RunSpec) -> Record:
     from rnnbench.harness.executors.inline import InlineExecutor
+    from rnnbench.harness.executors.loop import run_jobs
     from rnnbench.harness.job import Job
 
     executor = InlineExecutor()
     executor.check([spec])
     with TemporaryDirectory(prefix="rnnbench-verify-") as folder:
-        job = Job(spec, "verify", Path(folder), loggers=())
-        with closing(executor.run([job], _Quiet())) as records:
+        job = Job(spec, "verify", Path(folder, spec.id), loggers=())
+        with closing(run_jobs(executor, [job], _Silent())) as records:
             record = next(records)
     if record.unprepared:
         raise RnnbenchError(f"{clean(spec.label)} cannot be run again: {clean(record.reason)}")
     return record
 
 
-class _Quiet:
+class _Silent:
     """A watcher that says nothing."""
 
-    def preparing(self, task: str) -> None: ...
-    def started(self, spec: RunSpec, slot: str) -> None: ...
-    def progress(self, spec: RunSpec, progress: Any) -> None: ...
-    def elsewhere(self, spec: RunSpec, owner: str) -> None: ...
-    def retried(self, spec: RunSpec, reason: str) -> None: ...
-    def finished(self, record: Record) -> None: ...
+    def on_event(self, event: Any) -> None: ...

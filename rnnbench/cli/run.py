@@ -102,7 +102,7 @@ def run(options: Namespace) -> int:
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
     failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
-    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.of(grid.name))]:
+    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.working(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)
     _show_board(grid, cells, folders, console)
     if failures:
@@ -158,7 +158,7 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
     lines = [
         f"board: {page} (for a browser: rnnbench board{folders.options})",
         f"records: {folders.leaderboard / 'records'}",
-        f"checkpoints and logs: {folders.of(grid.name)}",
+        f"checkpoints and logs: {folders.working(grid.name)}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.records.certificates import Certificate, Certificates, Key
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
 from rnnbench.records.status import DATA_CHANGED, Origin, Present
 
-Ask = Callable[[Sequence[Job]], Iterable[tuple[Job, Taken | None]]]
+Ask = Callable[[Sequence[Job]], Iterable[tuple[Job, ProbeResult | None]]]
 """Takes the probes of jobs, in any order; None for one whose process died."""
 DIED = "the process that took the probe died"
 
@@ -64,7 +64,7 @@ def certify(
             yield one
 
 
-def compare(record: Record, taken: Taken) -> Certificate:
+def compare(record: Record, taken: ProbeResult) -> Certificate:
     """The certificate of a record whose probe was taken again."""
     assert record.probe is not None
     assert record.environment is not None

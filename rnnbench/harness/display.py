@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.config.grid import RunSpec
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.records.record import Record
 from rnnbench.records.status import STATES, Cell
@@ -39,40 +40,35 @@ class Display:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def preparing(self, task: str) -> None:
-        """The data of a task is being prepared."""
-        self.doing = f"preparing data of {task}"
-        self.say(self.doing)
+    def on_event(self, event: Event) -> None:
+        """Count it, and say it in a line unless it is progress."""
+        match event:
+            case Preparing(task):
+                self.doing = f"preparing data of {task}"
+                self.say(self.doing)
+            case Started(spec, slot):
+                self.doing = ""
+                self.states[spec.id] = "running"
+                self.running[spec.id] = (spec, slot, time.monotonic(), Progress("start"))
+                self.say(f"start {spec.label} ({spec.id}) on {slot}")
+            case Progressed(spec, progress):
+                _, slot, begun, _ = self.running[spec.id]
+                self.running[spec.id] = (spec, slot, begun, progress)
+            case HeldElsewhere(spec, owner):
+                self.states[spec.id] = "running"
+                self.doing = f"waiting for {owner}"
+                self.say(f"elsewhere {spec.label} ({spec.id}): {owner} runs it")
+            case Retried(spec, reason):
+                self.running.pop(spec.id, None)
+                self.states[spec.id] = "missing"
+                self.say(f"again {spec.label} ({spec.id}): {reason}")
+            case Finished(record):
+                self._finish(record)
 
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """A run has started on a device."""
-        self.doing = ""
-        self.states[spec.id] = "running"
-        self.running[spec.id] = (spec, slot, time.monotonic(), Progress("start"))
-        self.say(f"start {spec.label} ({spec.id}) on {slot}")
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """A run goes on."""
-        _, slot, begun, _ = self.running[spec.id]
-        self.running[spec.id] = (spec, slot, begun, progress)
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        """Another driver has a run; it is waited for."""
-        self.states[spec.id] = "running"
-        self.doing = f"waiting for {owner}"
-        self.say(f"elsewhere {spec.label} ({spec.id}): {owner} runs it")
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        """A run that was cut off will go on."""
-        self.running.pop(spec.id, None)
-        self.states[spec.id] = "missing"
-        self.say(f"again {spec.label} ({spec.id}): {reason}")
-
-    def finished(self, record: Record) -> None:
-        """A run has ended, one way or another."""
-        begun = self.running.pop(record.id, None)
-        if begun is not None:
-            self.seconds.append(time.monotonic() - begun[2])
+    def _finish(self, record: Record) -> None:
+        run = self.running.pop(record.id, None)
+        if run is not None:
+            self.seconds.append(time.monotonic() - run[2])
         if record.unprepared:
             self.unprepared.append(record)
             self.states[record.id] = "missing"

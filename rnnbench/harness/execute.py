@@ -70,6 +70,15 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
         gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
 
 
+def prepare_data(job: Job) -> Record | None:
+    """Prepare the data of a job's task; return the record of a run whose data cannot be prepared, else None."""
+    try:
+        prepare(make_data(job.spec))
+    except RnnbenchError as error:
+        return failure_record(job, "infeasible" if isinstance(error, Infeasible) else "failed", str(error))
+    return None
+
+
 def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
     spec, begun, version = job.spec, time.monotonic(), code_version(job.spec)
     report(Progress("data"))
@@ -108,8 +117,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
     close_loggers(trainer.loggers)
-    if job.asked:
-        write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.asked))
+    if job.samples:
+        write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.samples))
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
     resume.forget()

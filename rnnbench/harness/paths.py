@@ -60,7 +60,7 @@ class Folders:
         """A file by which all that run a grid are asked to stop, wherever their working state is."""
         return self.leases / f"{grid}.stop"
 
-    def of(self, grid: str) -> Path:
+    def working(self, grid: str) -> Path:
         """Working state of a grid: `grid.json`, and a folder a run."""
         return self.runs / grid
 
@@ -73,7 +73,7 @@ class Folders:
         try:
             return GridSpec.load(name)
         except UnknownName:
-            noted = self.of(name) / "grid.json"
+            noted = self.working(name) / "grid.json"
             if not noted.is_file():
                 raise
             return GridSpec.read(read_json(noted), str(noted))
@@ -82,11 +82,13 @@ class Folders:
         """Keep what was run under a name, and the content of the space that it was tuned in."""
         for name, content in (("grid.json", grid), ("space.json", grid.space())):
             if content is not None:
-                write_whole(self.of(grid.name) / name, json.dumps(content.model_dump(mode="json", exclude_unset=True)))
+                write_whole(
+                    self.working(grid.name) / name, json.dumps(content.model_dump(mode="json", exclude_unset=True))
+                )
 
     def changes(self, grid: GridSpec) -> list[str]:
         """What is asked of a grid otherwise than when it was last run here, a sentence each."""
-        noted = self.of(grid.name) / "grid.json"
+        noted = self.working(grid.name) / "grid.json"
         try:
             before = GridSpec.read(read_json(noted), str(noted)).model_dump(mode="json", exclude_none=True)
         except RnnbenchError:  # never run, or by a version that knew other fields
@@ -109,7 +111,7 @@ class Folders:
         writable_folder(self.runs, "working state (--runs)")
 
     def _space_changes(self, grid: GridSpec) -> list[str]:
-        noted = self.of(grid.name) / "space.json"
+        noted = self.working(grid.name) / "space.json"
         try:
             before, now = Space.read(read_json(noted), str(noted)), grid.space()
         except RnnbenchError:  # not tuned before

@@ -34,7 +34,7 @@ def check(specs: Sequence[RunSpec]) -> None:
             raise RnnbenchError(f"space {spec.trial.space!r}, trial {spec.trial.index}: {error}") from None
 
 
-def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
     """Of each run, whether its data is in the cache, and why the run is infeasible, or nothing.
 
     Of a run whose data is not in the cache that is what can be known without it: that the data cannot be had, that the

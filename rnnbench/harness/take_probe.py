@@ -17,7 +17,7 @@ from rnnbench.harness.callbacks import number_of
 from rnnbench.harness.fit_size import fit_size
 from rnnbench.harness.hardware import environment
 from rnnbench.harness.instantiate import make_data, make_model
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.trainer import make_trainer
 from rnnbench.records.probe import BATCHES, STEPS, Probe, main_scores
 
@@ -80,7 +80,7 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> 
     return Probe(losses=first.losses, scores=main_scores(scores, spec.task.metric))
 
 
-def probe_again(job: Job) -> Taken:
+def probe_again(job: Job) -> ProbeResult:
     """The probe of a job's run, without the run."""
     try:
         data = make_data(job.spec)
@@ -90,12 +90,12 @@ def probe_again(job: Job) -> Taken:
         probe = take_probe(job, sized, data, facts)
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         where = environment(device or torch.device("cpu"))
-        return Taken(probe, data.about()["fingerprint"], where)
+        return ProbeResult(probe, data.about()["fingerprint"], where)
     except (RnnbenchError, MemoryError, torch.OutOfMemoryError) as error:
-        return Taken(error=" ".join(str(error).split())[:500])
+        return ProbeResult(error=" ".join(str(error).split())[:500])
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does
         traceback.print_exc()
-        return Taken(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
+        return ProbeResult(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
 
 
 def divide_batches(model: LightningModule, parts: int, rows: float) -> None:

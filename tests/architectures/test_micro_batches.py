@@ -17,9 +17,10 @@ from rnnbench.config.executors import RemoteSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.executors.loop import Report, run_jobs
 from rnnbench.harness.executors.remote import RemoteExecutor
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.job import Job, failure_record
+from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import divide_batches
 from rnnbench.objectives.batch import Batch, StreamBatch
@@ -191,24 +192,25 @@ def test_a_run_that_still_wants_more_has_failed_and_says_how_often_it_was_tried(
 class Scheduler(RemoteExecutor):
     """Machines on which eight rows have place, and one that is lost at first."""
 
-    def start(self) -> None:
+    def open(self) -> None:
         self.given: list[Job] = []
 
-    def submit(self, job: Job) -> Any:
+    def start(self, job: Job, report: Report) -> int:
         self.given.append(job)
         return len(self.given) - 1
 
-    def ended(self, flying: Sequence[Any]) -> list[Any]:
-        return list(flying)
+    def wait(self, running: Sequence[int], seconds: float) -> Sequence[int]:
+        return running
 
-    def result(self, one: int) -> Record | str:
-        job = self.given[one]
+    def result(self, handle: int) -> Ended:
+        job = self.given[handle]
         if not job.attempts:
-            return "lost with its machine"
-        return failure_record(job, "failed", "out of memory: too much" if job.micro_batches < 4 else "something else")
+            return Ended(failure_record(job, "failed", "lost with its machine"), cut_off=True)
+        why = "out of memory: too much" if job.micro_batches < 4 else "something else"
+        return Ended(failure_record(job, "failed", why))
 
-    def close(self, flying: Sequence[Any]) -> None:
-        assert not flying
+    def close(self, running: Sequence[int]) -> None:
+        assert not running
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_a_scheduler_is_handed_a_run_again_in_parts(
 ) -> None:
     (spec,) = grid(architectures=["elman"]).expand()
     executor, watcher = Scheduler(RemoteSettings(retries=retries)), Silent()
-    (record,) = executor.run([Job(spec, "small", tmp_path)], watcher)
+    (record,) = run_jobs(executor, [Job(spec, "small", tmp_path)], watcher)
     assert [(job.micro_batches, len(job.attempts)) for job in executor.given] == given
     assert record.reason == reason
     assert record.attempts[:2] == ["lost with its machine", "out of memory: too much; tried again with 2 micro-batches"]

@@ -21,7 +21,7 @@ from rnnbench.config.registry import find
 from rnnbench.data.hub import OnHub, read_hub
 from rnnbench.data.module import SPLITS
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.remote import surroundings, take_over
+from rnnbench.harness.executors.remote import adopt_environment, shared_environment
 from rnnbench.nn.compiler.build import _compiler
 from rnnbench.records.record import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder, expand_home, user_path, writable_folder
@@ -171,13 +171,13 @@ def test_names_of_folders_of_data(name: str, home: Path) -> None:
 def test_a_relative_cache_stays_where_it_is_and_goes_along(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that are done in another process, which began in another folder, see the same paths."""
     monkeypatch.setenv(CACHE_VARIABLE, "cache")
-    here, environ = Path.cwd(), surroundings()
+    here, environ = Path.cwd(), shared_environment()
     assert cache_folder("x") == here / "cache" / "x"
     monkeypatch.chdir("/")
-    take_over(environ)
+    adopt_environment(environ)
     assert Path.cwd() == here
     assert cache_folder("x") == here / "cache" / "x"
-    take_over({**environ, "PWD": str(here / "of another machine")})
+    adopt_environment({**environ, "PWD": str(here / "of another machine")})
     assert Path.cwd() == here
 
 

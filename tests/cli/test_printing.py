@@ -121,8 +121,8 @@ def test_the_log_of_a_run_is_utf_8(records: Path) -> None:
 
 def test_a_worker_prints_utf_8_into_its_log(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom rnnbench.harness.executors.worker import _settle\n"
-        "_settle(Path(sys.argv[1]), dict(os.environ))\nprint('grüße 漢 \\udce9')\nprint('é', file=sys.stderr)\n"
+        "import os, sys\nfrom pathlib import Path\nfrom rnnbench.harness.executors.worker import redirect_output\n"
+        "redirect_output(Path(sys.argv[1]), dict(os.environ))\nprint('grüße 漢 \\udce9')\nprint('é', file=sys.stderr)\n"
     )
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], env=environ, check=True)

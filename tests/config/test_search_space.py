@@ -1,6 +1,6 @@
 """Equal tuning: the same points for every architecture, selection by validation scores alone, the wall around tests."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -16,11 +16,11 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import read_yaml
 from rnnbench.config.search_space import Dimension, Sampler, Space, Tune, deep_merge, points, trials_of
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.inline import InlineExecutor, claimed
-from rnnbench.harness.executors.queue import Queue
+from rnnbench.harness.executors.inline import InlineExecutor
+from rnnbench.harness.executors.loop import NULL_DRIVER, NullDriver, Queue, Report
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.instantiate import TestSplitAccessError, make_data
-from rnnbench.harness.job import ALONE, Driver, Job, NullDriver, Watcher
+from rnnbench.harness.job import Ended, Job
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.preflight import check
 from rnnbench.leaderboard.table import make_table
@@ -297,19 +297,22 @@ class MadeUp(InlineExecutor):
     """Gives each job a made-up record at once, and keeps what it was given."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ran: list[str] = []
 
-    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
-        for job in claimed(jobs, driver):
-            self.ran.append(job.spec.row)
-            yield trial(job.spec, job.spec.trial.index) if job.spec.trial else done(job.spec)
+    def prepare(self, job: Job) -> Ended:
+        return Ended(None)
+
+    def start(self, job: Job, report: Report) -> Ended:
+        self.ran.append(job.spec.row)
+        return Ended(trial(job.spec, job.spec.trial.index) if job.spec.trial else done(job.spec))
 
 
 def test_what_trials_select_is_run_as_soon_as_those_of_its_architecture_and_task_have_ended(
     tuned: Callable[..., GridSpec], folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, executor = tuned(trials=2, seeds=2), MadeUp()
-    monkeypatch.setattr("rnnbench.harness.executors.make_executor", lambda grid: executor)
+    monkeypatch.setattr("rnnbench.harness.grid.make_executor", lambda grid: executor)
     run_all(asked, folders)
     assert executor.ran == [
         *("elman trial 0", "lstm trial 0", "elman trial 1", "elman tuned(2)", "elman tuned(2)"),
@@ -324,13 +327,13 @@ def test_jobs_that_come_up_go_before_those_that_wait(tuned: Callable[..., GridSp
     first, second, *_ = (Job(run, "g", tmp_path) for run in tuned().expand())
 
     class Later(NullDriver):
-        def more(self) -> Sequence[Job]:
+        def poll_jobs(self) -> Sequence[Job]:
             return [second]
 
     queue = Queue([first], Later())
-    assert queue.open()
+    assert queue.refill()
     assert list(queue.jobs.values()) == [second, first]
-    assert not Queue([], ALONE).open()
+    assert not Queue([], NULL_DRIVER).refill()
 
 
 def test_a_changed_space_is_named_before_a_grid_goes_on(

@@ -13,6 +13,7 @@ import yaml
 from rnnbench.config.executors import LocalSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.events import Event, Finished
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.hardware import AUTO_RUNS, Found, Pool, Slot
 from rnnbench.harness.paths import Folders
@@ -145,21 +146,20 @@ def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
     cells, todo = plan(asked, kept)
     assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
     assert len(cells) == 4
-    log = folders.of("small") / ("prepare-nofile.log" if executor != "inline" else f"{told.ids['nofile']}/log.txt")
-    assert "in make" in log.read_text()
+    assert "in make" in (folders.working("small") / "prepare-nofile.log").read_text()
 
 
 class Reasons(Silent):
-    """Why runs have ended, and their ids, by task."""
+    """Why runs have ended, by task."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reasons: dict[str, str] = {}
-        self.ids: dict[str, str] = {}
 
-    def finished(self, record: Record) -> None:
-        super().finished(record)
-        self.reasons[record.spec.task.name], self.ids[record.spec.task.name] = record.reason, record.id
+    def on_event(self, event: Event) -> None:
+        super().on_event(event)
+        if isinstance(event, Finished):
+            self.reasons[event.record.spec.task.name] = event.record.reason
 
 
 def test_data_that_cannot_be_prepared_takes_no_record_away(
@@ -217,7 +217,7 @@ def test_the_test_part_is_read_once_and_from_the_best_checkpoint(
     best = min(record.curve, key=lambda point: point.score)
     assert (record.best_step, record.validation["mse"]) == (best.step, best.score)
     assert best.step < 40  # a rate of 1 makes the last step no better than the best
-    checkpoint = torch.load(folders.of("small") / record.id / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = torch.load(folders.working("small") / record.id / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["global_step"] == best.step
 
 
@@ -261,7 +261,7 @@ def test_a_worker_sees_its_device_and_its_grids_environment(
         folders,
         watcher,
     )
-    logs = [(folders.of("small") / record.id / "log.txt").read_text() for record in records.values()]
+    logs = [(folders.working("small") / record.id / "log.txt").read_text() for record in records.values()]
     seen = [re.search(r"SEES \{'CUDA_VISIBLE_DEVICES': '(\d)', 'RNNBENCH_TEST': 'here'\} 4 (\d+)", log) for log in logs]
     assert {match[1] for match in seen if match} == {"5", "7"}
     assert len({match[2] for match in seen if match} | {str(os.getpid())}) == 5
@@ -393,7 +393,7 @@ def test_a_logger_is_written_beside_the_record(
 ) -> None:
     record = run(grid(architectures=["gru"], loggers=[logger], executor=LOCAL), folders, watcher)["gru/0"]
     assert record.status == "done", record.reason + record.log_tail
-    folder = folders.of("small") / record.id
+    folder = folders.working("small") / record.id
     if logger == "csv":
         rows = (folder / "curves" / "metrics.csv").read_text()
         assert "val/mse" in rows

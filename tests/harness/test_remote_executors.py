@@ -13,6 +13,7 @@ from rnnbench.cli import main
 from rnnbench.config.executors import RaySettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.events import Event, Progressed
 from rnnbench.harness.executors import ray as ray_cluster
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.paths import Folders
@@ -83,9 +84,11 @@ def test_a_grid_on_a_ray_cluster_survives_the_loss_of_a_node_and_gives_the_same_
     class Cuts(Silent):
         """Takes the second node away when both are at work."""
 
-        def progress(self, spec: Any, progress: Any) -> None:
-            super().progress(spec, progress)
-            if progress.step and cluster.second is not None and self.count("started") >= 2:
+        def on_event(self, event: Event) -> None:
+            super().on_event(event)
+            if not isinstance(event, Progressed):
+                return
+            if event.progress.step and cluster.second is not None and self.count("started") >= 2:
                 cluster.remove_node(cluster.second, allow_graceful=False)
                 cluster.second = None
 

@@ -42,7 +42,7 @@ def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> tupl
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
     asked = SampleConfig(examples=3, length=30)
-    return folders, {task: train(folders, task, asked=asked, replay=True) for task in TASKS}
+    return folders, {task: train(folders, task, samples=asked, replay=True) for task in TASKS}
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -28,7 +28,7 @@ from rnnbench.harness import execute as cell
 from rnnbench.harness.callbacks import Reporter, number_of
 from rnnbench.harness.certify import Ask, certify, open_questions
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import FirstSteps, probe_again
 from rnnbench.leaderboard.page import quick_board, whole_board
@@ -229,7 +229,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[GridSpec, Path]:
     return grid, folders.leaderboard
 
 
-def inline(jobs: Sequence[Job]) -> Iterable[tuple[Job, Taken | None]]:
+def inline(jobs: Sequence[Job]) -> Iterable[tuple[Job, ProbeResult | None]]:
     """Probes in this process."""
     return ((job, probe_again(job)) for job in jobs)
 
@@ -453,10 +453,10 @@ def test_a_moved_module_and_a_renamed_function_keep_all_records(
 
 
 def test_probes_that_could_not_be_taken_certify_nothing_and_what_was_certified_before_a_kill_stays(board: Path) -> None:
-    def one_then_dies(jobs: Sequence[Job]) -> Iterable[tuple[Job, Taken | None]]:
+    def one_then_dies(jobs: Sequence[Job]) -> Iterable[tuple[Job, ProbeResult | None]]:
         yield jobs[0], probe_again(jobs[0])
         yield jobs[1], None
-        yield jobs[2], Taken(error="data unavailable: the archive is gone")
+        yield jobs[2], ProbeResult(error="data unavailable: the archive is gone")
         raise KeyboardInterrupt
 
     found: list[Any] = []

@@ -9,8 +9,9 @@ from typing import Any
 
 from rnnbench.config.executors import SlurmSettings
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.remote import POLL, RemoteExecutor, do, surroundings, take_over
-from rnnbench.harness.job import Job
+from rnnbench.harness.executors.loop import Report
+from rnnbench.harness.executors.remote import RemoteExecutor, run_locally, shared_environment
+from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.records.record import Record
 
 
@@ -23,7 +24,11 @@ class SlurmExecutor(RemoteExecutor):
 
     settings: SlurmSettings
 
-    def start(self) -> None:
+    def __init__(self, settings: SlurmSettings) -> None:
+        super().__init__(settings)
+        self.jobs: dict[Any, Job] = {}
+
+    def open(self) -> None:
         """See that there is a Slurm, and that it knows the options."""
         submitit = _submitit()
         self.executor: Any = None
@@ -35,18 +40,16 @@ class SlurmExecutor(RemoteExecutor):
         except (AssertionError, NameError) as error:
             raise RnnbenchError(f"executor slurm: options: {str(error).partition(chr(10))[0]}") from None
 
-    def places(self) -> int:
-        """As many as are handed in: Slurm does not say how many it will run."""
-        return self.most()
-
-    def submit(self, job: Job) -> Any:
-        """Hand in a job."""
+    def start(self, job: Job, report: Report) -> Any:
+        """Hand in a job; Slurm sends no news of it until it has ended."""
         if self.executor is None:
             self.executor = self._make(job.folder.parent / "slurm", job.spec.devices)
         try:
-            return self.executor.submit(Work(job, self.settings))
+            handle = self.executor.submit(Task(job, self.settings))
         except _submitit().core.utils.FailedJobError as error:
             raise RnnbenchError(f"executor slurm: a job was refused: {' '.join(str(error).split())[-300:]}") from None
+        self.jobs[handle] = job
+        return handle
 
     def _make(self, folder: Path, devices: int) -> Any:
         settings = self.settings
@@ -61,40 +64,40 @@ class SlurmExecutor(RemoteExecutor):
         )
         return executor
 
-    def ended(self, flying: Sequence[Any]) -> list[Any]:
-        """Those that have ended."""
-        time.sleep(POLL)
-        return [one for one in flying if one.done()]
+    def wait(self, running: Sequence[Any], seconds: float) -> Sequence[Any]:
+        """Wait a moment; return the jobs that have ended."""
+        time.sleep(seconds)
+        return [handle for handle in running if handle.done()]
 
-    def result(self, one: Any) -> Record | str:
-        """The record of a job, or how it was lost."""
-        submitit = _submitit()
+    def result(self, handle: Any) -> Ended:
+        """The record of a job, or that it was lost with its machine."""
+        errors, job = _submitit().core.utils, self.jobs.pop(handle)
         try:
-            return one.result()  # type: ignore[no-any-return]
-        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
-            return f"lost by Slurm: {' '.join(str(error).split())[:200]}"
+            return Ended(handle.result())
+        except (errors.UncompletedJobError, errors.FailedJobError) as error:
+            reason = f"lost by Slurm: {' '.join(str(error).split())[:200]}"
+            return Ended(failure_record(job, "failed", reason), cut_off=True)
 
-    def close(self, flying: Sequence[Any]) -> None:
-        """Cancel what still flies."""
-        for one in flying:
-            one.cancel()
+    def close(self, running: Sequence[Any]) -> None:
+        """Cancel what still runs."""
+        for handle in running:
+            handle.cancel()
 
 
-class Work:
+class Task:
     """What Slurm does for a job; when it is preempted, it is handed in again and goes on from its checkpoint."""
 
     def __init__(self, job: Job, settings: SlurmSettings) -> None:
         self.job, self.settings = job, settings
-        self.environ = surroundings()
+        self.environ = shared_environment()
 
     def __call__(self) -> Record:
         """Do it."""
-        take_over(self.environ)
-        return do(self.job, self.settings, lambda message: None, "slurm")
+        return run_locally(self.job, self.settings, self.environ, lambda message: None, "slurm")
 
     def checkpoint(self) -> Any:
         """What submitit hands in again."""
-        return _submitit().helpers.DelayedSubmission(Work(self.job, self.settings))
+        return _submitit().helpers.DelayedSubmission(Task(self.job, self.settings))
 
 
 def _submitit() -> Any:
