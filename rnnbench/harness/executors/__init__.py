@@ -1,4 +1,4 @@
-"""Where the runs of a grid run: one scheduling loop (`loop`) and an executor for each place. All give the same records."""
+"""Where the runs of a grid run: one scheduling loop (`loop`) and an executor for each place, with the same records."""
 
 from rnnbench.config.executors import ExecutorSettings
 from rnnbench.config.grid import GridSpec
