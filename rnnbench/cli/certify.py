@@ -11,7 +11,7 @@ from rnnbench.cli.publish import foreign
 from rnnbench.cli.run import make_console, warn
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.certify import certify, open_questions
+from rnnbench.harness.certify import certify, uncertified_records
 from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.leaderboard.page import quick_board, write_page
 from rnnbench.records.certificates import Certificate, Certificates
@@ -36,7 +36,7 @@ def certify_all(options: Namespace) -> int:
         raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
     certificates = Certificates(options.leaderboard)
     warn([certificates.problem] * bool(certificates.problem))
-    questions = open_questions(records, certificates)
+    questions = uncertified_records(records, certificates)
     refused = [record for record in questions if foreign(record.spec) and not options.trust]
     asked = [record for record in questions if record not in refused]
     console.print(

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnbench.cli.opening import open_run, print_json
-from rnnbench.harness.samples import TestWindows, Window
+from rnnbench.harness.samples import ForecastWindows, Window
 
 
 def forecast(options: Namespace) -> None:
@@ -19,7 +19,7 @@ def forecast(options: Namespace) -> None:
 
         check_plot(options.plot)
     run = open_run(options, "forecast")
-    test = TestWindows(run.model, run.data, options.horizon)
+    test = ForecastWindows(run.model, run.data, options.horizon)
     window = test.window(options.window, options.channel)
     if options.plot:
         from rnnbench.analysis.charts import forecast_chart, save

@@ -31,7 +31,7 @@ class Display:
         self.running: dict[str, tuple[RunSpec, str, float, Progress]] = {}
         self.seconds: list[float] = []
         self.unprepared: list[Record] = []
-        """Of runs that never began, since their data could not be prepared."""
+        """Records of runs that never began, since their data could not be prepared."""
         self.doing = "starting"
 
     def __enter__(self) -> "Display":
@@ -90,11 +90,11 @@ class Display:
         """Estimated seconds until the grid is done, from the mean time of the runs so far."""
         waiting = sum(state == "missing" for state in self.states.values()) - len(self.unprepared)
         ahead = [_left(begun, progress) for _, _, begun, progress in list(self.running.values())]
-        known = [seconds for seconds in ahead if seconds is not None]
+        estimates = [seconds for seconds in ahead if seconds is not None]
         if not self.seconds:
             return None
         mean, slots = sum(self.seconds) / len(self.seconds), max(1, len(self.running))
-        return (waiting * mean + sum(known)) / slots
+        return (waiting * mean + sum(estimates)) / slots
 
 
 class LiveDisplay(Display):

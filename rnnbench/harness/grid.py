@@ -67,11 +67,11 @@ def run_grid(
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
-    _refuse_hopeless(grid, executor, todo)
+    _check_feasible(grid, executor, todo)
     folders.check()
     store = RecordStore(folders.leaderboard)
-    for place in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
-        writable_folder(store.folder.joinpath(*place), "the leaderboard (--leaderboard)")
+    for parts in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
+        writable_folder(store.folder.joinpath(*parts), "the leaderboard (--leaderboard)")
     working = writable_folder(folders.working(grid.name), "working state (--runs)")
     folders.note(grid)
     ended = Counter[str]()
@@ -111,17 +111,17 @@ def is_diverged_trial(record: Record | None) -> bool:
 
 
 def _keep_artefacts(record: Record, made: Path, store: ArtefactStore) -> None:
-    """Take what a run has made, if anything, to its leaderboard."""
+    """Copy the artefacts of a run, if it has made any, to its leaderboard."""
     if record.status == "done" and made.is_file():
         store.write(record.spec, read_artefacts(made, record.spec).items)
 
 
-def _refuse_hopeless(grid: GridSpec, executor: Executor, todo: Sequence[Cell]) -> None:
+def _check_feasible(grid: GridSpec, executor: Executor, todo: Sequence[Cell]) -> None:
     """Refuse a size that no network of a whole grid can have, as far as it is known before data is prepared."""
     specs = [cell.spec for cell in todo]
     if (grid.params is None and grid.flops is None) or len(specs) < len(grid.expand()):
         return
     reasons = {spec.label: why for spec, (_, why) in zip(specs, executor.preflight(specs).values(), strict=True)}
     if all(why.startswith(NO_WIDTH) for why in reasons.values()):
-        where, why = next(iter(reasons.items()))
-        raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {where}: {why}")
+        label, why = next(iter(reasons.items()))
+        raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {label}: {why}")

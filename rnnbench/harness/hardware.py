@@ -28,7 +28,7 @@ AUTO_RUNS = 16
 """Most runs that `auto` puts on one device."""
 
 
-class Found(NamedTuple):
+class DevicesFound(NamedTuple):
     """What torch finds on a machine: kind of accelerator (`cpu` if none), bytes of each, bytes of the machine."""
 
     kind: str
@@ -75,7 +75,7 @@ class Pool:
     kind) and is measured; then as many run at a time as memory holds.
     """
 
-    def __init__(self, found: Found, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
+    def __init__(self, found: DevicesFound, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
         self.auto = settings.runs_per_device == "auto"
         count = len(found.memories)
         self.variable = DEVICE_LISTS.get(found.kind) if count else None
@@ -157,18 +157,20 @@ class Pool:
         return min(free, unknown if known is None else int(known * HEADROOM))
 
 
-def find_devices() -> Found:
+def find_devices() -> DevicesFound:
     """What torch finds here; imports it."""
     import torch
 
     machine = int(psutil.virtual_memory().total)
     kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if kind is None:
-        return Found("cpu", (), machine)
+        return DevicesFound("cpu", (), machine)
     count = torch.accelerator.device_count()
     if kind.type != "cuda":
-        return Found(kind.type, (machine,) * count, machine)
-    return Found("cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine)
+        return DevicesFound(kind.type, (machine,) * count, machine)
+    return DevicesFound(
+        "cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine
+    )
 
 
 def usable_cores() -> int:

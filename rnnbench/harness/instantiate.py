@@ -25,16 +25,16 @@ def import_class(path: str, base: type, where: str) -> type:
     """
     module, _, name = path.rpartition(".")
     try:
-        home = import_module(module)
+        package = import_module(module)
     except Exception as error:  # a third party's module may raise anything
-        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_told(error, module)}") from error
-    found = getattr(home, name, None)
-    if found is None:
-        names = [other for other, thing in vars(home).items() if inspect.isclass(thing)]
+        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_describe(error, module)}") from error
+    cls = getattr(package, name, None)
+    if cls is None:
+        names = [other for other, value in vars(package).items() if inspect.isclass(value)]
         raise unknown(f"class in {module}", name, names, where)
-    if not (inspect.isclass(found) and issubclass(found, base)):
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise RnnbenchError(f"{where}: class_path {path!r} is no {base.__name__}")
-    return found
+    return cls
 
 
 def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: Any) -> Any:
@@ -55,10 +55,10 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
     except RnnbenchError:
         raise
     except Exception as error:  # a third party's constructor may raise anything
-        raise RnnbenchError(f"{where}: {cls.__name__}: {_told(error, cls.__module__)}") from error
+        raise RnnbenchError(f"{where}: {cls.__name__}: {_describe(error, cls.__module__)}") from error
 
 
-def _told(error: Exception, module: str) -> str:
+def _describe(error: Exception, module: str) -> str:
     """An exception in one sentence, and which user's code raised it; without types that add nothing to the message."""
     if isinstance(error, SyntaxError) or not isinstance(error, ValueError | ImportError):
         return told(error, module)
@@ -140,9 +140,9 @@ def guard_test_split(data: Any) -> Any:
             "the test part was asked for in a trial: trials are compared by validation scores alone"
         )
 
-    def guarded(given: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
         def unless_test(*parts: Any, **more: Any) -> Any:
-            return refuse() if {"test", "predict"} & {*parts, *more.values()} else given(*parts, **more)
+            return refuse() if {"test", "predict"} & {*parts, *more.values()} else method(*parts, **more)
 
         return unless_test
 

@@ -1,4 +1,4 @@
-"""What goes to a worker and what comes back while it works."""
+"""A job, what comes back while it runs, and how it ends."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +24,10 @@ class Job:
         grid: name of the grid that asked for it.
         folder: where its checkpoint, log and curves go.
         loggers: `csv`, `wandb`, `tensorboard`.
-        memory: bytes that runs of its kind have used, if one has been run.
+        memory: bytes that runs of its kind have used, if any has been run.
         attempts: how each earlier attempt at it ended.
         spent: seconds that these have taken.
-        watch: what is looked at while it is trained, see `GridSpec`.
+        watch: what is logged while it is trained, see `GridSpec`.
         samples: what samples are made when it is trained, if any; they go to `ARTEFACTS` in the folder.
         replay: whether the weights of some steps are kept.
         micro_batches: in how many parts every batch goes through the network, after memory ran out.
@@ -74,7 +74,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """A probe that was taken again: what came of it, on which data and where; or why it could not be taken."""
+    """A probe that was taken again, on which data and machine; or why it could not be taken."""
 
     probe: Probe | None = None
     data: str = ""

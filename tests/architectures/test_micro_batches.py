@@ -22,7 +22,7 @@ from rnnbench.harness.executors.remote import RemoteExecutor
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.harness.paths import Folders
-from rnnbench.harness.take_probe import divide_batches
+from rnnbench.harness.take_probe import set_micro_batches
 from rnnbench.objectives.batch import Batch, StreamBatch
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
@@ -249,5 +249,5 @@ def over_the_batch() -> GRU:
 )
 def test_what_cannot_go_in_parts_is_told(model: Any, parts: int, why: str) -> None:
     with pytest.raises(RnnbenchError, match=why):
-        divide_batches(model, parts, 32)
+        set_micro_batches(model, parts, 32)
     assert getattr(model, "micro_batches", 1) == 1

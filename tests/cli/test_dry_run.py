@@ -42,8 +42,7 @@ def test_a_dry_run_tells_the_plan_and_starts_nothing(
     path.write_text(yaml.safe_dump({**content, "seeds": 3, "budget": {"steps": 8}}))
     assert main(["run", *where, "--dry-run"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "changed since the last run: seeds: 1 -> 3 (cells that are new are run, those that are gone stay" in said
-    assert "changed since the last run: budget.steps: 4 -> 8 (all cells are other runs now" in said
+    assert "changed since the last run: seeds, budget.steps" in said
     assert "6 to run: about 0." in said
     assert "cached" in said
     assert " GB " in said

@@ -343,14 +343,9 @@ def test_a_changed_space_is_named_before_a_grid_goes_on(
     folders.note(asked)
     assert folders.changes(asked) == []
     wider = {**SPACE["shared"], "dropout": {"uniform": [0, 0.7]}, "weight_decay": {"uniform": [0, 1]}}
-    path = space(shared=wider, architectures={})
-    all_, own = (f"{whose} are other runs now; what is on record stays" for whose in ("all trials", "trials of lstm"))
-    told = [line.removeprefix("changed since the last run: ") for line in folders.changes(asked)]
-    assert told == [
-        f'space {path}.dropout: {{"uniform": [0, 0.5]}} -> {{"uniform": [0, 0.7]}} ({all_})',
-        f'space {path}.weight_decay: none -> {{"uniform": [0, 1]}} ({all_})',
-        f'space {path}: lstm.layer_options.forget_bias: {{"choice": [0.0, 1.0, 2.0]}} -> none ({own})',
-    ]
+    space(shared=wider, architectures={})
+    keys = "space.shared.dropout.uniform, space.shared.weight_decay, space.architectures.lstm"
+    assert folders.changes(asked) == [f"changed since the last run: {keys}"]
 
 
 def test_time_that_went_into_trials_that_failed_was_spent_too(tuned: Callable[..., GridSpec]) -> None:

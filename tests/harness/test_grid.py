@@ -15,7 +15,7 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.events import Event, Finished
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.hardware import AUTO_RUNS, Found, Pool, Slot
+from rnnbench.harness.hardware import AUTO_RUNS, DevicesFound, Pool, Slot
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.page import quick_board, whole_board
 from rnnbench.records.probe import code_version
@@ -254,7 +254,7 @@ def test_a_worker_sees_its_device_and_its_grids_environment(
     from rnnbench.harness.executors.local import LocalExecutor
 
     monkeypatch.setenv("RNNBENCH_TEST", "here")
-    found, environ = Found("cuda", (1 << 30, 1 << 30), 1 << 34), {"CUDA_VISIBLE_DEVICES": "5,7"}
+    found, environ = DevicesFound("cuda", (1 << 30, 1 << 30), 1 << 34), {"CUDA_VISIBLE_DEVICES": "5,7"}
     monkeypatch.setattr(LocalExecutor, "_pool", lambda self: Pool(found, 8, self.settings, environ))
     records = run(
         grid(architectures=[architecture("tells", "tests.fixtures.strange.Tells")], seeds=4, executor="local"),
@@ -279,7 +279,7 @@ def slots(pool: Pool, devices: int = 1, known: int | None = None) -> list[Slot]:
 
 
 def pool(kind: str, count: int, cores: int, environ: dict[str, str] | None = None, **settings: Any) -> Pool:
-    return Pool(Found(kind, (GPU,) * count, 64 * 2**30), cores, LocalSettings(**settings), environ or {})
+    return Pool(DevicesFound(kind, (GPU,) * count, 64 * 2**30), cores, LocalSettings(**settings), environ or {})
 
 
 def test_slots_are_devices_or_cores() -> None:

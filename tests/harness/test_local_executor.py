@@ -16,7 +16,7 @@ from rnnbench.harness.events import Event, Finished, Progressed, Started
 from rnnbench.harness.executors.local import LocalExecutor
 from rnnbench.harness.executors.loop import NullDriver, Queue
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.hardware import Found, Pool
+from rnnbench.harness.hardware import DevicesFound, Pool
 from rnnbench.harness.job import Job
 from rnnbench.harness.paths import Folders
 from rnnbench.records.record import Record, RecordStore
@@ -200,7 +200,7 @@ def test_simulated_devices_hold_no_more_runs_than_they_have_places(
     pools: list[Pool] = []
 
     def pool(self: LocalExecutor) -> Pool:
-        pools.append(Pool(Found("cuda", (10**11, 10**11), 10**11), 4, self.settings, {}))
+        pools.append(Pool(DevicesFound("cuda", (10**11, 10**11), 10**11), 4, self.settings, {}))
         return pools[-1]
 
     monkeypatch.setattr(LocalExecutor, "_pool", pool)

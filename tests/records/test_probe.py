@@ -26,7 +26,7 @@ from rnnbench.data import Adding
 from rnnbench.data.batches import GlobalBatches
 from rnnbench.harness import execute as cell
 from rnnbench.harness.callbacks import Reporter, number_of
-from rnnbench.harness.certify import Ask, certify, open_questions
+from rnnbench.harness.certify import TakeProbes, certify, uncertified_records
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
@@ -234,10 +234,10 @@ def inline(jobs: Sequence[Job]) -> Iterable[tuple[Job, ProbeResult | None]]:
     return ((job, probe_again(job)) for job in jobs)
 
 
-def certify_now(leaderboard: Path, ask: Ask = inline) -> list[Certificate | tuple[Record, str]]:
+def certify_now(leaderboard: Path, ask: TakeProbes = inline) -> list[Certificate | tuple[Record, str]]:
     records, problems = RecordStore(leaderboard).read()
     assert not problems
-    return list(certify(leaderboard, records, open_questions(records, Certificates(leaderboard)), ask))
+    return list(certify(leaderboard, records, uncertified_records(records, Certificates(leaderboard)), ask))
 
 
 def states(leaderboard: Path) -> dict[str, str]:
@@ -461,7 +461,7 @@ def test_probes_that_could_not_be_taken_certify_nothing_and_what_was_certified_b
 
     found: list[Any] = []
     records, _ = RecordStore(board).read()
-    going = certify(board, records, open_questions(records, Certificates(board)), one_then_dies)
+    going = certify(board, records, uncertified_records(records, Certificates(board)), one_then_dies)
     with pytest.raises(KeyboardInterrupt):
         found.extend(iter(lambda: found.append(next(going)), 0))
     assert [one[1] for one in found if isinstance(one, tuple)] == [
@@ -479,13 +479,17 @@ def test_records_of_one_configuration_made_by_different_code_are_certified_apart
     for record in (second, first, done(spec(seed=2)), done(spec("gru"), code_version="1" * 12), lost(spec(seed=5))):
         store.write(record)
     records, _ = store.read()
-    assert {one.id for one in open_questions(records, Certificates(tmp_path))} == {first.id, second.id, spec("gru").id}
+    assert {one.id for one in uncertified_records(records, Certificates(tmp_path))} == {
+        first.id,
+        second.id,
+        spec("gru").id,
+    }
     certificates = Certificates(tmp_path)
     certificates.add([certificate(first), certificate(second, why="other")])
     found = cells_on_record(records, Certificates(tmp_path))
     cells = {one.spec.seed: one.state for one in found if one.spec.architecture.name == "lstm"}
     assert cells == {0: "done", 1: "stale", 2: "done", 5: "failed"}
-    (again,) = open_questions(records, Certificates(tmp_path))
+    (again,) = uncertified_records(records, Certificates(tmp_path))
     assert again.id == spec("gru").id
 
 
@@ -654,7 +658,7 @@ def test_records_of_the_first_version_are_read_and_are_stale_as_they_have_no_pro
     assert not problems
     assert records[done().id].curve == [Point(3, None, 0.5)]
     assert states(tmp_path) == {"adding/lstm": "stale"}
-    assert not open_questions(records, Certificates(tmp_path))
+    assert not uncertified_records(records, Certificates(tmp_path))
     assert "code" not in json.loads(RecordStore(tmp_path).write(records[done().id]).read_text())
 
 
