@@ -67,7 +67,7 @@ def class_names(model: Any, data: Any) -> list[str]:
 class Window(NamedTuple):
     """A window of the test part in the unit of the data, one channel of it: measured values and forecasts by step.
 
-    `measured` is None where a value is missing; errors are over all windows and channels of the test part, standardised.
+    `measured` is None where a value is missing; errors are over all windows and channels, standardised.
     """
 
     channel: str

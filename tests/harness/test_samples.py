@@ -112,7 +112,7 @@ def test_steps_are_kept_at_powers_of_four_and_replayed(
     for path in folder.glob("step-*"):
         path.unlink()
     assert main(["replay", record.id, *where]) == 2
-    assert "has kept no steps: say `replay: true`" in capsys.readouterr().err
+    assert "has kept no steps: set `replay: true`" in capsys.readouterr().err
 
 
 def test_a_grid_asks_and_keeps_and_its_runs_are_the_same_runs(
