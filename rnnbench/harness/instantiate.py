@@ -125,11 +125,11 @@ def make_model(spec: RunSpec, **facts: Any) -> Any:
 
 
 class TestSplitAccessError(RnnbenchError):
-    """Something in a trial asked for the test part of its data."""
+    """A trial read the test part of its data."""
 
 
 def guard_test_split(data: Any) -> Any:
-    """The data module, which from now on raises whenever its test part is asked for.
+    """The data module, which from now on raises whenever its test part is read.
 
     Raises (then):
         TestSplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.

@@ -21,7 +21,7 @@ class Job:
 
     Args:
         spec: what to run.
-        grid: name of the grid that asked for it.
+        grid: name of its grid.
         folder: where its checkpoint, log and curves go.
         loggers: `csv`, `wandb`, `tensorboard`.
         memory: bytes that runs of its kind have used, if any has been run.

@@ -32,7 +32,7 @@ class Folders:
         return self.leaderboard / ".leases"
 
     def stop(self, grid: str) -> Path:
-        """A file by which all that run a grid are asked to stop, wherever their working state is."""
+        """A file whose change stops all processes that run a grid, wherever their working state is."""
         return self.leases / f"{grid}.stop"
 
     def working(self, grid: str) -> Path:

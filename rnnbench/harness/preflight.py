@@ -60,7 +60,7 @@ def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
 
 
 def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
-    """What is infeasible whatever the data is, by the smallest network: of one input and one output, as wide as one."""
+    """Why a run is infeasible whatever its data is: the smallest network, of one input and one output, tells."""
     if why := data.unavailable() if hasattr(data, "unavailable") else "":
         return f"{DataUnavailable.PREFIX}{why}"
     if spec.arguments.get("embedding") not in (None, "learned", "one-hot"):
@@ -136,4 +136,4 @@ def _check_task(spec: RunSpec) -> None:
     if not getattr(data, "prepared", True):
         writable_folder(cache_folder(), CACHE)
         for source in data.sources:
-            source.cached()  # a wrong hash is told now, not in the middle of the grid
+            source.cached()  # a wrong hash raises now, not in the middle of the grid

@@ -274,7 +274,7 @@ def slots(pool: Pool, devices: int = 1, known: int | None = None) -> list[Slot]:
     """All places for runs of a kind, one after the other."""
     found = []
     while pool.has(devices, known):
-        found.append(pool.take(devices, known))
+        found.append(pool.acquire(devices, known))
     return found
 
 
@@ -300,9 +300,9 @@ def test_a_run_on_two_devices_takes_two_and_sees_both() -> None:
         ("cuda:2+3", "7,6"),
     ]
     mixed = pool("cuda", 2, 16)
-    one = mixed.take(1, None)
+    one = mixed.acquire(1, None)
     assert not mixed.has(2, None)
-    mixed.give(one)
+    mixed.release(one)
     assert mixed.has(2, None)
 
 
@@ -318,11 +318,11 @@ def test_auto_gives_the_first_run_a_device_and_then_packs_as_memory_allows() -> 
     first = slots(auto)
     assert [slot.name for slot in first] == ["cuda:0", "cuda:1"]
     for slot in first:
-        auto.give(slot)
+        auto.release(slot)
     packed = slots(auto, known=GPU // 4)
     assert sorted(slot.name for slot in packed) == ["cuda:0"] * 3 + ["cuda:1"] * 3  # a fifth more than was measured
     for slot in packed:
-        auto.give(slot)
+        auto.release(slot)
     assert len(slots(auto, known=GPU // 1000)) == 2 * AUTO_RUNS
     cores = pool("cpu", 0, 4, runs_per_device="auto")
     assert len(slots(cores, known=20 * 2**30)) == 2  # of 64 GiB

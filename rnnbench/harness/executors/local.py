@@ -178,13 +178,13 @@ class LocalExecutor:
 
     def prepare(self, job: Job) -> Running:
         """Prepare the data of a job's task in a process of its own."""
-        slot = self.pool.take(job.spec.devices, job.memory)
+        slot = self.pool.acquire(job.spec.devices, job.memory)
         process, receiver = self._spawn(worker.prepare, job, self.environ)
         return Running(job, slot, [process], receiver)
 
     def start(self, job: Job, report: Report) -> Running:
         """Start the processes of a job."""
-        slot = self.pool.take(job.spec.devices, job.memory)
+        slot = self.pool.acquire(job.spec.devices, job.memory)
         report(slot.name)
         ranks = worker.ranks(len(slot.devices))
         first, *others = [self._spawn(worker.work, job, slot, {**self.environ, **rank}) for rank in ranks]
@@ -206,7 +206,7 @@ class LocalExecutor:
         """How a job or a preparation has ended; its place is free again."""
         handle.close()
         self.processes.difference_update(handle.processes)
-        self.pool.give(handle.slot)
+        self.pool.release(handle.slot)
         if handle.report is None:
             return handle.ended or Ended(failure_record(handle.job, "failed", f"{Unprepared.PREFIX}{handle.cause}"))
         ended = handle.ended or Ended(failure_record(handle.job, "failed", handle.cause), cut_off=not handle.killed)
@@ -219,14 +219,14 @@ class LocalExecutor:
         self.processes.clear()
 
     def _pool(self) -> Pool:
-        found = self._call(worker.call, "rnnbench.harness.hardware:find_devices")
-        return Pool(found, usable_cores(), self.settings, self.environ)
+        devices = self._call(worker.call, "rnnbench.harness.hardware:find_devices")
+        return Pool(devices, usable_cores(), self.settings, self.environ)
 
     def _call(self, target: Callable[..., None], *arguments: Any) -> Any:
-        """What a worker answers before anything is run; another one takes the place of one that dies.
+        """What a function in a worker answers; if the worker dies the next one is started.
 
         Raises:
-            RnnbenchError: the answer is one, or too many workers have died.
+            RnnbenchError: the answer is an error, or too many workers have died.
         """
         for _ in range(ATTEMPTS):
             process, receiver = self._spawn(target, *arguments, self.environ)
@@ -253,7 +253,7 @@ class LocalExecutor:
         try:
             while waiting or running:
                 while waiting and self.pool.has(1, None):
-                    job, slot = waiting.pop(), self.pool.take(1, None)
+                    job, slot = waiting.pop(), self.pool.acquire(1, None)
                     process, receiver = self._spawn(target, job, slot, self.environ)
                     running[receiver] = job, slot, process
                 for ready in wait(list(running)):
@@ -263,7 +263,7 @@ class LocalExecutor:
                         answer = ready.recv()  # type: ignore[union-attr, call-arg]
                     process.join()
                     self.processes.discard(process)
-                    self.pool.give(slot)
+                    self.pool.release(slot)
                     yield job, answer
         finally:
             self.close(grace=0.0)
