@@ -13,12 +13,10 @@ from torchmetrics import MetricCollection
 from rnnbench.architectures import GRU, LSTM, Elman
 from rnnbench.architectures.micro_batches import micro_batches
 from rnnbench.architectures.module import MeanLoss
-from rnnbench.config.executors import RemoteSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.loop import Report, run_jobs
-from rnnbench.harness.executors.remote import RemoteExecutor
+from rnnbench.harness.executors.loop import Executor, Report, run_jobs
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.harness.paths import Folders
@@ -189,11 +187,16 @@ def test_a_run_that_still_wants_more_has_failed_and_says_how_often_it_was_tried(
     assert len(record.attempts) == 1
 
 
-class Scheduler(RemoteExecutor):
+class Scheduler(Executor):
     """Machines on which eight rows have place, and one that is lost at first."""
 
-    def open(self) -> None:
+    prepares_data = False
+
+    def __init__(self, retries: int) -> None:
+        self.retries = retries
         self.given: list[Job] = []
+
+    def open(self) -> None: ...
 
     def start(self, job: Job, report: Report) -> int:
         self.given.append(job)
@@ -224,7 +227,7 @@ def test_a_scheduler_is_handed_a_run_again_in_parts(
     retries: int, given: list[tuple[int, int]], reason: str, grid: Callable[..., GridSpec], tmp_path: Path
 ) -> None:
     (spec,) = grid(architectures=["elman"]).expand()
-    executor, watcher = Scheduler(RemoteSettings(retries=retries)), Silent()
+    executor, watcher = Scheduler(retries), Silent()
     (record,) = run_jobs(executor, [Job(spec, "small", tmp_path)], watcher)
     assert [(job.micro_batches, len(job.attempts)) for job in executor.given] == given
     assert record.reason == reason

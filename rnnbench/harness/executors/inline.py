@@ -9,12 +9,11 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
-from rnnbench.config.grid import RunSpec
-from rnnbench.harness.executors.loop import Report
+from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.job import Ended, Job, Progress, timed
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Runs jobs here, with one thread, as a worker would: a job has ended when `start` returns its handle.
 
     Ctrl-C raises as ever and is remembered as well, and raised again after the run if it was lost: Python drops an
@@ -22,29 +21,9 @@ class InlineExecutor:
     `except`s; the grid would go on as if nobody had pressed a key.
     """
 
-    retries = 0
-    prepares_data = True
-    measures_memory = False
-
     def __init__(self) -> None:
         self.interrupted = False
         self._handler_before: Any = None
-
-    def check(self, specs: Sequence[RunSpec]) -> None:
-        """Check all runs before any is started."""
-        from rnnbench.harness.preflight import check
-
-        check(specs)
-
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-        """What is known of runs before they are started, see `Executor`."""
-        from rnnbench.harness.preflight import preflight
-
-        return preflight(specs)
-
-    def capacity(self) -> int:
-        """One at a time."""
-        return 1
 
     def open(self) -> None:
         """Remember interrupts from now on."""
@@ -65,14 +44,6 @@ class InlineExecutor:
         if self._handler_before is not None:
             signal.signal(signal.SIGINT, self._handler_before)
             self._handler_before = None
-
-    def has_room(self, running: int) -> bool:
-        """Whether nothing runs."""
-        return running == 0
-
-    def fits(self, job: Job) -> bool:
-        """Every job fits."""
-        return True
 
     def prepare(self, job: Job) -> Ended:
         """Prepare the data of a job's task."""

@@ -22,7 +22,7 @@ from rnnbench.config.executors import LocalSettings
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError, Unprepared
 from rnnbench.harness.executors import worker
-from rnnbench.harness.executors.loop import Report
+from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.hardware import Pool, Slot, usable_cores
 from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress, failure_record, timed
 
@@ -120,14 +120,12 @@ class Running:
         return describe_exit(code)
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Runs jobs in processes forked from a server that has torch and Lightning imported; spawned where fork is unsafe.
 
     The data of each task is prepared once, before its first run; other tasks go on meanwhile. A run whose process dies
     goes on from its last checkpoint, as often as the settings say.
     """
-
-    prepares_data = True
 
     def __init__(self, settings: LocalSettings) -> None:
         self.settings = settings

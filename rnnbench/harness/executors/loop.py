@@ -6,6 +6,7 @@ started, how one sees that it has ended, and how it is stopped.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
@@ -21,23 +22,18 @@ Report = Callable[[str | Progress], None]
 """An executor calls it with where a job has started (`cuda:0`), then with how far it is."""
 
 
-class Executor(Protocol):
-    """Runs jobs somewhere. Its handles are hashable, one for each job or preparation at work."""
+class Executor(ABC):
+    """Runs jobs somewhere. Its handles are hashable, one for each job or preparation at work.
 
-    @property
-    def retries(self) -> int:
-        """How often a run that was cut off, or ran out of memory, is started again."""
-        ...
+    Attributes:
+        retries: how often a run that was cut off, or ran out of memory, is started again.
+        prepares_data: whether `prepare` is called once for each task before its first run; else each run does it.
+        measures_memory: whether the first run of a kind has to end before others of its kind start.
+    """
 
-    @property
-    def prepares_data(self) -> bool:
-        """Whether `prepare` is called once for each task before its first run; else each run does it by itself."""
-        ...
-
-    @property
-    def measures_memory(self) -> bool:
-        """Whether the first run of a kind has to end before others of its kind start."""
-        ...
+    retries = 0
+    prepares_data = True
+    measures_memory = False
 
     def check(self, specs: Sequence[RunSpec]) -> None:
         """Check all runs before any is started.
@@ -45,51 +41,55 @@ class Executor(Protocol):
         Raises:
             RnnbenchError: something is wrong with one.
         """
-        ...
+        from rnnbench.harness.preflight import check
+
+        check(specs)
 
     def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
         """By id of the run: whether its data is in the cache, and why the run is infeasible (empty if it is not)."""
-        ...
+        from rnnbench.harness.preflight import preflight
+
+        return preflight(specs)
 
     def capacity(self) -> int:
         """How many runs are at work at a time."""
-        ...
+        return 1
 
+    def has_room(self, running: int) -> bool:
+        """Whether any job can be started beside so many; called before a long queue is searched."""
+        return running < self.capacity()
+
+    def fits(self, job: Job) -> bool:
+        """Whether there is place for this job now."""
+        return True
+
+    @abstractmethod
     def open(self) -> None:
         """Get ready to start jobs.
 
         Raises:
             RnnbenchError: the machines cannot be reached.
         """
-        ...
-
-    def has_room(self, running: int) -> bool:
-        """Whether any job can be started beside so many; asked before a long queue is searched."""
-        ...
-
-    def fits(self, job: Job) -> bool:
-        """Whether there is place for this job now."""
-        ...
 
     def prepare(self, job: Job) -> Any:
         """Start to prepare the data of a job's task, and return a handle."""
-        ...
+        raise NotImplementedError
 
+    @abstractmethod
     def start(self, job: Job, report: Report) -> Any:
         """Start a job, and return a handle."""
-        ...
 
+    @abstractmethod
     def wait(self, running: Sequence[Any], seconds: float) -> Sequence[Any]:
         """Wait at most so long for news, and report it; return the handles of what has ended."""
-        ...
 
+    @abstractmethod
     def result(self, handle: Any) -> Ended:
         """How a job or a preparation has ended; called once for each handle that `wait` has returned."""
-        ...
 
+    @abstractmethod
     def close(self, running: Sequence[Any]) -> None:
         """Stop what still runs, and let go of the machines."""
-        ...
 
 
 class Driver(Protocol):

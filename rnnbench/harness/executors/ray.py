@@ -10,20 +10,20 @@ from typing import Any
 from rnnbench.config.executors import RaySettings
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.loop import Report
-from rnnbench.harness.executors.remote import Message, RemoteExecutor, run_locally, shared_environment
+from rnnbench.harness.executors.loop import Executor, Report
+from rnnbench.harness.executors.remote import Message, check_here, preflight_here, run_locally, shared_environment
 from rnnbench.harness.hardware import usable_cores
 from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.records.record import Record
 
 
-class RayExecutor(RemoteExecutor):
+class RayExecutor(Executor):
     """Hands jobs to Ray, each with the cores and the (parts of) GPUs that it needs; Ray places them."""
 
-    settings: RaySettings
+    prepares_data = False
 
     def __init__(self, settings: RaySettings) -> None:
-        super().__init__(settings)
+        self.settings, self.retries = settings, settings.retries
         self.progress_actor: Any = None
         self.connected = False
         self.jobs: dict[Any, Job] = {}
@@ -63,8 +63,13 @@ class RayExecutor(RemoteExecutor):
 
     def check(self, specs: Sequence[RunSpec]) -> None:
         """Check all runs before any is started, and that a machine of the cluster has place for each."""
-        super().check(specs)
+        check_here(specs)
+        self.open()
         self.check_place(max((spec.devices for spec in specs), default=1))
+
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """What is known of runs before they are started, see `Executor`."""
+        return preflight_here(specs)
 
     def check_place(self, devices: int) -> None:
         """Check that a run on so many devices can ever start: Ray itself would let it wait, and say nothing.

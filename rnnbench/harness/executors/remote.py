@@ -1,7 +1,10 @@
-"""What executors share that hand jobs to a scheduler of other machines: checks here, and a job done over there."""
+"""What executors share that hand jobs to a scheduler of other machines: checks on this machine, a job done on another.
+
+A job that was lost with its machine is handed in again, as often as the settings say; it goes on from its last
+checkpoint where the folder of runs is one that machines share, and else begins anew.
+"""
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,54 +22,14 @@ Message = tuple[str, str | Progress]
 """Id of a run, and where it has started or how far it is."""
 
 
-class RemoteExecutor(ABC):
-    """Hands each job to a scheduler, and takes its record back; checks are made here, in a process of their own.
+def check_here(specs: Sequence[RunSpec]) -> None:
+    """Check runs in a process of this machine, which need not have the devices for them."""
+    LocalExecutor(LocalSettings()).check([spec.model_copy(update={"devices": 1}) for spec in specs])
 
-    A job that was lost with its machine is handed in again, as often as the settings say; it goes on from its last
-    checkpoint where the folder of runs is one that machines share, and else begins anew. Subclasses have the methods
-    `open`, `start`, `wait`, `result` and `close` of an `Executor`.
-    """
 
-    prepares_data = False
-    measures_memory = False
-
-    def __init__(self, settings: RemoteSettings) -> None:
-        self.settings = settings
-        self.retries = settings.retries
-        self.local = LocalExecutor(LocalSettings())
-
-    @abstractmethod
-    def open(self) -> None:
-        """Find the scheduler.
-
-        Raises:
-            RnnbenchError: it is not installed, or cannot be reached.
-        """
-
-    def check(self, specs: Sequence[RunSpec]) -> None:
-        """Check all runs before any is started, and that there is a scheduler."""
-        self.local.check([spec.model_copy(update={"devices": 1}) for spec in specs])
-        self.open()
-
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-        """What is known of runs before they are started, see `Executor`; data in the cache of this machine."""
-        return self.local.preflight(specs)
-
-    def capacity(self) -> int:
-        """How many are handed in at a time, of a scheduler that does not say how many it will run."""
-        return 1000
-
-    def has_room(self, running: int) -> bool:
-        """Whether another job can be handed in."""
-        return running < self.capacity()
-
-    def fits(self, job: Job) -> bool:
-        """The scheduler finds a place for every job."""
-        return True
-
-    def prepare(self, job: Job) -> None:
-        """Never called: each run prepares its data where it runs."""
-        raise NotImplementedError
+def preflight_here(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    """What is known of runs, see `Executor.preflight`; data in the cache of this machine."""
+    return LocalExecutor(LocalSettings()).preflight(specs)
 
 
 def shared_environment() -> dict[str, str]:

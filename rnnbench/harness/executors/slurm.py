@@ -8,30 +8,45 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnbench.config.executors import SlurmSettings
+from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.loop import Report
-from rnnbench.harness.executors.remote import RemoteExecutor, run_locally, shared_environment
+from rnnbench.harness.executors.loop import Executor, Report
+from rnnbench.harness.executors.remote import check_here, preflight_here, run_locally, shared_environment
 from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.records.record import Record
 
 
-class SlurmExecutor(RemoteExecutor):
+class SlurmExecutor(Executor):
     """Hands jobs to Slurm. The folders of runs and of the cache have to be ones that all machines share.
 
     A job that Slurm stops for another, or at the end of its time, is put in the queue again and goes on from its last
     checkpoint.
     """
 
-    settings: SlurmSettings
+    prepares_data = False
 
     def __init__(self, settings: SlurmSettings) -> None:
-        super().__init__(settings)
+        self.settings, self.retries = settings, settings.retries
+        self.executor: Any = None
         self.jobs: dict[Any, Job] = {}
+
+    def check(self, specs: Sequence[RunSpec]) -> None:
+        """Check all runs before any is started, and that there is a Slurm."""
+        check_here(specs)
+        self.open()
+
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """What is known of runs before they are started, see `Executor`."""
+        return preflight_here(specs)
+
+    def capacity(self) -> int:
+        """How many are handed in at a time: Slurm does not say how many it will run."""
+        return 1000
 
     def open(self) -> None:
         """See that there is a Slurm, and that it knows the options."""
         submitit = _submitit()
-        self.executor: Any = None
+        self.executor = None
         if self.settings.cluster == "slurm" and submitit.AutoExecutor.which() != "slurm":
             raise RnnbenchError("executor slurm: there is no Slurm on this machine (srun is not found)")
         try:
