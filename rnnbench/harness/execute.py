@@ -73,7 +73,9 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
 def prepare_data(job: Job) -> Record | None:
     """Prepare the data of a job's task; return the record of a run whose data cannot be prepared, else None."""
     try:
-        prepare(make_data(job.spec))
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
+            prepare(make_data(job.spec))
     except RnnbenchError as error:
         return failure_record(job, "infeasible" if isinstance(error, Infeasible) else "failed", str(error))
     return None

@@ -49,8 +49,10 @@ class InlineExecutor(Executor):
         """Prepare the data of a job's task."""
         from rnnbench.harness.execute import prepare_data
 
-        with _printing_to(job.preparation_log):
-            return Ended(prepare_data(job))
+        with _one_thread(), _printing_to(job.preparation_log):
+            ended = Ended(prepare_data(job))
+        self._check_interrupt()
+        return ended
 
     def start(self, job: Job, report: Report) -> Ended:
         """Run a job to its end."""
