@@ -83,26 +83,26 @@ class Silent:
     """A watcher that keeps what it hears."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
         self.steps: list[Progress] = []
 
     def on_event(self, event: Event) -> None:
         match event:
             case Preparing(task):
-                self.told.append(("preparing", task))
+                self.events.append(("preparing", task))
             case Started(spec, _):
-                self.told.append(("started", spec.id))
+                self.events.append(("started", spec.id))
             case Progressed(_, progress):
                 self.steps.append(progress)
             case HeldElsewhere(_, owner):
-                self.told.append(("elsewhere", owner))
+                self.events.append(("elsewhere", owner))
             case Retried(_, reason):
-                self.told.append(("retried", reason))
+                self.events.append(("retried", reason))
             case Finished(record):
-                self.told.append(("finished", record.id))
+                self.events.append(("finished", record.id))
 
     def count(self, what: str) -> int:
-        return sum(one == what for one, _ in self.told)
+        return sum(one == what for one, _ in self.events)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lightning.pytorch import LightningModule, seed_everything
 
 from rnnbench.analysis.callbacks import GradientWatch
 from rnnbench.config.sampling import SampleConfig
-from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, told
+from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, Unprepared, told
 from rnnbench.harness.callbacks import Reporter, Resume, Snapshots, number_of
 from rnnbench.harness.fit_size import check_size, fit_size, flops_of_a_step, state_bytes
 from rnnbench.harness.hardware import environment, peak_memory
@@ -78,6 +78,8 @@ def prepare_data(job: Job) -> Record | None:
             prepare(make_data(job.spec))
     except RnnbenchError as error:
         return failure_record(job, "infeasible" if isinstance(error, Infeasible) else "failed", str(error))
+    except SystemExit as error:
+        return failure_record(job, "failed", f"{Unprepared.PREFIX}exit({error.code}) was called")
     return None
 
 

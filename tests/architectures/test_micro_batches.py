@@ -232,7 +232,7 @@ def test_a_scheduler_is_handed_a_run_again_in_parts(
     assert [(job.micro_batches, len(job.attempts)) for job in executor.given] == given
     assert record.reason == reason
     assert record.attempts[:2] == ["lost with its machine", "out of memory: too much; tried again with 2 micro-batches"]
-    assert [what for kind, what in watcher.told if kind == "retried"] == record.attempts
+    assert [what for kind, what in watcher.events if kind == "retried"] == record.attempts
 
 
 def over_the_batch() -> GRU:

@@ -285,7 +285,7 @@ def test_a_grid_runs_trials_then_tests_what_they_select_and_can_be_extended(
     assert tested.score is not None
     assert tested.validation == trials[selected.index].validation  # the same seed: the same training
     _, again = run_all(small, folders)
-    assert again.told == []
+    assert again.events == []
     more, extended = run_all(
         tuned(trials=5, architectures=["elman"], params={"target": 100, "tolerance": 0.1}), folders
     )

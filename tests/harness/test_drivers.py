@@ -217,7 +217,7 @@ def test_a_cell_that_another_machine_has_is_told_once_and_waited_for(
     someone_else(folders.leases / f"{cell.spec.id}.json")
     with GridDriver(folders, asked, [cell], watcher) as driver:
         assert [driver.claim(driver.make_job(cell)) for _ in range(3)] == ["wait"] * 3
-        assert watcher.told == [("elsewhere", "process 1 of elsewhere")]
+        assert watcher.events == [("elsewhere", "process 1 of elsewhere")]
 
 
 @pytest.mark.parametrize("state", ["missing", "stale"])
@@ -234,7 +234,7 @@ def test_a_broken_file_in_the_place_of_a_record_or_none_any_more_does_not_keep_i
         if state == "stale":
             place.unlink()
         assert driver.claim(job) == "go"
-    assert not watcher.told
+    assert not watcher.events
 
 
 def test_a_process_that_is_killed_leaves_its_cells_to_the_other(

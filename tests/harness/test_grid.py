@@ -52,7 +52,7 @@ def test_a_grid_gives_a_whole_record_a_cell_and_the_second_time_starts_nothing(
     assert watcher.count("finished") == 2
     again = Silent()
     run(grid(), folders, again)
-    assert again.told == []
+    assert again.events == []
 
 
 def test_one_architecture_more_starts_tasks_times_seeds_runs(
@@ -107,7 +107,7 @@ def test_a_run_that_ends_badly_is_a_record_with_its_reason_and_the_others_go_on(
     assert "last words" in records["dies/0"].log_tail
     quiet = Silent()
     run(grid(architectures=[*names, "gru"], executor=LOCAL), folders, quiet)
-    assert quiet.told == []
+    assert quiet.events == []
     retried = Silent()
     run(grid(architectures=[*names[:1], "gru"], executor=LOCAL), folders, retried, ("failed",))
     assert retried.count("started") == 1
@@ -350,7 +350,7 @@ def test_a_wrong_argument_is_refused_before_anything_starts(
     small = grid(**change, executor=executor)
     with pytest.raises(RnnbenchError, match=re.escape(told)):
         run_grid(small, plan(small, {})[1], folders, watcher)
-    assert watcher.told == []
+    assert watcher.events == []
 
 
 def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(

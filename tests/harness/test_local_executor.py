@@ -53,7 +53,7 @@ def test_a_run_whose_process_dies_goes_on_and_ends_with_the_same_score(
     reason = "stopped by SIGTERM" if number == signal.SIGTERM else f"killed by signal {int(number)} ({number.name})"
     (attempt,) = record.attempts
     assert attempt.startswith(reason)
-    assert ("retried", attempt) in watcher.told
+    assert ("retried", attempt) in watcher.events
     assert not list(folders.runs.rglob("resume.*"))
     untouched = Folders(tmp_path / "other", tmp_path / "runs-2")  # the mark is there: it does not die again
     assert same_numbers(record, run(once, untouched, Silent()))
@@ -141,7 +141,7 @@ def test_a_run_on_two_devices_is_trained_by_both_and_tested_on_one(
     changes: dict[str, Any] = {"architectures": ["gru"], "budget": {"steps": 8, "validate_every": 4}}
     two = run(grid(**changes, devices=2, executor=local(), watch=["gradients"]), folders, watcher)
     assert two.status == "done", two.reason + two.log_tail
-    assert ("started", two.id) in watcher.told
+    assert ("started", two.id) in watcher.events
     one = run(grid(**changes, executor=local()), Folders(tmp_path / "other", tmp_path / "runs-2"), Silent())
     assert two.id != one.id
     assert two.cost

@@ -133,7 +133,7 @@ def test_a_cluster_that_cannot_be_reached_is_told_with_its_address(
     small = grid(executor={"ray": {"address": "127.0.0.1:9"}})
     with pytest.raises(RnnbenchError, match=r"no cluster at address '127\.0\.0\.1:9'"):
         run(small, folders, watcher)
-    assert watcher.told == []
+    assert watcher.events == []
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_machine_without_slurm_is_told_before_anything_starts(
 ) -> None:
     with pytest.raises(RnnbenchError, match="there is no Slurm on this machine"):
         run(grid(executor="slurm"), folders, watcher)
-    assert watcher.told == []
+    assert watcher.events == []
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_slurm_is_asked_for_what_a_run_needs_and_what_it_refuses_is_told(
         run(grid(executor={"slurm": settings}, devices=2), folders, watcher)
     asked = {line.removeprefix("#SBATCH --") for line in slurm.read_text().splitlines() if line.startswith("#SBATCH")}
     assert {"cpus-per-task=6", "gpus-per-node=2", "time=90", "partition=gpus"} <= asked
-    assert watcher.told == []
+    assert watcher.events == []
 
 
 @with_submitit
@@ -226,5 +226,5 @@ def test_an_option_that_submitit_does_not_know_is_told_before_anything_starts(
 ) -> None:
     with pytest.raises(RnnbenchError, match=r"^executor slurm: options: Unknown argument 'partitoin' .*partition"):
         run(grid(executor={"slurm": {"cluster": "local", "options": {"partitoin": "gpu"}}}), folders, watcher)
-    assert watcher.told == []
+    assert watcher.events == []
     assert not folders.leaderboard.exists()
