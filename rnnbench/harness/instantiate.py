@@ -124,7 +124,7 @@ def make_model(spec: RunSpec, **facts: Any) -> Any:
     return construct(card, LightningModule, where, FACTS, **facts)
 
 
-class TestSplitAccessError(RnnbenchError):
+class SplitAccessError(RnnbenchError):
     """A trial read the test part of its data."""
 
 
@@ -132,13 +132,11 @@ def guard_test_split(data: Any) -> Any:
     """The data module, which from now on raises whenever its test part is read.
 
     Raises (then):
-        TestSplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.
+        SplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.
     """
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise TestSplitAccessError(
-            "the test part was asked for in a trial: trials are compared by validation scores alone"
-        )
+        raise SplitAccessError("the test part was asked for in a trial: trials are compared by validation scores alone")
 
     def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
         def unless_test(*parts: Any, **more: Any) -> Any:

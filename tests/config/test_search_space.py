@@ -19,7 +19,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.executors.inline import InlineExecutor
 from rnnbench.harness.executors.loop import NULL_DRIVER, NullDriver, Queue, Report
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.instantiate import TestSplitAccessError, make_data
+from rnnbench.harness.instantiate import SplitAccessError, make_data
 from rnnbench.harness.job import Ended, Job
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.preflight import check
@@ -409,7 +409,7 @@ def test_the_data_of_a_trial_has_no_test_part(tuned: Callable[..., GridSpec], as
     data.prepare_data()
     data.setup("fit")
     assert len(list(data.val_dataloader())) > 0
-    with pytest.raises(TestSplitAccessError):
+    with pytest.raises(SplitAccessError):
         ask(data)
     open_data = make_data(default)
     open_data.setup()
