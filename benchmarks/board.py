@@ -1,10 +1,8 @@
 """How the board grows with its records: `python -m benchmarks.board`.
 
-Each figure is of a process of its own, from the call to a written `leaderboard/README.md`: seconds on the wall and of
-the processor, and the most memory over what the process has after its imports. `whole` reads and checks every record;
-`index, first` makes the index as well; `one new` redraws the board by it after one more record, `one other` after the
-score of one has changed, so that the ranking does too; `with page` is all that `rnnbench board` writes, from every
-record.
+Each figure is of a process of its own, from the call to a written page: seconds on the wall and of the processor, and
+the most memory over what the process has after its imports. `README.md` is what `rnnbench run` writes at its end, from
+every record; `with index.html` is all that `rnnbench board` writes.
 """
 
 import argparse
@@ -25,25 +23,25 @@ from benchmarks.scale import peak
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue
 from rnnbench.leaderboard.html.build import write_html
-from rnnbench.leaderboard.page import quick_board, whole_board, write_page
+from rnnbench.leaderboard.render import write_markdown
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.record import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE
 
 SHAPES = {1_000: (10, 10, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
 """Tasks, architectures and seeds."""
-STEPS = ("whole", "index, first", "one new", "one other", "with page")
-ONE = "< 1 s"
-GOALS = {(100_000, "whole"): "< 20 s, < 2 GB", (100_000, "one new"): ONE, (100_000, "one other"): ONE}
+STEPS = ("README.md", "with index.html")
+GOALS = {(20_000, "README.md"): "< 5 s", (100_000, "README.md"): "< 20 s, < 2 GB"}
 
 
-def write(leaderboard: Path, records: int, seeds: range | None = None) -> None:
-    """Write made-up records, by default of all seeds."""
+def write(leaderboard: Path, records: int) -> None:
+    """Write made-up records."""
     tasks, architectures, count = SHAPES[records]
     content = {
         "name": "board",
         "tasks": list(catalogue("task"))[:tasks],
         "architectures": list(catalogue("architecture"))[:architectures],
-        "seeds": list(seeds or range(count)),
+        "seeds": list(range(count)),
     }
     store = RecordStore(leaderboard)
     for spec in GridSpec.read(content, "board").expand():
@@ -53,28 +51,13 @@ def write(leaderboard: Path, records: int, seeds: range | None = None) -> None:
         path.write_text(json.dumps(record.model_dump(mode="json", exclude_defaults=True), indent=1))
 
 
-def add_one(leaderboard: Path, records: int) -> None:
-    """One more record, of a seed that is not there yet."""
-    folder = next((leaderboard / "records").glob("*/*"))
-    content = {"name": "one", "tasks": [folder.parent.name], "architectures": [folder.name], "seeds": [records]}
-    (spec,) = GridSpec.read(content, "one").expand()
-    RecordStore(leaderboard).write(made_up(spec))
-
-
-def change_one(leaderboard: Path) -> None:
-    """Another score of a record that is there."""
-    store = RecordStore(leaderboard)
-    record = store.read_one(next(store.folder.glob("*/*/*.json")))
-    store.write(record.model_copy(update={"score": 0.5, "scores": {record.spec.task.metric: 0.5}}))
-
-
 def measure(leaderboard: Path, step: str) -> dict[str, float]:
     """Draw the board once, in this process."""
     me = psutil.Process()
     before, wall, processor = me.memory_info().rss, time.perf_counter(), time.process_time()
-    table, problems = (whole_board if step in {"whole", "with page"} else quick_board)(leaderboard)
-    write_page(leaderboard, table)
-    if step == "with page":
+    table, problems = read_board(leaderboard)
+    write_markdown(leaderboard, table)
+    if step == "with index.html":
         write_html(leaderboard, table, problems)
     figures = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
     assert not problems
@@ -111,10 +94,6 @@ def row(leaderboard: Path, records: int) -> list[str]:
     write(leaderboard, records)
     fields = [f"{records:,}"]
     for step in STEPS:
-        if step == "one new":
-            add_one(leaderboard, records)
-        if step == "one other":
-            change_one(leaderboard)
         found = measured(leaderboard, step)
         if step == STEPS[0]:
             fields.append(f"{found['rows']:g} × {found['columns']:g}")

@@ -22,7 +22,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.statistics import separable
+from rnnbench.leaderboard.statistics import LEVEL, welch
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_of
@@ -63,7 +63,7 @@ class Rule(StrictModel):
         if self.first_better_by is not None:
             return (means[1] - means[0] if minimise else means[0] - means[1]) >= self.first_better_by
         worse = means[1] > means[0] if minimise else means[1] < means[0]
-        return not (worse and separable(scores[0], scores[1]))
+        return not (worse and welch(scores[0], scores[1]) < LEVEL)
 
     def text(self) -> str:
         """The rule in a few signs."""

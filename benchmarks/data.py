@@ -73,7 +73,7 @@ def prepare(card: TaskCard) -> tuple[Any, float, int]:
             seconds = time.perf_counter() - begin
             size = sum(path.stat().st_size for path in Path(data.folder).rglob("*") if path.is_file())
             data.setup()
-            data.about()
+            data.metadata()
         finally:
             os.environ.pop(CACHE_VARIABLE)
             if before is not None:

@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, twins of the real archives, small grids, strange data and models."""
+"""Shared by all tests: a cache of their own, stand-ins for the real archives, small grids, strange data and models."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,13 +10,14 @@ import pytest
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue, roots
-from rnnbench.data.stand_ins import TWINS, twins_in_place
+from rnnbench.data.stand_ins import STAND_IN_ARCHIVES, use_stand_ins
 from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.harness.paths import Folders
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 USERS_CACHE = os.environ.get(CACHE_VARIABLE)
+REAL_ARCHIVES = {cls: cls.sources for cls in STAND_IN_ARCHIVES}
 TASKS, ARCHITECTURES, GRIDS = (list(catalogue(kind)) for kind in ("task", "architecture", "grid"))
 
 
@@ -38,12 +39,14 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own cache, for tests marked `archive`."""
+    """The user's own cache and the real archives, for tests marked `archive`."""
+    for cls, sources in REAL_ARCHIVES.items():  # a file's other tests may read stand-ins
+        monkeypatch.setattr(cls, "sources", sources)
     if USERS_CACHE is None:
         monkeypatch.delenv(CACHE_VARIABLE)
     else:
         monkeypatch.setenv(CACHE_VARIABLE, USERS_CACHE)
-    missing = [one for cls in TWINS for one in cls.sources if not one.path.exists()]
+    missing = [source for sources in REAL_ARCHIVES.values() for source in sources if not source.path.exists()]
     if missing and not os.environ.get("CI"):
         pytest.skip(f"{missing[0].file} is not in the cache; CI fetches it")
 
@@ -57,19 +60,19 @@ def _with_kernels(folder: Path) -> str:
 
 
 @pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Archives of the real schemas with made-up content, in a cache of this test."""
     monkeypatch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path / "cache"))
-    with twins_in_place():
+    with use_stand_ins():
         yield
 
 
 @pytest.fixture(scope="module")
-def lasting_twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """As `twins`, prepared once for a whole file."""
+def module_stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As `stand_ins`, prepared once for a whole file."""
     patch = pytest.MonkeyPatch()
-    patch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path_factory.mktemp("twins")))
-    with twins_in_place():
+    patch.setenv(CACHE_VARIABLE, _with_kernels(tmp_path_factory.mktemp("stand_ins")))
+    with use_stand_ins():
         yield
     patch.undo()
 

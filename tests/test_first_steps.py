@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnnbench.data.stand_ins import TWINS
 from rnnbench.records.record import RecordStore
+from tests.conftest import REAL_ARCHIVES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SOURCES = {cls: cls.sources for cls in TWINS}  # the real archives; the fixture `twins` puts others in their place
 BOARD = Path("runs/quickstart/leaderboard")
 
 
@@ -32,9 +31,9 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, twins: None) -> Path:
+def clone(tmp_path: Path, stand_ins: None) -> Path:
     """What `git clone` would give, had the work tree been committed, but for three things that make it fast and keep it
-    off the network: the environment is the one of this test, runs are short, and archives are twins.
+    off the network: the environment is the one of this test, runs are short, and archives are stand-ins.
     """
     folder = tmp_path / "clone"
     for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")[:-1]:
@@ -45,9 +44,9 @@ def clone(tmp_path: Path, twins: None) -> Path:
     short = {"seeds": 1, "budget": {"steps": 6}, "model": {"hidden_size": 4}}
     grid.write_text(yaml.safe_dump({**yaml.safe_load(grid.read_text()), **short}))
     hashes = {
-        real.sha256: twin.sha256
-        for cls, sources in SOURCES.items()
-        for real, twin in zip(sources, cls.sources, strict=True)
+        real.sha256: stand_in.sha256
+        for cls, sources in REAL_ARCHIVES.items()
+        for real, stand_in in zip(sources, cls.sources, strict=True)
     }
     for path in folder.glob("rnnbench/**/*.py"):
         text = path.read_text()

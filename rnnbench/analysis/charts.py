@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnbench.data.abc_notation import OCTAVE, Note, spelled
+from rnnbench.data.abc_notation import OCTAVE, Note, pitch_name
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import write_whole
@@ -313,7 +313,7 @@ def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
 
     rows = [
         {"start": one.start, "end": one.start + one.length, "low": one.pitch - 0.45, "high": one.pitch + 0.45,
-         "key": spelled(one.pitch), "by": "given" if one.start < given else "the model"}
+         "key": pitch_name(one.pitch), "by": "given" if one.start < given else "the model"}
         for one in notes
     ]  # fmt: skip
     lowest, highest = min(one.pitch for one in notes) - 2, max(one.pitch for one in notes) + 2

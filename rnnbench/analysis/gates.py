@@ -91,7 +91,7 @@ class _Tracer(TorchFunctionMode):
         self.before = dict(zip(cell.gates, z, strict=False))
         self.owner: dict[int, tuple[Tensor, str]] = {}
         self.found: dict[str, tuple[str, Tensor]] = {}
-        for name, value in zip((*cell.gates, *cell.apart), z, strict=True):
+        for name, value in zip((*cell.gates, *cell.split_gates), z, strict=True):
             self.own(value, name)
 
     def own(self, value: Any, name: str) -> None:

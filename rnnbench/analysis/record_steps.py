@@ -53,12 +53,12 @@ def watching(layer: Recurrent, around: Around[V]) -> Iterator[list[list[V]]]:
 def _watched(cell: Cell, note: Callable[..., States]) -> Cell:
     """A cell of the same equation that asks `note` to run its steps."""
 
-    def after(self: Cell, z: Sequence[Tensor], s: Sequence[Tensor]) -> States:
-        return note(self, super(cls, self).after, z, s)
+    def checked_step(self: Cell, z: Sequence[Tensor], s: Sequence[Tensor]) -> States:
+        return note(self, super(cls, self).checked_step, z, s)
 
     kind = type(cell)
     make: Any = type(kind)
-    cls: Any = make(kind.__name__, (kind,), {"after": after, "__module__": kind.__module__})
+    cls: Any = make(kind.__name__, (kind,), {"checked_step": checked_step, "__module__": kind.__module__})
     one = copy.copy(cell)
     object.__setattr__(one, "__class__", cls)
     return one

@@ -31,11 +31,11 @@ from rnnbench.objectives import Objective, find_objective
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch, as_batch
 
 
-class HasFacts(Protocol):
+class HasModelKwargs(Protocol):
     """Anything that states its sizes: `input_kind`, `input_size`, `output_size`, `objective`."""
 
-    def facts(self) -> dict[str, Any]:
-        """The facts, as keyword arguments of a `SequenceModule`; `objective_options` too, if the objective has any."""
+    def model_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of a `SequenceModule`: the four above, and `objective_options` if the objective has any."""
         ...
 
 
@@ -76,7 +76,7 @@ def activation_penalties(
 
 Stage = Literal["train", "val", "test", "predict"]
 SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
-"""Arguments that are facts of the data."""
+"""Arguments that come from the data."""
 BUILT = ("embedding", "layer", "dropout", "objective", "metrics", "losses")
 """What a module has as soon as it knows its sizes."""
 
@@ -112,7 +112,7 @@ class SequenceModule(LightningModule):
     Called with inputs `[B, T, C]` (features) or `[B, T]` (token ids) and true lengths `[B]` or None, it gives the
     objective's predictions: `[B, O]` for a sequence, `[B, T, O]` per step. Batches are `(inputs, targets, lengths)`.
 
-    The first four arguments are facts of the data: give them, take them from a data module with `from_data`, or leave
+    The first four arguments come from the data: give them, take them from a data module with `from_data`, or leave
     them out and they are read from the Trainer's data module when it starts (a `LightningCLI` file never repeats them).
 
     Args:
@@ -214,16 +214,16 @@ class SequenceModule(LightningModule):
         self._trained_by: str | None = None
         self._carried: dict[tuple[Stage, int], States] = {}
         self.register_state_dict_post_hook(_note_sizes)  # type: ignore[no-untyped-call]
-        facts = (input_size, output_size, objective)
-        if any(fact is not None for fact in facts):
-            if None in facts:
+        sizes = (input_size, output_size, objective)
+        if any(size is not None for size in sizes):
+            if None in sizes:
                 raise ValueError("give input_size, output_size and objective together, or leave all three to the data")
             self._build()
 
     @classmethod
-    def from_data(cls, data: HasFacts, **settings: Any) -> Self:
+    def from_data(cls, data: HasModelKwargs, **settings: Any) -> Self:
         """The architecture with the sizes of `data`; `settings` are any other constructor arguments."""
-        return cls(**data.facts(), **settings)
+        return cls(**data.model_kwargs(), **settings)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lightning notes the running hook on the module some forty times a step; torch checks each for parameters."""
@@ -244,11 +244,11 @@ class SequenceModule(LightningModule):
     # --- sizes and layers
 
     def configure_model(self) -> None:
-        """Build the layers from the facts of the Trainer's data module, if the constructor was not given them."""
+        """Build the layers from the `model_kwargs` of the Trainer's data module, unless the constructor had them."""
         if self.built:
             return
-        data: HasFacts | None = getattr(self._trainer, "datamodule", None)
-        if data is None or not hasattr(data, "facts"):
+        data: HasModelKwargs | None = getattr(self._trainer, "datamodule", None)
+        if data is None or not hasattr(data, "model_kwargs"):
             raise RnnbenchError(self._without_sizes())
         self.build_from(data)
 
@@ -256,7 +256,7 @@ class SequenceModule(LightningModule):
         """No callbacks, but the layers, if the data is known: some callbacks copy or freeze a module when they are set
         up, which is before `configure_model`.
         """
-        if hasattr(getattr(self._trainer, "datamodule", None), "facts"):
+        if hasattr(getattr(self._trainer, "datamodule", None), "model_kwargs"):
             self.configure_model()
         return []
 
@@ -264,13 +264,13 @@ class SequenceModule(LightningModule):
         name = type(self).__name__
         return (
             f"{name} does not know its sizes: give it input_size, output_size and objective, "
-            f"use {name}.from_data(data), or train it on a data module that has facts()"
+            f"use {name}.from_data(data), or train it on a data module that has model_kwargs()"
         )
 
-    def build_from(self, data: HasFacts) -> None:
+    def build_from(self, data: HasModelKwargs) -> None:
         """Build the layers with the sizes of `data`, unless they have been built."""
         if not self.built:
-            self.hparams.update(data.facts())  # a checkpoint then reopens without any data
+            self.hparams.update(data.model_kwargs())  # a checkpoint then reopens without any data
             self._build()
 
     def _build(self) -> None:

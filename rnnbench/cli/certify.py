@@ -13,7 +13,8 @@ from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, uncertified_records
 from rnnbench.harness.job import Job, ProbeResult
-from rnnbench.leaderboard.page import quick_board, write_page
+from rnnbench.leaderboard.render import write_markdown
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificate, Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.utils.text import clean
@@ -60,7 +61,7 @@ def certify_all(options: Namespace) -> int:
                 console.print(Text(clean(line)), soft_wrap=True)
     console.print(f"{holds} configurations hold, {others} do not or could not be probed", highlight=False)
     if asked:
-        board = write_page(options.leaderboard, quick_board(options.leaderboard)[0])
+        board = write_markdown(options.leaderboard, read_board(options.leaderboard)[0])
         console.print(f"board: {board}", highlight=False, soft_wrap=True)
     return 1 if others else 0
 

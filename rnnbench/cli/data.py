@@ -32,7 +32,9 @@ def data_list() -> None:
             table.add_row(name, f"{source.package}=={source.version} ({source.file})", source.licence,
                           "yes" if source.path.exists() else "no")  # fmt: skip
         if not module.sources:
-            table.add_row(name, f"a file of yours ({module.given})" if module.given else "generated", "", "")
+            table.add_row(
+                name, f"a file of yours ({module.user_path_arg})" if module.user_path_arg else "generated", "", ""
+            )
     for name, source in ARCHIVES.items():
         table.add_row(f"embedding: {name}", f"{source.package}=={source.version} ({source.file})", source.licence,
                       "yes" if source.path.exists() else "no")  # fmt: skip
@@ -47,8 +49,10 @@ def data_fetch(tasks: list[str]) -> int:
     problems = 0
     for name in tasks or catalogue("task"):
         module = None if name in ARCHIVES else module_of(name)
-        if module is not None and not tasks and module.given:
-            print(f"{name}: left out, its data comes from where you say ({module.given}), or from a hub: name it")
+        if module is not None and not tasks and module.user_path_arg:
+            print(
+                f"{name}: left out, its data comes from where you say ({module.user_path_arg}), or from a hub: name it"
+            )
             continue
         try:
             print(f"{name}: ready ({ARCHIVES[name].fetch() if module is None else _prepared(module)})")

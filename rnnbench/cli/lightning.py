@@ -14,7 +14,7 @@ class LightningCLI(lightning.pytorch.cli.LightningCLI):
     """
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
-        if hasattr(self.model, "build_from") and hasattr(self.datamodule, "facts"):
+        if hasattr(self.model, "build_from") and hasattr(self.datamodule, "model_kwargs"):
             self.model.build_from(self.datamodule)
         super()._add_configure_optimizers_method_to_model(subcommand)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rnnbench.cli.opening import print_json
-from rnnbench.data.abc_notation import Note, NoTune, drawn, engrave, notes_of, sounding, write_midi
+from rnnbench.data.abc_notation import NotATune, Note, draw_roll, engrave, notes_of, sounding_notes, write_midi
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder, write_whole
@@ -63,11 +63,11 @@ def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(texts, 1):
         try:
-            notes = sounding(text)
+            notes = sounding_notes(text)
             rows.append({"text": text, "parses": True, "notes": len(notes)})
             if notes:
                 found[f"tune {number}"] = notes
-        except NoTune as why:
+        except NotATune as why:
             rows.append({"text": text, "parses": False, "why": str(why)})
     keep(found, options, title, 0.0)
     if options.sheet:
@@ -140,7 +140,7 @@ def go_on(run: Any, options: Namespace) -> None:
     console = Console(highlight=False)
     for title, notes in found.items():
         console.print(Text(title, style="bold"))
-        for line in drawn(notes, len(whole[0]), options.given):
+        for line in draw_roll(notes, len(whole[0]), options.given):
             console.print(Text(line), soft_wrap=True)
 
 

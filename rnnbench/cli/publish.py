@@ -12,13 +12,14 @@ from jsonargparse import Namespace
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import packages
 from rnnbench.errors import RnnbenchError
-from rnnbench.leaderboard.page import quick_board, write_page
+from rnnbench.leaderboard.render import write_markdown
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.find import find_run
 from rnnbench.records.record import Record, RecordStore
-from rnnbench.records.status import Present
-from rnnbench.records.submissions.publish import Published, provenance, refused, select
+from rnnbench.records.status import CurrentVersions
+from rnnbench.records.submissions.publish import PublishedFiles, provenance, reasons_to_refuse, select
 from rnnbench.records.submissions.publish import publish as publish_one
 from rnnbench.records.submissions.verify import compare
 from rnnbench.utils.text import clean
@@ -33,9 +34,9 @@ def publish(options: Namespace) -> int:
     records, _ = RecordStore(options.leaderboard).read()
     chosen = select(options.records, records)
     certificates = Certificates(options.leaderboard)
-    if why := refused(chosen, Present.beside(records.values(), certificates), options.to):
+    if why := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
         raise RnnbenchError("nothing is published:\n" + "\n".join(why))
-    done, target = Published(), RecordStore(options.to)
+    done, target = PublishedFiles(), RecordStore(options.to)
     for record in chosen:
         _artefacts(record, options.leaderboard, options.to)
         publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)
@@ -47,7 +48,7 @@ def publish(options: Namespace) -> int:
     commit, clean_tree = source.commit, source.clean
     tree = "" if clean_tree is None else f" at {commit[:10]}, {'clean' if clean_tree else 'with changes not committed'}"
     print(f"{len(done.written)} published, {len(done.already)} there already; rnnbench {source.version}{tree}")
-    print(f"board: {write_page(options.to, quick_board(options.to)[0])}")
+    print(f"board: {write_markdown(options.to, read_board(options.to)[0])}")
     print(f"what a pull request will change: rnnbench board --preview --leaderboard {quote(str(options.to))}")
     return 0
 
@@ -80,8 +81,8 @@ def _data(spec: RunSpec) -> list[str]:
 
     from rnnbench.harness.instantiate import import_class
 
-    given = getattr(import_class(spec.task.data.class_path, LightningDataModule, spec.task.name), "given", "")
-    return [f"the data of {spec.task.name}, by a path or from a hub"] if given else []
+    data = import_class(spec.task.data.class_path, LightningDataModule, spec.task.name)
+    return [f"the data of {spec.task.name}, by a path or from a hub"] if getattr(data, "user_path_arg", "") else []
 
 
 def foreign(spec: RunSpec) -> list[str]:

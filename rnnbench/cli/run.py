@@ -24,9 +24,8 @@ from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.page import quick_board, write_page
-from rnnbench.leaderboard.render import Terminal
-from rnnbench.leaderboard.table import make_table
+from rnnbench.leaderboard.render import Terminal, write_markdown
+from rnnbench.leaderboard.table import make_table, read_board
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import awaited, runs_of
@@ -152,8 +151,8 @@ def _heeded_sigterm() -> Iterator[None]:
 
 def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console: Console) -> None:
     console.print(Terminal(make_table(cells)))
-    table, problems = quick_board(folders.leaderboard)
-    page = write_page(folders.leaderboard, table)
+    table, problems = read_board(folders.leaderboard)
+    page = write_markdown(folders.leaderboard, table)
     warn(problems)
     lines = [
         f"board: {page} (for a browser: rnnbench board{folders.options})",

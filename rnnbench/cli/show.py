@@ -17,11 +17,10 @@ from rnnbench.config.schema import write_yaml
 from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.html.build import can_build, write_html
-from rnnbench.leaderboard.page import whole_board, write_page
 from rnnbench.leaderboard.ranking import rank
-from rnnbench.leaderboard.render import Terminal
+from rnnbench.leaderboard.render import Terminal, write_markdown
 from rnnbench.leaderboard.scores import scores_of
-from rnnbench.leaderboard.table import UNCERTIFIED_MEANS, make_table
+from rnnbench.leaderboard.table import UNCERTIFIED_MEANS, make_table, read_board
 from rnnbench.leaderboard.table import Table as Board
 from rnnbench.records.artefacts import ArtefactStore
 from rnnbench.records.certificates import Certificates
@@ -82,10 +81,10 @@ def board(options: Namespace) -> None:
         cells = cells_of(specs, records, running, Certificates(folders.leaderboard))
         console.print(Terminal(make_table(cells)))
     else:
-        table, problems = whole_board(folders.leaderboard)
+        table, problems = read_board(folders.leaderboard)
         if table.rows or table.trials or problems:
             console.print(Terminal(table, rank(scores_of(table))))
-            console.print(f"written to {write_page(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
+            console.print(f"written to {write_markdown(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
             _show_html(folders.leaderboard, table, problems, console)
         else:
             console.print(no_records(folders), highlight=False, soft_wrap=True)

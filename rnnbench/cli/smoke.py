@@ -1,4 +1,4 @@
-"""`rnnbench smoke`: architectures on twins of tasks, trained and tested for a moment."""
+"""`rnnbench smoke`: architectures on stand-ins for tasks, trained and tested for a moment."""
 
 import logging
 import math
@@ -55,7 +55,7 @@ def smoke(architectures: list[str], tasks: list[str], workers: int, every: bool 
     for name in tasks:
         TaskCard.load(name)
     spawn = multiprocessing.get_context("spawn")
-    with _cache_of_twins() as folder:
+    with _cache_of_stand_ins() as folder:
         with ProcessPoolExecutor(1, spawn, _begin, (tasks, folder)) as pool:
             kinds = pool.submit(_kinds).result()  # all data is prepared once, for all workers
         chosen = dict.fromkeys(architectures, tasks) if every else covering(architectures, kinds)
@@ -86,7 +86,7 @@ def covering(architectures: list[str], kinds: dict[str, Kind]) -> dict[str, list
 
 
 @contextmanager
-def _cache_of_twins() -> Iterator[Path]:
+def _cache_of_stand_ins() -> Iterator[Path]:
     """A cache of its own, but with the user's kernels."""
     kernels, before = cache_folder("kernels"), os.environ.get(CACHE_VARIABLE)
     with tempfile.TemporaryDirectory(prefix="rnnbench-smoke-") as place:
@@ -103,21 +103,21 @@ def _cache_of_twins() -> Iterator[Path]:
 
 _until_its_end = ExitStack()
 _asked: tuple[list[str], Path]
-"""Of a worker: the tasks, and the folder of twins."""
+"""Of a worker: the tasks, and the folder of stand-ins."""
 
 
 def _begin(tasks: list[str], folder: Path) -> None:
-    """Make a worker of this process: one thread, twins in the place of archives until its end, and silence."""
+    """Make a worker of this process: one thread, stand-ins in the place of archives until its end, and silence."""
     global _asked
     import datasets
     import torch
 
-    from rnnbench.data.stand_ins import twins_in_place
+    from rnnbench.data.stand_ins import use_stand_ins
 
     datasets.disable_progress_bars()
 
     _asked = tasks, folder
-    _until_its_end.enter_context(twins_in_place())
+    _until_its_end.enter_context(use_stand_ins())
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -126,10 +126,10 @@ def _begin(tasks: list[str], folder: Path) -> None:
 
 @cache
 def _modules() -> dict[str, Any]:
-    """The data of each task, little of it, and made of twins."""
+    """The data of each task, little of it, and made of stand-ins."""
     from lightning.pytorch import LightningDataModule
 
-    from rnnbench.data.stand_ins import small_arguments
+    from rnnbench.data.stand_ins import stand_in_arguments
     from rnnbench.harness.instantiate import construct, import_class
 
     modules: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def _modules() -> dict[str, Any]:
     for name in tasks:
         card = TaskCard.load(name)
         cls: Any = import_class(card.data.class_path, LightningDataModule, name)
-        arguments = {**card.data.init_args, **small_arguments(cls, folder), "batch_size": BATCH}
+        arguments = {**card.data.init_args, **stand_in_arguments(cls, folder), "batch_size": BATCH}
         spec = ClassSpec(class_path=card.data.class_path, init_args=arguments)
         modules[name] = construct(spec, LightningDataModule, f"task {name!r}", set())
         modules[name].setup()
@@ -162,7 +162,7 @@ def _try(architecture: str, task: str, data: Any) -> Pair:
     card, (_, model_card) = TaskCard.load(task), ArchitectureCard.load(architecture)
     try:
         seed_everything(0, verbose=False)
-        model = construct(model_card, LightningModule, architecture, FACTS, **data.facts())
+        model = construct(model_card, LightningModule, architecture, FACTS, **data.model_kwargs())
         trainer = Trainer(
             accelerator="cpu", max_steps=STEPS, limit_val_batches=1, limit_test_batches=1, num_sanity_val_steps=0,
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

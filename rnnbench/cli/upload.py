@@ -12,9 +12,9 @@ from rnnbench.cli.show import no_records
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.export import flat, rows_of
-from rnnbench.leaderboard.grid_layout import Sheet
+from rnnbench.leaderboard.grid_layout import GridLayout
 from rnnbench.leaderboard.html.build import can_build, write_html
-from rnnbench.leaderboard.page import write_page
+from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import RecordStore
@@ -39,10 +39,10 @@ def upload(options: Namespace) -> None:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
     cells = cells_on_record(records, Certificates(options.leaderboard))
     table = make_table(cells)
-    write_page(options.leaderboard, table)
+    write_markdown(options.leaderboard, table)
     run = _start(options.project, options.entity)
     try:
-        run.log({"board": _table(*_sheet(Sheet.of(table)))})
+        run.log({"board": _table(*_fields(GridLayout.of(table)))})
         run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
         if can_build():
             run.log({"page": _shown(write_html(options.leaderboard, table, problems))})
@@ -83,10 +83,10 @@ def _shown(page: Path) -> Any:
     return wandb.Html(str(page), inject=False)
 
 
-def _sheet(sheet: Sheet) -> tuple[list[str], list[list[Any]]]:
-    heads = [sheet.corner, *(", ".join(lines) for lines in sheet.across)]
+def _fields(layout: GridLayout) -> tuple[list[str], list[list[Any]]]:
+    heads = [layout.corner, *(", ".join(lines) for lines in layout.across)]
     return heads, [[", ".join(head), *(one.text for one in row)]
-                   for head, row in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
+                   for head, row in zip(layout.down, layout.fields, strict=True)]  # fmt: skip
 
 
 def _records(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:

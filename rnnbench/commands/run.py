@@ -30,7 +30,7 @@ def add(verbs: Any) -> Verbs:
     one.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
     add_folders(one)
 
-    one = add_verb(verbs, "smoke", "train and test architectures on twins of tasks for a moment, offline")
+    one = add_verb(verbs, "smoke", "train and test architectures on stand-ins for tasks for a moment, offline")
     add_names(one, "--architectures", "only these (default: all), each on all tasks")
     add_names(one, "--tasks", "only these (default: all), each with all architectures")
     help = "every architecture on every task, not only on one of each kind"

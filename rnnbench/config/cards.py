@@ -25,7 +25,7 @@ class ClassSpec(StrictModel):
     init_args: Arguments = {}
 
 
-MOST = 10**9
+MAX_COUNT = 10**9
 """Of whatever a grid counts: Lightning and torch can still hold it, and nobody lives to see it."""
 
 
@@ -40,11 +40,11 @@ class Budget(StrictModel):
         validate_every: optimiser steps between two validations; by default ten validations in `steps`, or one an epoch.
     """
 
-    steps: int | None = Field(None, ge=1, le=MOST)
-    epochs: int | None = Field(None, ge=1, le=MOST)
-    minutes: float | None = Field(None, gt=0, le=MOST)
-    patience: int | None = Field(None, ge=1, le=MOST)
-    validate_every: int | None = Field(None, ge=1, le=MOST)
+    steps: int | None = Field(None, ge=1, le=MAX_COUNT)
+    epochs: int | None = Field(None, ge=1, le=MAX_COUNT)
+    minutes: float | None = Field(None, gt=0, le=MAX_COUNT)
+    patience: int | None = Field(None, ge=1, le=MAX_COUNT)
+    validate_every: int | None = Field(None, ge=1, le=MAX_COUNT)
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

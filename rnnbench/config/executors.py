@@ -7,25 +7,25 @@ from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationEr
 from rnnbench.config.schema import Arguments, StrictModel, short_repr
 from rnnbench.errors import RnnbenchError, unknown
 
-MOST_AT_A_TIME = 4096
+MAX_PARALLEL = 4096
 """Runs, or cores or GPUs of a run."""
-LONGEST = 60 * 24 * 366
+MAX_MINUTES = 60 * 24 * 366
 """Minutes: a year."""
-MOST_BYTES = 2**60
+MAX_BYTES = 2**60
 
 
 def _runs(value: Any) -> Any:
     """`runs_per_device`; pydantic itself would tell of each alternative by itself."""
-    if value in (None, "auto") or (type(value) is int and 1 <= value <= MOST_AT_A_TIME):
+    if value in (None, "auto") or (type(value) is int and 1 <= value <= MAX_PARALLEL):
         return value
-    raise ValueError(f"give a whole number from 1 to {MOST_AT_A_TIME}, or auto, got {short_repr(value)}")
+    raise ValueError(f"give a whole number from 1 to {MAX_PARALLEL}, or auto, got {short_repr(value)}")
 
 
 def _bytes(value: Any) -> Any:
     """`memory`; pydantic itself would not say what is allowed."""
     try:
         size = None if value is None else TypeAdapter(ByteSize).validate_python(value)
-        if not isinstance(value, bool) and (size is None or 1 <= size <= MOST_BYTES):
+        if not isinstance(value, bool) and (size is None or 1 <= size <= MAX_BYTES):
             return size
     except ValidationError:
         pass
@@ -48,11 +48,11 @@ class LocalSettings(StrictModel):
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
-    workers: int | None = Field(None, ge=1, le=MOST_AT_A_TIME)
+    workers: int | None = Field(None, ge=1, le=MAX_PARALLEL)
     runs_per_device: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_runs)] = None
     retries: int = Field(1, ge=0, le=100)
     memory: Memory = None
-    timeout_minutes: float | None = Field(None, gt=0, le=LONGEST)
+    timeout_minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
 
     @model_validator(mode="after")
     def _one_count(self) -> Self:
@@ -73,11 +73,11 @@ class RemoteSettings(StrictModel):
         timeout_minutes: longest that a run may take; then it is killed, and has failed.
     """
 
-    cpus: float = Field(1, gt=0, le=MOST_AT_A_TIME)
-    gpus: float = Field(0, ge=0, le=MOST_AT_A_TIME)
+    cpus: float = Field(1, gt=0, le=MAX_PARALLEL)
+    gpus: float = Field(0, ge=0, le=MAX_PARALLEL)
     retries: int = Field(3, ge=0, le=100)
     memory: Memory = None
-    timeout_minutes: float | None = Field(None, gt=0, le=LONGEST)
+    timeout_minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
 
 
 class RaySettings(RemoteSettings):
@@ -100,7 +100,7 @@ class SlurmSettings(RemoteSettings):
     """
 
     cluster: Literal["slurm", "local"] = "slurm"
-    minutes: int = Field(60, ge=1, le=LONGEST)
+    minutes: int = Field(60, ge=1, le=MAX_MINUTES)
     options: Arguments = {}
 
     @model_validator(mode="after")
@@ -131,7 +131,7 @@ class ExecutorSettings(StrictModel):
 
 
 def _executor(value: Any) -> Any:
-    """What `executor` may be, told for the alternative that was meant."""
+    """What `executor` may be, with an error about the alternative that was meant."""
     try:
         if isinstance(value, dict):
             return ExecutorSettings.read(value, "settings")

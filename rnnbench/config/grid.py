@@ -7,16 +7,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rnnbench.config.cards import MOST, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
+from rnnbench.config.cards import MAX_COUNT, ArchitectureCard, Budget, ClassSpec, Direction, Name, Scoring, TaskCard
 from rnnbench.config.executors import ExecutorField
 from rnnbench.config.model_size import WIDTH, FlopsField, ParamsField, Size
 from rnnbench.config.registry import find
-from rnnbench.config.sampling import QuestionsField
+from rnnbench.config.sampling import SamplesField
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
 from rnnbench.errors import RnnbenchError
-from rnnbench.utils.bulk import changed
 from rnnbench.utils.files import expand_home
 from rnnbench.utils.fingerprint import digest, file_digest
 
@@ -71,6 +70,11 @@ class RunSpec(StrictModel):
     def configuration(self) -> str:
         """The same of all runs that differ in their seed alone."""
         return digest(self._content(), length=12)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Which objects it consists of but for its seed: a key, while it lives, for what is the same for all seeds."""
+        return tuple(id(value) for name, value in vars(self).items() if name != "seed")
 
     def _content(self) -> dict[str, Any]:
         """What makes a run what it is, but its seed."""
@@ -139,13 +143,13 @@ class GridSpec(StrictModel):
         flops: or how many operations a step.
         tune: how many trials in which space: beside every architecture as it is, its best trial is a row of its own.
         budget: of every run; without one, each task's own.
-        model: constructor arguments laid over those of every architecture.
+        model: constructor arguments that override those of every architecture.
         batch_size: of every run; without one, each task's own.
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
         loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
-        watch: `gradients`: loggers are told how far back they reach and how often clipping acts, at each validation.
-        artefacts: what every run is asked when it is trained, `default` or settings of
+        watch: `gradients`: logs how far back they reach and how often clipping acts, at each validation.
+        artefacts: what every run answers when it is trained, `default` or settings of
             `rnnbench.config.sampling.SampleConfig`; answers lie beside the records, in `artefacts/`.
         replay: keep the weights of steps 0, 1, 4, 16, 64, … for `rnnbench replay`.
     """
@@ -161,12 +165,12 @@ class GridSpec(StrictModel):
     tune: Tune | None = None
     budget: Budget | None = None
     model: Arguments = {}
-    batch_size: int | None = Field(None, ge=1, le=MOST)
+    batch_size: int | None = Field(None, ge=1, le=MAX_COUNT)
     devices: int = Field(1, ge=1, le=1024)
     executor: ExecutorField = "local"
     loggers: list[LoggerName] = ["csv"]
     watch: list[Literal["gradients"]] = []
-    artefacts: QuestionsField = None
+    artefacts: SamplesField = None
     replay: bool = False
 
     @model_validator(mode="after")
@@ -227,7 +231,9 @@ class GridSpec(StrictModel):
             for card in [TaskCard.load(name, where) for name in self.tasks]
             for model in models
         ]
-        specs = self._trials(cells) + [changed(cell, seed=seed) for seed in self.seed_list for cell in cells]
+        specs = self._trials(cells) + [
+            cell.model_copy(update={"seed": seed}) for seed in self.seed_list for cell in cells
+        ]
         _refuse_twice(specs, where)
         return specs
 
@@ -259,7 +265,7 @@ class GridSpec(StrictModel):
     def _trials(self, cells: list[RunSpec]) -> list[RunSpec]:
         designs = self.designs()
         return [
-            changed(cell, seed=seed, trial=designs[cell.architecture.name][index])
+            cell.model_copy(update={"seed": seed, "trial": designs[cell.architecture.name][index]})
             for index in range(self.tune.trials if self.tune else 0)
             for seed in (self.tune.seed_list if self.tune else ())
             for cell in cells

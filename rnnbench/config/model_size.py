@@ -11,7 +11,7 @@ from rnnbench.config.schema import StrictModel, short_repr
 Counted = Literal["non-embedding", "all", "recurrent"]
 WIDTH = "hidden_size"
 """What the width of a network of ours is called."""
-LARGEST_TARGET = 10**15
+MAX_TARGET = 10**15
 """Of a size; no network that any machine holds has as much."""
 NO_WIDTH = "no width within"
 """How the reason begins why a run is infeasible that cannot have the size it should."""
@@ -24,13 +24,13 @@ def _read(value: Any) -> Any:
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    found = TEXT.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    if found is None:
+    match = TEXT.fullmatch(str(value)) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    if match is None:
         raise ValueError(
             f"give a number, '70_000 ± 2%', or {{target: 70000, tolerance: 0.02}}, got {short_repr(value)}"
         )
-    read: dict[str, Any] = {"target": int(re.sub("[_,]", "", found["target"]))}
-    return read | ({"tolerance": float(Decimal(found["percent"]) / 100)} if found["percent"] else {})
+    read: dict[str, Any] = {"target": int(re.sub("[_,]", "", match["target"]))}
+    return read | ({"tolerance": float(Decimal(match["percent"]) / 100)} if match["percent"] else {})
 
 
 class Flops(StrictModel):
@@ -42,7 +42,7 @@ class Flops(StrictModel):
         tolerance: how far from it a network may be, as a share of it.
     """
 
-    target: int = Field(ge=1, le=LARGEST_TARGET)
+    target: int = Field(ge=1, le=MAX_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
 
 
@@ -57,7 +57,7 @@ class Params(StrictModel):
             of the sequence layers, of a decoder too, without head; of a network without recurrence its other layers.
     """
 
-    target: int = Field(ge=1, le=LARGEST_TARGET)
+    target: int = Field(ge=1, le=MAX_TARGET)
     tolerance: float = Field(0.02, ge=0, lt=1)
     count: Counted = "non-embedding"
 

@@ -25,10 +25,10 @@ KINDS = {
 @cache
 def roots() -> tuple[Path, ...]:
     """Folders that hold `tasks` and `configs`: ours, then one for each plug-in."""
-    found = [_home("rnnbench")]
+    folders = [_home("rnnbench")]
     for plugin in entry_points(group=PLUGINS):
-        found.append(_home(plugin.module))
-    return tuple(found)
+        folders.append(_home(plugin.module))
+    return tuple(folders)
 
 
 def packages() -> set[str]:
@@ -51,14 +51,14 @@ def catalogue(kind: str) -> dict[str, Path]:
     Raises:
         RnnbenchError: two packages use the same name.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for root in roots():
         for path in sorted(root.glob(KINDS[kind])):
             name = path.parent.name if kind == "task" else path.stem
-            if name in found:
-                raise RnnbenchError(f"{kind} {name!r} stands twice: {found[name]} and {path}")
-            found[name] = path
-    return dict(sorted(found.items()))
+            if name in files:
+                raise RnnbenchError(f"{kind} {name!r} stands twice: {files[name]} and {path}")
+            files[name] = path
+    return dict(sorted(files.items()))
 
 
 def find(kind: str, name: str, where: str = "") -> Path:

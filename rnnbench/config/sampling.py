@@ -1,4 +1,4 @@
-"""What trained runs are asked, for artefacts: the field `artefacts` of a grid."""
+"""What each trained run generates, translates or forecasts: the field `artefacts` of a grid."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from rnnbench.errors import RnnbenchError, unknown
 
 
 class SampleConfig(StrictModel):
-    """What every run of a grid is asked when it is trained.
+    """What every run of a grid answers when it is trained.
 
     Args:
         texts: beginnings to go on with (language models), or sentences to translate or classify; by default those of
@@ -27,8 +27,8 @@ class SampleConfig(StrictModel):
     seed: int = Field(0, ge=0, lt=2**31)
 
 
-def _questions(value: Any) -> Any:
-    """What `artefacts` may be, told for the alternative that was meant."""
+def _samples(value: Any) -> Any:
+    """What `artefacts` may be, with an error about the alternative that was meant."""
     try:
         if isinstance(value, dict):
             return SampleConfig.read(value, "settings")
@@ -43,5 +43,5 @@ def _questions(value: Any) -> Any:
     return value
 
 
-QuestionsField = Annotated[SampleConfig | Literal["default"] | None, BeforeValidator(_questions)]
+SamplesField = Annotated[SampleConfig | Literal["default"] | None, BeforeValidator(_samples)]
 """`default`, or settings of `SampleConfig`."""

@@ -15,10 +15,10 @@ from pydantic_core import ErrorDetails
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.files import read_text
 
-LARGEST = 10**30
+MAX_INTEGER = 10**30
 """The largest whole number among arguments: every one can be printed and is finite as a float."""
 
-MOST_VALUES = 1_000_000
+MAX_VALUES = 1_000_000
 """Of a YAML file, aliases written out."""
 
 
@@ -100,8 +100,8 @@ def _plain(value: Any, path: str = "") -> Any:
     elif isinstance(value, list):
         for inner in value:
             _plain(inner, path)
-    elif isinstance(value, int) and abs(value) > LARGEST:
-        raise ValueError(f"{path} is a whole number beyond {LARGEST:.0e}")
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise ValueError(f"{path} is a whole number beyond {MAX_INTEGER:.0e}")
     elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
         raise ValueError(f"{path} is {value!r}; allowed are words, finite numbers, true, false, null, lists, mappings")
     return value
@@ -226,8 +226,8 @@ def _count(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
         known[node] = 0
         inner = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
         count = 1 + sum(_count(one, known) for one in inner)
-        if count > MOST_VALUES:
-            raise ValueError(f"with its aliases it stands for more than {MOST_VALUES:,} values")
+        if count > MAX_VALUES:
+            raise ValueError(f"with its aliases it stands for more than {MAX_VALUES:,} values")
         known[node] = count
     return known[node]
 

@@ -8,13 +8,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from rnnbench.config.cards import Name
 from rnnbench.config.registry import catalogue, find
-from rnnbench.config.schema import LARGEST, Arguments, StrictModel, read_yaml, short_repr
+from rnnbench.config.schema import MAX_INTEGER, Arguments, StrictModel, read_yaml, short_repr
 from rnnbench.config.seeds import seed_list, seeds_field
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.fingerprint import digest
 
 Sampler = Literal["sobol", "halton"]
-MOST_TRIALS, MOST_DIMENSIONS = 4096, 64
+MAX_TRIALS, MAX_DIMENSIONS = 4096, 64
 SEED = 0
 """Of the scrambling of every sequence: a point is the same in every grid."""
 Hyperparameter = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", max_length=100)]
@@ -26,8 +26,8 @@ def _values(value: Any) -> Any:
     for one in value if isinstance(value, list) else ():
         if not isinstance(one, bool | int | float | str | None) or (isinstance(one, float) and not math.isfinite(one)):
             raise ValueError(f"give finite numbers, words, true, false or null, got {short_repr(one)}")
-        if isinstance(one, int | float) and abs(one) > LARGEST:
-            raise ValueError(f"{short_repr(one)} is beyond {LARGEST:.0e}")
+        if isinstance(one, int | float) and abs(one) > MAX_INTEGER:
+            raise ValueError(f"{short_repr(one)} is beyond {MAX_INTEGER:.0e}")
     return value
 
 
@@ -60,10 +60,10 @@ class Dimension(StrictModel):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = self.model_dump(exclude_none=True)
-        if len(given) != 1:
-            raise ValueError(f"give one of uniform, log_uniform, int_uniform, choice, got {', '.join(given) or 'none'}")
-        ((kind, values),) = given.items()
+        kinds = self.model_dump(exclude_none=True)
+        if len(kinds) != 1:
+            raise ValueError(f"give one of uniform, log_uniform, int_uniform, choice, got {', '.join(kinds) or 'none'}")
+        ((kind, values),) = kinds.items()
         if kind != "choice" and not values[0] < values[1]:
             raise ValueError(f"{kind} goes from the lowest to the highest value, got {values}")
         if kind == "log_uniform" and values[0] <= 0:
@@ -113,7 +113,7 @@ class Space(StrictModel):
             for name in sorted(names):
                 parts = name.split(".")
                 if outer := names & {".".join(parts[:count]) for count in range(1, len(parts))}:
-                    raise ValueError(f"{name!r} would be laid over a value of {min(outer)!r}: tune one of them")
+                    raise ValueError(f"{name!r} would override a value of {min(outer)!r}: tune one of them")
         return self
 
     @classmethod
@@ -146,7 +146,7 @@ class Tune(StrictModel):
         seeds: with which each is tried, how many or which; the mean over them counts.
     """
 
-    trials: int = Field(ge=1, le=MOST_TRIALS)
+    trials: int = Field(ge=1, le=MAX_TRIALS)
     space: str
     sampler: Sampler = "sobol"
     seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
@@ -162,12 +162,12 @@ class Design(StrictModel):
 
     Args:
         index: its number in the sequence, from 0.
-        arguments: hyper-parameters, laid over the model's arguments.
+        arguments: hyper-parameters, which override the model's arguments.
         design: digest of dimensions and sampler: trials of one design can be compared.
         space: name or path of the space.
     """
 
-    index: int = Field(ge=0, lt=MOST_TRIALS)
+    index: int = Field(ge=0, lt=MAX_TRIALS)
     arguments: Arguments
     design: str = Field(pattern="^[0-9a-f]{8}$")
     space: str
@@ -190,7 +190,7 @@ class Selected(Design):
         by: what was compared, `validation mse`.
     """
 
-    trials: int = Field(ge=1, le=MOST_TRIALS)
+    trials: int = Field(ge=1, le=MAX_TRIALS)
     by: str
 
 
@@ -201,8 +201,8 @@ def trials_of(tune: Tune, space: Space, architecture: str) -> list[Trial]:
         RnnbenchError: more dimensions than the sequences have.
     """
     dimensions = space.dimensions(architecture)
-    if len(dimensions) > MOST_DIMENSIONS:
-        raise RnnbenchError(f"space {tune.space!r}: {len(dimensions)} dimensions are more than {MOST_DIMENSIONS}")
+    if len(dimensions) > MAX_DIMENSIONS:
+        raise RnnbenchError(f"space {tune.space!r}: {len(dimensions)} dimensions are more than {MAX_DIMENSIONS}")
     content = {name: one.model_dump(exclude_none=True) for name, one in dimensions.items()}
     common = {"design": digest([content, tune.sampler], length=8), "space": tune.space}
     trials = []
@@ -213,7 +213,7 @@ def trials_of(tune: Tune, space: Space, architecture: str) -> list[Trial]:
 
 
 def points(sampler: Sampler, count: int) -> list[list[float]]:
-    """The first points of a low-discrepancy sequence, each with `MOST_DIMENSIONS` coordinates in [0, 1).
+    """The first points of a low-discrepancy sequence, each with `MAX_DIMENSIONS` coordinates in [0, 1).
 
     Every sequence has all its dimensions, so that a coordinate does not change with how many are used.
     """
@@ -225,12 +225,12 @@ def _points(sampler: Sampler, count: int) -> list[list[float]]:
     from scipy.stats import qmc
 
     make = {"sobol": qmc.Sobol, "halton": qmc.Halton}[sampler]
-    drawn: list[list[float]] = make(MOST_DIMENSIONS, scramble=True, rng=SEED).random(count).tolist()
+    drawn: list[list[float]] = make(MAX_DIMENSIONS, scramble=True, rng=SEED).random(count).tolist()
     return drawn
 
 
 def deep_merge(arguments: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """`arguments` with `more` laid over them; `a.b` is the key `b` in the mapping `a`."""
+    """`arguments` updated with `more`; `a.b` is the key `b` in the mapping `a`."""
     result = dict(arguments)
     for name, value in more.items():
         first, _, rest = name.partition(".")

@@ -10,8 +10,7 @@ from rnnbench.data.series import MNIST1D, JapaneseVowels
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
-from rnnbench.data.text import SST5, MovieSentiment
-from rnnbench.data.text_classification import TextClassification
+from rnnbench.data.text_classification import SST5, MovieSentiment, TextClassification
 from rnnbench.data.translation import InterfaceStrings, Multi30k, NumberWords, ParallelText
 from rnnbench.data.video import UCF101, MovingDigits
 from rnnbench.data.weather import WeatherNYC, WeatherNYC24h

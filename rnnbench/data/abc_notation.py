@@ -1,4 +1,4 @@
-"""Tunes in ABC notation by music21's parser: whether they are any, what sounds in them, and MIDI files of that."""
+"""Tunes in ABC notation, read by music21: their notes, piano rolls of them, MIDI files and engraved scores."""
 
 import re
 import warnings
@@ -16,8 +16,8 @@ LOWEST = 21
 OCTAVE = 12
 
 
-class NoTune(RnnbenchError):
-    """A text that is no tune."""
+class NotATune(RnnbenchError):
+    """A text that is not a tune."""
 
 
 class Note(NamedTuple):
@@ -34,28 +34,28 @@ def parse(text: str) -> list[Note]:
     A byte order mark and ends of lines of other systems are read as those of a text file.
 
     Raises:
-        NoTune: music21 cannot parse it, or finds no key or no note in it.
+        NotATune: music21 cannot parse it, or finds no key or no note in it.
         RnnbenchError: music21 is not installed.
     """
     music21 = _music21()
     text = unify_lines(text)
     if not any(line.startswith("K:") for line in text.splitlines()):
-        raise NoTune("it names no key (K:)")
+        raise NotATune("it names no key (K:)")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the parser warns of what it mends
+        warnings.simplefilter("ignore")  # the parser warns of mistakes that it corrects
         try:
             score = music21.converter.parseData(f"X:1\n{text}", format="abc")
-        except Exception as error:  # the parser raises whatever comes to its mind of a text that is no tune
-            said = (str(error).splitlines() or [""])[0]
-            raise NoTune(f"{type(error).__name__}: {said[:80]}") from error
-        found = [
+        except Exception as error:  # the parser raises errors of any type for a text that is not a tune
+            message = (str(error).splitlines() or [""])[0]
+            raise NotATune(f"{type(error).__name__}: {message[:80]}") from error
+        notes = [
             Note(float(one.offset), float(one.quarterLength), int(pitch.midi))
             for one in score.flatten().notes
             for pitch in one.pitches
         ]
-    if not found:
-        raise NoTune("it has no note")
-    return found
+    if not notes:
+        raise NotATune("it has no note")
+    return notes
 
 
 def parse_rate(texts: Iterable[str]) -> float:
@@ -68,7 +68,7 @@ def is_tune(text: str) -> bool:
     """Whether `parse` finds notes in it."""
     try:
         parse(text)
-    except NoTune:
+    except NotATune:
         return False
     return True
 
@@ -80,25 +80,25 @@ def notes_of(roll: Sequence[Sequence[float]], frame: float = 1.0) -> list[Note]:
         roll: 88 keys in each frame.
         frame: quarter notes of a frame.
     """
-    found: list[Note] = []
+    notes: list[Note] = []
     begun: dict[int, int] = {}
     for time, keys in enumerate([*roll, []]):
         sounding = {key for key, value in enumerate(keys) if value > 0.5}
         for key in [key for key in begun if key not in sounding]:
             start = begun.pop(key)
-            found.append(Note(start * frame, (time - start) * frame, LOWEST + key))
+            notes.append(Note(start * frame, (time - start) * frame, LOWEST + key))
         for key in sounding:
             begun.setdefault(key, time)
-    return sorted(found)
+    return sorted(notes)
 
 
-def spelled(pitch: int) -> str:
+def pitch_name(pitch: int) -> str:
     """The name of a MIDI number, as C4 for 60."""
     names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
     return f"{names[pitch % OCTAVE]}{pitch // OCTAVE - 1}"
 
 
-def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
+def draw_roll(notes: Sequence[Note], frames: int, given: int) -> list[str]:
     """A piano roll in letters, the highest key first: a column a frame, a bar where the model begins."""
     lines = []
     for pitch in range(max(one.pitch for one in notes), min(one.pitch for one in notes) - 1, -1):
@@ -107,7 +107,7 @@ def drawn(notes: Sequence[Note], frames: int, given: int) -> list[str]:
             if one.pitch == pitch:
                 start, end = int(one.start), int(one.start + one.length)
                 row[start:end] = ["█", *["▬"] * (end - start - 1)]
-        lines.append(f"{spelled(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
+        lines.append(f"{pitch_name(pitch):>4} {''.join(row[:given])}│{''.join(row[given:])}".rstrip())
     return lines
 
 
@@ -141,27 +141,27 @@ def _music21() -> Any:
     return music21
 
 
-LAST = 10_000.0
+MAX_START = 10_000.0
 """Quarter notes from the start of a tune after which nothing is played."""
 
 
-def sounding(text: str) -> list[Note]:
-    """The notes of a tune as one hears them, by their start; repeats are not played.
+def sounding_notes(text: str) -> list[Note]:
+    """The notes of a tune as they are heard, by their start; repeats are not played.
 
-    Tied notes are one. Grace notes and names of chords take no time of their own, and are none.
+    Tied notes are joined. Grace notes and names of chords have no duration and are left out.
 
     Raises:
-        NoTune: it is none, see `rnnbench.data.abc_notation.parse`.
+        NotATune: see `rnnbench.data.abc_notation.parse`.
         RnnbenchError: music21 is not installed.
     """
     parse(text)
-    found = [
-        Note(start, min(float(one.quarterLength), LAST - start), int(pitch.midi))
+    notes = [
+        Note(start, min(float(one.quarterLength), MAX_START - start), int(pitch.midi))
         for one in score_of(text).stripTies().flatten().notes
-        if one.quarterLength > 0 and (start := float(one.offset)) < LAST
+        if one.quarterLength > 0 and (start := float(one.offset)) < MAX_START
         for pitch in one.pitches
     ]
-    return sorted(found)
+    return sorted(notes)
 
 
 def score_of(text: str) -> Any:
@@ -169,15 +169,29 @@ def score_of(text: str) -> Any:
     import music21
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the parser warns of what it mends
+        warnings.simplefilter("ignore")  # the parser warns of mistakes that it corrects
         return music21.converter.parseData(f"X:1\n{unify_lines(text)}", format="abc")
 
 
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
-DRAWN = {"svg", "g", "defs", "path", "use", "rect", "ellipse", "circle", "polygon", "polyline", "line", "text", "tspan"}
+SVG_ELEMENTS = {
+    "svg",
+    "g",
+    "defs",
+    "path",
+    "use",
+    "rect",
+    "ellipse",
+    "circle",
+    "polygon",
+    "polyline",
+    "line",
+    "text",
+    "tspan",
+}
 """Elements of a score; a description, a style sheet and all else is left out."""
-LONGEST = 2000
+MAX_QUARTERS = 2000
 """Quarter notes of a tune that fits on a page."""
 SHAPES = {"path", "ellipse", "polygon", "polyline", "rect"}
 LOADS = re.compile(r"url\(|script|expression|@import", re.IGNORECASE)
@@ -192,12 +206,12 @@ def engrave(text: str) -> str:
     The picture has nothing but shapes and words: whatever a text says, nothing in it runs or loads.
 
     Raises:
-        NoTune: it is none, see `rnnbench.data.abc_notation.parse`.
+        NotATune: see `rnnbench.data.abc_notation.parse`.
         RnnbenchError: a tune that cannot be engraved; music21 or Verovio is not installed.
     """
     check_extra("music", "a score")
-    if max(one.start + one.length for one in parse(text)) > LONGEST:
-        raise RnnbenchError(f"this tune cannot be engraved: it is longer than {LONGEST} quarter notes")
+    if max(one.start + one.length for one in parse(text)) > MAX_QUARTERS:
+        raise RnnbenchError(f"this tune cannot be engraved: it is longer than {MAX_QUARTERS} quarter notes")
     import verovio
     from music21 import stream
     from music21.musicxml.m21ToXml import GeneralObjectExporter
@@ -210,15 +224,15 @@ def engrave(text: str) -> str:
     toolkit.setOptions({**LOOK, "inputFrom": "xml"})
     try:
         written = GeneralObjectExporter(score).parse().decode()
-    except Exception as error:  # the exporter raises what it likes of bars that do not add up
+    except Exception as error:  # the exporter raises errors of any type for bars that do not add up
         raise RnnbenchError(f"this tune cannot be engraved: {type(error).__name__}: {str(error)[:80]}") from error
     if not toolkit.loadData(written):
         raise RnnbenchError("this tune cannot be engraved: Verovio does not read what music21 made of it")
-    return only_drawn(toolkit.renderToSVG(1))
+    return sanitise_svg(toolkit.renderToSVG(1))
 
 
-def only_drawn(picture: str) -> str:
-    """An SVG picture without anything that is no shape or word, on white."""
+def sanitise_svg(picture: str) -> str:
+    """An SVG picture on a white background, reduced to shapes and text: see `SVG_ELEMENTS`."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(picture)  # noqa: S314 - Verovio's own; it has no document type
@@ -234,7 +248,7 @@ def _prune(element: Any) -> None:
             del element.attrib[name]
     for child in list(element):
         kind = child.tag.removeprefix(f"{{{SVG}}}")
-        if kind in DRAWN and "placeholder" not in child.get("class", "").split():  # hidden by the style sheet
+        if kind in SVG_ELEMENTS and "placeholder" not in child.get("class", "").split():  # hidden by the style sheet
             _prune(child)
             if kind in SHAPES:  # as the style sheet said
                 child.attrib.setdefault("stroke", "currentColor")

@@ -44,7 +44,7 @@ class SampleStore(Dataset[Sample]):
 
 
 class SelectedSamples(Sequence[Sample]):
-    """Some samples of a store: read one by one by whoever iterates, in one go by `collate`."""
+    """Some samples of a store: read one by one when iterated, in one go by `collate`."""
 
     def __init__(self, store: SampleStore, indices: Sequence[int]) -> None:
         self.store, self.indices = store, indices
@@ -127,7 +127,7 @@ def _padded(values: Tensor, starts: Tensor, rows: Tensor, padding: float) -> Ten
 
 
 class BatchOrder(DistributedSampler[int]):
-    """The samples of this process in the order of its batches, and where these begin and end.
+    """The samples of this process in the order of its batches, and the batches themselves.
 
     (A `DistributedSampler`, so that Lightning does not put one of its own in its place; it repeats no sample.)
     """
@@ -141,7 +141,7 @@ class BatchOrder(DistributedSampler[int]):
 
     @abstractmethod
     def number_of_batches(self) -> int:
-        """How many `batches` gives."""
+        """Number of batches that `batches` yields."""
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self.batches())
@@ -240,7 +240,7 @@ class StreamStore(SampleStore):
         return StreamBatch(self.inputs[rows, steps], self.targets[rows, steps], None, piece > 0)
 
     def batch(self, indices: Sequence[int]) -> StreamBatch:
-        """One piece of several rows, evenly spaced; other samples, as a sampler that shuffles gives, continue none."""
+        """One piece of several rows, evenly spaced; shuffled samples continue no earlier piece."""
         first, last = indices[0], indices[-1]
         piece, row = divmod(first, self.rows)
         stride = max(1, indices[1] - first) if len(indices) > 1 else 1

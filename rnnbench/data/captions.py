@@ -1,4 +1,4 @@
-"""Pictures and what is said of them."""
+"""Pictures and their captions: emoji with their names, and photographs."""
 
 import io
 import re
@@ -9,17 +9,16 @@ from typing import ClassVar, NamedTuple
 import datasets
 import numpy as np
 
-from rnnbench.data.hub import OnHub, read_hub, stored_file
+from rnnbench.data.hub import HubDataModule, read_hub, stored_file
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import grouped_parts
-from rnnbench.data.standardise import Frames, read_moments, standard
+from rnnbench.data.splits import Frames, grouped_splits, read_moments, standard
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.vision import (
-    OWN,
+    EFFICIENTNET,
     WEIGHTS,
     Pictures,
     Smoothing,
-    encode,
+    encode_pictures,
     encoder_needs,
     make_encoder,
     read_picture,
@@ -65,7 +64,7 @@ class Captions(SequenceDataModule):
     """
 
     objective = "captioning"
-    unaligned = True
+    variable_length_targets = True
     unknown = -100
     side: ClassVar[int]
     """Height and width of a picture as the encoder sees it."""
@@ -74,7 +73,7 @@ class Captions(SequenceDataModule):
 
     def __init__(
         self,
-        encoder: str = OWN,
+        encoder: str = EFFICIENTNET,
         vocabulary_size: int = 5000,
         batch_size: int = 64,
         data_seed: int = 0,
@@ -94,24 +93,25 @@ class Captions(SequenceDataModule):
         """Inputs `[1, F]` of a picture in a file. Prepares the data.
 
         Raises:
-            RnnbenchError: it cannot be read, or is no picture.
+            RnnbenchError: it cannot be read, or is not a picture.
         """
         picture = read_picture(read_bytes(path), str(path), self.side, self.smoothing)
         self.prepare_data()
         encoder = make_encoder(self.encoder, "pooled", self.sources[-1])
-        return standard(encode(encoder, [picture[None]])[0], read_moments(self.folder))
+        return standard(encode_pictures(encoder, [picture[None]])[0], read_moments(self.folder))
 
     @abstractmethod
     def captioned(self) -> dict[Split, list[Captioned]]:
         """The three parts."""
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         parts = self.captioned()
         encoder = make_encoder(self.encoder, "pooled", self.sources[-1])
         tokenizer = sentence_tokenizer((text for one in parts["train"] for text in one.captions), self.vocabulary_size)
         tokenizer.save(str(folder / "tokenizer.json"))
         inputs = standardised(
-            {split: encode(encoder, (one.picture[None] for one in some)) for split, some in parts.items()}, folder
+            {split: encode_pictures(encoder, (one.picture[None] for one in some)) for split, some in parts.items()},
+            folder,
         )
         tables = {}
         for split, some in parts.items():
@@ -173,7 +173,7 @@ class CaptionEmoji(Captions):
     def __init__(
         self,
         size: int | None = None,
-        encoder: str = OWN,
+        encoder: str = EFFICIENTNET,
         vocabulary_size: int = 5000,
         batch_size: int = 64,
         data_seed: int = 0,
@@ -204,11 +204,11 @@ class CaptionEmoji(Captions):
             picture = np.asarray(canvas.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
             pictures[one] = Captioned(picture, [_name(EMOJI_DATA[one]["en"])])
         names = list(pictures)
-        rows = grouped_parts([base(one) for one in names], self.data_seed)
+        rows = grouped_splits([without_variants(one) for one in names], self.data_seed)
         return {split: [pictures[names[row]] for row in some] for split, some in rows.items()}
 
 
-class Flickr8k(OnHub, Captions):
+class Flickr8k(HubDataModule, Captions):
     """Photographs and five captions of each (Hodosh, Young & Hockenmaier 2013), from a hub.
 
     Args:
@@ -229,7 +229,7 @@ class Flickr8k(OnHub, Captions):
     def __init__(
         self,
         path: str = "jxie/flickr8k",
-        encoder: str = OWN,
+        encoder: str = EFFICIENTNET,
         vocabulary_size: int = 5000,
         batch_size: int = 64,
         data_seed: int = 0,
@@ -254,7 +254,7 @@ class Flickr8k(OnHub, Captions):
         }
 
 
-def base(emoji: str) -> str:
+def without_variants(emoji: str) -> str:
     """What an emoji shows, whoever it is: without skin tone, gender, kind of person and direction."""
     bare = SIGNS.sub("", SKIN.sub("", emoji))
     return PEOPLE.sub("", bare) or "person"

@@ -24,23 +24,23 @@ def _say(utterances: list[tuple[str, str, int, int]]) -> list[np.ndarray[Any, An
     rate = espeak.espeak_Initialize(SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
     if rate != RATE:
         raise SystemExit(f"eSpeak NG speaks at {rate} samples a second, expected {RATE}")
-    heard: list[np.ndarray[Any, Any]] = []
+    chunks: list[np.ndarray[Any, Any]] = []
 
-    def hear(samples: Any, count: int, _events: Any) -> int:
+    def collect(samples: Any, count: int, _events: Any) -> int:
         if samples and count > 0:
-            heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
     shape = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    callback = shape(hear)
+    callback = shape(collect)
     espeak.espeak_SetSynthCallback(callback)
     espeak.espeak_Synth.argtypes = [
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p,
         ctypes.c_void_p,
     ]  # fmt: skip
-    found = []
+    sounds = []
     for word, voice, speed, pitch in utterances:
-        heard.clear()
+        chunks.clear()
         if espeak.espeak_SetVoiceByName(voice.encode()):
             raise SystemExit(f"eSpeak NG knows no voice {voice!r}")
         espeak.espeak_SetParameter(SPEED, speed, 0)
@@ -48,10 +48,10 @@ def _say(utterances: list[tuple[str, str, int, int]]) -> list[np.ndarray[Any, An
         text = word.encode()
         espeak.espeak_Synth(text, len(text) + 1, 0, CHARACTER, 0, UTF8_TO_ITS_END, None, None)
         espeak.espeak_Synchronize()
-        if not heard:
-            raise SystemExit(f"eSpeak NG said nothing for {word!r} with voice {voice!r}")
-        found.append(np.concatenate(heard))
-    return found
+        if not chunks:
+            raise SystemExit(f"eSpeak NG returned no sound for {word!r} with voice {voice!r}")
+        sounds.append(np.concatenate(chunks))
+    return sounds
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Data sets of a hub, or folders of the same layout, with what is in them checked."""
+"""Data sets of the Hugging Face hub, or folders of the same layout: loaded, and their rows checked."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -32,19 +32,19 @@ UNREADABLE = (datasets.exceptions.DatasetGenerationError, StopIteration, OSError
 """What `datasets` raises for a file that it cannot read, no network, no such set or configuration."""
 
 
-class OnHub(SequenceDataModule):
+class HubDataModule(SequenceDataModule):
     """Data of a hub, or of a folder of the same layout: `path`."""
 
-    given = "path"
+    user_path_arg = "path"
     path: str
 
     @cached_property
     def content(self) -> str:
-        """What is at `path`, see `content_of`."""
-        return content_of(self.path)
+        """What is at `path`, see `content_digest`."""
+        return content_digest(self.path)
 
     def unavailable(self) -> str:
-        """As of every data module; and a folder that is not there."""
+        """See `SequenceDataModule.unavailable`; also names a folder that does not exist."""
         is_folder = Path(self.path).is_absolute() or self.path.startswith(".")
         if is_folder and not Path(self.path).is_dir():
             return f"there is no folder {self.path}"
@@ -63,7 +63,7 @@ def read_hub(
     undecoded: Mapping[str, type] = MappingProxyType({}),
     blank: bool = False,
 ) -> dict[Split, datasets.Dataset]:
-    """The splits `train`, `validation` and `test` of a data set, with `columns` of the given types in every row.
+    """The splits `train`, `validation` and `test` of a data set, with `columns` of the stated types in every row.
 
     Args:
         path: of a data set on the hub, or of a folder with one: files (`train.csv`, `test-00000-of-00001.parquet`, …)
@@ -71,7 +71,7 @@ def read_hub(
         columns: name and type of each.
         name: of a configuration of the data set, if it has several.
         revision: of a data set on the hub.
-        undecoded: columns to be given as they are stored, for `stored_file`, and what they are: `datasets.Audio` or
+        undecoded: columns to be returned as they are stored, for `stored_file`, with their types: `datasets.Audio` or
             `datasets.Image`.
         blank: whether a text may be empty.
 
@@ -79,12 +79,12 @@ def read_hub(
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
         RnnbenchError: a file cannot be read, a split or a column is missing, or a row has another type or no text.
     """
-    found = _load(path, name, revision)
+    loaded = _load(path, name, revision)
     parts: dict[Split, datasets.Dataset] = {}
     for split in SPLITS:
-        if split not in found:
-            raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, found)) or 'none'}")
-        parts[split] = found[split]
+        if split not in loaded:
+            raise RnnbenchError(f"{path} has no split {split!r}; it has {', '.join(map(repr, loaded)) or 'none'}")
+        parts[split] = loaded[split]
         for column, kind in undecoded.items():
             if column in parts[split].column_names:
                 parts[split] = _cast(path, split, parts[split], column, kind(decode=False))
@@ -96,10 +96,10 @@ def read_hub(
 
 
 def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> tuple[bytes, str]:
-    """The content of a sound's or picture's file that a row holds or names, and what to call it in an error.
+    """The content of the sound or picture file that a row holds or names, and its name for error messages.
 
     Raises:
-        RnnbenchError: there is none, or it cannot be read.
+        RnnbenchError: the cell is empty, or its file cannot be read.
     """
     content, file = cell["bytes"], cell["path"]
     name = f"{path}, split {split!r}, row {row}" + (f", {Path(file).name}" if file else "")
@@ -109,14 +109,14 @@ def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> t
 
 
 def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
-    folder = Path(path).absolute()  # so that no first part of it is taken for a home folder or a protocol
+    folder = Path(path).absolute()  # so that its first part is not read as a home folder or a protocol
     with reading(path):
         local, is_file = folder.is_dir(), folder.is_file()
     if is_file:
         raise RnnbenchError(f"{path} is a file; allowed is a folder with one for each split, as train.csv")
     saved = local and (folder / "dataset_dict.json").is_file()
     if local:
-        check_name(folder, saved)
+        check_folder_name(folder, saved)
     try:
         if saved:
             return datasets.DatasetDict.load_from_disk(str(folder))
@@ -132,7 +132,9 @@ def _load(path: str, name: str | None, revision: str | None) -> datasets.Dataset
         if local:
             _check_files(folder)
         elif not isinstance(error, datasets.exceptions.DatasetGenerationError | StopIteration):
-            raise DataUnavailable(f"{path} is no folder of a data set, and the hub does not give it: {why}") from error
+            raise DataUnavailable(
+                f"{path} is not a folder of a data set, and the hub does not have it: {why}"
+            ) from error
         raise RnnbenchError(f"{path} cannot be read as a data set: {why}") from error
 
 
@@ -163,8 +165,8 @@ def _cast(path: str, split: Split, table: datasets.Dataset, column: str, feature
         with NoProgressBars():
             return table.cast_column(column, feature)
     except (TypeError, ValueError) as error:
-        found = table.features[column]
-        raise RnnbenchError(f"{path}, split {split!r}: {column} is {found}, not {type(feature).__name__}") from error
+        stored = table.features[column]
+        raise RnnbenchError(f"{path}, split {split!r}: {column} is {stored}, not {type(feature).__name__}") from error
 
 
 def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
@@ -175,8 +177,8 @@ def _without_marks(table: datasets.Dataset, column: str) -> datasets.Dataset:
         return table.map(lambda row: {column: row[column].removeprefix(BOM)}, load_from_cache_file=False)
 
 
-def check_name(folder: Path, saved: bool) -> None:
-    """Check that `datasets` will take the name of a folder for a name; of one that was not saved by it, for no pattern.
+def check_folder_name(folder: Path, saved: bool) -> None:
+    """Check that `datasets` reads a folder's path literally, not as a URL chain or (unless `saved` by it) as a pattern.
 
     Raises:
         RnnbenchError: it would read another folder, or several at once.
@@ -186,8 +188,8 @@ def check_name(folder: Path, saved: bool) -> None:
             raise RnnbenchError(f"{folder}: the path of a data set may not have {special!r} in it: rename the folder")
 
 
-def content_of(path: str) -> str:
-    """What tells a data set from others: its name on the hub, or what all files of a folder hold, wherever it lies."""
+def content_digest(path: str) -> str:
+    """What identifies a data set: its name on the hub, or a digest of all files of a folder, wherever the folder is."""
     folder = Path(path)
     with reading(path):
         if not folder.is_dir():

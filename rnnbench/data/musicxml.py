@@ -12,12 +12,12 @@ from xml.parsers import expat
 
 from rnnbench.errors import RnnbenchError
 
-LARGEST_MEMBER = 16 * 2**20
+MAX_MEMBER_BYTES = 16 * 2**20
 """Bytes; a chorale has at most half a million."""
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
-class Note(NamedTuple):
+class ScoreNote(NamedTuple):
     """A MIDI number, and when it sounds, in quarter notes."""
 
     start: Fraction
@@ -29,7 +29,7 @@ class Score(NamedTuple):
     """Number of parts, notes of all of them, and length in quarter notes."""
 
     parts: int
-    notes: list[Note]
+    notes: list[ScoreNote]
     length: Fraction
 
 
@@ -61,17 +61,17 @@ def read_score(score: Element) -> Score:
     notes, begin = [], Fraction(0)
     # Measure by measure: a part with a measure that is written too short keeps step with the others.
     for measures in zip_longest(*parts, fillvalue=(Fraction(0), [])):
-        notes += [Note(begin + start, begin + end, midi) for _, some in measures for start, end, midi in some]
+        notes += [ScoreNote(begin + start, begin + end, midi) for _, some in measures for start, end, midi in some]
         begin += max(length for length, _ in measures)
     return Score(len(parts), notes, begin)
 
 
-def _measures(part: Element) -> Iterator[tuple[Fraction, list[Note]]]:
+def _measures(part: Element) -> Iterator[tuple[Fraction, list[ScoreNote]]]:
     """Length of each measure of a part, and its notes from its start. A tied note is two that touch."""
     divisions, transposition = 1, 0
     for measure in part.iterfind("measure"):
         start = now = length = Fraction(0)
-        notes: list[Note] = []
+        notes: list[ScoreNote] = []
         for item in measure:
             duration = Fraction(item.findtext("duration") or 0) / divisions  # a grace note has none
             if item.tag == "attributes":
@@ -83,7 +83,7 @@ def _measures(part: Element) -> Iterator[tuple[Fraction, list[Note]]]:
                 if item.find("chord") is None:
                     start, now = now, now + duration
                 if (pitch := item.find("pitch")) is not None and item.find("cue") is None:
-                    notes.append(Note(start, start + duration, _midi(pitch) + transposition))
+                    notes.append(ScoreNote(start, start + duration, _midi(pitch) + transposition))
             length = max(length, now)
         yield length, notes
 
@@ -129,6 +129,6 @@ def _member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
     """A member no larger than a score can be: a few kilobytes of zip can hold gigabytes."""
     if name not in archive.namelist():
         raise RnnbenchError(f"{where} has no member {name!r}")
-    if (size := archive.getinfo(name).file_size) > LARGEST_MEMBER:
-        raise RnnbenchError(f"{where}: {name} has {size} bytes, at most {LARGEST_MEMBER} are read")
+    if (size := archive.getinfo(name).file_size) > MAX_MEMBER_BYTES:
+        raise RnnbenchError(f"{where}: {name} has {size} bytes, at most {MAX_MEMBER_BYTES} are read")
     return archive.read(name)

@@ -16,7 +16,7 @@ from rnnbench.data.module import SequenceDataModule, Split, Splits
 from rnnbench.data.music import MUSIC21
 from rnnbench.data.musicxml import Score, read_mxl
 from rnnbench.data.pianoroll_files import KEYS, Roll, key_of, read_rolls
-from rnnbench.data.splits import grouped_parts
+from rnnbench.data.splits import grouped_splits
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.files import expand_home, read_bytes
 
@@ -44,10 +44,10 @@ class BachChorales(SequenceDataModule):
     unknown = float("nan")
     sources = (MUSIC21,)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         chorales = read_chorales(self.sources[0].fetch())
         names, numbers, rolls = zip(*chorales, strict=True)
-        rows = grouped_parts(numbers, self.data_seed)
+        rows = grouped_splits(numbers, self.data_seed)
         splits = next_frames({split: [rolls[row] for row in some] for split, some in rows.items()})
         tables = {split: table.add_column("name", [names[row] for row in rows[split]])
                   for split, table in splits.tables.items()}  # fmt: skip
@@ -76,8 +76,8 @@ class PianoRoll(SequenceDataModule):
     objective = "multi_label_frames"
     per_step = True
     unknown = float("nan")
-    given = "path"
-    given_is = f"a file that ends in {', '.join(ENDS)}"
+    user_path_arg = "path"
+    user_path_help = f"a file that ends in {', '.join(ENDS)}"
 
     def __init__(
         self, path: str | None = None, batch_size: int = 64, data_seed: int = 0, shuffle_seed: int = 0
@@ -97,7 +97,7 @@ class PianoRoll(SequenceDataModule):
         end = None if self.path is None else Path(self.path).suffix  # says how the content is read
         return {**super().identity(), "path": [self.sha256, end]}
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
             raise DataUnavailable(self.unavailable())
         content = read_bytes(Path(self.path))

@@ -1,4 +1,4 @@
-"""Short multivariate series with a class each."""
+"""Classification of short series: speakers by their vowels, and MNIST-1D."""
 
 import zipfile
 from pathlib import Path
@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
-from rnnbench.data.splits import majority_scores, moments, stratified_parts
+from rnnbench.data.splits import exact_moments, majority_scores, stratified_splits
 from rnnbench.errors import DataUnavailable
 from rnnbench.utils.download import Source
 
@@ -39,17 +39,17 @@ class JapaneseVowels(SequenceDataModule):
         ),
     )
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         archive = self.sources[0].fetch()
         series, speakers = read_series(archive, "TRAIN")
-        rows = stratified_parts(speakers, self.data_seed, cuts=(0.8, 1.0))
+        rows = stratified_splits(speakers, self.data_seed, cuts=(0.8, 1.0))
         test, test_speakers = read_series(archive, "TEST")
         parts: dict[Split, tuple[list[np.ndarray], np.ndarray]] = {
             "train": ([series[row] for row in rows["train"]], speakers[rows["train"]]),
             "validation": ([series[row] for row in rows["validation"]], speakers[rows["validation"]]),
             "test": (test, test_speakers),
         }
-        mean, deviation = moments(np.concatenate(parts["train"][0]))
+        mean, deviation = exact_moments(np.concatenate(parts["train"][0]))
         tables = {split: _table(some, labels, mean, deviation) for split, (some, labels) in parts.items()}
         scores = majority_scores(parts["train"][1], test_speakers, SPEAKERS)
         return Splits(tables, CHANNELS, SPEAKERS, "majority class", scores)
@@ -105,7 +105,7 @@ class MNIST1D(SequenceDataModule):
         """The generator."""
         return ("mnist1d",)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         try:
             from mnist1d.data import get_dataset_args, make_dataset
         except ModuleNotFoundError as error:

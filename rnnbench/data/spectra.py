@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split
-from rnnbench.data.splits import moments
-from rnnbench.data.standardise import Frames, keep_moments, read_moments, standard
+from rnnbench.data.splits import Frames, exact_moments, read_moments, standard, standardise_splits
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import check_unpacked, read_bytes
 
@@ -35,11 +34,11 @@ def read_wav(content: bytes, name: str) -> tuple[Sound, int]:
     Raises:
         RnnbenchError: it is not such a file, is cut short, or holds no sample or one that is not finite.
     """
-    from scipy.io import wavfile  # only who reads sounds waits for it
+    from scipy.io import wavfile  # slow to import
 
     check_unpacked(content, name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that are no sound
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks other than sound
         try:
             promised, present = _data_size(content)
             if present < promised != UNKNOWN_SIZE:
@@ -105,7 +104,7 @@ def log_mel(sound: Sound, rate: int, bands: int) -> Sound:
     return np.asarray(np.log(energy), np.float32)
 
 
-def stacked(frames: Sound, number: int) -> Sound:
+def stack_frames(frames: Sound, number: int) -> Sound:
     """Every `number` frames side by side, `[ceil(T / number), number · bands]`; the last is filled up with itself."""
     missing = -len(frames) % number
     whole = np.pad(frames, ((0, missing), (0, 0)), mode="edge")
@@ -126,30 +125,25 @@ class Spectra(SequenceDataModule):
         """Inputs `[T, C]` of a sound in a WAV file. Prepares the data.
 
         Raises:
-            RnnbenchError: it cannot be read, is no WAV file, or has another rate than what the model was trained on.
+            RnnbenchError: it cannot be read, is not a WAV file, or has another rate than what the model was trained on.
         """
         sound, rate = read_wav(read_bytes(path), str(path))
         self.prepare_data()
         known = read_moments(self.folder)
         if rate != known["rate"]:
             raise RnnbenchError(f"{path} has {rate} samples a second, but the model knows {known['rate']}: resample it")
-        return standard(stacked(log_mel(sound, rate, BANDS), self.stack), known)
+        return standard(stack_frames(log_mel(sound, rate, BANDS), self.stack), known)
 
 
 def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> dict[Split, list[Sound]]:
-    """Spectra by mean and standard deviation of each band of the training part, all frames of each in a row.
+    """Spectra by mean and standard deviation of each band of the training part, see `standardise_splits`.
 
-    The moments and the rate of the sounds, in Hz, are kept in `folder`, for a sound that is given later.
+    The rate of the sounds, in Hz, is kept as well: a later input must have it.
     """
-    mean, deviation = moments(np.concatenate(parts["train"]))
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    keep_moments(folder, mean, deviation, rate=rate)
-    return {
-        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
-    }
+    return standardise_splits(parts, *exact_moments(np.concatenate(parts["train"])), folder, rate=rate)
 
 
-def noisy(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
+def add_noise(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:
     """A sound in white noise whose power lies `snr` decibels below that of the sound."""
     if snr is None:
         return sound

@@ -1,24 +1,29 @@
 """Speech as log-mel spectra: spoken digits, recorded prompts, and commands of a hub."""
 
 import gzip
+import json
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 import numpy as np
 
-from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.espeak_process import RATE
-from rnnbench.data.hub import OnHub, read_hub, stored_file
+from rnnbench.data.hub import HubDataModule, read_hub, stored_file
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.spectra import BANDS, Sound, Spectra, log_mel, noisy, read_wav, stacked, standardised
-from rnnbench.data.splits import connected, grouped_parts, majority_scores
-from rnnbench.errors import RnnbenchError
+from rnnbench.data.spectra import BANDS, Sound, Spectra, add_noise, log_mel, read_wav, stack_frames, standardised
+from rnnbench.data.splits import connected_groups, grouped_splits, majority_scores
+from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import expand_home
 
+ESPEAK_PROCESS = Path(__file__).with_name("espeak_process.py")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICES = (
     "Alex", "Andy", "Annie", "AnxiousAndy", "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee",
@@ -86,18 +91,18 @@ class SpeechDigits(Spectra):
         """What says the digits."""
         return ("espeakng_loader",)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
-        said = [
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        readings = [
             (voice, digit, Utterance(word, f"{accent}+{voice}", speed, pitch))
             for voice in VOICES[: self.voices]
             for digit, word in enumerate(DIGITS)
             for accent, speed, pitch in MANNERS
         ]
-        voices, digits, utterances = zip(*said, strict=True)
+        voices, digits, utterances = zip(*readings, strict=True)
         family = {voice: group[0] for group in ALIKE for voice in group}
-        rows = grouped_parts([family.get(voice, voice) for voice in voices], self.data_seed)
+        rows = grouped_splits([family.get(voice, voice) for voice in voices], self.data_seed)
         sounds, random = speak(list(utterances)), np.random.default_rng(self.data_seed)
-        spectra = [log_mel(noisy(sound, self.snr, random), RATE, BANDS) for sound in sounds]
+        spectra = [log_mel(add_noise(sound, self.snr, random), RATE, BANDS) for sound in sounds]
         labels = np.array(digits)
         inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, RATE)
         tables = {
@@ -129,7 +134,7 @@ class SpeechPrompts(Spectra):
 
     objective = "ctc"
     stack = 3
-    unaligned = True
+    variable_length_targets = True
     unknown = -100
     sources = (
         Source(
@@ -154,7 +159,7 @@ class SpeechPrompts(Spectra):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.longest = longest
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         texts = read_transcripts(self.sources[0].members(TRANSCRIPTS)[TRANSCRIPTS])
         recordings = self.sources[1].members(RECORDINGS)
         names, spectra, rate = [], [], 0
@@ -165,17 +170,17 @@ class SpeechPrompts(Spectra):
             if len(sound) > self.longest * rate:
                 continue
             names.append(name)
-            spectra.append(stacked(log_mel(sound, rate, BANDS), self.stack))
+            spectra.append(stack_frames(log_mel(sound, rate, BANDS), self.stack))
             if len(spectra[-1]) < (least := least_steps(texts[name])):
                 raise RnnbenchError(
                     f"{path}: its transcript {texts[name]!r} needs {least} steps, the recording has {len(spectra[-1])}"
                 )
-        rows = grouped_parts(connected([(texts[name],) for name in names]), self.data_seed)
+        rows = grouped_splits(connected_groups([(texts[name],) for name in names]), self.data_seed)
         inputs = standardised({split: [spectra[row] for row in some] for split, some in rows.items()}, folder, rate)
         tables = {
             split: datasets.Dataset.from_dict({
                 "name": [names[row] for row in some], "text": [texts[names[row]] for row in some],
-                "inputs": inputs[split], "targets": [encoded(texts[names[row]]) for row in some],
+                "inputs": inputs[split], "targets": [encode_transcript(texts[names[row]]) for row in some],
             })
             for split, some in rows.items()
         }  # fmt: skip
@@ -184,7 +189,7 @@ class SpeechPrompts(Spectra):
         return Splits(tables, 3 * BANDS, 1 + len(ALPHABET), "nothing said", scores, options)
 
 
-class SpeechCommands(OnHub, Spectra):
+class SpeechCommands(HubDataModule, Spectra):
     """Single words of many speakers (Warden 2018), by the set's own split, from a hub.
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the word, in the order of the alphabet.
@@ -217,7 +222,7 @@ class SpeechCommands(OnHub, Spectra):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.path, self.name = expand_home(path), name
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         columns = {"label": int, "audio": dict}
         parts = read_hub(self.path, columns, self.name, "refs/convert/parquet", {"audio": datasets.Audio})
         feature = parts["train"].features["label"]
@@ -262,13 +267,13 @@ def read_transcripts(content: bytes) -> dict[str, str]:
     for number, line in enumerate(gzip.decompress(content).decode("utf-8").splitlines(), 1):
         if not line.strip() or line.startswith(";"):
             continue
-        name, colon, said = line.partition(":")
+        name, colon, transcript = line.partition(":")
         if not colon:
             raise RnnbenchError(f"{TRANSCRIPTS}, line {number}: {line!r} has no name")
-        if re.search(r"[\[<(]", said):
+        if re.search(r"[\[<(]", transcript):
             continue
-        text = " ".join(re.sub(r"[^a-z' ]", " ", said.lower().replace("’", "'")).split())
-        if re.search(r"\d", said) or not text:
+        text = " ".join(re.sub(r"[^a-z' ]", " ", transcript.lower().replace("’", "'")).split())
+        if re.search(r"\d", transcript) or not text:
             continue
         texts[name.strip()] = text
     return texts
@@ -279,11 +284,43 @@ def least_steps(text: str) -> int:
     return len(text) + sum(one == other for one, other in pairwise(text))
 
 
-def encoded(text: str) -> list[int]:
+def encode_transcript(text: str) -> list[int]:
     """Characters as numbers from 1."""
     return [1 + ALPHABET.index(letter) for letter in text]
 
 
-def decoded(numbers: Sequence[int]) -> str:
+def decode_transcript(numbers: Sequence[int]) -> str:
     """The text of numbers from 1."""
     return "".join(ALPHABET[number - 1] for number in numbers)
+
+
+class Utterance(NamedTuple):
+    """A word and how it is said: `voice` as eSpeak names it (`en-us+m3`), words a minute, pitch from 0 to 100."""
+
+    word: str
+    voice: str
+    speed: int
+    pitch: int
+
+
+def speak(utterances: list[Utterance]) -> list[Sound]:
+    """Samples from −1 to 1 of each, 22,050 a second.
+
+    A process of its own says them all in order: eSpeak is the same to the bit only from its start.
+
+    Raises:
+        DataUnavailable: eSpeak is not installed.
+        RnnbenchError: it does not know a voice, or is silent.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        request, reply = Path(folder) / "words.json", Path(folder) / "sounds.npz"
+        request.write_text(json.dumps(utterances), "utf-8")
+        command = [sys.executable, "-P", str(ESPEAK_PROCESS), str(request), str(reply)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if "espeakng_loader" in done.stderr and "ModuleNotFoundError" in done.stderr:
+            raise DataUnavailable("spoken digits need eSpeak NG: pip install 'rnnbench[tasks]'")
+        if done.returncode:
+            raise RnnbenchError(f"eSpeak NG failed: {done.stderr.strip().splitlines()[-1:]}")
+        with np.load(reply, allow_pickle=False) as content:
+            samples, ends = content["samples"], content["ends"]
+    return [part.astype(np.float32) / 32768 for part in np.split(samples, ends[:-1])]

@@ -1,7 +1,9 @@
-"""Parts for training, validation and test: cutting them, their moments, and what the simplest answer scores."""
+"""Splits for training, validation and test: cutting them, standardising by the training split, majority scores."""
 
+import json
 import math
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +12,29 @@ from scipy.sparse.csgraph import connected_components
 
 from rnnbench.data.module import SPLITS, Split
 
+Frames = np.ndarray[Any, np.dtype[Any]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-Parts = dict[Split, Indices]
+SplitRows = dict[Split, Indices]
+MOMENTS = "moments.json"
+"""File, beside the prepared data, with mean and deviation of each channel of the training split."""
 CUTS = (0.70, 0.85)
 """Where the first part ends and the second, as shares."""
 
 
-def random_parts(size: int, seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+def random_splits(size: int, seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
     """`size` items, shuffled and cut."""
     return _cut(np.random.default_rng(seed).permutation(size), cuts)
 
 
-def stratified_parts(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
+def stratified_splits(labels: np.ndarray[Any, Any], seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
     """Every class shuffled and cut by itself, so that all parts have the same shares of classes."""
     random = np.random.default_rng(seed)
     each = [_cut(random.permutation(np.flatnonzero(labels == label)), cuts) for label in np.unique(labels)]
     return {split: np.concatenate([parts[split] for parts in each]) for split in SPLITS}
 
 
-def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> Parts:
-    """Groups shuffled and cut at the given shares of items; the items of a group stay together."""
+def grouped_splits(groups: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS) -> SplitRows:
+    """Groups shuffled and cut at shares of the items; the items of a group stay together."""
     members: dict[Hashable, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
@@ -41,8 +46,8 @@ def grouped_parts(groups: Sequence[Hashable], seed: int, cuts: tuple[float, floa
     return {split: np.array([item for place in pieces[split] for item in some[place]], int) for split in SPLITS}
 
 
-def connected(items: Sequence[Sequence[Hashable]]) -> list[int]:
-    """A group for each item, so that items with an equal key in the same place of theirs are in one group."""
+def connected_groups(items: Sequence[Sequence[Hashable]]) -> list[int]:
+    """A group number for each item: items that share a key, at the same place of their keys, are in one group."""
     first: dict[tuple[int, Hashable], int] = {}
     links = [
         (row, first.setdefault((place, key), row)) for row, keys in enumerate(items) for place, key in enumerate(keys)
@@ -52,7 +57,7 @@ def connected(items: Sequence[Sequence[Hashable]]) -> list[int]:
     return connected_components(graph, directed=False)[1].tolist()
 
 
-def _cut(order: Indices, cuts: tuple[float, float]) -> Parts:
+def _cut(order: Indices, cuts: tuple[float, float]) -> SplitRows:
     first, second = (round(len(order) * cut) for cut in cuts)
     return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
@@ -64,7 +69,7 @@ def majority_scores(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], cla
     return {"accuracy": right, "macro_f1": 2 * right / (1 + right) / classes}
 
 
-def moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def exact_moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Mean and standard deviation of each column without NaN, exactly rounded: every machine prepares the same data."""
     mean, deviation = [], []
     for column in values.T:
@@ -72,3 +77,35 @@ def moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndar
         mean.append(math.fsum(known) / len(known))
         deviation.append(math.sqrt(math.fsum((value - mean[-1]) ** 2 for value in known) / len(known)))
     return np.array(mean), np.array(deviation)
+
+
+def write_moments(folder: Path, mean: Frames, deviation: Frames, **more: Any) -> None:
+    """Keep mean and deviation of each channel of the training part beside the data, and whatever else is needed."""
+    content = {"mean": mean.tolist(), "deviation": deviation.tolist(), **more}
+    (folder / MOMENTS).write_text(json.dumps(content), "utf-8")
+
+
+def read_moments(folder: Path) -> dict[str, Any]:
+    """What `write_moments` wrote, `mean` and `deviation` as arrays."""
+    content: dict[str, Any] = json.loads((folder / MOMENTS).read_text("utf-8"))
+    return {**content, **{name: np.array(content[name]) for name in ("mean", "deviation")}}
+
+
+def standard(frames: Frames, moments: dict[str, Any]) -> Frames:
+    """Frames `[T, C]` by the moments of the training part."""
+    return np.asarray((frames - moments["mean"]) / moments["deviation"], np.float32)
+
+
+def standardise_splits(
+    splits: dict[Split, list[Frames]], mean: Frames, deviation: Frames, folder: Path, **more: Any
+) -> dict[Split, list[Frames]]:
+    """Sequences `[T, C]` by mean and deviation of each channel (1 if it is constant), flattened.
+
+    The moments, and whatever else a later input needs, are written into `folder`.
+    """
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    write_moments(folder, mean, deviation, **more)
+    return {
+        split: [((frames - mean) / deviation).astype(np.float32).ravel() for frames in some]
+        for split, some in splits.items()
+    }

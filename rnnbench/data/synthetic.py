@@ -72,7 +72,7 @@ class Adding(Generated):
     objective = "regression"
     shortest = 2
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         return Splits(self.tables(), 2, 1, baseline="always 1", baseline_scores={"mse": 1 / 6})
 
     def draw(self, random: np.random.Generator, size: int) -> tuple[Values, Values]:  # noqa: D102
@@ -101,7 +101,7 @@ class CopyMemory(Generated):
     unknown = -100
     shortest = 1
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         chance = 10 * math.log(8) / (self.length + 20)
         return Splits(self.tables(), 10, 9, baseline="no memory", baseline_scores={"cross_entropy": chance})
 
@@ -152,7 +152,7 @@ class SelectiveCopy(Generated):
         super().__init__(length, train_size, batch_size, data_seed, shuffle_seed)
         self.symbols = symbols
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         scores = {"accuracy": 1 / 8, "cross_entropy": math.log(8), "exact_match": 8.0**-self.symbols}
         return Splits(self.tables(), 10, 8, baseline="guessing", baseline_scores=scores)
 
@@ -181,7 +181,7 @@ class Parity(Generated):
     unknown = -100
     shortest = 1
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         scores = {"accuracy": 0.5, "cross_entropy": math.log(2), "exact_match": 2.0**-self.length}
         return Splits(self.tables(), 3, 2, baseline="guessing", baseline_scores=scores)
 

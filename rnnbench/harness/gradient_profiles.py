@@ -31,7 +31,7 @@ class Profiles(NamedTuple):
 
 
 def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[str, Any]]:
-    """The first `most` sequences of a run's validation part, each of one length, and the facts of its data.
+    """The first `most` sequences of a run's validation part, each of one length, and the `model_kwargs` of its data.
 
     Raises:
         RnnbenchError: the data cannot be had or prepared.
@@ -40,18 +40,20 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
-    return alone(next(iter(data.val_dataloader())), most, objective), data.facts()
+    return alone(next(iter(data.val_dataloader())), most, objective), data.model_kwargs()
 
 
-def profiles(spec: RunSpec, batches: Sequence[Batch], facts: dict[str, Any], leaderboard: Path, runs: Path) -> Profiles:
+def profiles(
+    spec: RunSpec, batches: Sequence[Batch], model_kwargs: dict[str, Any], leaderboard: Path, runs: Path
+) -> Profiles:
     """The profile of a run's model at its start, which its seed draws again, and at its best validation.
 
     Raises:
         RnnbenchError: the run cannot be made, or has no recurrent stack.
     """
-    sized, _ = fit_size(spec, facts)
+    sized, _ = fit_size(spec, model_kwargs)
     seed_everything(spec.seed, verbose=False)
-    before = profile(make_model(sized, **facts), batches)
+    before = profile(make_model(sized, **model_kwargs), batches)
     if not (RecordStore(leaderboard).folder / file_of(spec)).is_file():
         return Profiles(before, None, "not run yet: as it begins only")
     try:

@@ -16,11 +16,10 @@ from rnnbench.harness.executors.loop import Executor, run_jobs
 from rnnbench.harness.job import ARTEFACTS
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
-from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import runs_of, study_of
 from rnnbench.records.status import Cell, cells_of
-from rnnbench.utils.bulk import no_collection
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder
 
@@ -32,7 +31,7 @@ def plan(
     records: Mapping[str, Record],
     retry: Collection[str] = (),
     refresh: bool = False,
-    certificates: Certificates = NONE,
+    certificates: Certificates = NO_CERTIFICATES,
 ) -> tuple[list[Cell], list[Cell]]:
     """All cells of a grid, and those to run: missing, stale, and whatever state `retry` names; or only the stale.
 
@@ -41,8 +40,7 @@ def plan(
     Raises:
         RnnbenchError: the grid names something unknown or broken.
     """
-    with no_collection():
-        cells = cells_of(runs_of(grid, records), records, certificates=certificates)
+    cells = cells_of(runs_of(grid, records), records, certificates=certificates)
     wanted = {"stale", *retry} if refresh else {"missing", "stale", *retry}
     todo = [cell for cell in cells if cell.state in wanted]
     open_studies = {study_of(cell.spec) for cell in todo if cell.spec.trial}

@@ -96,7 +96,7 @@ def make_data(spec: RunSpec) -> Any:
 
 
 def prepare(data: Any) -> None:
-    """Prepare the data of a data module, and see that its facts can be read.
+    """Prepare the data of a data module, and check that its `model_kwargs` can be read.
 
     Raises:
         Infeasible: it cannot be had, or asks for what cannot be.
@@ -104,7 +104,7 @@ def prepare(data: Any) -> None:
     """
     try:
         data.prepare_data()
-        data.facts()
+        data.model_kwargs()
     except (Infeasible, Preempted, Unprepared):
         raise
     except RnnbenchError as error:
@@ -114,14 +114,14 @@ def prepare(data: Any) -> None:
         raise Unprepared(told(error, type(data).__module__)) from error
 
 
-def make_model(spec: RunSpec, **facts: Any) -> Any:
-    """The run's model, with the facts of its data, or before these are known without."""
+def make_model(spec: RunSpec, **model_kwargs: Any) -> Any:
+    """The run's model, with the `model_kwargs` of its data, or without them before they are known."""
     where = f"architecture {spec.architecture.name!r}"
     taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
     if "tokenizer" not in taken:  # a module of somebody else need not keep it
-        facts.pop("tokenizer", None)
+        model_kwargs.pop("tokenizer", None)
     card = ClassSpec(class_path=spec.architecture.class_path, init_args=spec.arguments)
-    return construct(card, LightningModule, where, FACTS, **facts)
+    return construct(card, LightningModule, where, FACTS, **model_kwargs)
 
 
 class SplitAccessError(RnnbenchError):

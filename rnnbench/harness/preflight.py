@@ -41,15 +41,15 @@ def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
     architecture cannot do such a task, or that even its narrowest network is larger than it should be.
     """
     answers: dict[str, tuple[bool, str]] = {}
-    facts: dict[str, dict[str, Any] | None] = {}
+    model_kwargs: dict[str, dict[str, Any] | None] = {}
     modules: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     for spec in specs:
         task = _data_key(spec)
-        if task not in facts:
+        if task not in model_kwargs:
             modules[task] = data = make_data(spec)
-            facts[task] = data.facts() if getattr(data, "prepared", False) else None
-        own = facts[task]
+            model_kwargs[task] = data.model_kwargs() if getattr(data, "prepared", False) else None
+        own = model_kwargs[task]
         kind = digest([task, spec.network])
         if kind not in reasons:
             reasons[kind] = (
@@ -65,19 +65,19 @@ def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
         return f"{DataUnavailable.PREFIX}{why}"
     if spec.arguments.get("embedding") not in (None, "learned", "one-hot"):
         return ""  # whether it can be read is known when the data has a tokenizer
-    facts = {"objective": spec.task.objective, "input_kind": getattr(data, "input_kind", "features")}
-    facts |= {"input_size": 1, "output_size": 1}
+    model_kwargs = {"objective": spec.task.objective, "input_kind": getattr(data, "input_kind", "features")}
+    model_kwargs |= {"input_size": 1, "output_size": 1}
     try:
-        return _why_infeasible(spec, facts) if spec.size is None else _why_too_large(spec, facts)
-    except Exception:  # noqa: BLE001  # a network that cannot be made of such facts says nothing of others
+        return _why_infeasible(spec, model_kwargs) if spec.size is None else _why_too_large(spec, model_kwargs)
+    except Exception:  # noqa: BLE001  # a network that cannot be built from these placeholders may be possible with the real ones
         return ""
 
 
-def _why_too_large(spec: RunSpec, facts: dict[str, Any]) -> str:
+def _why_too_large(spec: RunSpec, model_kwargs: dict[str, Any]) -> str:
     """Why even the narrowest network is too large for the rule of a run, or nothing."""
     assert spec.size is not None
     try:
-        width, count = narrowest(spec, facts)
+        width, count = narrowest(spec, model_kwargs)
     except Infeasible as error:
         return str(error)
     if count <= spec.size.target or spec.size.met_by(count):
@@ -86,11 +86,11 @@ def _why_too_large(spec: RunSpec, facts: dict[str, Any]) -> str:
             f"{count:,} already for one input and one output")  # fmt: skip
 
 
-def _why_infeasible(spec: RunSpec, facts: dict[str, Any]) -> str:
+def _why_infeasible(spec: RunSpec, model_kwargs: dict[str, Any]) -> str:
     try:
-        sized, _ = fit_size(spec, facts)
+        sized, _ = fit_size(spec, model_kwargs)
         with torch.device("meta"):
-            make_model(sized, **facts)
+            make_model(sized, **model_kwargs)
     except Infeasible as error:
         return str(error)
     return ""
@@ -124,7 +124,7 @@ def _check_schedule(spec: RunSpec, model: Any) -> None:
 def _check_task(spec: RunSpec) -> None:
     where = f"task {spec.task.name!r}"
     data = make_data(spec)
-    if lacking := [name for name in ("objective", "facts", "about") if not hasattr(data, name)]:
+    if lacking := [name for name in ("objective", "model_kwargs", "metadata") if not hasattr(data, name)]:
         raise RnnbenchError(f"{where}: {type(data).__name__} is no SequenceDataModule: it has no {', '.join(lacking)}")
     if data.objective != spec.task.objective:
         raise RnnbenchError(f"{where}: objective is {spec.task.objective!r}, but its data has {data.objective!r}")

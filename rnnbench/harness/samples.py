@@ -10,7 +10,7 @@ from torch import Tensor
 from rnnbench.analysis.forecast import errors_by_step
 from rnnbench.analysis.text_codec import readable
 from rnnbench.config.sampling import SampleConfig
-from rnnbench.data.abc_notation import drawn, has_parser, is_tune, notes_of
+from rnnbench.data.abc_notation import draw_roll, has_parser, is_tune, notes_of
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.objectives import (
     Classification,
@@ -23,7 +23,7 @@ from rnnbench.objectives import (
     SequenceToSequence,
     Tagging,
 )
-from rnnbench.records.artefacts import LONGEST, Artefact
+from rnnbench.records.artefacts import MAX_TEXT, Artefact
 
 
 class Examples(NamedTuple):
@@ -276,7 +276,7 @@ def _music(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     whole = torch.cat([piece, said], 1)[0].tolist()
     notes, given = notes_of(whole), piece.shape[1]
     name = row.get("name", "the first piece of the test part")
-    return [_artefact(f"{name}, gone on with after {given} frames", "\n".join(drawn(notes, len(whole), given)))]
+    return [_artefact(f"{name}, gone on with after {given} frames", "\n".join(draw_roll(notes, len(whole), given)))]
 
 
 def _values(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
@@ -319,4 +319,4 @@ def _beside(inputs: Iterable[str], answers: Iterable[str], references: list[str]
 
 def _artefact(title: str, text: str) -> Artefact:
     """An artefact, its text cut to the most letters that are allowed."""
-    return Artefact(title=title[:200], text=text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return Artefact(title=title[:200], text=text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…")

@@ -37,7 +37,7 @@ class FirstSteps(Callback):
         trainer.should_stop = len(self.losses) >= self.most  # Lightning validates before it stops
 
 
-def take_probe(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> Probe:
+def take_probe(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, Any]) -> Probe:
     """The probe of a job's run, on one device.
 
     The same seed, model and batches as in the run, in a Trainer of its own: nothing of it is left behind but the states
@@ -47,20 +47,20 @@ def take_probe(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> Pr
         job: whose run.
         sized: its spec with the width that a rule for the size has led to.
         data: the data module of the run.
-        facts: what the data tells the model.
+        model_kwargs: of the data module.
     """
     gc.freeze()  # so that only what the probe makes is looked through at its end
     try:
-        return _first_steps(job, sized, data, facts)
+        return _first_steps(job, sized, data, model_kwargs)
     finally:
         gc.collect()  # a Trainer and its module refer to each other: the run is to have the memory
         gc.unfreeze()
 
 
-def _first_steps(job: Job, sized: RunSpec, data: Any, facts: dict[str, Any]) -> Probe:
+def _first_steps(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, Any]) -> Probe:
     spec = job.spec
     seed_everything(spec.seed, verbose=False)
-    model = make_model(sized, **facts)
+    model = make_model(sized, **model_kwargs)
     with suppress(RnnbenchError) if spec.devices > 1 else nullcontext():  # the share of each device one after the other
         set_micro_batches(model, job.micro_batches * spec.devices, getattr(data, "batch_size", math.inf))
     budget = spec.budget.model_copy(update={"patience": None, "minutes": None, "validate_every": None})
@@ -85,12 +85,12 @@ def probe_again(job: Job) -> ProbeResult:
     try:
         data = make_data(job.spec)
         data.prepare_data()
-        facts = data.facts()
-        sized, _ = fit_size(job.spec, facts)
-        probe = take_probe(job, sized, data, facts)
+        model_kwargs = data.model_kwargs()
+        sized, _ = fit_size(job.spec, model_kwargs)
+        probe = take_probe(job, sized, data, model_kwargs)
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         machine = environment(device or torch.device("cpu"))
-        return ProbeResult(probe, data.about()["fingerprint"], machine)
+        return ProbeResult(probe, data.metadata()["fingerprint"], machine)
     except (RnnbenchError, MemoryError, torch.OutOfMemoryError) as error:
         return ProbeResult(error=" ".join(str(error).split())[:500])
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does

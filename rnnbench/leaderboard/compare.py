@@ -1,4 +1,4 @@
-"""Two contenders against each other, task by task, on the seeds that both have run."""
+"""Two configurations against each other, task by task, on the seeds that both have run."""
 
 import math
 from collections.abc import Sequence
@@ -66,9 +66,9 @@ class Versus:
             f"{len(self.duels) - len(won)} undecided",
         ]
         total = len(self.duels)
-        told = f"of {total} shared column{'s' * (total != 1)}: {', '.join(counts)} (Holm over all, p < {LEVEL})"
+        counted = f"of {total} shared column{'s' * (total != 1)}: {', '.join(counts)} (Holm over all, p < {LEVEL})"
         left = f"{self.only_a} runs of {self.a.label} and {self.only_b} of {self.b.label}"
-        return told + (f"; {left} have no partner and do not count" if self.only_a + self.only_b else "")
+        return counted + (f"; {left} have no partner and do not count" if self.only_a + self.only_b else "")
 
 
 def versus(table: Table, a: str, b: str, task: str | None = None) -> Versus:
@@ -97,23 +97,23 @@ def versus(table: Table, a: str, b: str, task: str | None = None) -> Versus:
 def _stale(*rows: Row) -> str:
     """That scores of rows do not count any more, if that is so."""
     counts = {row.label: sum(entry.others["stale"] for entry in row.entries.values()) for row in rows}
-    told = [f"{count} of {label}" for label, count in counts.items() if count]
-    return f" (stale are {' and '.join(told)}; `--refresh` of a grid's `run` makes them anew)" if told else ""
+    stale = [f"{count} of {label}" for label, count in counts.items() if count]
+    return f" (stale are {' and '.join(stale)}; `--refresh` of a grid's `run` makes them anew)" if stale else ""
 
 
 def _row(table: Table, name: str) -> Row:
     """The row of that label, or the only one of that architecture."""
-    found = [row for row in table.rows if row.label == name]
-    found = found or [row for row in table.rows if row.contender.name == name]
-    if not found:
+    rows = [row for row in table.rows if row.label == name]
+    rows = rows or [row for row in table.rows if row.configuration.name == name]
+    if not rows:
         raise unknown("architecture on the board", name, [row.label for row in table.rows])
-    if len(found) > 1:
-        raise RnnbenchError(f"{name!r} stands for several rows: {', '.join(repr(row.label) for row in found)}")
-    return found[0]
+    if len(rows) > 1:
+        raise RnnbenchError(f"{name!r} stands for several rows: {', '.join(repr(row.label) for row in rows)}")
+    return rows[0]
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    return row.entries[column].facts.by_seed() if column in row.entries else {}
+    return row.entries[column].scores_by_seed if column in row.entries else {}
 
 
 def _duel(column: Column, a: dict[int, float], b: dict[int, float]) -> Duel:

@@ -37,7 +37,7 @@ class Configuration:
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Configuration":
-        """The contender of a run; one that is tuned is the same on every task, whatever was selected there."""
+        """The configuration of a run; one that is tuned is the same on every task, whatever was selected there."""
         model, selected = spec.architecture, spec.selected
         size = str(spec.size) if spec.size else ""
         one = cls(model.name, model.class_path, canonical(model.init_args), size, files=canonical(model.files))
@@ -60,15 +60,15 @@ class Configuration:
         """Whatever tells it from others of its name."""
         rules = {"size": self.size} if self.size else {}
         rules |= {"space": self.space} if self.space else {}
-        rules |= {f"content of {name}": found[:8] for name, found in json.loads(self.files).items()}
+        rules |= {f"content of {name}": checksum[:8] for name, checksum in json.loads(self.files).items()}
         return {"class": self.class_path, **json.loads(self.arguments), **rules}
 
 
-def labels_of(contenders: Iterable[Configuration]) -> dict[Configuration, str]:
+def labels_of(configurations: Iterable[Configuration]) -> dict[Configuration, str]:
     """A label for each: the architecture's name, with its settings where one name stands for several."""
     by_name: dict[str, list[Configuration]] = defaultdict(list)
     for one in sorted(
-        set(contenders), key=lambda one: (one.name, one.class_path, one.arguments, one.files, one.size, one.tuning)
+        set(configurations), key=lambda one: (one.name, one.class_path, one.arguments, one.files, one.size, one.tuning)
     ):
         by_name[one.shown].append(one)
     return {one: _label(one, others) for others in by_name.values() for one in others}

@@ -1,4 +1,4 @@
-"""What scores cost: one row for a contender, a task, a machine and a backend, so that times are never mixed."""
+"""What scores cost: one row for a configuration, a task, a machine and a backend, so that times are never mixed."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -50,8 +50,8 @@ class CostRow:
     """Means over the seeds that ran on one kind of machine with one backend.
 
     Args:
-        label: the contender's.
-        family: the contender's.
+        label: the configuration's.
+        family: the configuration's.
         column: where.
         machine: device, processor and threads.
         backend: what computed the recurrence.
@@ -82,7 +82,7 @@ def machine_of(environment: Environment | None) -> str:
 
 
 def cost_rows(table: Table) -> list[CostRow]:
-    """All rows, by task, machine and contender."""
+    """All rows, by task, machine and configuration."""
     grouped: dict[tuple[Column, str], list[CostRow]] = defaultdict(list)
     for row in table.rows:
         for column, entry in row.entries.items():
@@ -92,14 +92,14 @@ def cost_rows(table: Table) -> list[CostRow]:
             for (machine, backend), records in together.items():
                 made = _row(row, column, machine, backend, records)
                 grouped[column, machine].append(made)
-    found = [made for some in grouped.values() for made in with_fronts(some)]
-    return sorted(found, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
+    rows = [made for some in grouped.values() for made in with_fronts(some)]
+    return sorted(rows, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
 
 
 def _row(row: Row, column: Column, machine: str, backend: str, records: list[Record]) -> CostRow:
     costs = {quantity.name: _mean(map(quantity.of, records)) for quantity in QUANTITIES}
     score = fmean(record.score for record in records if record.score is not None)
-    return CostRow(row.label, row.contender.family, column, machine, backend, len(records), score, costs)
+    return CostRow(row.label, row.configuration.family, column, machine, backend, len(records), score, costs)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -111,12 +111,12 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def with_fronts(rows: list[CostRow]) -> list[CostRow]:
     """Rows of one task and machine, each with the quantities in which it is on the Pareto front."""
     sign = 1 if rows[0].column.direction == "maximise" else -1
-    found = []
+    result = []
     for row in rows:
         fronts = frozenset(name for name, cost in row.costs.items() if cost is not None and not any(
             _dominates(sign * other.score, other.costs[name], sign * row.score, cost) for other in rows))  # fmt: skip
-        found.append(replace(row, fronts=fronts))
-    return found
+        result.append(replace(row, fronts=fronts))
+    return result
 
 
 def _dominates(score: float, cost: float | None, than_score: float, than_cost: float) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.leaderboard.grid_layout import CHANCE, Sheet, Text
+from rnnbench.leaderboard.grid_layout import CHANCE, GridLayout, Text
 from rnnbench.leaderboard.table import Table
 from rnnbench.records.status import Cell
 from rnnbench.utils.files import writing
@@ -127,12 +127,12 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def to_latex(table: Table) -> str:
     """The board as a `tabular` with booktabs' rules, the way round that is easier to read; the best alone is bold."""
-    sheet = Sheet.of(table).upright()
-    heads = [_stacked([sheet.corner]), *(_stacked(lines) for lines in sheet.across)]
+    layout = GridLayout.of(table).upright()
+    heads = [_stacked([layout.corner]), *(_stacked(lines) for lines in layout.across)]
     lines = [_line([escape_latex(", ".join(heading)), *map(_set, fields)])
-             for heading, fields in zip(sheet.down, sheet.fields, strict=True)]  # fmt: skip
-    body = [*lines[:-1], r"\midrule", lines[-1]] if sheet.down[-1] == [CHANCE] else lines
-    begin = rf"\begin{{tabular}}{{l{'r' * len(sheet.across)}}}"
+             for heading, fields in zip(layout.down, layout.fields, strict=True)]  # fmt: skip
+    body = [*lines[:-1], r"\midrule", lines[-1]] if layout.down[-1] == [CHANCE] else lines
+    begin = rf"\begin{{tabular}}{{l{'r' * len(layout.across)}}}"
     return "\n".join([begin, r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

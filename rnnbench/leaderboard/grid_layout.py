@@ -1,4 +1,4 @@
-"""The table as a sheet of texts, either way round, cut to the width there is."""
+"""The table as a layout of texts, either way round, cut to the width there is."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from rnnbench.leaderboard.table import Column, Row, Table
 from rnnbench.utils.text import number
 
 CHANCE = "chance"
-MOST_COLUMNS = 8
+MAX_COLUMNS = 8
 """That a page holds beside each other."""
 Style = Literal["", "best", "dim"]
 
@@ -25,12 +25,12 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class GridLayout:
     """Fields with a heading (of lines) for each column and each row.
 
     Args:
         corner: what the rows are.
-        turns_to: what the columns are, if the sheet may be turned.
+        turns_to: what the columns are, if the layout may be turned.
     """
 
     corner: str
@@ -40,7 +40,7 @@ class Sheet:
     fields: Sequence[Sequence[Text]]
 
     @classmethod
-    def of(cls, table: Table) -> "Sheet":
+    def of(cls, table: Table) -> "GridLayout":
         """Architectures down, tasks across; the last row is chance, the last columns what it cost."""
         across = [*(table.headings[column] for column in table.columns), *([name] for name in _costs(table))]
         fields = [
@@ -54,7 +54,7 @@ class Sheet:
         return cls("architecture", "task", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
 
     @classmethod
-    def of_ranking(cls, ranking: Ranking) -> "Sheet":
+    def of_ranking(cls, ranking: Ranking) -> "GridLayout":
         """Places down, the best first."""
         across = [["place"], ["mean normalised", "score"], ["average", "rank"], ["win rate"], ["same as", "places"]]
         fields = [
@@ -69,20 +69,20 @@ class Sheet:
         ]
         return cls("architecture", "", across, [[place.label] for place in ranking.places], fields)
 
-    def upright(self) -> "Sheet":
+    def upright(self) -> "GridLayout":
         """The way round that is easier to read on a page: of many columns rows are made."""
-        return self.turned() if len(self.across) > max(MOST_COLUMNS, len(self.down)) else self
+        return self.turned() if len(self.across) > max(MAX_COLUMNS, len(self.down)) else self
 
-    def turned(self) -> "Sheet":
+    def turned(self) -> "GridLayout":
         """Columns as rows."""
-        return Sheet(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
+        return GridLayout(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
 
-    def parts(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
-        """The sheet in as few parts as fit, each with all rows, whichever way round that is."""
+    def parts(self, fits: Callable[["GridLayout"], bool]) -> list["GridLayout"]:
+        """The layout in as few parts as fit, each with all rows, whichever way round that is."""
         ways = [self, self.turned()] if self.turns_to else [self]
         return min((way._cut(fits) for way in ways), key=len)
 
-    def _cut(self, fits: Callable[["Sheet"], bool]) -> list["Sheet"]:
+    def _cut(self, fits: Callable[["GridLayout"], bool]) -> list["GridLayout"]:
         parts, start, end = [], 0, len(self.across)
         while start < end:
             ends = range(start + 1, end + 1)
@@ -91,11 +91,11 @@ class Sheet:
             start += max(1, count)
         return parts
 
-    def _is_too_wide(self, fits: Callable[["Sheet"], bool], start: int, end: int) -> bool:
+    def _is_too_wide(self, fits: Callable[["GridLayout"], bool], start: int, end: int) -> bool:
         return not fits(self._columns(start, end))
 
-    def _columns(self, start: int, end: int) -> "Sheet":
-        return Sheet(
+    def _columns(self, start: int, end: int) -> "GridLayout":
+        return GridLayout(
             self.corner, self.turns_to, self.across[start:end], self.down, [row[start:end] for row in self.fields]
         )
 

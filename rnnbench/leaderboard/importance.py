@@ -8,7 +8,7 @@ from rnnbench.config.search_space import Dimension
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
 
-LEAST_TRIALS = 4
+MIN_TRIALS = 4
 """Fewer say nothing."""
 SEED = 0
 """Of the random forest."""
@@ -26,15 +26,15 @@ def importances(
     Raises:
         RnnbenchError: too few scores, or all the same; optuna or scikit-learn is not installed.
     """
-    if len(scores) < LEAST_TRIALS or len({*scores}) < 2:
-        raise RnnbenchError(f"{LEAST_TRIALS} trials with different scores are needed, there are {len({*scores})}")
+    if len(scores) < MIN_TRIALS or len({*scores}) < 2:
+        raise RnnbenchError(f"{MIN_TRIALS} trials with different scores are needed, there are {len({*scores})}")
     optuna = _optuna()
     distributions = {name: _distribution(one) for name, one in dimensions.items()}
     study = optuna.create_study()
     for point, score in zip(points, scores, strict=True):
         study.add_trial(optuna.trial.create_trial(params=dict(point), distributions=distributions, value=score))
-    found = optuna.importance.FanovaImportanceEvaluator(seed=SEED).evaluate(study)
-    shares = dict(sorted(((name, float(share)) for name, share in found.items()), key=lambda one: -one[1]))
+    by_name = optuna.importance.FanovaImportanceEvaluator(seed=SEED).evaluate(study)
+    shares = dict(sorted(((name, float(share)) for name, share in by_name.items()), key=lambda one: -one[1]))
     return {**shares, INTERACTIONS: max(0.0, 1 - sum(shares.values()))}
 
 

@@ -1,4 +1,4 @@
-"""Two contenders at a time: who is better how often, who can be told apart, and what would tell them apart."""
+"""Two configurations at a time: how often one is better, whether they differ, and what would show that they do."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from rnnbench.leaderboard.scores import Array, Mask, Resamples
 from rnnbench.leaderboard.statistics import LEVEL
 
 DRAWS = 1000
-MOST = 1000
-"""Seeds or tasks that somebody might still run."""
-SURPLUS = 0.841621
-"""Standard errors beyond the critical difference at which a test tells it in 80 % of cases."""
+MAX_UNITS = 1000
+"""The most seeds or tasks that somebody might still run."""
+POWER_QUANTILE = 0.841621
+"""Standard errors beyond the critical difference at which a test finds it in 80 % of cases."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def _binomial(share: Array, count: Array, confidence: float = 0.95) -> tuple[Arr
 
 
 def _square(count: int, above: Array, below: Array) -> Array:
-    found = np.full((count, count), np.nan)
+    square = np.full((count, count), np.nan)
     rows, columns = np.triu_indices(count, 1)
-    found[rows, columns], found[columns, rows] = above, below
-    return found
+    square[rows, columns], square[columns, rows] = above, below
+    return square
 
 
 def separated(score: Array, resampled: Array, draws: Resamples, level: float = LEVEL) -> Mask:
@@ -102,13 +102,13 @@ def separated(score: Array, resampled: Array, draws: Resamples, level: float = L
     ratio = np.divide(np.abs(replicates - difference), error, out=np.zeros_like(replicates), where=~same)
     critical = draws.widen(float(np.quantile(ratio.max(1), 1 - level)))
     always = (np.abs(difference) > 1e-12) & (0.5 ** (draws.units - 1) < level)
-    told = np.where(same, always, np.abs(difference) > critical * error)
-    return np.asarray(_square(len(score), told, told) == 1)
+    significant = np.where(same, always, np.abs(difference) > critical * error)
+    return np.asarray(_square(len(score), significant, significant) == 1)
 
 
 @dataclass(frozen=True)
 class PowerEstimate:
-    """How many more seeds of each task, or else tasks, would tell two contenders apart; None: no number would.
+    """How many more seeds of each task, or else tasks, would separate two configurations; None: no number would.
 
     Nothing is `known` from one task and seed.
     """
@@ -120,7 +120,7 @@ class PowerEstimate:
     @property
     def possible(self) -> bool:
         """Whether somebody might still run so many."""
-        return (self.seeds or self.tasks or MOST + 1) <= MOST
+        return (self.seeds or self.tasks or MAX_UNITS + 1) <= MAX_UNITS
 
     def text(self) -> str:
         """In a sentence."""
@@ -134,8 +134,8 @@ class PowerEstimate:
         return f"seeds alone would not separate them; about {tasks} would"
 
 
-def need(a: Array, b: Array, present: Mask) -> PowerEstimate:
-    """What would tell the means of `a` and `b` `[T, S]` apart in 80 % of cases, if the difference is what it seems.
+def power_estimate(a: Array, b: Array, present: Mask) -> PowerEstimate:
+    """How many more units would separate the means of `a` and `b` `[T, S]` in 80 % of cases, if they are as they seem.
 
     With T tasks of n seeds, the variance of the mean difference is `(between + within/n) / T`; `within` is the variance
     over seeds of the paired differences, `between` that over tasks of what seeds do not explain.
@@ -148,18 +148,22 @@ def need(a: Array, b: Array, present: Mask) -> PowerEstimate:
     between = max(0.0, float(means.var(ddof=1)) - within * float((1 / seeds).mean())) if tasks > 1 else 0.0
     if tasks == 1 and not several.any():
         return PowerEstimate(None, None, known=False)
-    lead, now, more = abs(float(means.mean())), int(seeds.min()), np.arange(1.0, MOST + 1)
+    lead, now, more = abs(float(means.mean())), int(seeds.min()), np.arange(1.0, MAX_UNITS + 1)
     if lead < 1e-12:
         return PowerEstimate(None, None)
-    if several.any() and (told := _told(lead, between, within, np.full(MOST, float(tasks)), now + more)).any():
-        return PowerEstimate(int(more[told.argmax()]), None)
-    if tasks > 1 and (told := _told(lead, between, within, tasks + more, np.full(MOST, float(now)))).any():
-        return PowerEstimate(None, int(more[told.argmax()]))
+    if several.any():
+        significant = _would_be_significant(lead, between, within, np.full(MAX_UNITS, float(tasks)), now + more)
+        if significant.any():
+            return PowerEstimate(int(more[significant.argmax()]), None)
+    if tasks > 1:
+        significant = _would_be_significant(lead, between, within, tasks + more, np.full(MAX_UNITS, float(now)))
+        if significant.any():
+            return PowerEstimate(None, int(more[significant.argmax()]))
     return PowerEstimate(None, None)
 
 
-def _told(lead: float, between: float, within: float, tasks: Array, seeds: Array) -> Mask:
-    """Whether `separated` would tell a difference of two, about: by t with as many units as it widens for, and from
+def _would_be_significant(lead: float, between: float, within: float, tasks: Array, seeds: Array) -> Mask:
+    """Whether `separated` would find a difference of two, about: by t with as many units as it widens for, and from
     resamples in which seeds vary within tasks beside what they vary between them.
     """
     from scipy.special import stdtrit
@@ -168,5 +172,5 @@ def _told(lead: float, between: float, within: float, tasks: Array, seeds: Array
     variance = (between + within / seeds) / tasks
     twice = np.where(tasks > 1, within * (seeds - 1) / seeds**2 / np.maximum(tasks - 1, 1), 0)
     critical = stdtrit(units - 1, 1 - LEVEL / 2) * np.sqrt(variance + twice)
-    told = critical + SURPLUS * np.sqrt(variance) <= lead
-    return np.asarray(told & ((variance > 1e-24) | (0.5 ** (units - 1) < LEVEL)))
+    significant = critical + POWER_QUANTILE * np.sqrt(variance) <= lead
+    return np.asarray(significant & ((variance > 1e-24) | (0.5 ** (units - 1) < LEVEL)))

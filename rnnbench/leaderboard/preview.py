@@ -9,6 +9,7 @@ from rnnbench.leaderboard.table import Column, Table, make_table
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.submissions.altered import records_at
 from rnnbench.records.submissions.git import Repository
 
 
@@ -45,7 +46,7 @@ def preview(leaderboard: Path, base: str | None = None) -> Preview:
     repository = Repository.around(store.folder)
     if repository is None:
         raise RnnbenchError(f"{leaderboard} is in no git repository with a commit: there is nothing to compare with")
-    commit = repository.commit(base) if base else repository.base()
+    commit = repository.base(base)
     certificates = Certificates(leaderboard)
     before, after = records_at(repository, commit), store.read()[0]
     return Preview(
@@ -55,21 +56,6 @@ def preview(leaderboard: Path, base: str | None = None) -> Preview:
         [record for run, record in after.items() if run in before and before[run] != record],
         differences(_table(before, certificates), _table(after, certificates)),
     )
-
-
-def records_at(repository: Repository, commit: str) -> dict[str, Record]:
-    """All records of a commit; what is none is left out, as on the board."""
-    files = repository.files(commit)
-    contents = repository.contents(files.values())
-    found = {}
-    for path, name in files.items():
-        try:
-            record = Record.parse(contents[name], path)
-        except RnnbenchError:
-            continue
-        if record.file.as_posix() == path:
-            found[record.id] = record
-    return found
 
 
 def _table(records: Mapping[str, Record], certificates: Certificates) -> Table:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnbench.leaderboard.pairs import PowerEstimate, need, separated
+from rnnbench.leaderboard.pairs import PowerEstimate, power_estimate, separated
 from rnnbench.leaderboard.scores import Array, Mask, Resamples, Scores
 from rnnbench.leaderboard.statistics import LEVEL
 
@@ -22,17 +22,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Place:
-    """One contender in the ranking.
+    """One configuration in the ranking.
 
     Args:
-        label: the contender's.
+        label: the configuration's.
         score: mean normalised score, 0 for chance and 1 for the ceiling; a run below chance counts as chance.
         rank: its rank by mean score on a task, averaged over tasks; 1 is best.
         win_rate: share of comparisons with another one, at the same task and seed, that it wins; a tie is half.
-        position: by score, and which it may have: behind all that are told to be better, before all that are told to be
-            worse (Mogstad, Romano, Shaikh & Wilhelm 2024, simultaneous confidence sets for ranks).
-        ties: first and last of the neighbouring positions that cannot be told from it.
-        need: what would tell it from the next one, if it cannot be.
+        position: by score, and which it may have: behind all that are significantly better, before all that are
+            significantly worse (Mogstad, Romano, Shaikh & Wilhelm 2024, simultaneous confidence sets for ranks).
+        ties: first and last of the neighbouring positions that do not differ significantly from it.
+        power: what would separate it from the next one; None if they differ already.
     """
 
     label: str
@@ -41,11 +41,11 @@ class Place:
     win_rate: Estimate
     position: Estimate
     ties: tuple[int, int]
-    need: PowerEstimate | None
+    power: PowerEstimate | None
 
     @property
     def may_be_best(self) -> bool:
-        """Whether nobody is told to be better."""
+        """Whether no other is significantly better."""
         return self.position.low == 1
 
 
@@ -55,11 +55,11 @@ class Ranking:
 
     Args:
         places: the best first.
-        left: contenders that share too few cells with the others.
+        left: configurations that share too few cells with the others.
         tasks: how many.
         cells: how many pairs of task and seed, each with a score of all.
-        missing: share of the whole grid, all contenders on all tasks and seeds, that is not compared.
-        friedman: p of Friedman's test that all rank the same, if there are three contenders and two tasks.
+        missing: share of the whole grid, all configurations on all tasks and seeds, that is not compared.
+        friedman: p of Friedman's test that all rank the same, if there are three configurations and two tasks.
         means: `[A, T]`, mean normalised scores in the order of `places`.
     """
 
@@ -73,7 +73,7 @@ class Ranking:
 
     @cached_property
     def critical_difference(self) -> float:
-        """Between two average ranks that Nemenyi's test tells apart."""
+        """Of two average ranks, by Nemenyi's test."""
         return critical_difference(*self.means.shape)
 
     def note(self) -> str:
@@ -86,10 +86,10 @@ class Ranking:
         test = [] if self.friedman is None else [f"Friedman's test that all are the same: p = {self.friedman:.2g}."]
         return " ".join([compared, *left, *test])
 
-    def needs(self) -> list[str]:
-        """What would tell neighbours apart, a sentence each, of the first ten for which something would."""
-        pairs = [(one, other) for one, other in pairwise(self.places) if one.need and one.need.possible]
-        return [f"{one.label} and {other.label}: {one.need.text()}" for one, other in pairs[:10] if one.need]
+    def power_notes(self) -> list[str]:
+        """What would separate neighbours, a sentence each, of the first ten for which something would."""
+        pairs = [(one, other) for one, other in pairwise(self.places) if one.power and one.power.possible]
+        return [f"{one.label} and {other.label}: {one.power.text()}" for one, other in pairs[:10] if one.power]
 
 
 def rank(scores: Scores) -> Ranking | None:
@@ -100,12 +100,12 @@ def rank(scores: Scores) -> Ranking | None:
         return None
     present = shared[shared.any(1)]
     values = np.where(present, scores.values[who][:, shared.any(1)], 0.0)
-    labels = [scores.contenders[a] for a in who]
+    labels = [scores.configurations[a] for a in who]
     places = _places(labels, values, present)
     means = seed_means(values, present)[[labels.index(place.label) for place in places]]
     return Ranking(
         places=places,
-        left=[label for a, label in enumerate(scores.contenders) if a not in who],
+        left=[label for a, label in enumerate(scores.configurations) if a not in who],
         tasks=len(present),
         cells=int(present.sum()),
         missing=1 - len(who) * int(present.sum()) / (len(there) * int(there.any(0).sum())),
@@ -115,8 +115,8 @@ def rank(scores: Scores) -> Ranking | None:
 
 
 def shared_block(there: Mask) -> tuple[list[int], Mask]:
-    """Contenders, and the cells `[T, S]` that all of them have, of `there` `[A, T, S]`: of the blocks met by leaving
-    out, one after the other, whoever stands most in the way, that with the most scores.
+    """Configurations, and the cells `[T, S]` that all of them have, of `there` `[A, T, S]`: the block with the
+    most scores of those met by leaving out, one after the other, the configuration that lacks most.
     """
     who = [a for a in range(len(there)) if there[a].any()]
     best, most = who[:1], 0
@@ -136,7 +136,7 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     won = np.where(present, win_shares(values), 0)
     above, resampled, wins = np.split(draws.means(np.concatenate([clipped, values, won])), 3, axis=2)
     score, above = seed_means(clipped, present).mean(1), above.mean(1)
-    told = separated(score, above, draws)
+    significant = separated(score, above, draws)
     columns = [
         (score, above),
         (ranks_of(seed_means(values, present)).mean(1), ranks_of(resampled, axis=2).mean(1)),
@@ -144,12 +144,14 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     ]
     estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
     order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
-    ties = _ties(told[np.ix_(order, order)])
+    ties = _ties(significant[np.ix_(order, order)])
     places = []
     for place, a in enumerate(order):
         after = order[place + 1] if place + 1 < len(order) else None
-        lacking = None if after is None or told[a, after] else need(clipped[a], clipped[after], present)
-        better, worse = (int((told[a] & side).sum()) for side in (score > score[a], score < score[a]))
+        lacking = (
+            None if after is None or significant[a, after] else power_estimate(clipped[a], clipped[after], present)
+        )
+        better, worse = (int((significant[a] & side).sum()) for side in (score > score[a], score < score[a]))
         position = Estimate(place + 1, 1 + better, len(labels) - worse)
         own_score, own_rank, own_wins = (column[a] for column in estimates)
         places.append(Place(labels[a], own_score, own_rank, own_wins, position, ties[place], lacking))
@@ -161,17 +163,17 @@ def _estimates(values: Array, bounds: Array) -> list[Estimate]:
     return [Estimate(float(value), low, high) for value, low, high in zip(values, lows, highs, strict=True)]
 
 
-def _ties(told: Mask) -> list[tuple[int, int]]:
-    """First and last position, from 1, of the neighbours that each cannot be told from."""
-    found = []
-    for place in range(len(told)):
+def _ties(significant: Mask) -> list[tuple[int, int]]:
+    """First and last position, from 1, of the neighbours that do not differ significantly from each."""
+    ties = []
+    for place in range(len(significant)):
         first = last = place
-        while first > 0 and not told[place, first - 1]:
+        while first > 0 and not significant[place, first - 1]:
             first -= 1
-        while last + 1 < len(told) and not told[place, last + 1]:
+        while last + 1 < len(significant) and not significant[place, last + 1]:
             last += 1
-        found.append((first + 1, last + 1))
-    return found
+        ties.append((first + 1, last + 1))
+    return ties
 
 
 def seed_means(values: Array, present: Mask) -> Array:
@@ -180,40 +182,29 @@ def seed_means(values: Array, present: Mask) -> Array:
 
 
 def ranks_of(values: Array, axis: int = 0) -> Array:
-    """Ranks along the axis of contenders: 1 for the largest, the mean rank for ties."""
-    along = np.moveaxis(values, axis, 0)
-    twice = np.ones(along.shape, np.int32)
-    for one in along:  # numpy alone: to import scipy.stats takes longer than to draw a board
-        twice += one > along
-        twice += one >= along
-    return np.moveaxis(twice / 2, 0, axis)
+    """Ranks along the axis of configurations: 1 for the largest, the mean rank for ties."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-values, axis=axis))
 
 
 def win_shares(values: Array) -> Array:
-    """In each cell of `values` `[A, T, S]`, the share of the others that a contender beats; a tie is half."""
+    """In each cell of `values` `[A, T, S]`, the share of the others that a configuration beats; a tie is half."""
     return (len(values) - ranks_of(values)) / (len(values) - 1)
 
 
 def friedman(means: Array) -> float | None:
-    """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three contenders or two tasks."""
-    if means.shape[0] < 3 or means.shape[1] < 2:
+    """p of Friedman's test (1937) on `means` `[A, T]`; None for fewer than three configurations or two tasks."""
+    if means.shape[0] < 3 or means.shape[1] < 2 or (means == means[0]).all():
         return None
-    from scipy.special import chdtrc
+    from scipy.stats import friedmanchisquare
 
-    count, tasks = means.shape
-    ranks = ranks_of(means)
-    spread = float(((ranks - (count + 1) / 2) ** 2).sum()) / (
-        tasks * (count - 1)
-    )  # count (count + 1) / 12 without ties
-    if spread == 0:
-        return None  # all the same on every task
-    statistic = tasks * float(((ranks.mean(1) - (count + 1) / 2) ** 2).sum()) / spread
-    return float(chdtrc(count - 1, statistic))
+    return float(friedmanchisquare(*means).pvalue)
 
 
-def critical_difference(contenders: int, tasks: int, level: float = LEVEL) -> float:
-    """The difference of average ranks that Nemenyi's test tells: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
+def critical_difference(configurations: int, tasks: int, level: float = LEVEL) -> float:
+    """Of average ranks, by Nemenyi's test: `q · √(k(k+1)/6N)` (Demšar 2006, section 3.2.2)."""
     from scipy.stats import studentized_range
 
-    quantile = studentized_range.ppf(1 - level, contenders, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(contenders * (contenders + 1) / (6 * tasks)))
+    quantile = studentized_range.ppf(1 - level, configurations, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(configurations * (configurations + 1) / (6 * tasks)))

@@ -1,14 +1,18 @@
 """The board in a terminal and in Markdown, and what its numbers and signs mean."""
 
+from pathlib import Path
+
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from rnnbench.leaderboard.grid_layout import CHANCE, Sheet, Style, Text
-from rnnbench.leaderboard.ranking import Ranking
+from rnnbench.leaderboard.grid_layout import CHANCE, GridLayout, Style, Text
+from rnnbench.leaderboard.ranking import Ranking, rank
+from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.table import Table
+from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import clean, clean_lines, escape
 
 DEFINITIONS = {
@@ -24,18 +28,18 @@ DEFINITIONS = {
     "normalised": "0 is chance, 1 is the ceiling on the card or, where a card has none, the best mean on this "
     "board; a run below chance counts as chance. Seeds are averaged within a task, then tasks.",
     "rank": "Ranked by mean on each task (1 is best, ties share a rank), then averaged over tasks.",
-    "win_rate": "At the same task and seed, the share of the other contenders that are beaten; a tie is half.",
-    "interval": "2,000 draws of tasks, and of seeds within each (paired hierarchical bootstrap: all contenders "
+    "win_rate": "At the same task and seed, the share of the other configurations that are beaten; a tie is half.",
+    "interval": "2,000 draws of tasks, and of seeds within each (paired hierarchical bootstrap: all configurations "
     "share a draw), expanded for few tasks (Hesterberg 2015, section 4.3).",
-    "position": "By mean normalised score; in brackets, the places it may have: behind all that are told to be "
-    "better, before all that are told to be worse (simultaneous confidence sets for ranks, Mogstad "
+    "position": "By mean normalised score; in brackets, the places it may have: behind all that are "
+    "significantly better, before all that are significantly worse (simultaneous confidence sets for ranks, Mogstad "
     "et al. 2024).",
-    "ties": "Neighbouring places that cannot be told apart when all pairs are judged at once (single-step "
+    "ties": "Neighbouring places that do not differ significantly when all pairs are judged at once (single-step "
     "max-T on the draws, 5 % for the whole table; Romano & Wolf 2005).",
     "need": "How many more seeds or tasks would tell two neighbours apart in 80 % of cases, if their "
     "difference and the spread over seeds and tasks are what they seem; they "
     "are judged as two alone.",
-    "shared": "Only tasks and seeds that all ranked contenders have are compared.",
+    "shared": "Only tasks and seeds that all ranked configurations have are compared.",
     "better": "At a task and then a seed drawn at random among those that both have, the probability that the"
     " row is better than the column; a tie is half. The interval is that of the bootstrap, or the "
     "exact binomial one for as many tasks where that is wider (Clopper & Pearson 1934). The "
@@ -45,6 +49,13 @@ DEFINITIONS = {
 }
 
 
+HEAD = """# Leaderboard
+
+Made from the files in `records/` by `rnnbench board`; do not edit. A record says what was run, on which data, by which
+code and on which machine. Six states: *done* (a score), *failed*, *infeasible* (cannot be run by its nature),
+*running*, *missing*, *stale* (its card or data has changed, or the code no longer gives the same).
+
+"""
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
 FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
 RANKING_FOOTNOTE = (
@@ -62,32 +73,34 @@ class Terminal:
         self.table, self.ranking = table, ranking
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        def fits(sheet: Sheet) -> bool:
-            return Measurement.get(console, options.update(max_width=10_000), _rich(sheet)).maximum <= options.max_width
+        def fits(layout: GridLayout) -> bool:
+            return (
+                Measurement.get(console, options.update(max_width=10_000), _rich(layout)).maximum <= options.max_width
+            )
 
         if not self.table.rows:
             yield RichText(self.table.no_rows)
             yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
             return
-        yield from map(_rich, Sheet.of(self.table).parts(fits))
+        yield from map(_rich, GridLayout.of(self.table).parts(fits))
         yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
         yield from (RichText(text, style="dim") for text in (FOOTNOTE, self.table.uncertified_note) if text)
         if self.ranking:
             yield RichText("\nRanking over tasks", style="bold")
-            yield from map(_rich, Sheet.of_ranking(self.ranking).parts(fits))
-            yield from (RichText(clean(text), style="dim") for text in [*_told(self.ranking), RANKING_FOOTNOTE])
+            yield from map(_rich, GridLayout.of_ranking(self.ranking).parts(fits))
+            yield from (RichText(clean(text), style="dim") for text in [*_notes(self.ranking), RANKING_FOOTNOTE])
 
 
-def _told(ranking: Ranking) -> list[str]:
-    return [ranking.note(), *ranking.needs()]
+def _notes(ranking: Ranking) -> list[str]:
+    return [ranking.note(), *ranking.power_notes()]
 
 
-def _rich(sheet: Sheet) -> RichTable:
+def _rich(layout: GridLayout) -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False, header_style="bold")
-    shown.add_column(sheet.corner, no_wrap=True, overflow="fold")
-    for heading in sheet.across:
+    shown.add_column(layout.corner, no_wrap=True, overflow="fold")
+    for heading in layout.across:
         shown.add_column(RichText(clean_lines(heading, "\n")), justify="right", overflow="fold")
-    for heading, fields in zip(sheet.down, sheet.fields, strict=True):
+    for heading, fields in zip(layout.down, layout.fields, strict=True):
         if heading == [CHANCE]:
             shown.add_section()
         texts = [RichText(clean(one.text), style=STYLES[one.style]) for one in fields]
@@ -97,19 +110,25 @@ def _rich(sheet: Sheet) -> RichTable:
 
 def markdown(table: Table, ranking: Ranking | None = None) -> str:
     """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
-    sheet = Sheet.of(table).upright()
+    layout = GridLayout.of(table).upright()
     notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
-    blocks = [_grid(sheet), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
+    blocks = [_grid(layout), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
     if ranking:
-        told, needs = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.needs()]
-        blocks += [["## Ranking over tasks"], _grid(Sheet.of_ranking(ranking)), [told], needs, [RANKING_FOOTNOTE]]
+        note, power_notes = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.power_notes()]
+        blocks += [
+            ["## Ranking over tasks"],
+            _grid(GridLayout.of_ranking(ranking)),
+            [note],
+            power_notes,
+            [RANKING_FOOTNOTE],
+        ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _grid(sheet: Sheet) -> list[str]:
-    heads = [sheet.corner, *("<br>".join(map(escape, lines)) for lines in sheet.across)]
+def _grid(layout: GridLayout) -> list[str]:
+    heads = [layout.corner, *("<br>".join(map(escape, lines)) for lines in layout.across)]
     lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
-    for heading, fields in zip(sheet.down, sheet.fields, strict=True):
+    for heading, fields in zip(layout.down, layout.fields, strict=True):
         lines.append(_line([", ".join(map(escape, heading)), *map(_marked, fields)]))
     return lines
 
@@ -121,3 +140,14 @@ def _marked(field: Text) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def write_markdown(leaderboard: Path, table: Table) -> Path:
+    """Write `README.md` of a leaderboard.
+
+    Raises:
+        RnnbenchError: it cannot be written.
+    """
+    path = leaderboard / "README.md"
+    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n"))
+    return path

@@ -27,10 +27,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores `[A, T, S]` of contenders on tasks by seed, larger is better; NaN where there is none.
+    """Scores `[A, T, S]` of configurations on tasks by seed, larger is better; NaN where there is none.
 
     Args:
-        contenders: their labels.
+        configurations: their labels.
         columns: one a task.
         seeds: all that any run had.
         values: `(score − chance) / (one − chance)`.
@@ -38,7 +38,7 @@ class Scores:
         left_out: tasks and columns that are not in it, and why.
     """
 
-    contenders: tuple[str, ...]
+    configurations: tuple[str, ...]
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     values: Array
@@ -61,23 +61,23 @@ def scores_of(table: Table, counts: Callable[[Column], bool] = lambda column: Tr
             scales[column] = scale
         else:
             left_out.append((column.task, scale))
-    found = {row.label: row for row in table.rows if any(_by_seed(row, column) for column in scales)}
-    seeds = sorted({seed for row in found.values() for column in scales for seed in _by_seed(row, column)})
-    values = np.full((len(found), len(scales), len(seeds)), np.nan)
-    for a, row in enumerate(found.values()):
+    rows = {row.label: row for row in table.rows if any(_by_seed(row, column) for column in scales)}
+    seeds = sorted({seed for row in rows.values() for column in scales for seed in _by_seed(row, column)})
+    values = np.full((len(rows), len(scales), len(seeds)), np.nan)
+    for a, row in enumerate(rows.values()):
         for t, (column, scale) in enumerate(scales.items()):
             for seed, score in _by_seed(row, column).items():
                 values[a, t, bisect_left(seeds, seed)] = (score - scale.chance) / (scale.one - scale.chance)
-    return Scores(tuple(found), tuple(scales), tuple(seeds), values, tuple(scales.values()), tuple(sorted(left_out)))
+    return Scores(tuple(rows), tuple(scales), tuple(seeds), values, tuple(scales.values()), tuple(sorted(left_out)))
 
 
 def _by_seed(row: Row, column: Column) -> dict[int, float]:
-    return row.entries[column].facts.by_seed() if column in row.entries else {}
+    return row.entries[column].scores_by_seed if column in row.entries else {}
 
 
 def _one_a_task(table: Table, columns: Iterable[Column]) -> tuple[list[Column], list[tuple[str, str]]]:
     """Of columns of one task, that with the most runs: a task counts once, whatever it was run with."""
-    runs = {column: sum(len(row.entries[column].values) for row in table.rows if column in row.entries)
+    runs = {column: sum(len(row.entries[column].scores) for row in table.rows if column in row.entries)
             for column in columns}  # fmt: skip
     most: dict[str, Column] = {}
     for column, count in runs.items():
@@ -101,8 +101,8 @@ def scale_of(table: Table, column: Column) -> Scale | str:
         if sign * chance.value >= sign * scoring.ceiling:
             return f"its chance, {number(chance.value)}, is not below the ceiling on its card"
         return Scale(chance.value, scoring.ceiling, f"{number(scoring.ceiling)}, the ceiling on its card")
-    means = [fmean(row.entries[column].values) for row in table.rows
-             if column in row.entries and row.entries[column].values]  # fmt: skip
+    means = [fmean(row.entries[column].scores) for row in table.rows
+             if column in row.entries and row.entries[column].scores]  # fmt: skip
     if not means:
         return "it has no score"
     best = max(means, key=lambda mean: sign * mean)
@@ -141,20 +141,20 @@ class Resamples:
 
     def means(self, values: Array) -> Array:
         """`[B, T, A]`: the mean over seeds of `values` `[A, T, S]` (no NaN) in each draw of a task."""
-        found = np.empty((*self.task.shape, len(values)))
+        result = np.empty((*self.task.shape, len(values)))
         for task, share in enumerate(self.shares):
-            found[self.task == task] = share @ values[:, task].T
-        return found
+            result[self.task == task] = share @ values[:, task].T
+        return result
 
     def weights(self) -> Iterator[Array]:
         """Of each task `[S, B]`: the share of each cell in the sum over all drawn tasks."""
         for task, share in enumerate(self.shares):
             draw = np.nonzero(self.task == task)[0]  # in order, as `shares` are
-            found = np.zeros((len(self.task), share.shape[1]))
+            sums = np.zeros((len(self.task), share.shape[1]))
             drawn, first = np.unique(draw, return_index=True)
             if len(draw):
-                found[drawn] = np.add.reduceat(share, first)
-            yield found.T
+                sums[drawn] = np.add.reduceat(share, first)
+            yield sums.T
 
     def widen(self, errors: float) -> float:
         """How many standard errors hold, from this few units, as much as `errors` of a normal distribution:
@@ -172,14 +172,14 @@ class Resamples:
         """
         from scipy.special import ndtr, ndtri
 
-        found = np.full((2, *replicates.shape[1:]), np.nan)
+        bounds = np.full((2, *replicates.shape[1:]), np.nan)
         if self.units < 2:
-            return found
+            return bounds
         tail = float(ndtr(-self.widen(float(ndtri((1 + confidence) / 2)))))
         some = ~np.isnan(replicates).all(0)
         quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
-        found[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)
-        return found
+        bounds[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)
+        return bounds
 
 
 def _shares(random: np.random.Generator, count: int, present: Mask) -> Array:
@@ -188,6 +188,6 @@ def _shares(random: np.random.Generator, count: int, present: Mask) -> Array:
     picked = random.integers(len(there), size=(count, len(there)))
     picked += np.arange(count)[:, None] * len(there)
     hits = np.bincount(picked.ravel(), minlength=picked.size).reshape(picked.shape)
-    found = np.zeros((count, len(present)))
-    found[:, there] = hits / len(there)
-    return found
+    shares = np.zeros((count, len(present)))
+    shares[:, there] = hits / len(there)
+    return shares

@@ -2,13 +2,12 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import fmean
 from typing import TypeVar
 
 LEVEL, POWER = 0.05, 0.8
-MOST_SEEDS = 10_000
+MAX_SEEDS = 10_000
 Who = TypeVar("Who", bound=Hashable)
 
 
@@ -30,40 +29,16 @@ def half_width(values: Sequence[float], confidence: float = 0.95) -> float | Non
     return quantile * stdev(values) / math.sqrt(len(values))
 
 
-@dataclass(frozen=True)
-class Moments:
-    """How many values, their mean, and the squared standard error of it."""
-
-    count: int
-    mean: float
-    error: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Moments":
-        """Of one value or more; a single one has no error."""
-        return cls(len(values), fmean(values), stdev(values) ** 2 / len(values) if len(values) > 1 else math.nan)
-
-
 def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """p of Welch's two-sided t test that two means are the same (Welch 1947); 1 with fewer than two values."""
-    return 1.0 if len(a) < 2 or len(b) < 2 else _welch(Moments.of(a), Moments.of(b))
-
-
-def _welch(a: Moments, b: Moments) -> float:
-    if a.count < 2 or b.count < 2:
+    if len(a) < 2 or len(b) < 2:
         return 1.0
-    from scipy.special import stdtr
+    from scipy.stats import ttest_ind_from_stats
 
-    difference, error = abs(a.mean - b.mean), a.error + b.error
-    if error == 0:
-        return 0.0 if difference > 0 else 1.0
-    freedom = error**2 / (a.error**2 / (a.count - 1) + b.error**2 / (b.count - 1))
-    return min(1.0, 2 * float(stdtr(freedom, -difference / math.sqrt(error))))
-
-
-def separable(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> bool:
-    """Whether two means differ by Welch's t test."""
-    return welch(a, b) < level
+    if stdev(a) == stdev(b) == 0:
+        return 1.0 if fmean(a) == fmean(b) else 0.0
+    first, second = ((fmean(values), stdev(values), len(values)) for values in (a, b))
+    return float(ttest_ind_from_stats(*first, *second, equal_var=False).pvalue)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -82,12 +57,11 @@ def same_as_best(scores: Mapping[Who, Sequence[float]], level: float = LEVEL) ->
     """
     if len(scores) < 2:
         return set()
-    moments = {who: Moments.of(values) for who, values in scores.items()}
-    best = max(moments, key=lambda who: moments[who].mean)
-    if moments[best].count < 2:
+    best = max(scores, key=lambda who: fmean(scores[who]))
+    if len(scores[best]) < 2:
         return set()
     others = [who for who in scores if who != best]
-    adjusted = holm([_welch(moments[best], moments[who]) for who in others])
+    adjusted = holm([welch(scores[best], scores[who]) for who in others])
     return {best, *(who for who, p in zip(others, adjusted, strict=True) if p >= level)}
 
 
@@ -102,17 +76,25 @@ def seeds_to_separate(a: Sequence[float], b: Sequence[float], level: float = LEV
     va, vb, difference = stdev(a) ** 2, stdev(b) ** 2, abs(fmean(a) - fmean(b))
     if va + vb == 0:
         return 2
-    found = bisect_left(range(MOST_SEEDS + 1), power, lo=2, key=lambda n: _power(n, va, vb, difference, level))
-    return found if found <= MOST_SEEDS else None
+
+    def freedom(n: int) -> float:
+        return (n - 1) * (va + vb) ** 2 / (va**2 + vb**2)
+
+    return _smallest(lambda n: _power(freedom(n), difference / math.sqrt((va + vb) / n), level), power)
 
 
-def _power(n: int, va: float, vb: float, difference: float, level: float) -> float:
+def _power(freedom: float, shift: float, level: float) -> float:
+    """Of a two-sided t test whose statistic has the noncentral t distribution with this `shift`."""
     from scipy.special import nctdtr, stdtrit
 
-    freedom = (n - 1) * (va + vb) ** 2 / (va**2 + vb**2)
     critical = float(stdtrit(freedom, 1 - level / 2))
-    shift = difference / math.sqrt((va + vb) / n)
     return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
+
+
+def _smallest(power_of: Callable[[int], float], power: float) -> int | None:
+    """The smallest number, from 2, whose power is enough; None if it is more than 10,000."""
+    n = bisect_left(range(MAX_SEEDS + 1), power, lo=2, key=power_of)
+    return n if n <= MAX_SEEDS else None
 
 
 def paired(differences: Sequence[float]) -> tuple[float | None, float]:
@@ -137,13 +119,7 @@ def pairs_to_separate(differences: Sequence[float], level: float = LEVEL, power:
     """
     if len(differences) < 2 or fmean(differences) == 0:
         return None
-    from scipy.special import nctdtr, stdtrit
-
-    effect = abs(fmean(differences)) / stdev(differences) if stdev(differences) else math.inf
-
-    def reached(n: int) -> float:
-        critical, shift = float(stdtrit(n - 1, 1 - level / 2)), min(effect * math.sqrt(n), 1e6)
-        return 1 - float(nctdtr(n - 1, shift, critical)) + float(nctdtr(n - 1, shift, -critical))
-
-    found = 2 if effect == math.inf else bisect_left(range(MOST_SEEDS + 1), power, lo=2, key=reached)
-    return found if found <= MOST_SEEDS else None
+    if stdev(differences) == 0:
+        return 2
+    effect = abs(fmean(differences)) / stdev(differences)
+    return _smallest(lambda n: _power(n - 1, min(effect * math.sqrt(n), 1e6), level), power)

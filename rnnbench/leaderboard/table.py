@@ -3,27 +3,29 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from rnnbench.config.cards import Budget, Chance, Direction, Scoring, TaskCard
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import catalogue
-from rnnbench.leaderboard.cell_stats import Baseline, CellStats, Group, groups_of
 from rnnbench.leaderboard.configuration import Configuration, labels_of
 from rnnbench.leaderboard.statistics import half_width, same_as_best
-from rnnbench.records.record import Record
+from rnnbench.records.certificates import Certificates
+from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import study_of
-from rnnbench.records.status import STATES, Cell
+from rnnbench.records.status import STATES, Cell, cells_on_record
 from rnnbench.records.trials import Study, studies, up_to_date
 from rnnbench.utils.text import amount, number
 
 Standing = Literal["best", "tied"]
-"""`best`: separable from all others; `tied`: nobody can be told from the best (see `same_as_best`)."""
+"""`best`: significantly better than all others; `tied`: the best or not significantly worse (see `same_as_best`)."""
 
 UNCERTIFIED = "°"
 """Beside a score of runs that were made by other code, and are not certified for this version of it."""
-LAST = 1e300
+SORTED_LAST = 1e300
 """What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
 UNCERTIFIED_MEANS = (
     "made by another version of the code, and nobody has checked yet that this version gives the same "
@@ -75,59 +77,103 @@ class Column:
         return "↓" if self.direction == "minimise" else "↑"
 
 
+@dataclass(frozen=True, order=True)
+class Baseline:
+    """The simple reference as a run computed it; of several the latest counts."""
+
+    started: str
+    id: str
+    value: float
+    of: str
+
+    @classmethod
+    def of_record(cls, record: Record) -> "Baseline | None":
+        """That of a record, if it has the score by the card's metric."""
+        value = record.baseline_scores.get(record.spec.task.metric)
+        return None if value is None else cls(record.started, record.id, value, record.baseline)
+
+
 @dataclass(frozen=True)
 class Entry:
-    """All seeds of one architecture in one column; without `runs` where an index knows their facts alone."""
+    """All runs of one configuration in one column."""
 
-    facts: CellStats
-    runs: tuple[Cell, ...] | None = None
+    cells: tuple[Cell, ...] = ()
     standing: Standing | None = None
 
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """The runs.
-
-        Raises:
-            LookupError: this board was made by an index.
-        """
-        if self.runs is None:
-            raise LookupError("a board that was made by an index has no runs")
-        return self.runs
-
-    @property
+    @cached_property
     def done(self) -> list[Record]:
         """Records that count."""
         return [cell.record for cell in self.cells if cell.state == "done" and cell.record]
 
+    @cached_property
+    def scores(self) -> list[float]:
+        """The scores of the records that count."""
+        return [record.score for record in self.done if record.score is not None]
+
     @property
-    def values(self) -> list[float]:
-        """Their scores."""
-        return self.facts.scores
+    def scores_by_seed(self) -> dict[int, float]:
+        """The score of each seed, the mean where there are several."""
+        by_seed: dict[int, list[float]] = defaultdict(list)
+        for record in self.done:
+            if record.score is not None:
+                by_seed[record.spec.seed].append(record.score)
+        return {seed: fmean(scores) for seed, scores in by_seed.items()}
+
+    @cached_property
+    def states(self) -> Counter[str]:
+        """How many runs are in which state."""
+        return Counter(cell.state for cell in self.cells)
 
     @property
     def others(self) -> Counter[str]:
-        """How many runs are in which other state."""
-        return Counter({state: count for state, count in self.facts.states.items() if state != "done"})
+        """How many runs are in which state other than done."""
+        return Counter({state: count for state, count in self.states.items() if state != "done"})
+
+    @property
+    def uncertified(self) -> int:
+        """How many of the runs that are done are not certified for this version of the code."""
+        return sum(cell.state == "done" and not cell.certified for cell in self.cells)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The simple reference, by the latest of the records that count."""
+        return max(filter(None, map(Baseline.of_record, self.done)), default=None)
+
+    @property
+    def parameters(self) -> list[int]:
+        """Trainable numbers of each record that counts."""
+        return [record.parameters or 0 for record in self.done]
+
+    @property
+    def matched_parameters(self) -> list[int]:
+        """Of runs whose width was chosen for a number of parameters, the number that was matched."""
+        return [record.size.count for record in self.done
+                if record.size and record.spec.size and record.spec.size.quantity == "parameters"]  # fmt: skip
+
+    @property
+    def train_seconds(self) -> list[float]:
+        """Training time of each record that counts."""
+        return [record.cost.train_seconds for record in self.done if record.cost]
 
     def text(self) -> str:
         """Mean ± interval (n), and the states of whatever is not done."""
         parts = []
-        if self.values:
-            width = half_width(self.values)
+        if self.scores:
+            width = half_width(self.scores)
             interval = "" if width is None else f" ± {number(width)}"
-            mark = f" {UNCERTIFIED}" if self.facts.uncertified else ""
-            parts.append(f"{number(fmean(self.values))}{interval} (n={len(self.values)}){mark}")
-        alone = len(self.others) == 1 and not self.values
+            mark = f" {UNCERTIFIED}" if self.uncertified else ""
+            parts.append(f"{number(fmean(self.scores))}{interval} (n={len(self.scores)}){mark}")
+        alone = len(self.others) == 1 and not self.scores
         parts += [state if alone else f"{self.others[state]} {state}" for state in STATES if self.others[state]]
         return ", ".join(parts)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One contender."""
+    """One configuration."""
 
     label: str
-    contender: Configuration
+    configuration: Configuration
     entries: dict[Column, Entry]
     studies: tuple[Study, ...] = ()
 
@@ -142,20 +188,20 @@ class Row:
     @property
     def parameters(self) -> str:
         """Trainable numbers; they differ from task to task by input and head. Then how many of them were matched."""
-        facts = [entry.facts for entry in self.entries.values()]
-        total = self.spread(count for one in facts for count in one.parameters)
-        matched = self.spread(count for one in facts for count in one.matched)
+        entries = self.entries.values()
+        total = self.spread(count for entry in entries for count in entry.parameters)
+        matched = self.spread(count for entry in entries for count in entry.matched_parameters)
         return f"{total} ({matched} matched)" if matched not in ("", total) else total
 
     @property
     def least_parameters(self) -> float:
         """What the column of parameters is sorted by."""
-        return min((count for entry in self.entries.values() for count in entry.facts.parameters), default=LAST)
+        return min((count for entry in self.entries.values() for count in entry.parameters), default=SORTED_LAST)
 
     @property
     def seconds(self) -> str:
         """Mean training seconds of a run, by task."""
-        return self.spread(fmean(entry.facts.seconds) for entry in self.entries.values() if entry.facts.seconds)
+        return self.spread(fmean(entry.train_seconds) for entry in self.entries.values() if entry.train_seconds)
 
     @property
     def trials(self) -> str:
@@ -200,7 +246,7 @@ class Table:
     @property
     def uncertified(self) -> int:
         """How many runs that are done are not certified for this version of the code."""
-        return sum(entry.facts.uncertified for row in self.rows for entry in row.entries.values())
+        return sum(entry.uncertified for row in self.rows for entry in row.entries.values())
 
     @property
     def uncertified_note(self) -> str:
@@ -217,30 +263,29 @@ class Table:
 
     def is_chance(self, row: Row, column: Column) -> bool:
         """Whether the mean of an entry is not better than chance by the margin on the task's card."""
-        values, chance = row.entries[column].values, self.chance.get(column)
+        values, chance = row.entries[column].scores, self.chance.get(column)
         return bool(values) and chance is not None and not chance.beaten(fmean(values), column.direction)
 
 
-def make_table(cells: Sequence[Cell]) -> Table:
-    """The board of some cells."""
-    found = studies(cell.record for cell in cells if cell.record)
-    return table_of(groups_of(cell for cell in cells if cell.spec.trial is None), found)
+def read_board(leaderboard: Path) -> tuple[Table, list[str]]:
+    """The table of all records of a leaderboard, and a sentence for each file that is not a record.
 
-
-def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
-    """The board; rows by name, columns by task. Only scores that can be averaged share an entry.
-
-    Trials have no row: those that are tuned by them say how many there were, and what they took.
+    Raises:
+        RnnbenchError: a folder of records cannot be read.
     """
-    grouped: dict[Configuration, dict[Column, list[Group]]] = defaultdict(lambda: defaultdict(list))
-    used: dict[Configuration, dict[str, Study]] = defaultdict(dict)
-    for group in groups:
-        spec = up_to_date(group.spec, found)
-        one = Configuration.of(spec)
-        if spec.selected and (study := study_of(spec)) in found:
-            used[one][study] = found[study].first(spec.selected.trials)
-        grouped[one][Column.of(group.spec)].append(group)
-    entries = {one: {column: _entry(some) for column, some in fields.items()} for one, fields in grouped.items()}
+    records, problems = RecordStore(leaderboard).read()
+    certificates = Certificates(leaderboard)
+    return make_table(cells_on_record(records, certificates)), [*problems, *filter(None, [certificates.problem])]
+
+
+def make_table(cells: Sequence[Cell]) -> Table:
+    """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry.
+
+    Trials have no row: the rows tuned by them show how many there were, and what they took.
+    """
+    all_studies = studies(cell.record for cell in cells if cell.record)
+    grouped, used = _group(cells, all_studies)
+    entries = {one: {column: Entry(tuple(some)) for column, some in fields.items()} for one, fields in grouped.items()}
     columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)
     standings = {column: _standings(column, entries) for column in columns}
     labels = labels_of(entries)
@@ -254,7 +299,7 @@ def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
         for one in sorted(entries, key=labels.__getitem__)
     ]
     cards = _cards(columns)
-    scoring = _scoring(cards, groups)
+    scoring = _scoring(cards, rows)
     return Table(
         columns,
         rows,
@@ -262,17 +307,28 @@ def table_of(groups: Sequence[Group], found: Mapping[str, Study]) -> Table:
         cards,
         scoring,
         _chances(scoring, rows),
-        _reasons(rows, found.values()),
-        sum(study.trials for study in found.values()),
+        _reasons(rows, all_studies.values()),
+        sum(study.trials for study in all_studies.values()),
     )
 
 
-def _entry(groups: Sequence[Group]) -> Entry:
-    facts = CellStats()
-    for group in groups:
-        facts.add(group.facts)
-    known = [group.runs for group in groups if group.runs is not None]
-    return Entry(facts, sum(known, ()) if len(known) == len(groups) else None)
+def _group(
+    cells: Iterable[Cell], all_studies: Mapping[str, Study]
+) -> tuple[dict[Configuration, dict[Column, list[Cell]]], dict[Configuration, dict[str, Study]]]:
+    """The cells of each configuration and column, and the studies by which each configuration was selected."""
+    grouped: dict[Configuration, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    used: dict[Configuration, dict[str, Study]] = defaultdict(dict)
+    fields: dict[tuple[int, ...], list[Cell]] = {}
+    for cell in cells:
+        if cell.spec.trial is None:
+            if cell.spec.parts not in fields:
+                spec = up_to_date(cell.spec, all_studies)
+                one = Configuration.of(spec)
+                if spec.selected and (study := study_of(spec)) in all_studies:
+                    used[one][study] = all_studies[study].first(spec.selected.trials)
+                fields[cell.spec.parts] = grouped[one][Column.of(cell.spec)]
+            fields[cell.spec.parts].append(cell)
+    return grouped, used
 
 
 def _headings(columns: Sequence[Column]) -> dict[Column, list[str]]:
@@ -287,7 +343,7 @@ def _standings(
 ) -> dict[Configuration, Standing]:
     """Who is the best of a column, or the same as the best as far as its seeds tell."""
     sign = 1 if column.direction == "maximise" else -1
-    scores = {one: [sign * value for value in some[column].values] for one, some in entries.items() if column in some}
+    scores = {one: [sign * value for value in some[column].scores] for one, some in entries.items() if column in some}
     tied = same_as_best({one: values for one, values in scores.items() if values})
     return dict.fromkeys(tied, "tied" if len(tied) > 1 else "best")
 
@@ -300,48 +356,51 @@ def _cards(columns: Sequence[Column]) -> dict[Column, TaskCard]:
     return {column: card for column, card in mine.items() if card.fingerprint == column.fingerprint}
 
 
-def _scoring(cards: Mapping[Column, TaskCard], groups: Iterable[Group]) -> dict[Column, Scoring]:
+def _scoring(cards: Mapping[Column, TaskCard], rows: Iterable[Row]) -> dict[Column, Scoring]:
     """How the scores of each column are read: as its card says; of a task without one here, as its records say.
 
     Of records that say different things, those count that have the latest baseline.
     """
-    found = {column: card.scoring for column, card in cards.items()}
+    scoring = {column: card.scoring for column, card in cards.items()}
     latest: dict[Column, tuple[bool, Baseline, str]] = {}
-    for group in groups:
-        column, own = Column.of(group.spec), group.spec.task.scoring
-        if column in cards or own is None:
-            continue
-        key = (*_age(group.facts.baseline), own.model_dump_json())
-        if column not in latest or latest[column] < key:
-            latest[column], found[column] = key, own
-    return found
-
-
-def _age(baseline: Baseline | None) -> tuple[bool, Baseline]:
-    """A key by which no baseline comes before every other."""
-    return baseline is not None, baseline or Baseline("", "", 0.0, "")
+    for row in rows:
+        for column, entry in row.entries.items():
+            for cell in entry.cells if column not in cards else ():
+                if (own := cell.spec.task.scoring) is None:
+                    continue
+                baseline = Baseline.of_record(cell.record) if cell.record and cell.state == "done" else None
+                key = (baseline is not None, baseline or Baseline("", "", 0.0, ""), own.model_dump_json())
+                if column not in latest or latest[column] < key:
+                    latest[column], scoring[column] = key, own
+    return scoring
 
 
 def _chances(scoring: Mapping[Column, Scoring], rows: Iterable[Row]) -> dict[Column, Chance]:
     """The reference of each column: as the latest record computed it, else as its card says."""
-    found = {column: one.chance for column, one in scoring.items()}
+    chances = {column: one.chance for column, one in scoring.items()}
     latest: dict[Column, Baseline] = {}
     for row in rows:
         for column, entry in row.entries.items():
-            if (one := entry.facts.baseline) and (column not in latest or latest[column] < one):
+            if (one := entry.baseline) and (column not in latest or latest[column] < one):
                 latest[column] = one
     for column, one in latest.items():
         margin = scoring[column].chance.margin if column in scoring else 0.0
-        found[column] = Chance(value=one.value, of=one.of, margin=margin)
-    return found
+        chances[column] = Chance(value=one.value, of=one.of, margin=margin)
+    return chances
 
 
-def _reasons(rows: Iterable[Row], found: Iterable[Study]) -> list[tuple[str, str]]:
+def _reasons(rows: Iterable[Row], all_studies: Iterable[Study]) -> list[tuple[str, str]]:
     """Why cells are not done, and trials without a score: where, and the reason, each once."""
-    told = {(f"{state}: {column.task} × {row.label}", why)
-            for row in rows for column, entry in row.entries.items() for state, why in entry.facts.reasons}  # fmt: skip
-    lost = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost) for one in found if one.lost}
-    return sorted(told | lost)
+    reasons = {
+        (f"{cell.state}: {column.task} × {row.label}", cell.reason)
+        for row in rows
+        for column, entry in row.entries.items()
+        for cell in entry.cells
+        if cell.reason
+    }
+    trials = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost)
+              for one in all_studies if one.lost}  # fmt: skip
+    return sorted(reasons | trials)
 
 
 def budget_text(budget: Budget) -> str:

@@ -10,6 +10,7 @@ from rnnbench.nn.checks import InputError, InputTypeError
 from rnnbench.nn.compiler.scan import linear_recurrence
 from rnnbench.nn.decoder import Decoder, Encoded
 from rnnbench.nn.feedforward import CNN, TCN, WindowMLP
+from rnnbench.nn.functional import activation_regularisation, mean_over_steps, run_padded, run_padded_to_states
 from rnnbench.nn.layers import (
     GRU,
     IRNN,
@@ -30,9 +31,7 @@ from rnnbench.nn.layers import (
     MultiplicativeLSTM,
     PeepholeLSTM,
 )
-from rnnbench.nn.padded import mean_over_steps, run_padded, run_padded_to_states
 from rnnbench.nn.recurrent import Recurrent
-from rnnbench.nn.regularise import activation_regularisation
 from rnnbench.utils.allocator import keep_freed_memory
 
 __all__ = [

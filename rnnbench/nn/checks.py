@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnbench.nn.autocast import autocasts
-
-if TYPE_CHECKING:
-    from rnnbench.nn.recurrent import Recurrent
+from rnnbench.nn.compiler.torch_mode import is_autocast
 
 ENGINES = ("native", "function", "reference", "torch")
 
@@ -27,35 +24,35 @@ class InputTypeError(InputError, TypeError):
     """A type, dtype or device that does not fit: `torch.nn`'s layers raise a `ValueError` or a `RuntimeError`."""
 
 
-def check_settings(layer: Recurrent) -> None:
-    """Check constructor arguments.
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the constructor arguments of a recurrent layer, by name.
 
     Raises:
         ValueError: a value out of range.
+        TypeError: a value of another type.
     """
     for name in ("input_size", "hidden_size", "num_layers", "chrono", "checkpoint_steps", "bptt"):
-        value = getattr(layer, name)
+        value = settings[name]
         if value is None and name in ("chrono", "checkpoint_steps", "bptt"):
             continue
         check_whole(name, value, least=2 if name == "chrono" else 1)
     for name in ("dropout", "variational_dropout", "weight_dropout"):
-        share = getattr(layer, name)
+        share = settings[name]
         if not _is_real(share) or not 0 <= share <= 1 or (name != "dropout" and share == 1):
             raise ValueError(f"{name} must be a probability (0 to 1), got {share!r}")
-    if layer.spectral_radius is not None:
-        check_number("spectral_radius", layer.spectral_radius)
-        if layer.spectral_radius <= 0:
-            raise ValueError(f"spectral_radius must be greater than 0, got {layer.spectral_radius}")
+    if (radius := settings["spectral_radius"]) is not None:
+        check_number("spectral_radius", radius)
+        if radius <= 0:
+            raise ValueError(f"spectral_radius must be greater than 0, got {radius}")
     for name in ("bias", "batch_first", "bidirectional"):
-        check_flag(name, getattr(layer, name))
+        check_flag(name, settings[name])
     for name, allowed in (
         ("connections", ("plain", "residual", "skip")),
         ("recurrent_init", ("torch", "orthogonal", "identity")),
         ("engine", (None, *ENGINES)),
     ):
-        if getattr(layer, name) not in allowed:
-            words = ", ".join(str(one) for one in allowed)
-            raise ValueError(f"{name} must be one of {words}, got {getattr(layer, name)!r}")
+        if settings[name] not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {settings[name]!r}")
 
 
 def _is_number(value: Any) -> bool:
@@ -72,7 +69,7 @@ def check_whole(name: str, value: Any, least: int = 1) -> None:
 
     Raises:
         ValueError: it is less than `least`.
-        TypeError: it is no whole number.
+        TypeError: it is not a whole number.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
@@ -95,7 +92,7 @@ def check_number(name: str, value: Any) -> None:
 
     Raises:
         ValueError: it is infinite or NaN.
-        TypeError: it is none.
+        TypeError: it is not a number.
     """
     if not _is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -152,35 +149,35 @@ def check_padded(input_size: int, data: Any, lengths: Tensor | None) -> None:
         raise InputError(f"lengths must be 1 to {steps}, the steps of the input, got {lengths.tolist()}")
 
 
-def check_inputs(layer: Recurrent, data: Any, packed: PackedSequence | None) -> None:
-    """Check the input of a call.
+def check_inputs(data: Any, packed: PackedSequence | None, input_size: int, batch_first: bool, weight: Tensor) -> None:
+    """Check the input of a call of a recurrent layer, one of whose parameters is `weight`.
 
     Raises:
         InputError: rank, feature size, or no step at all.
-        InputTypeError: no tensor, or of another dtype or device than the parameters.
+        InputTypeError: not a tensor, or of another dtype or device than the parameters.
     """
     if not isinstance(data, Tensor):
         raise InputTypeError(f"input must be a tensor or a PackedSequence, got {type(data).__name__}")
     check_dense(data, "input")
-    order = "[B, T, I]" if layer.batch_first else "[T, B, I]"
+    order = "[B, T, I]" if batch_first else "[T, B, I]"
     if packed is None and data.ndim not in (2, 3):
         raise InputError(f"input must be {order} or, without a batch, [T, I]; got shape {list(data.shape)}")
-    check_features(layer, data)
-    if packed is None and data.shape[1 if layer.batch_first and data.ndim == 3 else 0] == 0:
+    check_features(data, input_size)
+    if packed is None and data.shape[1 if batch_first and data.ndim == 3 else 0] == 0:
         raise InputError(f"input must have at least one step, got shape {list(data.shape)}")
     if packed is not None and not torch.compiler.is_compiling():
         check_packed(packed)
-    check_like(layer, data, "input")
+    check_like(data, weight, "input")
 
 
-def check_features(layer: Recurrent, data: Tensor) -> None:
+def check_features(data: Tensor, input_size: int) -> None:
     """Check the features of an input.
 
     Raises:
         InputError: there are not `input_size` of them.
     """
-    if data.shape[-1] != layer.input_size:
-        raise InputError(f"input must have {layer.input_size} features (input_size), got shape {list(data.shape)}")
+    if data.shape[-1] != input_size:
+        raise InputError(f"input must have {input_size} features (input_size), got shape {list(data.shape)}")
 
 
 def check_dense(data: Tensor, what: str) -> None:
@@ -204,64 +201,69 @@ def check_packed(packed: PackedSequence) -> None:
         raise InputError(
             f"batch_sizes must be [T], int64 on the CPU, got {sizes.dtype} {list(sizes.shape)} on {sizes.device}"
         )
-    found = sizes.tolist()
-    if not found or min(found) < 1 or found != sorted(found, reverse=True):
-        raise InputError(f"batch_sizes must be at least 1 and never grow, got {found[:20]}")
-    if sum(found) != rows:
-        raise InputError(f"batch_sizes add up to {sum(found)}, but data has {rows} rows")
+    counts = sizes.tolist()
+    if not counts or min(counts) < 1 or counts != sorted(counts, reverse=True):
+        raise InputError(f"batch_sizes must be at least 1 and never grow, got {counts[:20]}")
+    if sum(counts) != rows:
+        raise InputError(f"batch_sizes add up to {sum(counts)}, but data has {rows} rows")
 
 
-def check_like(layer: Recurrent, data: Tensor, what: str) -> None:
-    """Check dtype and device against the parameters."""
-    weight = layer.any_weight
+def check_like(data: Tensor, weight: Tensor, what: str) -> None:
+    """Check dtype and device against those of a parameter.
+
+    Raises:
+        InputTypeError: one of them differs.
+    """
     if data.device != weight.device:
         raise InputTypeError(f"{what} is on {data.device}, the layer on {weight.device}: move one of them")
-    if data.dtype != weight.dtype and not (autocasts(data.device) and data.is_floating_point()):
+    if data.dtype != weight.dtype and not (is_autocast(data.device) and data.is_floating_point()):
         raise InputTypeError(f"{what} is {data.dtype}, the layer {weight.dtype}: convert one of them")
 
 
-def check_weights(layer: Recurrent, k: int, weights: Mapping[str, Tensor | None], data: Tensor) -> None:
-    """Check what the equation of layer `k` uses: a kernel would read beyond the memory of another size or type.
+def check_weights(
+    weights: Mapping[str, Tensor | None], shapes: Mapping[str, tuple[int, ...]], layer: int, data: Tensor
+) -> None:
+    """Check the weights of layer number `layer` of a stack: a kernel would read beyond the memory of another size or
+    type.
 
     Raises:
-        InputError: the shape of one.
-        InputTypeError: dtype or device of one.
+        InputError: a shape.
+        InputTypeError: a dtype or device that is not that of `data`.
     """
     for name, weight in weights.items():
         if weight is None:
             continue
-        if weight.shape != (shape := layer.operand_shapes[k][name]):
-            raise InputError(f"{name} of layer {k} must have shape {list(shape)}, got {list(weight.shape)}")
+        if weight.shape != (shape := shapes[name]):
+            raise InputError(f"{name} of layer {layer} must have shape {list(shape)}, got {list(weight.shape)}")
         if weight.dtype != data.dtype or weight.device != data.device:
             raise InputTypeError(
-                f"{name} of layer {k} is {weight.dtype} on {weight.device}, its input {data.dtype} on {data.device}"
+                f"{name} of layer {layer} is {weight.dtype} on {weight.device}, its input {data.dtype} on {data.device}"
             )
 
 
-def check_states(layer: Recurrent, hx: Any, batch: int, alone: bool, data: Tensor) -> tuple[Tensor, ...] | None:
-    """The initial states `[L·D, B, W]` as a tuple; None if there are none.
+def check_states(
+    hx: Any, names: tuple[str, ...], shapes: Sequence[tuple[int, int, int]], unbatched: bool, weight: Tensor
+) -> tuple[Tensor, ...]:
+    """The initial states as a tuple in the order of `names`, of `shapes` `[L·D, B, W]`.
+
+    Without a batch they are `[L·D, W]` in `hx`.
 
     Raises:
         InputError: number or shape of the states.
-        InputTypeError: dtype or device of one.
+        InputTypeError: dtype or device of a state.
     """
-    if hx is None:
-        return None
-    names = layer.cell.states
-    wanted = f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)})"
+    expected = f"hx must be {len(names)} state{'s' * (len(names) > 1)} ({', '.join(names)})"
     if not isinstance(hx, (Tensor, tuple, list)):
-        raise InputTypeError(f"{wanted}, got {type(hx).__name__}")
-    given = (hx,) if isinstance(hx, Tensor) else tuple(hx)
-    if len(given) != len(names):
-        raise InputError(f"{wanted}, got {len(given)}")
-    count, found = layer.num_layers * layer.directions, []
-    for name, state, width in zip(names, given, layer.cell.state_sizes(layer.hidden_size), strict=True):
+        raise InputTypeError(f"{expected}, got {type(hx).__name__}")
+    states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+    if len(states) != len(names):
+        raise InputError(f"{expected}, got {len(states)}")
+    for name, state, (count, batch, width) in zip(names, states, shapes, strict=True):
         if not isinstance(state, Tensor):
             raise InputTypeError(f"state {name} must be a tensor, got {type(state).__name__}")
         check_dense(state, f"state {name}")
-        shape = [count, width] if alone else [count, batch, width]
+        shape = [count, width] if unbatched else [count, batch, width]
         if list(state.shape) != shape:
             raise InputError(f"state {name} must have shape {shape}, got {list(state.shape)}")
-        check_like(layer, state, f"state {name}")
-        found.append(state.unsqueeze(1) if alone else state)
-    return tuple(found)
+        check_like(state, weight, f"state {name}")
+    return tuple(state.unsqueeze(1) for state in states) if unbatched else states

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rnnbench.errors import unknown
 from rnnbench.nn.attention import Attention, AttentionName, BahdanauAttention, LuongAttention
-from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.compiler.torch_mode import is_recorded
 from rnnbench.nn.recurrent import States
 
 ATTENTIONS: dict[str, type[Attention] | None] = {

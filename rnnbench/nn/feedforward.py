@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rnnbench.nn.checks import check_flag, check_number, check_padded, check_whole
-from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.compiler.torch_mode import is_recorded
 
 
 class Feedforward(nn.Module, ABC):
@@ -31,7 +31,7 @@ class Feedforward(nn.Module, ABC):
 
     Raises:
         ValueError: a size or probability out of range; the shape of an input, or a length.
-        TypeError: a size that is no whole number; an input that is no tensor.
+        TypeError: a size that is not a whole number; an input that is not a tensor.
     """
 
     causal: bool
@@ -59,8 +59,8 @@ class Feedforward(nn.Module, ABC):
         if lengths is not None:
             steps = torch.arange(input.shape[1], device=input.device)
             beyond = (steps >= lengths.to(input.device).unsqueeze(1)).unsqueeze(1)
-        signal = silenced(input.transpose(1, 2), beyond)
-        return silenced(self.compute(signal, beyond), beyond).transpose(1, 2)
+        signal = mask_padding(input.transpose(1, 2), beyond)
+        return mask_padding(self.compute(signal, beyond), beyond).transpose(1, 2)
 
     @abstractmethod
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -90,7 +90,7 @@ class WindowMLP(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = True
@@ -113,9 +113,9 @@ class WindowMLP(Feedforward):
             self.output_size = window * input_size
         self.residual = residual
         self.window = self.receptive_field = window
-        made: dict[str, Any] = {"device": device, "dtype": dtype}
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.layers = nn.ModuleList(
-            nn.Conv1d(width, hidden_size, 1 if k else window, **made) for k, width in enumerate(self.widths)
+            nn.Conv1d(width, hidden_size, 1 if k else window, **factory) for k, width in enumerate(self.widths)
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -152,7 +152,7 @@ class CNN(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = False
@@ -172,8 +172,8 @@ class CNN(Feedforward):
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, as many steps before as after, got {kernel_size}")
         self.receptive_field = 1 + num_layers * (kernel_size - 1)
-        made: dict[str, Any] = {"padding": kernel_size // 2, "device": device, "dtype": dtype}
-        self.layers = nn.ModuleList(nn.Conv1d(width, hidden_size, kernel_size, **made) for width in self.widths)
+        factory: dict[str, Any] = {"padding": kernel_size // 2, "device": device, "dtype": dtype}
+        self.layers = nn.ModuleList(nn.Conv1d(width, hidden_size, kernel_size, **factory) for width in self.widths)
         self.dropout = nn.Dropout(dropout)
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -181,7 +181,7 @@ class CNN(Feedforward):
         first, *others = self.layers
         hidden = F.relu(first(signal))
         for layer in others:
-            hidden = F.relu(layer(self.dropout(silenced(hidden, beyond))))
+            hidden = F.relu(layer(self.dropout(mask_padding(hidden, beyond))))
         return hidden
 
 
@@ -205,7 +205,7 @@ class TCN(Feedforward):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: a size that is no whole number.
+        TypeError: a size that is not a whole number.
     """
 
     causal = True
@@ -223,9 +223,9 @@ class TCN(Feedforward):
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, dropout, kernel_size=kernel_size)
         self.receptive_field = 1 + 2 * (kernel_size - 1) * (2**num_layers - 1)
-        made: dict[str, Any] = {"device": device, "dtype": dtype}
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.blocks = nn.Sequential(
-            *(_Block(width, hidden_size, kernel_size, 2**k, dropout, **made) for k, width in enumerate(self.widths))
+            *(_Block(width, hidden_size, kernel_size, 2**k, dropout, **factory) for k, width in enumerate(self.widths))
         )
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
@@ -236,11 +236,11 @@ class TCN(Feedforward):
 class _Block(nn.Module):
     """A residual block of `TCN`."""
 
-    def __init__(self, width: int, hidden: int, taps: int, dilation: int, dropout: float, **made: Any) -> None:
+    def __init__(self, width: int, hidden: int, taps: int, dilation: int, dropout: float, **factory: Any) -> None:
         super().__init__()
-        self.first = _CausalConvolution(width, hidden, taps, dilation, **made)
-        self.second = _CausalConvolution(hidden, hidden, taps, dilation, **made)
-        self.residual = nn.Identity() if width == hidden else nn.Conv1d(width, hidden, 1, **made)
+        self.first = _CausalConvolution(width, hidden, taps, dilation, **factory)
+        self.second = _CausalConvolution(hidden, hidden, taps, dilation, **factory)
+        self.residual = nn.Identity() if width == hidden else nn.Conv1d(width, hidden, 1, **factory)
         self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -255,9 +255,9 @@ class _CausalConvolution(nn.Module):
     torch's own weight normalisation is a parametrisation, and a module that has one cannot be pickled.
     """
 
-    def __init__(self, width: int, hidden: int, taps: int, dilation: int, **made: Any) -> None:
+    def __init__(self, width: int, hidden: int, taps: int, dilation: int, **factory: Any) -> None:
         super().__init__()
-        drawn = nn.Conv1d(width, hidden, taps, **made)  # starts as torch's convolutions do
+        drawn = nn.Conv1d(width, hidden, taps, **factory)  # starts as torch's convolutions do
         self.weight_v, self.bias = drawn.weight, drawn.bias
         self.weight_g = nn.Parameter(drawn.weight.detach().norm(dim=(1, 2), keepdim=True))
         self.dilation, self.before = dilation, (taps - 1) * dilation
@@ -267,6 +267,6 @@ class _CausalConvolution(nn.Module):
         return F.conv1d(F.pad(signal, (self.before, 0)), weight, self.bias, dilation=self.dilation)
 
 
-def silenced(signal: Tensor, beyond: Tensor | None) -> Tensor:
+def mask_padding(signal: Tensor, beyond: Tensor | None) -> Tensor:
     """`signal` `[B, C, T]` with zeros where `beyond` `[B, 1, T]` holds."""
     return signal if beyond is None else signal.masked_fill(beyond, 0.0)

@@ -1,41 +1,42 @@
-"""Which parameters a layer has, and how they begin."""
+"""Which parameters a layer has, and their initial values."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from rnnbench.nn.cell import Cell
 
-if TYPE_CHECKING:
-    from rnnbench.nn.recurrent import Recurrent
+
+def weight_shapes(cell: Cell, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights that a cell's equation can use, in one layer and direction."""
+    width, gates, hidden = cell.state_sizes(hidden_size)[0], len(cell.gates), len(cell.recurrent_gates())
+    widths = {"H": hidden_size, "P": width}
+    return {
+        "weight_ih": (gates * hidden_size, input_size),
+        "weight_hh": (hidden * hidden_size, width),
+        "bias_ih": (gates * hidden_size,),
+        "bias_hh": (hidden * hidden_size,),
+        **{name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()},
+        **dict.fromkeys(cell.vectors, (hidden_size,)),
+    }
 
 
-def operand_shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of all that the equation of layer `k` of a stack may use, in one direction."""
-    cell, size = layer.cell, layer.hidden_size
-    width, gates, hidden = cell.state_sizes(size)[0], len(cell.gates), len(cell.recurrent_gates())
-    inputs = layer.input_size if k == 0 else layer.output_size + layer.input_size * (layer.connections == "skip")
-    found: dict[str, tuple[int, ...]] = {"weight_ih": (gates * size, inputs), "weight_hh": (hidden * size, width)}
-    found |= {"bias_ih": (gates * size,), "bias_hh": (hidden * size,)}
-    widths = {"H": size, "P": width}
-    found |= {name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()}
-    return found | dict.fromkeys(cell.vectors, (size,))
-
-
-def shapes(layer: Recurrent, k: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parameters of layer `k` of a stack, in one direction."""
-    cell, used = layer.cell, operand_shapes(layer, k)
-    absent = {*cell.vectors} - {*cell.parameters()} | (set() if layer.bias else {"bias_ih", "bias_hh"})
+def parameter_shapes(
+    cell: Cell, weights: dict[str, tuple[int, ...]], hidden_size: int, bias: bool
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of one layer and direction, from those of all `weights` that its cell can use."""
+    absent = {*cell.vectors} - {*cell.parameters()} | (set() if bias else {"bias_ih", "bias_hh"})
     absent |= set() if cell.recurrent_gates() else {"weight_hh", "bias_hh"}
-    found = {name: shape for name, shape in used.items() if name not in absent}
-    return found | cell.extra_parameters(used["weight_ih"][1], layer.hidden_size)
+    shapes = {name: shape for name, shape in weights.items() if name not in absent}
+    return shapes | cell.extra_parameters(weights["weight_ih"][1], hidden_size)
 
 
-def initialise(layer: Recurrent, parameters: dict[str, Tensor]) -> None:
-    """Set the recurrent weight, gate by gate, and the biases of gates that keep or take in; runs without gradient.
+def initialise(
+    cell: Cell, parameters: dict[str, Tensor], hidden_size: int, recurrent_init: str = "torch",
+    spectral_radius: float | None = None, chrono: int | None = None,
+) -> None:  # fmt: skip
+    """Set the recurrent weight, gate by gate, and the biases of forget and input gates; runs without gradient.
 
     `orthogonal`: random orthogonal blocks (Saxe, McClelland & Ganguli 2014); `identity`: each block the identity (Le,
     Jaitly & Hinton 2015). `spectral_radius` ρ: each block is multiplied by `ρ / max |λ|` of its eigenvalues (Jaeger
@@ -45,31 +46,30 @@ def initialise(layer: Recurrent, parameters: dict[str, Tensor]) -> None:
     Raises:
         ValueError: `chrono` for a cell without such gates or without biases; `spectral_radius` without square blocks.
     """
-    cell, chrono, hidden_size, recurrent = layer.cell, layer.chrono, layer.hidden_size, layer.recurrent_init
     weight = parameters.get("weight_hh")
-    if recurrent != "torch" and weight is not None:
+    if recurrent_init != "torch" and weight is not None:
         for block in torch.split(weight, hidden_size):
-            (nn.init.orthogonal_ if recurrent == "orthogonal" else nn.init.eye_)(block)
-    if layer.spectral_radius is not None:
+            (nn.init.orthogonal_ if recurrent_init == "orthogonal" else nn.init.eye_)(block)
+    if spectral_radius is not None:
         if weight is None or weight.shape[1] != hidden_size:
             raise ValueError(f"spectral_radius needs square recurrent weights; those of {type(cell).__name__} are not")
         for block in torch.split(weight, hidden_size):
-            block.mul_(layer.spectral_radius / torch.linalg.eigvals(block).abs().max())
+            block.mul_(spectral_radius / torch.linalg.eigvals(block).abs().max())
     if chrono is None:
         return
-    if not (cell.keeps or cell.takes):
+    if not (cell.forget_gates or cell.input_gates):
         raise ValueError(f"chrono needs a gate that keeps the state; {type(cell).__name__} has none")
     if "bias_ih" not in parameters:
         raise ValueError("chrono sets biases, but the layer has none: leave chrono out or set bias=True")
     drawn = torch.rand(hidden_size, dtype=parameters["bias_ih"].dtype, device="cpu")
     bias = torch.log(1 + drawn * (chrono - 2)).to(parameters["bias_ih"].device)
-    for gates, sign in ((cell.keeps, 1), (cell.takes, -1)):
+    for gates, sign in ((cell.forget_gates, 1), (cell.input_gates, -1)):
         for gate in gates:
             set_bias(cell, parameters, gate, sign * bias)
 
 
 def set_bias(cell: Cell, parameters: dict[str, Tensor], gate: str, value: Tensor | float) -> None:
-    """Make a gate's biases add up to `value`."""
+    """Set a gate's biases so that they add up to `value`."""
     size = parameters["bias_ih"].numel() // len(cell.gates)
     for name, gates in (("bias_ih", cell.gates), ("bias_hh", cell.recurrent_gates())):
         if name in parameters and gate in gates:

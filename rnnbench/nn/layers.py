@@ -80,7 +80,7 @@ class LSTM(Recurrent):
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
         """The shape of the cell state c for an input: `[L·D, B, H]`."""
-        return self._state_shapes(input, batch_sizes)[1]
+        return self._expected_state_shapes(input, batch_sizes)[1]
 
 
 class PeepholeLSTM(LSTM):

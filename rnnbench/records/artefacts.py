@@ -12,9 +12,9 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.records.record import Record, file_of
 from rnnbench.utils.files import read_plain, write_whole
 
-MOST, LONGEST = 60, 20_000
+MAX_ARTEFACTS, MAX_TEXT = 60, 20_000
 """Artefacts of a run, and characters of each."""
-LARGEST = 4 * MOST * LONGEST + (1 << 16)
+MAX_FILE_BYTES = 4 * MAX_ARTEFACTS * MAX_TEXT + (1 << 16)
 """Bytes of a file of them."""
 
 
@@ -22,7 +22,7 @@ class Artefact(StrictModel):
     """Something that a run has made: a title of one line, and a text."""
 
     title: str = Field(min_length=1, max_length=200)
-    text: str = Field(max_length=LONGEST)
+    text: str = Field(max_length=MAX_TEXT)
 
 
 class Artefacts(StrictModel):
@@ -30,7 +30,7 @@ class Artefacts(StrictModel):
 
     schema_version: Literal[1]
     id: str
-    items: list[Artefact] = Field(max_length=MOST)
+    items: list[Artefact] = Field(max_length=MAX_ARTEFACTS)
 
 
 class ArtefactStore:
@@ -79,7 +79,7 @@ def read_artefacts(path: Path, spec: RunSpec) -> Artefacts:
     Raises:
         RnnbenchError: they cannot be read, or are of another run.
     """
-    found = Artefacts.parse(read_plain(path, LARGEST), str(path))
-    if found.id != spec.id:
-        raise RnnbenchError(f"{path}: artefacts of run {found.id}, in the place of those of {spec.id}")
-    return found
+    artefacts = Artefacts.parse(read_plain(path, MAX_FILE_BYTES), str(path))
+    if artefacts.id != spec.id:
+        raise RnnbenchError(f"{path}: artefacts of run {artefacts.id}, in the place of those of {spec.id}")
+    return artefacts

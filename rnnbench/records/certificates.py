@@ -18,7 +18,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import cache_folder, read_plain, write_whole
 from rnnbench.utils.fingerprint import digest
 
-LARGEST = 1 << 26
+MAX_FILE_BYTES = 1 << 26
 """Bytes of the largest file that is read; a certificate has about 300."""
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Key = tuple[str, str]
@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 
 class Certificate(StrictModel):
-    """What came of a probe that was taken again.
+    """The outcome of a probe that was repeated.
 
     Args:
         configuration: of the records.
@@ -37,7 +37,7 @@ class Certificate(StrictModel):
         run: whose probe was compared.
         exact: whether it was compared to the last bit (on the same kind of machine) or within a tolerance.
         date: UTC, ISO 8601.
-        machine: processor and device of the probe that was taken again, and its version of torch.
+        machine: processor and device of the repeated probe, and its version of torch.
     """
 
     configuration: Version
@@ -86,13 +86,13 @@ class Certificates:
         if self.path is None or not (self.path.exists() or self.path.is_symlink()):
             return {}, ""
         try:
-            content = Content.parse(read_plain(self.path, LARGEST), str(self.path))
+            content = Content.parse(read_plain(self.path, MAX_FILE_BYTES), str(self.path))
         except RnnbenchError as error:
             return {}, f"{error} (no certificate counts; remove the file, then run: rnnbench certify)"
-        found = {one.key: one for one in content.certificates}
-        if len(found) < len(content.certificates):
+        by_key = {one.key: one for one in content.certificates}
+        if len(by_key) < len(content.certificates):
             return {}, f"{self.path}: has two certificates of the same records; no certificate counts"
-        return found, ""
+        return by_key, ""
 
     @property
     def problem(self) -> str:
@@ -105,9 +105,9 @@ class Certificates:
         return self._read[0]
 
     def find(self, configuration: str, made_by: str, version: str) -> Certificate | None:
-        """What is known of records of a configuration, made by one version of the code, under another version."""
-        found = self.all.get((configuration, made_by))
-        return found if found and found.version == version else None
+        """The certificate of records of a configuration, made by one version of the code, for another version."""
+        certificate = self.all.get((configuration, made_by))
+        return certificate if certificate and certificate.version == version else None
 
     def add(self, new: Iterable[Certificate], wanted: Callable[[Key], bool] = lambda _: True) -> None:
         """Write some beside those that are there now, or in their place; others may add theirs at the same time.
@@ -128,5 +128,4 @@ class Certificates:
         self.__dict__.pop("_read", None)
 
 
-NONE = Certificates()
-"""Nothing was ever certified."""
+NO_CERTIFICATES = Certificates()

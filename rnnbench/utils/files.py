@@ -275,14 +275,14 @@ def discard(path: Path) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Note what all files of a folder hold, so that `intact` can tell."""
+    """Write the digest of each file of a folder, which `verify_checksums` compares."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     sums = {str(path.relative_to(folder)): file_digest(path) for path in files}
     (folder / SUMS).write_text(json.dumps(sums), "utf-8")
 
 
 def verify_checksums(folder: Path) -> bool:
-    """Whether every file of a sealed folder is there, to the bit; a process reads it again only if it was written."""
+    """Whether every file of a folder with checksums is there, to the bit; a file that was not written is read once."""
     try:
         sums = json.loads((folder / SUMS).read_text("utf-8"))
         return isinstance(sums, dict) and bool(sums) and all(_sum(folder / name) == sums[name] for name in sums)

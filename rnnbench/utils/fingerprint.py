@@ -63,14 +63,14 @@ def imported_modules(module: str) -> tuple[str, ...]:
     Read from the source; an import inside a function counts as well.
     """
     tops = {"rnnbench", module.partition(".")[0]}
-    found: set[str] = set()
+    modules: set[str] = set()
     todo = [module]
     while todo:
         one = todo.pop()
         path = source_file(one)
-        if path is None or one in found:
+        if path is None or one in modules:
             continue
-        found.add(one)
+        modules.add(one)
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -80,7 +80,7 @@ def imported_modules(module: str) -> tuple[str, ...]:
             else:
                 continue
             todo += [name for name in names if name.partition(".")[0] in tops]
-    return tuple(sorted(found))
+    return tuple(sorted(modules))
 
 
 def _absolute(node: ast.ImportFrom, module: str, path: Path) -> str:

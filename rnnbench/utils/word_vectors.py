@@ -37,7 +37,7 @@ MAX_LINE, MAX_WORD = 2**20, 2**16
 """Bytes of a line of a file of vectors, which has at most some thousand numbers, and of a word in a binary one."""
 FIRST_LINES = 100
 """Lines by which the dimensions of a file are known."""
-LONGEST_SENTENCE = 1000
+MAX_SENTENCE = 1000
 """Words of a piece of text that gensim is given at a time; of more than 10,000 it would drop the rest."""
 
 
@@ -49,7 +49,7 @@ class WordVectors(NamedTuple):
 
 
 def check_vectors(name: str, others: Sequence[str] = ()) -> None:
-    """Refuse what cannot be read as word vectors, by its first lines; `others` are allowed names to tell.
+    """Check by its first lines that a file has word vectors; `others` are further names for the error.
 
     Raises:
         RnnbenchError: no such archive or file, or another layout.
@@ -101,13 +101,9 @@ def train_skip_gram(
     Raises:
         RnnbenchError: no gensim, or fewer than two words to learn from.
     """
-    pieces = [
-        list(text[start : start + LONGEST_SENTENCE])
-        for text in texts
-        for start in range(0, len(text), LONGEST_SENTENCE)
-    ]
+    pieces = [list(text[start : start + MAX_SENTENCE]) for text in texts for start in range(0, len(text), MAX_SENTENCE)]
     if len({word for piece in pieces for word in piece}) < 2:
-        raise RnnbenchError("there are not two words to learn vectors of")
+        raise RnnbenchError("fewer than two words to learn vectors of")
     arguments = {"vector_size": size, "epochs": epochs, "window": window, "seed": seed}
     return _gensim().Word2Vec(pieces, sg=1, hs=0, negative=5, min_count=1, workers=1, **arguments).wv
 
@@ -128,7 +124,7 @@ def write_vectors(vectors: Any, path: Path) -> None:
 
 def _gensim() -> Any:
     check_extra("vectors", "training word vectors")
-    from gensim import models  # only who trains word vectors waits for it
+    from gensim import models  # slow to import
 
     return models
 
@@ -156,7 +152,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
     path = Path(name)
     try:
         with reading(path), path.open("rb") as raw:
-            if not path.is_file():  # it is read twice, as a pipe cannot be
+            if not path.is_file():  # it is read twice, which a pipe does not allow
                 raise RnnbenchError(f"{name} is not a plain file")
             start = raw.read(8)
             raw.seek(0)
@@ -219,7 +215,7 @@ def _text_layout(name: str, file: BinaryIO) -> tuple[int | None, int]:
         return int(first[0]), int(first[1])
     if (size := _trailing_numbers(first)) < 2:
         raise RnnbenchError(f"{name}, line 1: neither word2vec's two numbers (words, dimensions) nor a word and its "
-                            f"vector, but {_shown(b' '.join(first))}")  # fmt: skip
+                            f"vector, but {_short_repr(b' '.join(first))}")  # fmt: skip
     sizes = Counter([size])
     for number in range(2, FIRST_LINES):
         line = _line(name, file, number)
@@ -263,18 +259,20 @@ def _word_of(name: str, line: bytes, number: int, size: int) -> tuple[str, list[
     except ValueError:
         numbers = []
     *inner, last = word.split() or [b""]
-    if len(numbers) != size or (inner and _is_number(last)):  # the last part of a word is no number: it is one too many
-        raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_shown(line)}")
+    if len(numbers) != size or (
+        inner and _is_number(last)
+    ):  # a word that ends in a number: the line has one number too many
+        raise RnnbenchError(f"{name}, line {number}: not a word and {size} numbers, but {_short_repr(line)}")
     return _decoded(word, f"{name}, line {number}"), numbers
 
 
 def _decoded(word: bytes, where: str) -> str:
     if b"\r" in word or b"\0" in word:
-        raise RnnbenchError(f"{where}: {_shown(word)} is not a word; lines must end in a line feed")
+        raise RnnbenchError(f"{where}: {_short_repr(word)} is not a word; lines must end in a line feed")
     try:
         return word.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RnnbenchError(f"{where}: not UTF-8 (0x{word[error.start]:02x} in {_shown(word)})") from error
+        raise RnnbenchError(f"{where}: not UTF-8 (0x{word[error.start]:02x} in {_short_repr(word)})") from error
 
 
 def _line(name: str, file: BinaryIO, number: int) -> bytes:
@@ -284,7 +282,7 @@ def _line(name: str, file: BinaryIO, number: int) -> bytes:
     return line
 
 
-def _shown(line: bytes) -> str:
+def _short_repr(line: bytes) -> str:
     """The beginning of a line, as an error shows it."""
     return repr(b" ".join(line[:200].split()).decode("utf-8", "replace")[:40])
 

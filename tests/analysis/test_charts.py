@@ -150,7 +150,7 @@ def test_gradients_of_a_grid_before_and_after_training(
 
 
 def test_gates_over_a_text_and_over_a_sequence_of_the_data(
-    twins: None, place: Path, capsys: pytest.CaptureFixture[str]
+    stand_ins: None, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = Folders(place / "leaderboard", place / "runs")
     text, series = train(folders, "shakespeare-char", "lstm"), train(folders, "weather-nyc", "gru")

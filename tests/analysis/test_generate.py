@@ -119,7 +119,7 @@ def test_a_wide_beam_finds_what_a_search_of_all_sequences_finds(alpha: float) ->
 
 
 @pytest.fixture(scope="module")
-def tunes(lasting_twins: None) -> FolkABC:
+def tunes(module_stand_ins: None) -> FolkABC:
     return FolkABC(batch_size=8)
 
 
@@ -151,7 +151,7 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
     _, card = ArchitectureCard.load(str(catalogue("architecture")[name]))
     small = card.model_copy(update={"init_args": {**card.init_args, "hidden_size": 72}})
     torch.manual_seed(0)
-    model: Any = construct(small, LightningModule, name, FACTS, **tunes.facts())
+    model: Any = construct(small, LightningModule, name, FACTS, **tunes.model_kwargs())
     ids = torch.randint(4, 10, (3, 14))
     with model.inference_mode():
         advance = model.inference.advancing()
@@ -165,7 +165,7 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
 
 
 @pytest.mark.parametrize("tokens", ["characters", "words", "ngrams", "bpe"])
-def test_texts_come_back_and_the_same_seed_says_the_same(tokens: Any, lasting_twins: None) -> None:
+def test_texts_come_back_and_the_same_seed_says_the_same(tokens: Any, module_stand_ins: None) -> None:
     data = Shakespeare(tokens=tokens, vocabulary_size=300)
     model = LSTM.from_data(data, hidden_size=8)
     text = "thou art the sword\nlove."

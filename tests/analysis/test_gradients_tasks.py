@@ -18,7 +18,7 @@ TASKS = {
 }
 
 
-def test_every_kind_of_question_has_gradients_through_time(twins: None, tmp_path: Path) -> None:
+def test_every_kind_of_question_has_gradients_through_time(stand_ins: None, tmp_path: Path) -> None:
     for task, kind in TASKS.items():
         spec = small_spec(tmp_path, task, "gru")
         batches, facts = validation_sequences(spec, 2)

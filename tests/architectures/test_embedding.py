@@ -84,7 +84,7 @@ def test_one_hot_is_a_learned_embedding_whose_vectors_are_the_layers_own_weights
     assert torch.allclose(hot(ids), learned(ids), atol=1e-6)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("embedding", ["learned", "file"])
 @pytest.mark.parametrize("freeze", [False, True])
 def test_frozen_vectors_stay_and_others_are_tuned(embedding: str, freeze: bool, file: str) -> None:
@@ -97,7 +97,7 @@ def test_frozen_vectors_stay_and_others_are_tuned(embedding: str, freeze: bool, 
     assert model.embedding.weight[0].abs().sum() == 0
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_known_words_their_vectors(layout: str, tmp_path: Path) -> None:
     path = tmp_path / layout
@@ -113,7 +113,7 @@ def test_every_layout_gives_known_words_their_vectors(layout: str, tmp_path: Pat
     assert others.abs().sum() > 0
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_words_are_looked_up_as_they_are_written_then_in_small_letters(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("eu 1 2\nDe 5 6\nde 3 4\n")
     data = PortugueseTags(40, 16)
@@ -123,7 +123,7 @@ def test_words_are_looked_up_as_they_are_written_then_in_small_letters(tmp_path:
     assert weight[data.tokenizer.token_to_id("de")].tolist() == [3, 4]
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("make", [reviews, lambda: InterfaceStrings("es", 60)])
 def test_a_checkpoint_reopens_without_the_file_and_predicts_the_same(make: Any, tmp_path: Path) -> None:
     data = make()
@@ -147,7 +147,7 @@ def test_a_checkpoint_reopens_without_the_file_and_predicts_the_same(make: Any, 
     assert third.embedding_coverage == model.embedding_coverage
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_what_cannot_be_embedded_is_infeasible(file: str) -> None:
     with pytest.raises(Infeasible, match="embedding 'one-hot' is of tokens: these inputs are features"):
         LSTM.from_data(Adding(6, 32, 16), embedding="one-hot")
@@ -202,7 +202,7 @@ def test_a_damaged_file_is_refused_with_its_line(name: str, content: str | bytes
         read_vectors(str(path))
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_vectors_that_know_no_token_are_refused(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("kino 1 2 3\n<unk> 1 2 3\n")
     with pytest.raises(RnnbenchError, match=r"v.txt knows no token of the vocabulary \('"):
@@ -223,7 +223,7 @@ def test_without_gensim_files_are_read_and_for_training_the_way_to_it_is_told(
         vectors.train_skip_gram([["one", "two"]])
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_the_archive_is_read_without_gensim(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, index, wheel = io.BytesIO(), io.BytesIO(), io.BytesIO()
     np.save(matrix, np.array(list(WORDS.values()), np.float32))
@@ -252,11 +252,11 @@ def test_the_real_archive_knows_nearly_every_word_of_the_reviews() -> None:
     assert model.hparams["embedding_size"] == 50
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_module_of_somebody_else_is_not_given_a_tokenizer(grid: Any, architecture: Any) -> None:
     content = {"tasks": ["sentiment-movies"], "architectures": [architecture("foreign", f"{__name__}.Foreign")]}
     (spec,) = GridSpec.read({**grid().model_dump(exclude_unset=True), **content, "model": {}}, "test").expand()
-    facts = reviews().facts()
+    facts = reviews().model_kwargs()
     assert facts["tokenizer"]
     model = make_model(spec, **facts)
     assert model.hparams["input_size"] == 60
@@ -265,7 +265,7 @@ def test_a_module_of_somebody_else_is_not_given_a_tokenizer(grid: Any, architect
 # --- vectors trained on a task
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_vectors_of_one_task_are_the_input_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [tmp_path / "deep" / "one.txt", tmp_path / "two.txt", tmp_path / "three.txt", tmp_path / "four.bin"]
     for path, seed in zip(paths, "0010", strict=True):
@@ -292,7 +292,7 @@ def test_words_that_stand_together_get_vectors_that_point_the_same_way() -> None
     assert len(vectors.train_skip_gram([[f"w{k}" for k in range(12_000)]], size=2, epochs=1)) == 12_000
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

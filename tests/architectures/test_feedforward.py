@@ -291,7 +291,7 @@ def test_a_checkpoint_reopens_under_safe_loading_and_predicts_the_same(
     name: str, deferred: bool, tmp_path: Path
 ) -> None:
     data = Adding(6, 64, 16)
-    facts = {} if deferred else data.facts()
+    facts = {} if deferred else data.model_kwargs()
     model = module(name, **facts, dropout=0.1, activation_penalty=0.1, temporal_penalty=0.1)
     run = trainer(tmp_path)
     run.fit(model, data)

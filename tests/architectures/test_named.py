@@ -74,7 +74,7 @@ def test_every_named_architecture_trains(name: str, tmp_path: Path) -> None:
     arguments = {**card.init_args, "hidden_size": 8, "layer_options": options}
     data = Adding(6, 32, 16)
     spec = ClassSpec(class_path=card.class_path, init_args=arguments)
-    model = construct(spec, LightningModule, name, set(), **data.facts())
+    model = construct(spec, LightningModule, name, set(), **data.model_kwargs())
     before = [parameter.detach().clone() for parameter in model.parameters()]
     run = trainer(tmp_path, max_steps=2, limit_val_batches=1, num_sanity_val_steps=0)
     run.fit(model, data)

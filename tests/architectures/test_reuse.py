@@ -15,36 +15,51 @@ from tests.conftest import TASKS
 from tests.fixtures.interpreters import CLI, ROOT, python
 from tests.fixtures.score_path import score_path
 
-CLI_TWICE = """
-import sys
+FIT_AND_TEST = """
+import os, sys
 from pathlib import Path
+import torch
 from lightning.pytorch.cli import LightningCLI
-LightningCLI(args=["fit", *sys.argv[1:]])
-print("FITTED")
-where = ["--trainer.default_root_dir", "tested", "--ckpt_path", str(next(Path().rglob("*.ckpt")))]
-LightningCLI(args=["test", *sys.argv[1:], *where])
+for folder in map(Path, sys.argv[1:]):
+    os.chdir(folder)
+    print("FIT", folder.name)
+    LightningCLI(args=["fit", "--config", "train.yaml"])
+    where = ["--trainer.default_root_dir", "tested", "--ckpt_path", str(next(Path().rglob("*.ckpt")))]
+    print("TEST", folder.name)
+    LightningCLI(args=["test", "--config", "train.yaml", *where])
+from rnnbench.architectures import LSTM
+print(LSTM.load_from_checkpoint(where[-1], weights_only=True)(torch.zeros(1, 6, 2)).shape)
 """
+FOREIGN = {
+    "Parity": ({"length": 8, "train_size": 64}, {"answer": "steps", "tokens": 3}),
+    "NumberWords": ({"size": 100}, {"answer": "words", "tokens": 60, "classes": 60}),
+    "SpeechDigits": ({"voices": 8}, {"answer": "sequence", "channels": 40, "classes": 10}),
+}
+"""Arguments of data modules, and of a module that is not ours and trains on their data."""
 
 
-@pytest.mark.parametrize(
-    ("data", "arguments", "model"),
-    [
-        ("Parity", {"length": 8, "train_size": 64}, {"answer": "steps", "tokens": 3}),
-        ("NumberWords", {"size": 100}, {"answer": "words", "tokens": 60, "classes": 60}),
-        ("SpeechDigits", {"voices": 8}, {"answer": "sequence", "channels": 40, "classes": 10}),
-    ],
-)
-def test_a_data_module_serves_a_model_that_is_not_ours(
-    data: str, arguments: dict[str, object], model: dict[str, object], tmp_path: Path
+def test_a_stock_lightning_cli_trains_others_modules_on_our_data_and_ours_with_sizes_from_the_data(
+    tmp_path: Path,
 ) -> None:
-    content = {
-        "trainer": CLI["trainer"],
-        "model": {"class_path": "tests.fixtures.foreign.Foreign", "init_args": model},
-        "data": {"class_path": f"rnnbench.data.{data}", "init_args": {**arguments, "batch_size": 16}},
-    }
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))
-    said = python(CLI_TWICE, "--config", "train.yaml", cwd=tmp_path)
-    assert "test_loss" in said.partition("FITTED")[2]
+    """All in one interpreter: starting one takes longer than these trainings."""
+    contents = {"ours": CLI}
+    for data, (arguments, model) in FOREIGN.items():
+        contents[data] = {
+            "trainer": CLI["trainer"],
+            "model": {"class_path": "tests.fixtures.foreign.Foreign", "init_args": model},
+            "data": {"class_path": f"rnnbench.data.{data}", "init_args": {**arguments, "batch_size": 16}},
+        }
+    for name, content in contents.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.yaml").write_text(yaml.safe_dump(content))
+    said = python(FIT_AND_TEST, *(str(tmp_path / name) for name in (*FOREIGN, "ours")), cwd=tmp_path)
+    for name in FOREIGN:
+        assert "test_loss" in said.partition(f"TEST {name}\n")[2].partition("FIT ")[0]
+    ours = said.partition("TEST ours\n")[2]
+    assert "test/mse" in ours
+    assert "torch.Size([1, 1])" in ours
+    (checkpoint,) = (tmp_path / "ours").rglob("*.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["hyper_parameters"]["input_size"] == 2
 
 
 LIGHTNING = [sys.executable, "-W", "ignore", "-m", "rnnbench.cli.lightning"]
@@ -121,36 +136,23 @@ def test_weights_bring_their_sizes_to_a_module_without_any() -> None:
         LSTM(hidden_size=4).load_state_dict(dict(whole.state_dict()))
 
 
-def test_a_stock_lightning_cli_takes_the_sizes_from_the_data(tmp_path: Path) -> None:
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(CLI))
-    again = (
-        "import torch; from rnnbench.architectures import LSTM\n"
-        "print(LSTM.load_from_checkpoint(where[-1], weights_only=True)(torch.zeros(1, 6, 2)).shape)"
-    )
-    said = python(CLI_TWICE + again, "--config", "train.yaml", cwd=tmp_path).partition("FITTED")[2]
-    assert "test/mse" in said
-    assert "torch.Size([1, 1])" in said
-    (checkpoint,) = tmp_path.rglob("*.ckpt")
-    content = torch.load(checkpoint, weights_only=True)
-    assert content["hyper_parameters"]["input_size"] == 2
-
-
-@pytest.mark.parametrize("data", ["Adding", "CopyMemory"])
-def test_two_processes_give_the_score_path_of_one(data: str, tmp_path: Path) -> None:
-    alone, alone_test = score_path(1, data)
+def test_two_processes_give_the_score_path_of_one() -> None:
+    names = ["Adding", "CopyMemory"]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.fixtures.score_path", "2", data],
+        [sys.executable, "-W", "ignore", "-m", "tests.fixtures.score_path", "2", *names],
         cwd=ROOT, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    pair, pair_test = yaml.safe_load(re.findall(r"^RESULT (.*)$", done.stdout, re.M)[0])
-    assert len(alone) == len(pair) == 6
-    for one, two in zip([*alone, alone_test], [*pair, pair_test], strict=True):
-        one.pop("train/loss", None)  # the mean of two means
-        two.pop("train/loss", None)
-        assert two == pytest.approx(one, rel=2e-4)
-    assert alone[0]["val/loss"] != alone[-1]["val/loss"]
+    results = re.findall(r"^RESULT (.*)$", done.stdout, re.M)
+    for name, result in zip(names, results, strict=True):
+        (alone, alone_test), (pair, pair_test) = score_path(1, name), yaml.safe_load(result)
+        assert len(alone) == len(pair) == 6
+        for one, two in zip([*alone, alone_test], [*pair, pair_test], strict=True):
+            one.pop("train/loss", None)  # the mean of two means
+            two.pop("train/loss", None)
+            assert two == pytest.approx(one, rel=2e-4)
+        assert alone[0]["val/loss"] != alone[-1]["val/loss"]
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from rnnbench.errors import RnnbenchError
 
 
 @pytest.fixture(scope="module")
-def numbers(lasting_twins: None) -> NumberWords:
+def numbers(module_stand_ins: None) -> NumberWords:
     return NumberWords(size=100, batch_size=16)
 
 
@@ -69,7 +69,7 @@ def test_the_probability_of_a_translation_is_that_of_its_tokens(numbers: NumberW
         assert said.score == said.log_prob
 
 
-def test_captions_of_a_picture_in_a_file_are_those_of_the_prepared_one(lasting_twins: None, tmp_path: Any) -> None:
+def test_captions_of_a_picture_in_a_file_are_those_of_the_prepared_one(module_stand_ins: None, tmp_path: Any) -> None:
     from PIL import Image
 
     data = CaptionEmoji(size=60, batch_size=16)
@@ -86,7 +86,7 @@ def test_captions_of_a_picture_in_a_file_are_those_of_the_prepared_one(lasting_t
             data.inputs_of(tmp_path / name)
 
 
-def test_a_sound_in_a_file_is_read_as_the_prepared_one_and_transcribed(lasting_twins: None, tmp_path: Any) -> None:
+def test_a_sound_in_a_file_is_read_as_the_prepared_one_and_transcribed(module_stand_ins: None, tmp_path: Any) -> None:
     data = SpeechPrompts(batch_size=16)
     name = data.table("test")["name"][0]
     members = data.sources[1].members("usr/share/asterisk/sounds/en_US_f_Allison/")
@@ -109,7 +109,7 @@ def test_a_sound_in_a_file_is_read_as_the_prepared_one_and_transcribed(lasting_t
         data.inputs_of(tmp_path / "fast.wav")
 
 
-def test_classes_have_the_probabilities_that_the_model_gives(lasting_twins: None) -> None:
+def test_classes_have_the_probabilities_that_the_model_gives(module_stand_ins: None) -> None:
     films, tags = MovieSentiment(), PortugueseTags()
     texts = films.table("test")["text"][:5]
     model = Elman.from_data(films, hidden_size=8, bidirectional=True)
@@ -127,7 +127,7 @@ def test_classes_have_the_probabilities_that_the_model_gives(lasting_twins: None
 
 
 @pytest.mark.parametrize("cls", [LSTM, TCN])
-def test_forecasts_are_those_that_are_scored(cls: Any, lasting_twins: None) -> None:
+def test_forecasts_are_those_that_are_scored(cls: Any, module_stand_ins: None) -> None:
     data = WeatherNYC24h(batch_size=4)
     data.setup("test")
     model = cls.from_data(data, hidden_size=8)

@@ -19,7 +19,7 @@ TASKS = ("sentiment-movies", "pos-tagging", "translate-numbers", "caption-emoji"
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
     for task in TASKS:

@@ -14,7 +14,6 @@ from rnnbench.cli.dry import Past
 from rnnbench.config.cards import Budget
 from rnnbench.harness.paths import Folders
 from rnnbench.records.record import Cost
-from rnnbench.utils.bulk import changed
 from rnnbench.utils.files import CACHE_VARIABLE
 from tests.fixtures.records import done
 
@@ -62,9 +61,9 @@ def test_a_dry_run_tells_the_plan_and_starts_nothing(
 def test_a_short_run_foretells_a_long_one(budget: dict[str, int], seconds: float | None) -> None:
     cost = Cost(train_seconds=2.0, total_seconds=10.0, steps=20, epochs=1, steps_per_epoch=50, peak_memory_bytes=7)
     record = done(cost=cost)
-    longer = changed(record.spec, budget=Budget.read(budget, "test"))
+    longer = record.spec.model_copy(update={"budget": Budget.read(budget, "test")})
     assert Past([record]).expected(longer) == (pytest.approx(seconds) if seconds else None, 7)
-    stranger = changed(longer, task=changed(longer.task, name="other"))
+    stranger = longer.model_copy(update={"task": longer.task.model_copy(update={"name": "other"})})
     assert Past([record]).expected(stranger) == (None, None)
 
 
@@ -83,7 +82,7 @@ def test_a_width_beside_a_size_is_said_to_have_no_effect(
     assert "has no effect" not in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_dry_run_says_what_is_infeasible_and_why(
     folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from rnnbench.cli import main, make_parser
 from rnnbench.cli.parser import Parser
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import find
-from rnnbench.data.hub import OnHub, read_hub
+from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.executors.remote import adopt_environment, shared_environment
@@ -90,14 +90,14 @@ def test_every_option_that_is_a_path_knows_the_home_folder(home: Path) -> None:
 
 def test_every_data_module_knows_the_home_folder(home: Path) -> None:
     classes: list[Any] = [
-        cls for _, cls in inspect.getmembers(rnnbench.data, inspect.isclass) if getattr(cls, "given", "")
+        cls for _, cls in inspect.getmembers(rnnbench.data, inspect.isclass) if getattr(cls, "user_path_arg", "")
     ]
     assert len(classes) >= 8
     for cls in classes:
-        module = cls(**{cls.given: "~/data.pickle"})
-        assert getattr(module, cls.given) == str(home / "data.pickle"), cls
-        assert module.hparams[cls.given] == "~/data.pickle"  # what a card or a checkpoint says is nobody's own home
-        assert issubclass(cls, OnHub) or getattr(cls(), cls.given) is None
+        module = cls(**{cls.user_path_arg: "~/data.pickle"})
+        assert getattr(module, cls.user_path_arg) == str(home / "data.pickle"), cls
+        assert module.hparams[cls.user_path_arg] == "~/data.pickle"  # cards and checkpoints name nobody's home folder
+        assert issubclass(cls, HubDataModule) or getattr(cls(), cls.user_path_arg) is None
 
 
 def test_word_vectors_in_the_home_folder(home: Path) -> None:

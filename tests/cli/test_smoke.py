@@ -1,4 +1,4 @@
-"""Every pair of an architecture and a task, on twins; and how smoke tells what is wrong."""
+"""Every pair of an architecture and a task, on stand-ins; and how smoke tells what is wrong."""
 
 import re
 from collections import Counter
@@ -8,7 +8,7 @@ import pytest
 
 from rnnbench.cli import main, smoke
 from rnnbench.config.cards import TaskCard
-from rnnbench.data.stand_ins import TWINS
+from rnnbench.data.stand_ins import STAND_IN_ARCHIVES
 from rnnbench.objectives import find_objective
 from tests.conftest import ARCHITECTURES, TASKS
 
@@ -65,8 +65,8 @@ def test_a_name_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown task 'ading'; did you mean 'adding'" in capsys.readouterr().err
 
 
-def test_a_twin_is_the_same_each_time() -> None:
-    for cls, make in TWINS.items():
+def test_a_stand_in_is_the_same_each_time() -> None:
+    for cls, make in STAND_IN_ARCHIVES.items():
         first = make()
         with patch("time.time", lambda: 2_000_000_000.0):
             assert make() == first, cls.__name__

@@ -21,7 +21,7 @@ def data_of(card: TaskCard) -> Any:
 def fetched(name: str) -> bool:
     """Whether a task reads archives that anyone can fetch; the data of others is a file that only its user has."""
     data = data_of(TaskCard.load(name))
-    return bool(data.sources) and not data.given
+    return bool(data.sources) and not data.user_path_arg
 
 
 def test_there_are_the_named_points_and_tasks() -> None:
@@ -48,7 +48,7 @@ def test_all_cards_and_configs_fit_their_classes() -> None:
 @pytest.mark.parametrize("name", [name for name in TASKS if TaskCard.load(name).kind == "synthetic"])
 def test_the_chance_on_a_card_is_what_its_data_computes(name: str) -> None:
     card = TaskCard.load(name)
-    about = data_of(card).about()
+    about = data_of(card).metadata()
     assert about["baseline_scores"][card.metric] == pytest.approx(card.chance.value, rel=1e-9)
     assert about["baseline"] == card.chance.of
 
@@ -58,7 +58,7 @@ def test_the_chance_on_a_card_is_what_its_data_computes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in TASKS if fetched(name)])
 def test_the_chance_on_a_card_is_what_the_real_data_computes(name: str) -> None:
     card = TaskCard.load(name)
-    about = data_of(card).about()
+    about = data_of(card).metadata()
     assert about["baseline_scores"][card.metric] == pytest.approx(card.chance.value, rel=1e-6)
     assert about["baseline"] == card.chance.of
 

@@ -27,7 +27,7 @@ from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.selection import awaited, best, runs_of, study_of
 from rnnbench.records.status import cells_on_record
-from rnnbench.records.submissions.check import doubtful, rivals
+from rnnbench.records.submissions.check import conflicting_selections, unconfirmed_selections
 from rnnbench.records.submissions.verify import compare
 from rnnbench.records.trials import expected_best, studies
 from tests.conftest import Silent
@@ -120,8 +120,8 @@ def test_a_share_of_the_way_through_a_dimension(dimension: dict[str, Any], share
         ({"x": {"uniform": [0.1, 10**400]}}, "is beyond 1e+30"),
         ({"x": {"choice": [1, 10**400]}}, "is beyond 1e+30"),
         ({"x": {"choice": [[1], 2]}}, "x.choice: give finite numbers, words, true, false or null, got [1]"),
-        ({"x": {"choice": [1, 2]}, "x.y": {"uniform": [0, 1]}}, "'x.y' would be laid over a value of 'x': tune one"),
-        ({"layer_options": {"choice": [1, 2]}}, "would be laid over a value of 'layer_options'"),
+        ({"x": {"choice": [1, 2]}, "x.y": {"uniform": [0, 1]}}, "'x.y' would override a value of 'x': tune one"),
+        ({"layer_options": {"choice": [1, 2]}}, "would override a value of 'layer_options'"),
     ],
 )
 def test_a_space_that_is_none_is_refused(shared: dict[str, Any], sentence: str) -> None:
@@ -430,8 +430,8 @@ def test_two_that_are_both_said_to_be_the_best_of_the_same_trials_are_told(tuned
         [done(run) for run in runs_of(grid, answered(grid, scores)) if run.selected]
         for scores in ([0.3, 0.1, 0.2], [0.3, 0.1, 0.0])
     )
-    assert rivals(one) == rivals(other) == []
-    told = "\n".join(rivals([*one, *other]))
+    assert conflicting_selections(one) == conflicting_selections(other) == []
+    told = "\n".join(conflicting_selections([*one, *other]))
     assert "trial 2 is said to be the best of 3, and by" in told
     assert told.count("\n") + 1 == len(other)
 
@@ -440,9 +440,9 @@ def test_a_selection_that_the_trials_on_record_contradict_is_noted(tuned: Callab
     grid = tuned(architectures=["elman"])
     records = answered(grid, [0.3, 0.1, 0.2])
     tested = [done(run) for run in runs_of(grid, records) if run.selected]
-    assert doubtful([*records.values(), *tested]) == []
-    assert doubtful(tested) == ["tuned runs whose trials are not on record: 1"]
-    (note,) = doubtful([*answered(grid, [0.3, 0.1, 0.0]).values(), *tested])
+    assert unconfirmed_selections([*records.values(), *tested]) == []
+    assert unconfirmed_selections(tested) == ["tuned runs whose trials are not on record: 1"]
+    (note,) = unconfirmed_selections([*answered(grid, [0.3, 0.1, 0.0]).values(), *tested])
     assert note.endswith("trial 1 is said to be the best of 3, but by the trials on record trial 2 is")
 
 

@@ -11,7 +11,7 @@ from lightning.pytorch import seed_everything
 
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.data import Adding
-from rnnbench.data.stand_ins import small_arguments, twins_in_place
+from rnnbench.data.stand_ins import stand_in_arguments, use_stand_ins
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.instantiate import make_data
@@ -32,7 +32,7 @@ def specs_of(task: str, folder: Path, **more: Any) -> list[RunSpec]:
     content = {"name": "g", "architectures": ["lstm"], "tasks": [task], "seeds": [0, 1], **more}
     specs = GridSpec.read(content, "test").expand()
     module, _, name = specs[0].task.data.class_path.rpartition(".")
-    small = small_arguments(getattr(import_module(module), name), folder)
+    small = stand_in_arguments(getattr(import_module(module), name), folder)
     data = specs[0].task.data.model_copy(update={"init_args": {**specs[0].task.data.init_args, **small}})
     part = specs[0].task.model_copy(update={"data": data})
     return [spec.model_copy(update={"task": part}) for spec in specs]
@@ -40,11 +40,11 @@ def specs_of(task: str, folder: Path, **more: Any) -> list[RunSpec]:
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
-    """Two caches with the same twins of archives, in which nothing is prepared."""
+    """Two caches with the same stand-ins for archives, in which nothing is prepared."""
     first, second = (tmp_path_factory.mktemp("caches") / name for name in ("0", "1"))
     patch = pytest.MonkeyPatch()
     patch.setenv(CACHE_VARIABLE, str(first))
-    with twins_in_place():
+    with use_stand_ins():
         shutil.copytree(first, second)
         yield [first, second]
     patch.undo()
@@ -62,16 +62,16 @@ def test_splits_do_not_move_with_the_seed_of_the_model(
         if task not in SLOW:  # each seed prepares its own
             monkeypatch.setenv(CACHE_VARIABLE, str(cache))
             seed_everything(spec.seed, verbose=False)
-            fingerprints.append(data.about()["fingerprint"])
+            fingerprints.append(data.metadata()["fingerprint"])
     assert len(folders) == 1
     assert len({*fingerprints}) == (task not in SLOW)
 
 
 def test_the_seed_of_the_data_moves_what_is_drawn_and_is_another_run(tmp_path: Path) -> None:
     first, other = (specs_of("adding", tmp_path, data_seed=seed)[0] for seed in (0, 1))
-    assert make_data(first).about()["fingerprint"] != make_data(other).about()["fingerprint"]
+    assert make_data(first).metadata()["fingerprint"] != make_data(other).metadata()["fingerprint"]
     (default, _) = specs_of("adding", tmp_path)
-    assert make_data(first).about()["fingerprint"] == make_data(default).about()["fingerprint"]
+    assert make_data(first).metadata()["fingerprint"] == make_data(default).metadata()["fingerprint"]
     assert len({first.id, other.id, default.id}) == 3
 
 

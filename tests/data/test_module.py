@@ -63,7 +63,7 @@ def test_always_answering_one_scores_the_stated_chance() -> None:
     data = Adding(8, 20_000, 16)
     data.setup()
     targets = data.stores["train"].targets
-    assert math.isclose((targets - 1).square().mean(), data.about()["baseline_scores"]["mse"], rel_tol=0.03)
+    assert math.isclose((targets - 1).square().mean(), data.metadata()["baseline_scores"]["mse"], rel_tol=0.03)
 
 
 def test_copy_memory_asks_for_the_ten_symbols_after_the_delay() -> None:
@@ -87,10 +87,10 @@ def test_the_best_guess_without_memory_scores_the_stated_chance() -> None:
     share = torch.zeros(27, 9)
     share[:17, 0], share[17:, 1:] = 1.0, 1 / 8
     nats = -share.gather(1, targets.T).log().mean()
-    assert math.isclose(nats, data.about()["baseline_scores"]["cross_entropy"], rel_tol=1e-6)
+    assert math.isclose(nats, data.metadata()["baseline_scores"]["cross_entropy"], rel_tol=1e-6)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_weather_is_standardised_by_the_training_part_alone() -> None:
     data = WeatherNYC(20, 8, 10)
     stations = read_stations(data.sources[0].path)
@@ -103,7 +103,7 @@ def test_weather_is_standardised_by_the_training_part_alone() -> None:
     assert torch.allclose(inputs[0][measured], torch.from_numpy(expected[:20][measured]), atol=1e-5)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("fit")
@@ -115,14 +115,14 @@ def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> 
     assert torch.equal(inputs[0, 1:, 0], targets[0, :-1, 0])
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_impossible_wind_and_the_missing_hour_are_missing() -> None:
     station = read_stations(WeatherNYC.sources[0].path)[0]
     assert math.isnan(station["wind_speed"].iloc[60])
     assert station.iloc[50].isna().all()
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
@@ -138,29 +138,29 @@ def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> 
     assert slope[1].sum() < 1e-6  # the same hours in the same order, up to the standardisation
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_persistence_is_what_the_last_measured_value_scores() -> None:
     data = WeatherNYC(20, 8, 10)
     data.setup("test")
     inputs, targets, _ = data.stores["test"].batch(range(len(data.stores["test"])))
     errors = (inputs - targets)[~targets.isnan()]
-    scores = data.about()["baseline_scores"]
+    scores = data.metadata()["baseline_scores"]
     assert math.isclose(errors.square().mean().sqrt(), scores["rmse"], rel_tol=1e-5)
     assert math.isclose(errors.abs().mean(), scores["mae"], rel_tol=1e-5)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_vocabulary_has_the_most_frequent_words_of_the_training_part() -> None:
     data = MovieSentiment(40, 16, 16)
     words = [data.tokenizer.id_to_token(index) for index in range(40)]
     assert words[:4] == ["<pad>", "<unk>", "<s>", "</s>"]
     counted = Counter(" ".join(data.table("train")["text"]).lower().replace(",", " , ").split())
-    assert data.facts()["input_size"] == 40
+    assert data.model_kwargs()["input_size"] == 40
     assert min(counted[word or ""] for word in words[4:]) >= max(counted[word] for word in set(counted) - set(words))
     assert "film" in words
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_sentences_are_lower_cased_and_unknown_words_are_marked() -> None:
     data = MovieSentiment(12, 16, 16)
     assert data.tokenizer.token_to_id("a") is not None
@@ -169,7 +169,7 @@ def test_sentences_are_lower_cased_and_unknown_words_are_marked() -> None:
     assert 0 not in {index for row in data.table("test") for index in row["inputs"]}
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_sentence_that_stands_twice_is_used_once_and_splits_share_none() -> None:
     data = MovieSentiment(40, 16, 16)
     texts = {split: list(data.table(split)["text"]) for split in ("train", "validation", "test")}
@@ -178,27 +178,27 @@ def test_a_sentence_that_stands_twice_is_used_once_and_splits_share_none() -> No
     assert [len(some) for some in texts.values()] == [280, 60, 60]
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_majority_class_scores_what_is_stated() -> None:
     data = MovieSentiment(40, 16, 16)
     train, test = (np.array(data.table(split)["targets"]) for split in ("train", "test"))
     majority = np.bincount(train).argmax()
-    scores = data.about()["baseline_scores"]
+    scores = data.metadata()["baseline_scores"]
     assert scores["accuracy"] == (test == majority).mean()
     precision, recall = (test == majority).mean(), 1.0
     assert math.isclose(scores["macro_f1"], 2 * precision * recall / (precision + recall) / 5)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("make", ALL)
 def test_data_is_the_same_again_and_changes_with_its_seed_alone(make: Any) -> None:
-    first = make().about()["fingerprint"]
-    assert make(shuffle_seed=5).about()["fingerprint"] == first
+    first = make().metadata()["fingerprint"]
+    assert make(shuffle_seed=5).metadata()["fingerprint"] == first
     changed = make(data_seed=5)
-    assert (changed.about()["fingerprint"] != first) == (not isinstance(changed, WeatherNYC))
+    assert (changed.metadata()["fingerprint"] != first) == (not isinstance(changed, WeatherNYC))
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("make", ALL)
 def test_an_epoch_reads_every_training_sequence_once_in_a_new_order(make: Any) -> None:
     data = make()
@@ -262,13 +262,13 @@ def test_sequences_of_similar_length_are_batched_together() -> None:
 
 def test_two_at_once_prepare_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
-    make = Adding.make
+    build_splits = Adding.build_splits
 
     def count(self: Adding, folder: Path) -> Any:
         made.append(folder)
-        return make(self, folder)
+        return build_splits(self, folder)
 
-    monkeypatch.setattr(Adding, "make", count)
+    monkeypatch.setattr(Adding, "build_splits", count)
     modules = [Adding(7, 333, 16) for _ in range(4)]
     threads = [threading.Thread(target=module.prepare_data) for module in modules]
     for thread in threads:
@@ -276,7 +276,7 @@ def test_two_at_once_prepare_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert all(module.about()["output_size"] == 1 for module in modules)
+    assert all(module.metadata()["output_size"] == 1 for module in modules)
 
 
 def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,13 +287,13 @@ def test_what_fails_while_being_made_leaves_nothing(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Adding, "make", fail)
+        patch.setattr(Adding, "build_splits", fail)
         with pytest.raises(RuntimeError, match="no"):
             data.prepare_data()
     assert not data.folder.exists()
     assert not list(data.folder.parent.glob(f".{data.folder.name}*"))
     data.prepare_data()
-    assert json.loads((data.folder / "about.json").read_text())["input_size"] == 2
+    assert json.loads((data.folder / "metadata.json").read_text())["input_size"] == 2
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_the_base_alone_is_no_data() -> None:
         SequenceDataModule()  # type: ignore[abstract]
 
 
-@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "about.json", "sums.json"])
+@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "metadata.json", "sums.json"])
 def test_prepared_data_of_which_one_bit_flipped_is_prepared_again(name: str) -> None:
     data = Adding(7, 336, 16)
     data.setup()
@@ -338,10 +338,10 @@ def test_prepared_data_of_which_one_bit_flipped_is_prepared_again(name: str) -> 
     assert not again.prepared
     again.setup()
     assert torch.equal(again.stores["train"].inputs, data.stores["train"].inputs)
-    assert again.about() == data.about()
+    assert again.metadata() == data.metadata()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"about.json": 3}', '{"../x": "y"}'])
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"metadata.json": 3}', '{"../x": "y"}'])
 def test_a_list_of_prepared_files_that_is_none_is_no_error(content: str) -> None:
     data = Adding(7, 337, 16)
     data.prepare_data()
@@ -351,7 +351,7 @@ def test_a_list_of_prepared_files_that_is_none_is_no_error(content: str) -> None
     assert data.prepared
 
 
-@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "about.json"])
+@pytest.mark.parametrize("name", ["train/data-00000-of-00001.arrow", "metadata.json"])
 def test_prepared_data_that_lost_a_part_is_prepared_again(name: str) -> None:
     data = Adding(7, 335, 16)
     data.prepare_data()
@@ -361,4 +361,4 @@ def test_prepared_data_that_lost_a_part_is_prepared_again(name: str) -> None:
     assert not again.prepared
     again.setup()
     assert len(again.stores["train"]) == 335
-    assert again.about()["fingerprint"] == Adding(7, 335, 16).about()["fingerprint"]
+    assert again.metadata()["fingerprint"] == Adding(7, 335, 16).metadata()["fingerprint"]

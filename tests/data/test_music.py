@@ -12,14 +12,14 @@ from rnnbench.cli import main
 from rnnbench.data import BachChorales, FolkABC
 from rnnbench.data.abc_notation import (
     SVG,
+    NotATune,
     Note,
-    NoTune,
     engrave,
     notes_of,
-    only_drawn,
     parse,
     parse_rate,
-    sounding,
+    sanitise_svg,
+    sounding_notes,
     write_midi,
 )
 from rnnbench.errors import RnnbenchError
@@ -51,7 +51,7 @@ def test_notes_of_a_tune_are_those_that_are_written() -> None:
     ],
 )
 def test_what_sounds_has_a_length_and_tied_notes_are_one(tune: str, sounds: list[Note], tmp_path: Path) -> None:
-    assert sounding(f"{HEAD}{tune}") == sounds
+    assert sounding_notes(f"{HEAD}{tune}") == sounds
     write_midi(sounds, tmp_path / "tune.mid")
     from music21 import midi
 
@@ -76,7 +76,7 @@ def test_what_sounds_has_a_length_and_tied_notes_are_one(tune: str, sounds: list
     ],
 )
 def test_what_is_no_tune_is_told_why(text: str, why: str) -> None:
-    with pytest.raises(NoTune, match=why):
+    with pytest.raises(NotATune, match=why):
         parse(text)
 
 
@@ -104,7 +104,7 @@ def test_keys_of_a_roll_that_sound_on_are_one_note(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
     for task in ("folk-abc", "bach-chorales"):
@@ -161,7 +161,7 @@ def test_a_tune_is_engraved_with_all_its_notes_the_same_each_time() -> None:
 def test_nothing_in_a_score_runs_or_loads() -> None:
     ink = '<path d="M0 0" onclick="a()" style="fill: url(http://a)"/><use href="http://a"/><use href="#b"/>'
     bad = "<script>a()</script><style>@import 'a'</style><image href='a'/><foreignObject/><a href='b'>c</a>"
-    picture = only_drawn(f'<svg xmlns="{SVG}" onload="a()"><g>{ink}{bad}<text>&lt;script&gt;</text></g></svg>')
+    picture = sanitise_svg(f'<svg xmlns="{SVG}" onload="a()"><g>{ink}{bad}<text>&lt;script&gt;</text></g></svg>')
     root = ElementTree.fromstring(picture)
     assert [one.tag.removeprefix(f"{{{SVG}}}") for one in root.iter()] == [
         "svg", "rect", "g", "path", "use", "use", "text",
@@ -182,7 +182,7 @@ def test_the_words_of_a_tune_are_only_words_in_its_score() -> None:
     assert "<b " not in picture
 
 
-def test_keys_are_drawn_with_their_probabilities_and_the_seed_repeats_them(lasting_twins: None) -> None:
+def test_keys_are_drawn_with_their_probabilities_and_the_seed_repeats_them(module_stand_ins: None) -> None:
     data = BachChorales()
     model = LSTM.from_data(data, hidden_size=4)
     with torch.no_grad():

@@ -117,7 +117,7 @@ def test_an_external_document_type_is_not_fetched_and_text_that_is_no_xml_is_nam
 
 
 def test_a_member_that_is_too_large_or_absent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(musicxml_module, "LARGEST_MEMBER", 100)
+    monkeypatch.setattr(musicxml_module, "MAX_MEMBER_BYTES", 100)
     container = b"<container><rootfiles><rootfile full-path='a'/></rootfiles></container>"
     for members, told in (
         ({"META-INF/container.xml": b" " * 101}, "has 101 bytes, at most 100 are read"),
@@ -131,13 +131,13 @@ def test_a_member_that_is_too_large_or_absent_is_refused(monkeypatch: pytest.Mon
 # --- chorales
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_scores_in_four_voices_are_read_once() -> None:
     names = [name for name, _, _ in read_chorales(BachChorales.sources[0].path)]
     assert sorted(names) == sorted([*(f"bwv{number}.6" for number in range(1, 31)), "bwv3.6-a"])
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_scores_of_one_bwv_number_are_in_one_part_and_no_chorale_is_lost() -> None:
     for seed in range(5):
         data = BachChorales(16, data_seed=seed)
@@ -148,7 +148,7 @@ def test_scores_of_one_bwv_number_are_in_one_part_and_no_chorale_is_lost() -> No
         assert all(len(some) > 3 for some in names.values())
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_each_frame_predicts_the_next_and_padding_is_not_scored() -> None:
     data = BachChorales(16)
     data.setup("fit")
@@ -161,20 +161,20 @@ def test_each_frame_predicts_the_next_and_padding_is_not_scored() -> None:
         assert set(targets[row, :length].flatten().tolist()) == {0.0, 1.0}
         assert targets[row, length:].isnan().all()
         assert (inputs[row, :length].sum(-1) <= 4).all()
-    assert data.facts() == {
+    assert data.model_kwargs() == {
         "input_size": 88, "output_size": 88, "objective": "multi_label_frames", "input_kind": "features",
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_frequencies_of_keys_score_the_stated_likelihood() -> None:
     data = BachChorales(16)
     train, test = ([np.reshape(row["targets"], (-1, 88)) for row in data.table(split)] for split in ("train", "test"))
     shares = (np.concatenate(train).sum(0) + 1) / (sum(map(len, train)) + 2)
     nats = [-math.log(p if on else 1 - p) for one in test for row in one for p, on in zip(shares, row, strict=True)]
-    scores = data.about()["baseline_scores"]
+    scores = data.metadata()["baseline_scores"]
     assert math.isclose(scores["nll"], sum(nats) / sum(map(len, test)), rel_tol=1e-9)
-    assert data.about()["baseline"] == "frequencies of keys"
+    assert data.metadata()["baseline"] == "frequencies of keys"
 
 
 def test_frequencies_score_what_the_objective_computes_of_them() -> None:

@@ -18,7 +18,7 @@ from rnnbench.config.cards import TaskCard
 from rnnbench.data import PianoRoll
 from rnnbench.data import pianoroll_files as matfile
 from rnnbench.data.module import SPLITS
-from rnnbench.data.pianoroll_files import Other, read_mat, read_rolls
+from rnnbench.data.pianoroll_files import UnreadVariable, read_mat, read_rolls
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import MultiLabelFrames
 
@@ -77,7 +77,7 @@ def test_both_layouts_give_the_frames_that_were_written(
         for values, place in ((one.inputs, 0), (one.targets, 1)):
             found = [sorted((row.nonzero().flatten() + 21).tolist()) for row in values.reshape(-1, 88)]
             assert found == [pair[place] for pair in steps]
-    assert modules[0].about() == modules[1].about()
+    assert modules[0].metadata() == modules[1].metadata()
 
 
 def test_prepared_data_is_known_by_the_content_of_its_file(written: Callable[..., str], tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_matrices_and_cells_are_read_as_they_were_saved(kind: str, packed: bool)
     assert list(found) == ["matrix", "cells", "text", "record"]
     for one, other in zip([matrix, *cells[0]], [found["matrix"], *found["cells"]], strict=True):
         assert np.array_equal(one, other)
-    assert (found["text"], found["record"]) == (Other("text"), Other("struct"))
+    assert (found["text"], found["record"]) == (UnreadVariable("text"), UnreadVariable("struct"))
 
 
 def test_a_damaged_matlab_file_is_refused_whatever_is_wrong_with_it() -> None:
@@ -265,7 +265,7 @@ def test_a_damaged_matlab_file_is_refused_whatever_is_wrong_with_it() -> None:
 
 
 def test_a_variable_that_unpacks_to_more_than_memory_should_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matfile, "LARGEST", 10_000)
+    monkeypatch.setattr(matfile, "MAX_VARIABLE_BYTES", 10_000)
     content = saved(traindata=np.zeros((1000, 88)), packed=True)
     assert len(content) < 2000
     with pytest.raises(RnnbenchError, match=r"a\.mat cannot be read as a MATLAB file: a variable has more than 10000"):

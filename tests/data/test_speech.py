@@ -14,10 +14,19 @@ from torch import Tensor
 
 from rnnbench.architectures import GRU
 from rnnbench.data import SpeechCommands, SpeechDigits, SpeechPrompts
-from rnnbench.data.espeak import Utterance, speak
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.spectra import log_mel, mel, mel_filters, noisy, read_wav, stacked
-from rnnbench.data.speech import ALIKE, ALPHABET, VOICES, decoded, encoded, least_steps, read_transcripts
+from rnnbench.data.spectra import add_noise, log_mel, mel, mel_filters, read_wav, stack_frames
+from rnnbench.data.speech import (
+    ALIKE,
+    ALPHABET,
+    VOICES,
+    Utterance,
+    decode_transcript,
+    encode_transcript,
+    least_steps,
+    read_transcripts,
+    speak,
+)
 from rnnbench.data.stand_ins.audio import spoken_commands, wav
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import Ctc
@@ -54,7 +63,7 @@ def test_energy_is_that_of_the_definition() -> None:
 
 def test_frames_stand_side_by_side_and_a_short_sound_is_one_frame() -> None:
     frames = np.arange(14.0).reshape(7, 2)
-    assert stacked(frames, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11], [12, 13, 12, 13, 12, 13]]
+    assert stack_frames(frames, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11], [12, 13, 12, 13, 12, 13]]
     assert log_mel(np.zeros(10, np.float32), 8000, 5).shape == (1, 5)
 
 
@@ -119,15 +128,15 @@ def test_noise_is_as_strong_as_was_asked_for() -> None:
     random = np.random.default_rng(0)
     sound = np.sin(np.arange(20_000) / 7).astype(np.float32)
     for snr in (0.0, 10.0):
-        noise = noisy(sound, snr, random) - sound
+        noise = add_noise(sound, snr, random) - sound
         assert 10 * np.log10(np.square(sound).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.2)
-    assert noisy(sound, None, random) is sound
+    assert add_noise(sound, None, random) is sound
 
 
 # --- prompts
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_transcript_is_in_one_part_and_decoding_inverts_encoding() -> None:
     data = SpeechPrompts(batch_size=4)
     rows = [row for split in SPLITS for row in data.table(split)]
@@ -135,9 +144,9 @@ def test_a_transcript_is_in_one_part_and_decoding_inverts_encoding() -> None:
     assert not any(texts[one] & texts[other] for one, other in PAIRS)
     assert {row["name"] for row in rows} >= {"again", "digits/deep", "prompt00"}
     assert not {row["name"] for row in rows} & {"beep", "long"}
-    assert all(decoded(row["targets"]) == row["text"] for row in rows)
-    assert data.facts()["objective_options"] == {"alphabet": ALPHABET}
-    assert data.facts()["output_size"] == 29
+    assert all(decode_transcript(row["targets"]) == row["text"] for row in rows)
+    assert data.model_kwargs()["objective_options"] == {"alphabet": ALPHABET}
+    assert data.model_kwargs()["output_size"] == 29
 
 
 def test_what_is_read_of_transcripts() -> None:
@@ -145,7 +154,7 @@ def test_what_is_read_of_transcripts() -> None:
     assert read_transcripts(gzip.compress("\n".join(lines).encode())) == {"a": "hello it's me", "d/e": "ok"}
     with pytest.raises(RnnbenchError, match="line 2: 'no name' has no name"):
         read_transcripts(gzip.compress(b"a: b\nno name"))
-    assert encoded("a b") == [3, 1, 4]
+    assert encode_transcript("a b") == [3, 1, 4]
     assert least_steps("hello") == 6
 
 
@@ -155,7 +164,7 @@ def test_what_is_read_of_transcripts() -> None:
 def test_a_folder_with_the_layout_of_the_hubs_commands(tmp_path: Path) -> None:
     data = SpeechCommands(spoken_commands(tmp_path))
     assert [len(data.table(split)) for split in SPLITS] == [12, 6, 6]
-    assert data.facts()["output_size"] == 4
+    assert data.model_kwargs()["output_size"] == 4
     assert set(data.table("test")["targets"]) == {0, 1, 2}  # no silence
 
 
@@ -236,14 +245,14 @@ def test_a_text_too_long_for_its_sequence_is_an_error() -> None:
 def test_error_rates_are_edits_over_the_references() -> None:
     objective = Ctc(1, 1, 29, alphabet=ALPHABET)
     texts = ["hello world", "a"]
-    paths = [[one for number in encoded(text) for one in (number, 0)] for text in ("hello wordd", "")]
+    paths = [[one for number in encode_transcript(text) for one in (number, 0)] for text in ("hello wordd", "")]
     predictions = torch.full((2, 22, 29), -20.0)
     for row, path in enumerate(paths):
         for step in range(22):
             predictions[row, step, path[step] if step < len(path) else 0] = 0.0
     targets = torch.full((2, 11), -100)
     for row, text in enumerate(texts):
-        targets[row, : len(text)] = torch.tensor(encoded(text))
+        targets[row, : len(text)] = torch.tensor(encode_transcript(text))
     metrics = objective.metrics()
     objective.update(metrics, predictions, targets)
     scores = metrics.compute()
@@ -255,7 +264,7 @@ def test_error_rates_are_edits_over_the_references() -> None:
 def test_eight_recordings_are_learnt_by_heart() -> None:
     torch.manual_seed(0)
     words = ["no", "yes", "one", "two", "please", "on", "see", "to"]
-    targets = torch.nn.utils.rnn.pad_sequence([torch.tensor(encoded(one)) for one in words], True, -100)
+    targets = torch.nn.utils.rnn.pad_sequence([torch.tensor(encode_transcript(one)) for one in words], True, -100)
     lengths = torch.tensor([3 * len(one) for one in words])
     inputs = torch.randn(8, int(lengths.max()), 10)
     options: dict[str, Any] = {"alphabet": ALPHABET, "beam": 4}

@@ -55,7 +55,7 @@ def test_triples_of_other_projects_are_sequences_by_themselves() -> None:
     assert torch.equal(one.outputs("val", Batch(inputs, inputs)), one(inputs))
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("level", ["characters", "words"])
 def test_a_language_model_learns_a_stream_and_its_scores_do_not_depend_on_the_batch_size(level: Any) -> None:
     scores: list[Any] = []
@@ -73,6 +73,6 @@ def test_a_language_model_learns_a_stream_and_its_scores_do_not_depend_on_the_ba
         (found,) = trainer.test(one, data, verbose=False)
         scores.append(found)
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
-    assert scores[0]["test/cross_entropy"] < 0.9 * data.about()["baseline_scores"]["cross_entropy"]
+    assert scores[0]["test/cross_entropy"] < 0.9 * data.metadata()["baseline_scores"]["cross_entropy"]
     assert math.isclose(scores[0]["test/perplexity"], math.exp(scores[0]["test/loss"]), rel_tol=1e-4)
     assert ("test/bits_per_character" in scores[0]) == (level == "characters")

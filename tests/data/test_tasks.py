@@ -17,7 +17,7 @@ from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import incipit, read_tunes
 from rnnbench.data.series import read_series
-from rnnbench.data.splits import grouped_parts, moments, random_parts, stratified_parts
+from rnnbench.data.splits import exact_moments, grouped_splits, random_splits, stratified_splits
 from rnnbench.data.tags import TAGS, read_sentences
 from rnnbench.data.tokens import character_tokenizer, text_tokenizer, token_tokenizer
 
@@ -56,23 +56,23 @@ def test_parity_says_after_each_bit_whether_the_ones_are_odd() -> None:
 
 
 def test_random_parts_hold_everything_once_and_change_with_the_seed() -> None:
-    parts = random_parts(100, 0)
+    parts = random_splits(100, 0)
     assert [len(parts[split]) for split in SPLITS] == [70, 15, 15]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(100))
-    assert (random_parts(100, 0)["test"] == parts["test"]).all()
-    assert (random_parts(100, 1)["test"] != parts["test"]).any()
+    assert (random_splits(100, 0)["test"] == parts["test"]).all()
+    assert (random_splits(100, 1)["test"] != parts["test"]).any()
 
 
 def test_stratified_parts_have_the_same_share_of_every_class() -> None:
     labels = np.repeat([0, 1, 2], [20, 40, 60])
-    parts = stratified_parts(labels, 0)
+    parts = stratified_splits(labels, 0)
     assert [np.bincount(labels[parts[split]]).tolist() for split in SPLITS] == [[14, 28, 42], [3, 6, 9], [3, 6, 9]]
     assert sorted(np.concatenate(list(parts.values()))) == list(range(120))
 
 
 def test_the_items_of_a_group_stay_together() -> None:
     groups = np.random.default_rng(0).integers(0, 40, 400).tolist()
-    parts = grouped_parts(groups, 0)
+    parts = grouped_splits(groups, 0)
     assert sorted(np.concatenate(list(parts.values()))) == list(range(400))
     assert [abs(len(parts[split]) / 400 - share) < 0.05 for split, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True)]
     for one, other in PAIRS:
@@ -80,7 +80,7 @@ def test_the_items_of_a_group_stay_together() -> None:
 
 
 def test_moments_leave_out_what_is_missing() -> None:
-    mean, deviation = moments(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
+    mean, deviation = exact_moments(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
     assert mean.tolist() == [2.0, 6.0]
     assert deviation.tolist() == [1.0, 1.0]
 
@@ -110,7 +110,7 @@ def test_a_special_token_in_a_text_has_one_id() -> None:
 # --- pictures
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_picture_is_in_one_part_and_every_part_has_every_digit() -> None:
     data = MNIST5k("pixels", 16)
     pixels, labels = read_digits(data.sources[0].path)
@@ -124,7 +124,7 @@ def test_a_picture_is_in_one_part_and_every_part_has_every_digit() -> None:
     assert np.bincount(labels).tolist() == [20] * 10
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_rows_pixels_and_permuted_pixels_are_the_same_pictures() -> None:
     rows, pixels, permuted = (whole(MNIST5k(order, 16), "test") for order in ("rows", "pixels", "permuted"))
     assert rows.inputs.shape == (30, 28, 28)
@@ -141,7 +141,7 @@ def test_rows_pixels_and_permuted_pixels_are_the_same_pictures() -> None:
 # --- speakers
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_vowels_keep_the_archives_own_test_and_their_lengths() -> None:
     data = JapaneseVowels(16)
     series, speakers = read_series(data.sources[0].path, "TEST")
@@ -159,7 +159,7 @@ def test_vowels_keep_the_archives_own_test_and_their_lengths() -> None:
 # --- tags
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_sentences_of_one_document_are_in_one_part() -> None:
     data = PortugueseTags(40, 16)
     sentences = read_sentences(data.sources[0].path)
@@ -171,7 +171,7 @@ def test_sentences_of_one_document_are_in_one_part() -> None:
     assert ("de", "o", "doc7", "corre") in document  # the contraction's parts, not itself
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_every_word_has_its_tag_and_the_table_of_usual_tags_scores_what_is_stated() -> None:
     data = PortugueseTags(40, 16)
     tags: dict[str, Counter[int]] = {}
@@ -182,14 +182,14 @@ def test_every_word_has_its_tag_and_the_table_of_usual_tags_scores_what_is_state
     usual = sum(tags.values(), Counter()).most_common(1)[0][0]
     pairs = [pair for row in data.table("test") for pair in zip(row["words"], row["targets"], strict=True)]
     right = [tags.get(word, Counter([usual])).most_common(1)[0][0] == tag for word, tag in pairs]
-    assert math.isclose(data.about()["baseline_scores"]["accuracy"], sum(right) / len(right))
+    assert math.isclose(data.metadata()["baseline_scores"]["accuracy"], sum(right) / len(right))
     assert TAGS[usual] == "NOUN"
 
 
 # --- tunes
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_is_its_metre_unit_key_and_notes_without_name_lyrics_or_comment() -> None:
     tunes = read_tunes(FolkABC.sources[0].path)
     assert len(tunes) == 80  # one stood twice, and one book is not read
@@ -200,7 +200,7 @@ def test_a_tune_is_its_metre_unit_key_and_notes_without_name_lyrics_or_comment()
     assert Counter(tunes.values()).most_common(1)[0][1] == 2
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_tunes_of_one_title_are_in_one_part_and_each_predicts_its_next_character() -> None:
     data = FolkABC(200, 16)
     title = read_tunes(data.sources[0].path)
@@ -213,7 +213,7 @@ def test_tunes_of_one_title_are_in_one_part_and_each_predicts_its_next_character
         assert row["inputs"][1:] == row["targets"][:-1]
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_that_stands_under_two_titles_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     tunes = {text: str(number) for number, text in enumerate(read_tunes(FolkABC.sources[0].path))}  # all titles differ
     again = {f"{text.replace('K:D', 'K:Dmix')}|": f"{title} again" for text, title in tunes.items()}
@@ -227,17 +227,17 @@ def test_an_incipit_is_the_first_notes_whatever_their_octave_length_or_ornament(
     assert incipit("K:C\n" + 30 * "cd") == 12 * "cd"
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_frequencies_of_characters_score_the_stated_bits() -> None:
     data = FolkABC(200, 16)
     counts = Counter(token for row in data.table("train") for token in row["targets"])
-    size = data.about()["output_size"]
+    size = data.metadata()["output_size"]
     tokens = [token for row in data.table("test") for token in row["targets"]]
     bits = [-math.log2((counts[token] + 1) / (counts.total() + size)) for token in tokens]
-    assert math.isclose(data.about()["baseline_scores"]["bits_per_character"], sum(bits) / len(bits), rel_tol=1e-9)
+    assert math.isclose(data.metadata()["baseline_scores"]["bits_per_character"], sum(bits) / len(bits), rel_tol=1e-9)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_tune_longer_than_the_limit_is_left_out() -> None:
     lengths = sorted(len(row["text"]) for split in SPLITS for row in FolkABC(200, 16).table(split))
     limit = lengths[len(lengths) // 2]
@@ -272,7 +272,7 @@ def test_processes_share_the_rows_of_a_stream(monkeypatch: pytest.MonkeyPatch) -
         assert torch.equal(share.targets, both.targets[rank::2])
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_play_is_in_one_part() -> None:
     data = Shakespeare("characters", 40, 7, 4)
     data.setup()
@@ -284,7 +284,7 @@ def test_a_play_is_in_one_part() -> None:
     assert "*" not in text["train"]
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_words_are_lower_cased_lines_end_and_rare_words_are_unknown() -> None:
     data = Shakespeare("words", 14, 7, 4)
     data.setup()
@@ -294,4 +294,4 @@ def test_words_are_lower_cased_lines_end_and_rare_words_are_unknown() -> None:
     assert {"thou", "king", "fool"} <= set(tokens)
     assert "<unk>" in tokens
     assert not {"King", "<", "/", "**"} & set(tokens)
-    assert data.facts()["objective"] == "language_model"
+    assert data.model_kwargs()["objective"] == "language_model"

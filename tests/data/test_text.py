@@ -14,7 +14,7 @@ from rnnbench.data import SST5, MovieSentiment, PennTreebank, Shakespeare, WikiT
 from rnnbench.data.module import SPLITS
 from rnnbench.data.stand_ins.archives import tarball
 from rnnbench.data.stand_ins.texts import rated_sentences, treebank_files, wiki_lines
-from rnnbench.data.text import INNER, OUTER
+from rnnbench.data.text_classification import INNER, OUTER
 from rnnbench.data.tokens import text_tokenizer, unknown_rate
 from rnnbench.errors import DataUnavailable, RnnbenchError
 
@@ -24,7 +24,7 @@ QUIET: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_
 
 
 def rows_of(folder: Path, split: str, change: dict[str, Any] | None, row: int = 0) -> None:
-    """Change a row of a twin of SST-5, or with None leave no row."""
+    """Change a row of a stand-in of SST-5, or with None leave no row."""
     path = folder / f"{split}.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     if change is None:
@@ -93,7 +93,7 @@ def test_settings_that_mean_nothing_are_refused(make: Any, error: Any, told: str
         make()
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", KINDS)
 def test_sentences_can_be_read_as_any_tokens(tokens: Any) -> None:
     data = MovieSentiment(60, 120, tokens=tokens)
@@ -102,11 +102,11 @@ def test_sentences_can_be_read_as_any_tokens(tokens: Any) -> None:
     if tokens == "characters":
         assert lengths == [len(row["text"]) for row in data.table("train")]
     ids = [row["inputs"] for row in data.table("test")]
-    assert data.about()["baseline_scores"]["unk_rate"] == unknown_rate(ids)
+    assert data.metadata()["baseline_scores"]["unk_rate"] == unknown_rate(ids)
     assert unknown_rate(ids) == sum(one.count(1) for one in ids) / sum(map(len, ids))
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", KINDS)
 def test_a_stream_of_any_tokens_is_its_text(tokens: Any) -> None:
     data = Shakespeare(tokens, 500, 20, 4)
@@ -120,10 +120,10 @@ def test_a_stream_of_any_tokens_is_its_text(tokens: Any) -> None:
     else:
         assert first.pop() == 3
         assert data.tokenizer.decode(first, skip_special_tokens=False) == text
-    assert 0 <= data.about()["baseline_scores"]["unk_rate"] < 0.2
+    assert 0 <= data.metadata()["baseline_scores"]["unk_rate"] < 0.2
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 @pytest.mark.parametrize("tokens", ["words", "bpe"])
 def test_a_checkpoint_has_its_tokenizer_and_needs_no_data(tokens: Any, tmp_path: Path) -> None:
     data = MovieSentiment(60, 120, tokens=tokens)
@@ -197,7 +197,7 @@ def test_a_test_of_another_language_is_refused_and_a_single_strange_sentence_is_
         SST5(path).prepare_data()
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_line_of_the_archive_that_is_no_review_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "reviews.tar.gz").write_bytes(tarball({OUTER: tarball({INNER: b"0\t1.5\tA film\n1\tgood\tA film\n"})}))
     monkeypatch.setattr(type(MovieSentiment.sources[0]), "fetch", lambda _: tmp_path / "reviews.tar.gz")
@@ -214,7 +214,7 @@ def test_sentences_of_the_hub_keep_their_split_and_the_majority_is_what_is_state
         given = [json.loads(line) for line in (tmp_path / f"{split}.jsonl").read_text().splitlines()]
         assert [row["text"] for row in given] == list(data.table(split)["text"])
         assert [row["label"] for row in given] == list(data.table(split)["targets"])
-    assert data.about()["baseline_scores"]["accuracy"] == 0.2
+    assert data.metadata()["baseline_scores"]["accuracy"] == 0.2
 
 
 def test_data_of_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_lines_of_articles_end_and_words_are_what_spaces_part(tmp_path: Path) ->
     assert names == ["<s>", *words]
     assert {"@-@", "Tower", "="} <= set(names)
     unknowns = Counter(data.stream("test").tolist())[1]
-    assert data.about()["baseline_scores"]["unk_rate"] == unknowns / len(data.stream("test"))
+    assert data.metadata()["baseline_scores"]["unk_rate"] == unknowns / len(data.stream("test"))
     assert unknowns == sum(line.split()[-1:] == ["test"] for line in given_lines(tmp_path)) + 1  # and once in the title
 
 
@@ -294,7 +294,9 @@ def test_what_the_hub_or_the_user_does_not_give_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable, match=r"set path to a folder with ptb\.train\.txt, ptb\.valid\.txt"):
         PennTreebank().prepare_data()
     for make in (SST5, WikiText2):
-        with pytest.raises(DataUnavailable, match="nowhere is no folder of a data set, and the hub does not give it"):
+        with pytest.raises(
+            DataUnavailable, match="nowhere is not a folder of a data set, and the hub does not have it"
+        ):
             make(str(tmp_path / "nowhere")).prepare_data()
     path = rated_sentences(tmp_path)
     (tmp_path / "test.jsonl").unlink()

@@ -14,7 +14,7 @@ from torch import Tensor
 from rnnbench.architectures import GRU, LSTM, TCN, AnyCell, SequenceModule
 from rnnbench.data import InterfaceStrings, Multi30k, NumberWords
 from rnnbench.data.module import SPLITS, Split
-from rnnbench.data.splits import connected
+from rnnbench.data.splits import connected_groups
 from rnnbench.data.tokens import sentence_tokenizer
 from rnnbench.data.translation import read_strings
 from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError
@@ -52,7 +52,7 @@ def reversed_words() -> tuple[Tensor, Tensor, Tensor]:
 # --- data
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() -> None:
     data = InterfaceStrings("es")
     pairs = read_strings(data.sources[0].path, "es")
@@ -68,11 +68,11 @@ def test_strings_stand_once_and_those_that_differ_in_digits_are_in_one_part() ->
     assert sum(map(len, rows.values())) == len(pairs)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_batch_has_sources_and_translations_each_of_its_own_length() -> None:
     data = InterfaceStrings("ca", batch_size=16)
     data.setup()
-    about, target = data.about(), Tokenizer.from_str(data.facts()["objective_options"]["tokenizer"])
+    about, target = data.metadata(), Tokenizer.from_str(data.model_kwargs()["objective_options"]["tokenizer"])
     inputs, targets, lengths = next(iter(data.train_dataloader()))
     table = {row["source"]: row["target"] for row in data.table("train")}
     assert lengths is not None
@@ -96,7 +96,7 @@ def test_numbers_are_in_one_part_each_and_in_words() -> None:
     every = {row["source"]: row["target"] for split in SPLITS for row in data.table(split)}
     if "twenty-one" in every:
         assert every["twenty-one"] == "veintiuno"
-    with pytest.raises(ValueError, match="'xx' is no language that num2words knows"):
+    with pytest.raises(ValueError, match="'xx' is not a language of num2words"):
         NumberWords(target="xx")
     with pytest.raises(ValueError, match="size must be at least 10 and at most largest"):
         NumberWords(size=200, largest=100)
@@ -117,7 +117,7 @@ def test_a_copied_source_has_no_word_in_common_with_a_translation_because_both_a
     data = Multi30k(hub_folder(tmp_path, test=unseen))
     true = ["<unk> <unk> <unk> .", "zwei <unk> <unk> ."]
     expected = corpus_scores(["five cats sit .", "two birds run ."], true)
-    assert data.about()["baseline_scores"] == pytest.approx(expected)
+    assert data.metadata()["baseline_scores"] == pytest.approx(expected)
 
 
 def test_a_folder_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_folder_counts_by_its_content_wherever_it_lies(tmp_path: Path) -> None
 def test_a_folder_with_the_hubs_layout_is_read(tmp_path: Path) -> None:
     data = Multi30k(hub_folder(tmp_path))
     assert data.table("test")["target"][:] == ["ein mann schläft .", "zwei hunde rennen ."]
-    assert data.facts()["objective"] == "sequence_to_sequence"
+    assert data.model_kwargs()["objective"] == "sequence_to_sequence"
 
 
 @pytest.mark.parametrize(
@@ -149,14 +149,14 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, changes: dict[str
 
 def test_a_set_that_neither_the_hub_nor_the_disk_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(DataUnavailable, match="nowhere is no folder of a data set, and the hub does not give it"):
+    with pytest.raises(DataUnavailable, match="nowhere is not a folder of a data set, and the hub does not have it"):
         Multi30k(str(tmp_path / "nowhere")).prepare_data()
     with pytest.raises(RnnbenchError, match="split 'train' has no column 'fr'; it has 'en', 'de'"):
         Multi30k(hub_folder(tmp_path), target="fr").prepare_data()
 
 
 def test_items_with_a_common_key_are_connected() -> None:
-    groups = connected([("a", "x"), ("b", "y"), ("a", "z"), ("c", "z"), ("x", "a")])
+    groups = connected_groups([("a", "x"), ("b", "y"), ("a", "z"), ("c", "z"), ("x", "a")])
     assert groups[0] == groups[2] == groups[3]
     assert len(set(groups)) == 3
 

@@ -24,7 +24,7 @@ from scipy.io import savemat, wavfile
 from rnnbench.cli.opening import asked, check_encodable
 from rnnbench.config.schema import read_json, read_yaml
 from rnnbench.data import UCF101, PennTreebank, PianoRoll, SpeechCommands
-from rnnbench.data.abc_notation import parse, sounding
+from rnnbench.data.abc_notation import parse, sounding_notes
 from rnnbench.data.hub import read_hub, stored_file
 from rnnbench.data.musicxml import read_mxl
 from rnnbench.data.pianoroll_files import read_rolls
@@ -362,7 +362,7 @@ def test_tunes_of_other_systems_sound_alike() -> None:
     tune = "L:1/4\nK:C\nCDE F|\n"
     for text in (f"\ufeff{tune}", tune.replace("\n", "\r\n"), tune.replace("\n", "\r")):
         assert parse(text) == parse(tune)
-        assert sounding(text) == sounding(tune)
+        assert sounding_notes(text) == sounding_notes(tune)
 
 
 @pytest.mark.parametrize(

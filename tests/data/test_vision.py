@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from rnnbench.data import MNIST1D, UCF101, CaptionEmoji, Flickr8k, MovingDigits
-from rnnbench.data.captions import base
+from rnnbench.data.captions import without_variants
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.stand_ins.images import clips, photographs
 from rnnbench.data.video import DIGIT, SIDE, read_clip
-from rnnbench.data.vision import EfficientNet, encode, make_encoder, read_picture
+from rnnbench.data.vision import EfficientNet, encode_pictures, make_encoder, read_picture
 from rnnbench.errors import RnnbenchError
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
@@ -38,7 +38,7 @@ def corners() -> nn.Module:
 # --- the CNN
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_cnn_is_frozen_and_gives_what_is_seen_or_where_it_is() -> None:
     weights = MovingDigits.sources[1]
     pooled, early = EfficientNet("pooled", weights), EfficientNet("map", weights)
@@ -56,7 +56,7 @@ def test_a_cnn_is_frozen_and_gives_what_is_seen_or_where_it_is() -> None:
 def test_pictures_keep_their_groups() -> None:
     random = np.random.default_rng(0)
     groups = [random.integers(0, 256, (size, 8, 8, 3), np.uint8) for size in (1, 70, 3)]
-    features = encode(corners(), groups)
+    features = encode_pictures(corners(), groups)
     assert [len(one) for one in features] == [1, 70, 3]
     expected = groups[1][5].mean(-1).reshape(2, 4, 2, 4).mean((1, 3)).ravel() / 255
     assert features[1][5] == pytest.approx(expected, abs=1e-5)
@@ -67,20 +67,20 @@ def test_pictures_keep_their_groups() -> None:
     [
         ("nowhere", "encoder 'nowhere' cannot be made: ValueError"),
         ("tests.nowhere", "encoder 'tests.nowhere' cannot be made: AttributeError"),
-        ("builtins.dict", r"encoder 'builtins.dict' makes a dict, no torch.nn.Module"),
+        ("builtins.dict", r"encoder 'builtins.dict' returned a dict, not a torch.nn.Module"),
     ],
 )
-def test_an_encoder_that_is_none(name: str, words: str) -> None:
+def test_an_encoder_that_cannot_be_made_or_returns_another_shape(name: str, words: str) -> None:
     with pytest.raises(RnnbenchError, match=words):
         make_encoder(name, "pooled")
-    with pytest.raises(RnnbenchError, match=r"an encoder must give \[N, F\], got \[2, 3, 4, 4\] for 2 pictures"):
-        encode(nn.Identity(), [np.zeros((2, 4, 4, 3), np.uint8)])
+    with pytest.raises(RnnbenchError, match=r"an encoder must return \[N, F\], got \[2, 3, 4, 4\] for 2 pictures"):
+        encode_pictures(nn.Identity(), [np.zeros((2, 4, 4, 3), np.uint8)])
 
 
 # --- digits that move
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
     data = MovingDigits(clips=80, frames=5, encoder="pixels", batch_size=8)
     seen = {split: set(data.table(split)["picture"]) for split in SPLITS}
@@ -98,12 +98,12 @@ def test_a_digit_moves_where_its_target_says_and_is_in_one_part() -> None:
         assert 1.5 * 4 - 1 <= np.hypot(*way) <= 3 * 4 + 2
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_clips_of_the_cnn_and_of_ones_own() -> None:
     cnn = MovingDigits(clips=80, frames=2, batch_size=8)
-    assert cnn.facts()["input_size"] == 640
+    assert cnn.model_kwargs()["input_size"] == 640
     own = MovingDigits("digit", clips=80, frames=2, encoder=ENCODER, batch_size=8)
-    assert (own.facts()["input_size"], own.facts()["output_size"]) == (4, 10)
+    assert (own.model_kwargs()["input_size"], own.model_kwargs()["output_size"]) == (4, 10)
     own.setup()
     train = own.stores["train"]
     inputs, targets, lengths = train.batch(range(len(train)))
@@ -119,7 +119,7 @@ def test_clips_of_the_cnn_and_of_ones_own() -> None:
 
 def test_clips_of_a_scene_are_in_one_part(tmp_path: Path) -> None:
     data = UCF101(clips(tmp_path), frames=4, side=32, encoder=ENCODER)
-    assert data.facts()["output_size"] == 2
+    assert data.model_kwargs()["output_size"] == 2
     scenes = {split: {(one.split("_")[1], one.split("_")[2]) for one in data.table(split)["clip"]} for split in SPLITS}
     assert not any(scenes[one] & scenes[other] for one, other in PAIRS)
     right = read_clip(next(tmp_path.glob("clips/GoRight/*")), 3, 64)[..., 0]
@@ -141,7 +141,7 @@ def test_a_folder_of_clips_that_cannot_be_read(tmp_path: Path, broken: str) -> N
         words = "must have a folder of clips .* for each of at least two classes"
         path = path / "GoLeft"
     else:
-        path, words = path / "nowhere", "is no folder"
+        path, words = path / "nowhere", "is not a folder"
     with pytest.raises(RnnbenchError, match=words):
         UCF101(str(path), frames=2, side=32, encoder=ENCODER).prepare_data()
 
@@ -163,7 +163,7 @@ def test_pictures_are_encoded_in_their_groups_as_they_come() -> None:
             seen.append((len(pictures), came))
             return pictures.mean((2, 3))
 
-    found = encode(Mean(), coming())
+    found = encode_pictures(Mean(), coming())
     assert seen == [(64, 3), (64, 5), (64, 5), (25, 6)]  # pictures of a batch, groups that had come by then
     for features, group in zip(found, groups, strict=True):
         assert np.allclose(features, group.mean((1, 2)) / 255, atol=1e-6)
@@ -188,10 +188,10 @@ def test_pictures_are_encoded_in_their_groups_as_they_come() -> None:
     ],
 )
 def test_variants_of_an_emoji_have_one_base(emoji: str, bare: str) -> None:
-    assert base(emoji) == bare
+    assert without_variants(emoji) == bare
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     data = CaptionEmoji(size=400, encoder=ENCODER)
     texts = {split: data.table(split)["text"][:] for split in SPLITS}
@@ -200,14 +200,14 @@ def test_emoji_have_their_names_and_variants_are_in_one_part() -> None:
     words = {split: {text.split(" with ")[0] for text in some if "skin tone" in text} for split, some in texts.items()}
     assert any(words.values())
     assert not any(words[one] & words[other] for one, other in PAIRS)
-    tokenizer = Tokenizer.from_str(data.facts()["objective_options"]["tokenizer"])
+    tokenizer = Tokenizer.from_str(data.model_kwargs()["objective_options"]["tokenizer"])
     row = data.table("train")[0]
     assert tokenizer.decode(row["targets"][:-1], skip_special_tokens=False) == row["text"]
     assert row["targets"][-1] == 3
-    assert data.about()["baseline_scores"]["exact_match"] < 0.1
+    assert data.metadata()["baseline_scores"]["exact_match"] < 0.1
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_photographs_have_five_captions_in_training_and_one_in_a_test(tmp_path: Path) -> None:
     data = Flickr8k(photographs(tmp_path), encoder=ENCODER)
     assert [len(data.table(split)) for split in SPLITS] == [60, 4, 4]
@@ -260,4 +260,4 @@ def test_mnist_1d_is_its_generators() -> None:
     rows = {split: {tuple(row) for row in data.table(split)["inputs"]} for split in SPLITS}
     assert sum(map(len, rows.values())) == 5000
     assert not any(rows[one] & rows[other] for one, other in PAIRS)
-    assert data.facts()["output_size"] == 10
+    assert data.model_kwargs()["output_size"] == 10

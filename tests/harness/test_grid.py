@@ -17,7 +17,7 @@ from rnnbench.harness.events import Event, Finished
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.hardware import AUTO_RUNS, DevicesFound, Pool, Slot
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.page import quick_board, whole_board
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
@@ -83,7 +83,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there' \(in tests\.fixtures\.strange\.Raises\.training_step, line \d+\)$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests\.strange\.Raises\.training_step, line \d+\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -126,9 +126,10 @@ def test_inline_a_run_that_fails_is_the_same_record(
 UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
     "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' "
-    r"\(in tests\.fixtures\.strange\.NoFile\.make, line \d+\)$",
+    r"\(in tests\.fixtures\.strange\.NoFile\.build_splits, line \d+\)$",
     "ExitsInPreparation": r"^preparing data: exit\(3\) was called$",
-    "NoFacts": r"^preparing data: TypeError: not ours \(in tests\.fixtures\.strange\.NoFacts\.facts, line \d+\)$",
+    "NoModelKwargs": r"^preparing data: TypeError: not ours "
+    r"\(in tests\.fixtures\.strange\.NoModelKwargs\.model_kwargs, line \d+\)$",
 }
 
 
@@ -147,7 +148,7 @@ def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
     cells, todo = plan(asked, kept)
     assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
     assert len(cells) == 1 + len(UNPREPARED)
-    assert "in make" in (folders.working("small") / "prepare-nofile.log").read_text()
+    assert "in build_splits" in (folders.working("small") / "prepare-nofile.log").read_text()
 
 
 class Reasons(Silent):
@@ -189,13 +190,13 @@ def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
     RecordStore(folders.leaderboard).write(old)
     _, todo = plan(asked, {spec.id: old})
     assert [(cell.state, cell.reason) for cell in todo] == [("missing", "data unavailable: no network")]
-    for table in (whole_board(folders.leaderboard)[0], quick_board(folders.leaderboard)[0]):
-        assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
+    table, _ = read_board(folders.leaderboard)
+    assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
     (record,) = run(asked, folders, Silent()).values()
     assert record.status == "done"
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 def test_a_bidirectional_forecast_is_infeasible(
     grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
 ) -> None:
@@ -361,7 +362,7 @@ def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(
     content = Path(small.tasks[0], "task.yaml")
     card = yaml.safe_load(content.read_text())
     content.write_text(yaml.safe_dump({**card, "data": {"class_path": card["data"]["class_path"]}}))
-    with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, facts, about"):
+    with pytest.raises(RnnbenchError, match="is no SequenceDataModule: it has no objective, model_kwargs, metadata"):
         run_grid(small, plan(small, {})[1], folders, watcher)
 
 

@@ -22,7 +22,7 @@ from tests.fixtures.trained import train
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """Where three runs lie: tunes, and films reviewed twice."""
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")

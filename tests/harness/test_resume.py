@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rnnbench.config.grid import GridSpec
-from rnnbench.data.stand_ins import small_arguments
+from rnnbench.data.stand_ins import stand_in_arguments
 from rnnbench.errors import Preempted
 from rnnbench.harness import callbacks as resume
 from rnnbench.harness.execute import run
@@ -70,14 +70,14 @@ def test_a_run_cut_off_anywhere_ends_as_one_in_one_go(
     architecture: str,
     model: dict[str, Any],
     budget: dict[str, int],
-    twins: None,
+    stand_ins: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     grid = {"name": "g", "tasks": [task], "architectures": [architecture], "model": model, "budget": budget}
     spec = GridSpec.read({**grid, "batch_size": 16}, "test").expand()[0]
     module, _, name = spec.task.data.class_path.rpartition(".")
-    small = small_arguments(getattr(import_module(module), name), tmp_path)
+    small = stand_in_arguments(getattr(import_module(module), name), tmp_path)
     data = spec.task.data.model_copy(update={"init_args": {**spec.task.data.init_args, **small}})
     spec = spec.model_copy(update={"task": spec.task.model_copy(update={"data": data})})
     whole, cut, lives = whole_and_cut(spec, tmp_path, monkeypatch, [1, 2, 4, 5, 8, 9])

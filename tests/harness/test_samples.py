@@ -17,7 +17,7 @@ from rnnbench.harness.callbacks import is_kept, snapshots
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.load_run import load_run
 from rnnbench.harness.paths import Folders
-from rnnbench.records.artefacts import LONGEST, Artefact, ArtefactStore
+from rnnbench.records.artefacts import MAX_TEXT, Artefact, ArtefactStore
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
 from tests.fixtures.records import done, lost, spec
@@ -37,7 +37,7 @@ TASKS = {
 
 
 @pytest.fixture(scope="module")
-def place(lasting_twins: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folders, dict[str, Record]]:
+def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folders, dict[str, Record]]:
     """One run on each kind of task, asked and with its steps kept."""
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
@@ -163,5 +163,5 @@ def test_artefacts_are_read_strictly_and_a_broken_file_is_told(tmp_path: Path) -
     path.write_text("{")
     assert "not valid JSON" in store.of(record)[0]["text"]
     with pytest.raises(ValueError, match="at most"):
-        Artefact(title="long", text="x" * (LONGEST + 1))
+        Artefact(title="long", text="x" * (MAX_TEXT + 1))
     assert store.of(lost()) == store.of(record)  # of the same spec

@@ -13,7 +13,7 @@ from rnnbench.config.grid import RunSpec
 from rnnbench.leaderboard.html.overview import overview
 from rnnbench.leaderboard.render import Terminal, markdown
 from rnnbench.leaderboard.scores import scale_of
-from rnnbench.leaderboard.statistics import half_width, separable
+from rnnbench.leaderboard.statistics import half_width, welch
 from rnnbench.leaderboard.table import Column, Table, make_table
 from rnnbench.records.record import Record
 from rnnbench.records.status import Cell, cells_of
@@ -35,15 +35,15 @@ def test_the_interval_is_students_by_hand() -> None:
 
 
 @pytest.mark.parametrize("b", [[1.0, 1.2, 0.9], [3.0, 3.3, 2.9], [2.0, 9.0]])
-def test_separable_is_welchs_test_of_scipy(b: list[float]) -> None:
+def test_welchs_test_is_that_of_scipy(b: list[float]) -> None:
     a = [1.0, 1.1, 1.3]
-    assert separable(a, b) == (stats.ttest_ind(a, b, equal_var=False).pvalue < 0.05)
+    assert welch(a, b) == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
-def test_one_value_and_equal_values_are_not_separable() -> None:
-    assert not separable([1.0], [2.0, 2.1])
-    assert not separable([1.0, 1.0], [1.0, 1.0])
-    assert separable([1.0, 1.0], [2.0, 2.0])
+def test_welchs_test_of_one_value_and_of_equal_values() -> None:
+    assert welch([1.0], [2.0, 2.1]) == 1
+    assert welch([1.0, 1.0], [1.0, 1.0]) == 1
+    assert welch([1.0, 1.0], [2.0, 2.0]) == 0
 
 
 def standings(table: Table) -> dict[str, str | None]:
@@ -213,7 +213,7 @@ def test_two_classes_or_an_argument_given_as_nothing_are_rows_of_their_own() -> 
     rows = make_table(
         cells(*(done(run, score) for run, score in zip([own, *others], (0.1, 0.2, 0.3), strict=True)))
     ).rows
-    assert sorted(entry.values for row in rows for entry in row.entries.values()) == [[0.1], [0.2], [0.3]]
+    assert sorted(entry.scores for row in rows for entry in row.entries.values()) == [[0.1], [0.2], [0.3]]
     assert len({row.label for row in rows}) == 3
 
 
@@ -250,5 +250,5 @@ def test_runs_on_other_devices_or_of_other_files_never_share_a_cell() -> None:
     assert [[column in row.entries for column in table.columns] for row in table.rows] == [[True, False], [True, True]]
     assert [row.label for row in table.rows] == [
         "lstm (content of table=11111111)", "lstm (content of table=default)"]  # fmt: skip
-    assert all(len(entry.values) == 1 for row in table.rows for entry in row.entries.values())
+    assert all(len(entry.scores) == 1 for row in table.rows for entry in row.entries.values())
     assert any("on each of 2 devices" in line for lines in table.headings.values() for line in lines)

@@ -167,15 +167,15 @@ def test_an_engine_that_cannot_run_a_layer_is_refused(engine: Any) -> None:
 
 
 DECLARATIONS: list[tuple[dict[str, Any], str]] = [
-    ({"gates": ("n",), "apart": ("m",)}, "apart names 'm'; it can name: n"),
-    ({"gates": ("n",), "held": ("m",)}, "held names 'm'; it can name: n"),
-    ({"gates": ("n", "k"), "recurrent": ("k",), "held": ("n",)}, "held names 'n'; it can name: k"),
+    ({"gates": ("n",), "split_gates": ("m",)}, "split_gates names 'm'; it can name: n"),
+    ({"gates": ("n",), "deferred_gates": ("m",)}, "deferred_gates names 'm'; it can name: n"),
+    ({"gates": ("n", "k"), "recurrent": ("k",), "deferred_gates": ("n",)}, "deferred_gates names 'n'; it can name: k"),
     ({"gates": ("n",), "recurrent": ("m",)}, "recurrent names 'm'"),
     ({"gates": ("n",), "outputs": ("y",)}, "outputs names 'y'; its states are: h"),
     ({"gates": ("n", "n")}, "gate n is declared twice"),
     ({"gates": ("n",), "states": ("h", "h")}, "state h is declared twice"),
     ({"gates": ("n",), "vectors": ("p", "p")}, "parameter p is declared twice"),
-    ({"gates": ("n",), "vectors": ("a b",)}, "'a b' is no name"),
+    ({"gates": ("n",), "vectors": ("a b",)}, "'a b' is not a name"),
 ]
 
 
@@ -208,9 +208,9 @@ def test_a_step_that_does_not_fit_its_cell(engine: Any) -> None:
     inputs = torch.randn(2, 3, 4)
     with pytest.raises(ValueError, match=r"TooMany.step returned 2 states, it has 1: h"):
         Recurrent(4, 5, cell=TooMany(), engine=engine)(inputs)
-    with pytest.raises(TypeError, match="Stepless does not say what a step is"):
+    with pytest.raises(TypeError, match="Stepless does not define a step"):
         Recurrent(4, 5, cell=Stepless(), engine=engine)(inputs)
-    with pytest.raises(ValueError, match="recur names 'n'; Greedy holds: no gate"):
+    with pytest.raises(ValueError, match="recur names 'n'; Greedy defers: no gate"):
         Recurrent(4, 5, cell=Greedy(), engine=engine)(inputs)
 
 
@@ -486,6 +486,19 @@ def test_a_step_keeps_nothing_but_its_states() -> None:
 def test_a_cell_in_use_loses_nothing() -> None:
     layer = nn.GRU(3, 4, zoneout=0.1, variational_dropout=0.1)
     with pytest.raises(AttributeError, match="cannot be changed"):
-        del layer.cell.apart
+        del layer.cell.split_gates
     with pytest.raises(AttributeError, match="cannot be changed"):
         layer.cell.reset_gate = "before"
+
+
+def test_a_declaration_by_its_former_name_works_with_a_warning() -> None:
+    def step(self: Any, z: Any, s: Any) -> Any:
+        return torch.tanh(z.n + z.n_h)
+
+    with pytest.warns(FutureWarning, match="Old.apart is called split_gates now"):
+        old = type("Old", (Cell,), {"gates": ("n",), "apart": ("n",), "step": step})()
+    assert old.split_gates == ("n",)
+    with pytest.warns(FutureWarning, match="Old.keeps is called forget_gates now"):
+        old.keeps = ("n",)
+    assert old.forget_gates == ("n",)
+    assert Recurrent(3, 4, cell=old, chrono=5)(torch.zeros(2, 1, 3))[0].shape == (2, 1, 4)

@@ -113,12 +113,12 @@ def test_what_a_model_says_of_scheduled_sampling_is_before_what_the_data_say() -
     assert torch.allclose(found, model.eval()(window).continuous, atol=1e-6)
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twice() -> None:
     data = WeatherNYC24h(window=48, horizon=12, batch_size=8)
-    assert data.facts()["objective_options"]["horizon"] == 12
-    assert data.facts()["objective_options"]["teacher_forcing"] == 0.5
-    assert min(data.facts()["objective_options"]["scales"]) > 0
+    assert data.model_kwargs()["objective_options"]["horizon"] == 12
+    assert data.model_kwargs()["objective_options"]["teacher_forcing"] == 0.5
+    assert min(data.model_kwargs()["objective_options"]["scales"]) > 0
     data.setup()
     seen: dict[str, set[tuple[float, ...]]] = {}
     for split in SPLITS:
@@ -136,20 +136,20 @@ def test_a_window_ends_in_the_hours_that_are_forecast_and_no_hour_is_scored_twic
     assert not seen["validation"] & seen["test"]
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_baseline_is_the_better_of_the_naive_forecasts() -> None:
     data = WeatherNYC24h(window=72, horizon=24, batch_size=8)
     data.setup()
     inputs, targets, _ = data.stores["test"].batch(range(len(data.stores["test"])))
-    objective = HorizonForecast(1, 1, 7, **data.facts()["objective_options"])
+    objective = HorizonForecast(1, 1, 7, **data.model_kwargs()["objective_options"])
     read: Any = lambda some, *_: (some[..., :1], None)  # noqa: E731
     metrics = objective.metrics()
     objective.eval()
     objective.update(metrics, objective.unroll(read, inputs, None, None, 1.0), targets)
     scores = {name: float(value) for name, value in metrics.compute().items()}
     naive = [scores["rmse"] / (1 - scores[f"skill_{name}"]) for name in ("persistence", "seasonal")]
-    assert data.about()["baseline_scores"]["rmse"] == pytest.approx(min(naive), rel=1e-4)
-    assert data.about()["baseline"] == ("persistence", "the same hour a day before")[int(np.argmin(naive))]
+    assert data.metadata()["baseline_scores"]["rmse"] == pytest.approx(min(naive), rel=1e-4)
+    assert data.metadata()["baseline"] == ("persistence", "the same hour a day before")[int(np.argmin(naive))]
 
 
 @pytest.mark.parametrize("horizon", [0, 49])

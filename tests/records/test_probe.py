@@ -31,12 +31,12 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import FirstSteps, probe_again
-from rnnbench.leaderboard.page import quick_board, whole_board
+from rnnbench.leaderboard.table import read_board
 from rnnbench.nn import GRU, run_padded
 from rnnbench.objectives import Regression, Tagging
-from rnnbench.records.certificates import LARGEST, Certificate, Certificates
+from rnnbench.records.certificates import MAX_FILE_BYTES, Certificate, Certificates
 from rnnbench.records.probe import Probe, code_version
-from rnnbench.records.record import MOST_POINTS, Environment, Point, Record, RecordStore, thinned
+from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, RecordStore, thinned
 from rnnbench.records.status import cells_of, cells_on_record
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils import fingerprint
@@ -110,7 +110,7 @@ def test_a_probe_has_the_losses_of_the_first_steps_and_scores_of_two_batches(
     assert record.code_version == NOW
 
 
-@pytest.mark.usefixtures("twins")
+@pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize(
     ("task_name", "class_path"),
     [("short", "rnnbench.data.Adding"), ("short", "tests.records.test_probe.Drawn"), ("shakespeare-char", "")],
@@ -374,8 +374,8 @@ from yours.reader import read
 
 
 class Yours(Adding):
-    def make(self, folder):
-        made = super().make(folder)
+    def build_splits(self, folder):
+        made = super().build_splits(folder)
         tables = {
             name: table.map(lambda row: {"targets": float(read(row["targets"]))})
             for name, table in made.tables.items()
@@ -527,7 +527,7 @@ BROKEN = {
     "certificates.0.made_by": json.dumps({"certificates": [GOOD | {"made_by": "../../x"}]}),
     "schema_version": json.dumps({"schema_version": 2}),
     "two certificates": json.dumps({"certificates": [GOOD, GOOD | {"date": "later"}]}),
-    "are more than": " " * (LARGEST + 1),
+    "are more than": " " * (MAX_FILE_BYTES + 1),
 }
 
 
@@ -538,7 +538,7 @@ def test_broken_certificates_are_told_and_certify_nothing(why: str, tmp_path: Pa
     path.write_text(BROKEN[why])
     assert why.replace("no JSON", "not valid JSON") in Certificates(tmp_path).problem
     assert states(tmp_path) == {"adding/lstm": "done?"}
-    assert any("certificates.json" in one for one in [*whole_board(tmp_path)[1], *quick_board(tmp_path)[1]])
+    assert any("certificates.json" in one for one in read_board(tmp_path)[1])
     assert any("certificates.json" in one for one in audit(tmp_path).problems)
     Certificates(tmp_path).add([certificate(done(code_version=OLD))])
     assert states(tmp_path) == {"adding/lstm": "done"}
@@ -641,10 +641,10 @@ def test_a_long_curve_keeps_its_best_and_its_last_point(count: int, at: float) -
     curve = [Point(number, None, 0.5) for number in range(1, count + 1)]
     best = 1 + int(at * (count - 1))
     kept = thinned(curve, best)
-    assert len(kept) <= MOST_POINTS
+    assert len(kept) <= MAX_POINTS
     assert kept == sorted(kept)
     assert {best, count} <= {point.step for point in kept}
-    assert kept == curve or count > MOST_POINTS - 2
+    assert kept == curve or count > MAX_POINTS - 2
 
 
 def test_records_of_the_first_version_are_read_and_are_stale_as_they_have_no_probe(tmp_path: Path) -> None:

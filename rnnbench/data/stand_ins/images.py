@@ -15,7 +15,7 @@ from PIL import Image, ImageFont
 from rnnbench.data.captions import FONT
 from rnnbench.data.stand_ins.archives import wheel
 from rnnbench.data.stand_ins.audio import deb
-from rnnbench.data.vision import MEMBER, OWN
+from rnnbench.data.vision import EFFICIENTNET, MEMBER
 
 
 @cache
@@ -23,7 +23,7 @@ def network_wheel() -> bytes:
     """The CNN with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = EfficientNet.from_name(OWN)
+        network = EfficientNet.from_name(EFFICIENTNET)
     out = io.BytesIO()
     torch.save(network.state_dict(), out)
     return wheel({MEMBER: out.getvalue()})

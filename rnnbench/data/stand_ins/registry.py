@@ -1,8 +1,9 @@
-"""Which data has which twin, and putting them in the place of the real archives."""
+"""Which data module has which stand-in, and their use in the place of the real archives."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,10 @@ from rnnbench.data.stand_ins.texts import (
     treebank_files,
     wiki_lines,
 )
-from rnnbench.data.text import INNER, OUTER
+from rnnbench.data.text_classification import INNER, OUTER
 from rnnbench.data.weather import MEMBER
 
-TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
+STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
@@ -74,10 +75,10 @@ TWINS: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] =
     Flickr8k: network_wheel,
     UCF101: network_wheel,
 }
-"""The content of a twin of each class's archives."""
+"""Functions that make the content of each class's archives."""
 
 
-SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
+SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     Adding: {"length": 12, "train_size": 64},
     CopyMemory: {"length": 12, "train_size": 64},
     SelectiveCopy: {"length": 12, "train_size": 64},
@@ -87,9 +88,9 @@ SMALL: dict[type[SequenceDataModule], dict[str, Any]] = {
     MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},
 }
-"""Arguments that make little of what is generated without an archive."""
+"""Arguments for little data of classes that generate it."""
 
-GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
+USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
     PennTreebank: treebank_files,
     SST5: rated_sentences,
@@ -99,35 +100,41 @@ GIVEN: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     UCF101: clips,
     Flickr8k: photographs,
 }
-"""Writes a twin of what only the user or a hub has into a folder, and gives its path."""
+"""Functions that write a stand-in for the files of a user or a hub into a folder and return its path."""
 
 
-def small_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
-    """Arguments with which a class of data makes little, of a twin in `folder` if it reads what a user gives."""
-    arguments = SMALL.get(cls, {})
-    if cls not in GIVEN:
+def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
+    """Arguments for little data of a class; if it reads a user's file, a stand-in for that is written into `folder`."""
+    arguments = SMALL_ARGUMENTS.get(cls, {})
+    if cls not in USER_FILES:
         return arguments
     place = folder / cls.__name__
     if not (place / "path").exists():  # written once, for all who share the folder
         place.mkdir(exist_ok=True)
-        (place / "path").write_text(GIVEN[cls](place))
-    return {**arguments, cls.given: (place / "path").read_text()}
+        (place / "path").write_text(USER_FILES[cls](place))
+    return {**arguments, cls.user_path_arg: (place / "path").read_text()}
+
+
+@cache
+def _contents(cls: type[SequenceDataModule]) -> tuple[tuple[bytes, str], ...]:
+    """The content of the stand-in for each archive of a class, and its sha256; made once a process."""
+    made = STAND_IN_ARCHIVES[cls]()
+    return tuple((content, sha256(content).hexdigest()) for content in ((made,) if isinstance(made, bytes) else made))
 
 
 @contextmanager
-def twins_in_place() -> Iterator[None]:
-    """Within it classes of data read twins of their archives, which are written to the cache: use one of its own."""
-    real = {cls: cls.sources for cls in TWINS}
+def use_stand_ins() -> Iterator[None]:
+    """Within it, data modules read stand-ins for their archives, which are written to the cache: use a separate one."""
+    real = {cls: cls.sources for cls in STAND_IN_ARCHIVES}
+    written: set[Path] = set()
     try:
-        for cls, make in TWINS.items():
-            made = make()
-            contents = (made,) if isinstance(made, bytes) else made
-            cls.sources = tuple(
-                replace(source, sha256=sha256(content).hexdigest())
-                for source, content in zip(cls.sources, contents, strict=True)
-            )
-            for source, content in zip(cls.sources, contents, strict=True):
-                source.path.write_bytes(content)
+        for cls, sources in real.items():
+            pairs = list(zip(sources, _contents(cls), strict=True))
+            cls.sources = tuple(replace(source, sha256=digest) for source, (_, digest) in pairs)
+            for source, (content, _) in pairs:
+                if source.path not in written:
+                    written.add(source.path)
+                    source.path.write_bytes(content)
         yield
     finally:
         for cls, sources in real.items():

@@ -16,14 +16,14 @@ EXPORTS = re.compile(r"export\s*\{([^}]*)\}")
 
 
 def datatables() -> tuple[str, str]:
-    """Script and style sheet of DataTables, which gives `window.DataTable`.
+    """Script and style layout of DataTables, which gives `window.DataTable`.
 
     Raises:
         RnnbenchError: itables has another form than expected.
     """
     script, style = ((_folder("itables") / "html" / f"dt_bundle.{end}").read_text("utf-8") for end in ("js", "css"))
-    found = EXPORTS.search(script)
-    names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", found[1] if found else "")}
+    exports = EXPORTS.search(script)
+    names = {outside: inside for inside, outside in re.findall(r"([\w$]+) as ([\w$]+)", exports[1] if exports else "")}
     if "jQuery" not in names:
         raise RnnbenchError(f"itables {version('itables')} exports no jQuery: the page cannot be built with it")
     return EXPORTS.sub("", script) + f"\nwindow.DataTable = {names['jQuery']}.fn.dataTable;\n", style

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from rnnbench.leaderboard.costs import QUANTITIES, CostRow, cost_rows
 from rnnbench.leaderboard.html.assets import datatables, own, vega
-from rnnbench.leaderboard.html.cards import Verdict, architecture_sections, read_claims, task_sections
+from rnnbench.leaderboard.html.cards import Claim, architecture_sections, read_claims, task_sections
 from rnnbench.leaderboard.html.charts import chart_specs
 from rnnbench.leaderboard.html.overview import MEANINGS, SIGNS, overview
 from rnnbench.leaderboard.html.rankings import pairs_data, ranking_sections
-from rnnbench.leaderboard.html.runs import Artefacts, none, runs_data, short
+from rnnbench.leaderboard.html.runs import Artefacts, no_artefacts, runs_data, short
 from rnnbench.leaderboard.render import DEFINITIONS
-from rnnbench.leaderboard.table import LAST, UNCERTIFIED, Table
+from rnnbench.leaderboard.table import SORTED_LAST, UNCERTIFIED, Table
 from rnnbench.records.artefacts import ArtefactStore
 from rnnbench.records.status import STATES
 from rnnbench.utils.extras import check_extra, lacking
@@ -41,11 +41,11 @@ def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
     check_extra("board", "the page")
     path = leaderboard / "index.html"
     claims = read_claims(leaderboard)
-    write_whole(path, html(table, [*problems, *claims.problems], claims.verdicts, ArtefactStore(leaderboard).of))
+    write_whole(path, html(table, [*problems, *claims.problems], claims.entries, ArtefactStore(leaderboard).of))
     return path
 
 
-def html(table: Table, problems: list[str], claims: Sequence[Verdict] = (), artefacts: Artefacts = none) -> str:
+def html(table: Table, problems: list[str], claims: Sequence[Claim] = (), artefacts: Artefacts = no_artefacts) -> str:
     """The page. The same table gives the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -57,7 +57,7 @@ def html(table: Table, problems: list[str], claims: Sequence[Verdict] = (), arte
     return environment.get_template("page.html.j2").render(_content(table, problems, claims, artefacts))
 
 
-def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artefacts: Artefacts) -> dict[str, Any]:
+def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefacts: Artefacts) -> dict[str, Any]:
     table_script, table_style = datatables()
     scripts = [_inline(script) for script in (table_script, vega(), own("page.js"))]
     heads, fields = overview(table)
@@ -71,7 +71,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
     }
     return {
         "table": table,
-        "last": LAST,
+        "last": SORTED_LAST,
         "heads": heads,
         "fields": fields,
         "tuned": any(row.studies for row in table.rows),
@@ -99,11 +99,11 @@ def _content(table: Table, problems: list[str], claims: Sequence[Verdict], artef
 
 def _counts(table: Table) -> dict[str, int]:
     """How many runs are in which state."""
-    found = Counter[str]()
+    counts = Counter[str]()
     for row in table.rows:
         for entry in row.entries.values():
-            found.update(entry.facts.states)
-    return {state: found[state] for state in STATES if found[state]}
+            counts.update(entry.states)
+    return {state: counts[state] for state in STATES if counts[state]}
 
 
 def most_first(values: Iterable[Value]) -> list[Value]:

@@ -63,16 +63,16 @@ def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
     """
     columns = list(columns)
     card = table.cards[columns[0]]
-    found = [(row, row.entries[column].values) for row in table.rows for column in columns
-             if column in row.entries and row.entries[column].values]  # fmt: skip
-    return [_compared(one, found, 1 if card.direction == "maximise" else -1) for one in card.published]
+    scores = [(row, row.entries[column].scores) for row in table.rows for column in columns
+             if column in row.entries and row.entries[column].scores]  # fmt: skip
+    return [_compared(one, scores, 1 if card.direction == "maximise" else -1) for one in card.published]
 
 
-def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: int) -> Comparison:
-    same = [one for one in found if _is_called(one[0], published.architecture)]
-    if not found:
+def _compared(published: Published, scores: list[tuple[Row, list[float]]], sign: int) -> Comparison:
+    same = [one for one in scores if _is_called(one[0], published.architecture)]
+    if not scores:
         return Comparison(published, "–", "not run")
-    row, values = max(same or found, key=lambda one: sign * fmean(one[1]))
+    row, values = max(same or scores, key=lambda one: sign * fmean(one[1]))
     width = half_width(values)
     interval = "" if width is None else f" ± {number(width)}"
     which = row.label if same else f"{row.label}, our best"
@@ -81,7 +81,7 @@ def _compared(published: Published, found: list[tuple[Row, list[float]]], sign: 
 
 
 def _is_called(row: Row, name: str) -> bool:
-    return name.casefold() in {row.contender.name.casefold(), row.contender.family.casefold()}
+    return name.casefold() in {row.configuration.name.casefold(), row.configuration.family.casefold()}
 
 
 def verdict(published: Published, mean: float, width: float | None, sign: int) -> str:
@@ -98,7 +98,7 @@ def verdict(published: Published, mean: float, width: float | None, sign: int) -
 def architecture_sections(table: Table) -> list[ArchitectureSection]:
     """One for each name and class on the board."""
     known = catalogue("architecture")
-    named = sorted({(row.contender.name, row.contender.class_path) for row in table.rows})
+    named = sorted({(row.configuration.name, row.configuration.class_path) for row in table.rows})
     return [ArchitectureSection(name, _summary(name, path, known), path, words_about(path)) for name, path in named]
 
 
@@ -111,38 +111,38 @@ def _summary(name: str, class_path: str, known: Iterable[str]) -> str:
 
 ROOMS = ("architectures", "nn")
 REFERENCE = re.compile(r"[Ee]quation in `([\w.]+)`")
-LONGEST_CHAIN = 5
+MAX_CHAIN = 5
 
 
 def words_about(class_path: str) -> list[str]:
     """Docstrings of one of our classes, and of those that hold its equation; empty for a class of somebody else."""
-    found: list[str] = []
+    texts: list[str] = []
     name = class_path.rpartition(".")[2]
     if not class_path.startswith("rnnbench."):
-        return found
+        return texts
     room = "architectures"
-    while len(found) < LONGEST_CHAIN and (text := _docstrings(room).get(name)):
-        found.append(text)
+    while len(texts) < MAX_CHAIN and (text := _docstrings(room).get(name)):
+        texts.append(text)
         reference = REFERENCE.search(text)
         if reference is None:
             break
         room, name = "nn", reference[1].rpartition(".")[2]
-    return found
+    return texts
 
 
 @cache
 def _docstrings(room: str) -> dict[str, str]:
     """Of all classes in a room, by name."""
     package = source_file(f"rnnbench.{room}")
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for path in sorted(Path(package).parent.rglob("*.py")) if package else []:
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
-                found.setdefault(node.name, cleandoc(text))
-    return found
+                docstrings.setdefault(node.name, cleandoc(text))
+    return docstrings
 
 
-class Verdict(StrictModel):
+class Claim(StrictModel):
     """One entry of `conformance.json`."""
 
     name: str
@@ -165,7 +165,7 @@ class Verdict(StrictModel):
 class Claims:
     """What could be read, and why something could not."""
 
-    verdicts: list[Verdict]
+    entries: list[Claim]
     problems: list[str]
 
 
@@ -175,7 +175,7 @@ def read_claims(leaderboard: Path) -> Claims:
     if not path.is_file():
         return Claims([], [])
     try:
-        return Claims(TypeAdapter(list[Verdict]).validate_python(read_json(path)), [])
+        return Claims(TypeAdapter(list[Claim]).validate_python(read_json(path)), [])
     except (RnnbenchError, ValidationError) as error:
         return Claims([], [f"{path}: {str(error).splitlines()[0]}"])
 

@@ -14,8 +14,8 @@ FULL = "container"
 def chart_specs() -> dict[str, dict[str, Any]]:
     """Each chart by name; its data is the named set `rows`. Kept, as to make them takes as long as the page itself."""
     made = digest([version("altair"), source_digest(__name__)])
-    found: dict[str, dict[str, Any]] = json.loads(kept(f"charts-{made}", lambda: json.dumps(drawn())))
-    return found
+    specs: dict[str, dict[str, Any]] = json.loads(kept(f"charts-{made}", lambda: json.dumps(drawn())))
+    return specs
 
 
 def drawn() -> dict[str, dict[str, Any]]:

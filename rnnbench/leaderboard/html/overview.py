@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-from rnnbench.leaderboard.cell_stats import CellStats
 from rnnbench.leaderboard.grid_layout import CHANCE
 from rnnbench.leaderboard.scores import Scale, scale_of
 from rnnbench.leaderboard.statistics import half_width
-from rnnbench.leaderboard.table import LAST, Column, Entry, Row, Table, budget_text
+from rnnbench.leaderboard.table import SORTED_LAST, Column, Entry, Row, Table, budget_text
 from rnnbench.records.status import STATES, State
 from rnnbench.utils.text import clean, number
 
@@ -32,7 +31,7 @@ MEANINGS: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Field:
-    """One contender on one task.
+    """One configuration on one task.
 
     Args:
         key: under which its runs stand in the data of the page; empty where there are none.
@@ -93,24 +92,24 @@ def _head(table: Table, column: Column, scale: Scale | str) -> Head:
 
 
 def _field(table: Table, row: Row, column: Column, scale: Scale | str, key: str) -> Field:
-    """One field; a contender that no record has on this task is missing there, in words."""
-    entry = row.entries.get(column, Entry(CellStats()))
+    """One field; a configuration that no record has on this task is missing there, in words."""
+    entry = row.entries.get(column, Entry())
     states = tuple((state, entry.others[state]) for state in STATES if entry.others[state])
-    key = key if entry.facts.states else ""
-    worst = LAST if column.direction == "minimise" else -LAST
-    if not entry.values:
+    key = key if entry.states else ""
+    worst = SORTED_LAST if column.direction == "minimise" else -SORTED_LAST
+    if not entry.scores:
         states = states or (("missing", 0),)
         return Field(key, "", "", 0, None, states, (), worst, f"{row.label} on {column.task}: {_spoken(states)}")
-    mean, width = fmean(entry.values), half_width(entry.values)
+    mean, width = fmean(entry.scores), half_width(entry.scores)
     share = (mean - scale.chance) / (scale.one - scale.chance) if isinstance(scale, Scale) else None
-    others = {"chance": table.is_chance(row, column), "uncertified": entry.facts.uncertified > 0}
-    marks = (*([entry.standing] if entry.standing else []), *(mark for mark, given in others.items() if given))
+    others = {"chance": table.is_chance(row, column), "uncertified": entry.uncertified > 0}
+    marks = (*([entry.standing] if entry.standing else []), *(mark for mark, present in others.items() if present))
     words = [f"{row.label} on {column.task}: {column.metric} {number(mean)}"]
     words += [f"plus or minus {number(width)}"] if width is not None else []
-    words += [f"{len(entry.values)} seed{'s' * (len(entry.values) > 1)}"]
+    words += [f"{len(entry.scores)} seed{'s' * (len(entry.scores) > 1)}"]
     words += [SPOKEN[mark] for mark in marks] + ([_spoken(states)] if states else [])
     interval = "" if width is None else f"± {number(width)}"
-    return Field(key, number(mean), interval, len(entry.values), share, states, marks, mean, ", ".join(words))
+    return Field(key, number(mean), interval, len(entry.scores), share, states, marks, mean, ", ".join(words))
 
 
 SPOKEN = {"best": "best", "tied": "same as the best", "chance": "not better than chance",

@@ -38,13 +38,17 @@ class RankingSection:
 
 
 def ranking_sections(table: Table) -> list[RankingSection]:
-    """All sets of tasks with two contenders or more; a set that is the same as all tasks is left out."""
-    found: list[RankingSection] = []
+    """All sets of tasks with two configurations or more; a set that is the same as all tasks is left out."""
+    sections: list[RankingSection] = []
     for name, counts in _sets(table):
         scores = scores_of(table, counts)
-        if len(scores.contenders) > 1 and scores.columns and (not found or scores.columns != found[0].scores.columns):
-            found.append(_section(name, scores))
-    return found
+        if (
+            len(scores.configurations) > 1
+            and scores.columns
+            and (not sections or scores.columns != sections[0].scores.columns)
+        ):
+            sections.append(_section(name, scores))
+    return sections
 
 
 def pairs_data(section: RankingSection) -> dict[str, Any]:
@@ -78,20 +82,20 @@ def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:
 def _section(name: str, scores: Scores) -> RankingSection:
     ranking = rank(scores)
     ranked = [place.label for place in ranking.places] if ranking else []
-    order = [*ranked, *(label for label in scores.contenders if label not in ranked)]
-    pairs = compare_all(scores.values[[scores.contenders.index(label) for label in order]])
+    order = [*ranked, *(label for label in scores.configurations if label not in ranked)]
+    pairs = compare_all(scores.values[[scores.configurations.index(label) for label in order]])
     return RankingSection(
         name, scores, ranking, pairs, order, critical_difference_diagram(ranking, name) if ranking else ""
     )
 
 
-MOST = 40
-"""Contenders that are still readable on it."""
+MAX_CONFIGURATIONS = 40
+"""Configurations that are still readable on it."""
 
 
 def critical_difference_diagram(ranking: Ranking, name: str) -> str:
     """The diagram of the ranking `name`; empty where Nemenyi's test cannot be made, or there are too many to read."""
-    if not 3 <= len(ranking.places) <= MOST or ranking.tasks < 2:
+    if not 3 <= len(ranking.places) <= MAX_CONFIGURATIONS or ranking.tasks < 2:
         return ""
     import pandas as pd
     from scikit_posthocs import posthoc_nemenyi_friedman

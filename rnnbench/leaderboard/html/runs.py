@@ -15,18 +15,18 @@ from rnnbench.records.selection import study_of
 from rnnbench.records.status import Cell
 from rnnbench.utils.text import clean
 
-MOST_POINTS = 60
-MOST_LOG = 4000
+MAX_POINTS = 60
+MAX_LOG = 4000
 Artefacts = Callable[[Record], list[dict[str, str]]]
 """What a run has made: `title` and `text` each."""
 
 
-def none(record: Record) -> list[dict[str, str]]:
+def no_artefacts(record: Record) -> list[dict[str, str]]:
     """Of a leaderboard without artefacts."""
     return []
 
 
-def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
+def runs_data(table: Table, artefacts: Artefacts = no_artefacts) -> dict[str, Any]:
     """All fields that have runs, by key, and the environments they refer to."""
     environments: dict[Environment, int] = {}
     best = {column: _best(table, column) for column in table.columns}
@@ -43,8 +43,8 @@ def runs_data(table: Table, artefacts: Artefacts = none) -> dict[str, Any]:
 def _best(table: Table, column: Column) -> Row | None:
     """The row with the best mean of a column."""
     sign = 1 if column.direction == "maximise" else -1
-    rows = [row for row in table.rows if column in row.entries and row.entries[column].values]
-    return max(rows, key=lambda row: sign * fmean(row.entries[column].values), default=None)
+    rows = [row for row in table.rows if column in row.entries and row.entries[column].scores]
+    return max(rows, key=lambda row: sign * fmean(row.entries[column].scores), default=None)
 
 
 def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
@@ -54,7 +54,7 @@ def _against(row: Row, column: Column, best: Row | None) -> dict[str, str]:
         return {}
     if row is best:
         return {"standing": "the best here" + (", alone" if own.standing == "best" else "; others are the same")}
-    values, others = own.values, best.entries[column].values
+    values, others = own.scores, best.entries[column].scores
     needed = seeds_to_separate(values, others)
     more = "nobody could afford the seeds to tell them apart" if needed is None else (
         f"about {max(1, needed - min(len(values), len(others)))} more seeds of each would tell them apart")  # fmt: skip
@@ -70,7 +70,7 @@ def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefac
         "title": clean(f"{row.label} on {spec.task.name}"),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
-        "baseline": short(entry.facts.baseline.value) if entry.facts.baseline else None,
+        "baseline": short(entry.baseline.value) if entry.baseline else None,
         "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
         "budget": spec.budget.model_dump(exclude_none=True),
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
@@ -101,7 +101,7 @@ def _run(cell: Cell, environments: dict[Environment, int], artefacts: Artefacts)
         return run
     run["started"] = clean(record.started)
     if record.log_tail:
-        run["log"] = _lines(record.log_tail[-MOST_LOG:])
+        run["log"] = _lines(record.log_tail[-MAX_LOG:])
     if record.attempts:
         run["attempts"] = [clean(one) for one in record.attempts]
     if record.status == "done":
@@ -122,7 +122,7 @@ def _id(cell: Cell) -> str:
 
 
 def _outcome(record: Record) -> dict[str, Any]:
-    step = max(1, -(-len(record.curve) // MOST_POINTS))
+    step = max(1, -(-len(record.curve) // MAX_POINTS))
     last = record.curve[-1:] if (len(record.curve) - 1) % step else []
     return {
         "score": short(record.score),
@@ -146,9 +146,9 @@ def _plain(value: Any) -> str:
 
 
 def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
-    """The grid that expands to `specs`, runs of one contender on one task that differ in their seed.
+    """The grid that expands to `specs`, runs of one configuration on one task that differ in their seed.
 
-    Of a tuned contender it has the configuration that was selected, as runs of their own.
+    Of a tuned configuration it has the configuration that was selected, as runs of their own.
     """
     spec = specs[0]
     grid: dict[str, Any] = {

@@ -27,15 +27,15 @@ class GRUCell(Cell):
     reset_gate: Literal["after", "before"] = "after"
 
     gates = ("r", "z", "n")
-    keeps = ("z",)
+    forget_gates = ("z",)
 
     def __post_init__(self) -> None:
         if self.reset_gate not in ("after", "before"):
             raise ValueError(f"reset_gate must be after or before, got {self.reset_gate!r}")
         if self.reset_gate == "after":
-            self.apart, self.torch_mode = ("n",), "GRU"
+            self.split_gates, self.torch_mode = ("n",), "GRU"
         else:
-            self.held = ("n",)
+            self.deferred_gates = ("n",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -51,8 +51,8 @@ class MGUCell(Cell):
     """
 
     gates = ("f", "n")
-    held = ("n",)
-    takes = ("f",)
+    deferred_gates = ("n",)
+    input_gates = ("f",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -72,7 +72,7 @@ class JANETCell(Cell):
     beta: float = 1.0
 
     gates = ("f", "n")
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def __post_init__(self) -> None:
         check_number("beta", self.beta)
@@ -90,7 +90,7 @@ class UGRNNCell(Cell):
     """
 
     gates = ("g", "n")
-    keeps = ("g",)
+    forget_gates = ("g",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -118,12 +118,12 @@ class MUTCell(Cell):
     variant: Literal[1, 2, 3] = 1
 
     gates = ("z", "r", "n")
-    takes = ("z",)
+    input_gates = ("z",)
 
     def __post_init__(self) -> None:
         if isinstance(self.variant, (bool, float)) or self.variant not in (1, 2, 3):
             raise ValueError(f"variant must be 1, 2 or 3, got {self.variant!r}")
-        self.held = ("z", "n") if self.variant == 3 else ("n",)
+        self.deferred_gates = ("z", "n") if self.variant == 3 else ("n",)
         if self.variant == 1:
             self.recurrent = ("r", "n")
 

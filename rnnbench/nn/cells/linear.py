@@ -26,7 +26,7 @@ class MinGRUCell(Cell):
 
     gates = ("z", "n")
     recurrent = ()
-    takes = ("z",)
+    input_gates = ("z",)
 
     def __post_init__(self) -> None:
         check_flag("positive", self.positive)
@@ -45,8 +45,8 @@ class MinLSTMCell(Cell):
 
     gates = ("f", "i", "n")
     recurrent = ()
-    keeps = ("f",)
-    takes = ("i",)
+    forget_gates = ("f",)
+    input_gates = ("i",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state."""
@@ -68,7 +68,7 @@ class LRUCell(Cell):
 
     Raises:
         ValueError: a value out of range.
-        TypeError: one that is no number.
+        TypeError: a value that is not a number.
     """
 
     r_min: float = 0.0
@@ -117,18 +117,18 @@ class LRUCell(Cell):
         if "bias_ih" in parameters:
             parameters["bias_ih"].zero_()
 
-    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """λ as its two parts; γ goes into B."""
         size, angle = torch.exp(-torch.exp(parameters["nu_log"])), torch.exp(parameters["theta_log"])
         gain = torch.exp(parameters["gamma_log"]).repeat(2)
-        found = parameters | {
+        weights = parameters | {
             "decay_re": size * torch.cos(angle),
             "decay_im": size * torch.sin(angle),
             "weight_ih": parameters["weight_ih"] * gain.unsqueeze(1),
         }
-        if "bias_ih" in found:
-            found["bias_ih"] = found["bias_ih"] * gain
-        return found
+        if "bias_ih" in weights:
+            weights["bias_ih"] = weights["bias_ih"] * gain
+        return weights
 
     def readout(self, sequences: tuple[Tensor, ...], inputs: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         """`Re(C s) + D x`."""
@@ -155,7 +155,7 @@ class SRUCell(Cell):
     gates = ("f", "r", "n")
     recurrent = ()
     vectors = ("peephole_f", "peephole_r")
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def extra_parameters(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """The projection of the highway, if one is needed."""
@@ -193,7 +193,7 @@ class QRNNCell(Cell):
     states = ("h", "c")
     gates = ("n", "f", "o")
     recurrent = ()
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state and cell state."""

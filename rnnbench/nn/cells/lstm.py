@@ -54,8 +54,8 @@ class LSTMCell(Cell):
         gone = [_GATELESS[name] for name in self.ablations if name in _GATELESS]
         gone += ["f"] if "CIFG" in self.ablations else []
         self.gates = tuple(gate for gate in "ifgo" if gate not in gone)
-        self.keeps = tuple(gate for gate in "f" if gate in self.gates)
-        self.takes = tuple(gate for gate in "i" if gate in self.gates)
+        self.forget_gates = tuple(gate for gate in "f" if gate in self.gates)
+        self.input_gates = tuple(gate for gate in "i" if gate in self.gates)
         sigmoid = [gate for gate in self.gates if gate != "g"]
         self.states = ("h", "c")
         peeks = [] if "NP" in self.ablations or self.peephole is None else sigmoid
@@ -72,10 +72,10 @@ class LSTMCell(Cell):
             self.torch_mode = "LSTM"
 
     def _check(self) -> None:
-        given = (self.ablations,) if isinstance(self.ablations, str) else self.ablations
-        if not isinstance(given, (tuple, list)) or not all(isinstance(name, str) for name in given):
-            raise TypeError(f"ablations must be names ({', '.join(ABLATIONS)}), got {given!r}")
-        self.ablations = tuple(dict.fromkeys(given))
+        names = (self.ablations,) if isinstance(self.ablations, str) else self.ablations
+        if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"ablations must be names ({', '.join(ABLATIONS)}), got {names!r}")
+        self.ablations = tuple(dict.fromkeys(names))
         for name in self.ablations:
             if name not in ABLATIONS:
                 raise ValueError(str(unknown("ablation", name, ABLATIONS)))
@@ -90,7 +90,7 @@ class LSTMCell(Cell):
         if self.forget_bias is not None:
             check_number("forget_bias", self.forget_bias)
         if self.forget_bias is not None and {"NFG", "CIFG"} & set(self.ablations):
-            raise ValueError("forget_bias is given, but there is no forget gate")
+            raise ValueError("forget_bias is set, but there is no forget gate")
 
     @property
     def projected(self) -> bool:
@@ -104,10 +104,10 @@ class LSTMCell(Cell):
         return (self.proj_size or hidden_size, *(hidden_size,) * (len(self.states) - 1))
 
     def reset(self, parameters: dict[str, Tensor], hidden_size: int) -> None:
-        """Set the forget gate's bias, if one was given."""
+        """Set the forget gate's bias, if it is set."""
         if self.forget_bias is not None:
             if "bias_ih" not in parameters:
-                raise ValueError("forget_bias is given, but the layer has no bias: leave it out or set bias=True")
+                raise ValueError("forget_bias is set, but the layer has no bias: leave it out or set bias=True")
             set_bias(self, parameters, "f", self.forget_bias)
 
     def step(self, z: Any, s: Any) -> Any:
@@ -153,7 +153,7 @@ class LayerNormLSTMCell(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
-    apart = gates
+    split_gates = gates
     vectors = (
         *(f"gain_input_{gate}" for gate in "ifgo"), *(f"gain_hidden_{gate}" for gate in "ifgo"),
         *(f"shift_{gate}" for gate in "ifgo"), "gain_cell", "shift_cell",

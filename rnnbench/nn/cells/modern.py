@@ -25,9 +25,9 @@ class MultiplicativeLSTMCell(Cell):
 
     states = ("h", "c")
     gates = ("m", "i", "f", "g", "o")
-    held = gates
-    keeps = ("f",)
-    takes = ("i",)
+    deferred_gates = gates
+    forget_gates = ("f",)
+    input_gates = ("i",)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state and cell state."""
@@ -49,14 +49,14 @@ class ScalarLSTMCell(Cell):
 
     Raises:
         ValueError: `heads` does not divide the hidden size.
-        TypeError: `heads` is no whole number.
+        TypeError: `heads` is not a whole number.
     """
 
     heads: int = 1
 
     states = ("h", "c", "n", "m")
     gates = ("i", "f", "g", "o")
-    keeps = ("f",)
+    forget_gates = ("f",)
 
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """All H."""
@@ -65,7 +65,7 @@ class ScalarLSTMCell(Cell):
             raise ValueError(f"heads must divide hidden_size {hidden_size}, got {self.heads}")
         return super().state_sizes(hidden_size)
 
-    def operands(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Only blocks on the diagonal count."""
         if self.heads == 1:
             return parameters

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rnnbench.nn.compiler.schedule import closure, leveller
-from rnnbench.nn.compiler.trace import OPERATIONS, Graph, Node
-from rnnbench.nn.compiler.trace_checks import Misfit, Untranslatable, check_step
-
-if TYPE_CHECKING:
-    from rnnbench.nn.cell import Cell
+from rnnbench.nn.cell import Cell
+from rnnbench.nn.compiler.schedule import closure, make_phase_of
+from rnnbench.nn.compiler.trace import OPERATIONS, CellDefinitionError, Graph, Node, UnsupportedOperation, check_step
 
 INPUT, RECURRENT = "weight_ih", "weight_hh"
 
@@ -47,14 +44,14 @@ class Product:
 
 @dataclass
 class Program:
-    """The graph of one step: what is multiplied, what is computed, which states come out."""
+    """The graph of one step: its products, its values, and the states after it."""
 
     cell: Cell
     graph: Graph
     slots: list[str] = field(default_factory=list)  # width of each: "H" or "P"
     products: list[Product] = field(default_factory=list)
     after: tuple[Node, ...] = ()
-    made: dict[Any, Any] = field(default_factory=dict)  # what engines have made of it
+    compile_cache: dict[Any, Any] = field(default_factory=dict)  # kernels by type, and the interpreter
 
     def signature(self) -> tuple[Any, ...]:
         """Equal for programs that compute the same in the same order."""
@@ -65,7 +62,7 @@ class Program:
         cell = self.cell
         nodes = tuple((n.op, *map(name, n.args), n.width) for n in self.graph.nodes.values())
         products = tuple((p.matrix, name(p.operand), p.columns, p.start, p.blocks, p.bias) for p in self.products)
-        names = (*cell.matrices, None, *cell.vectors, None, *cell.raws.items(), None, *cell.emitted)
+        names = (*cell.matrices, None, *cell.vectors, None, *cell.noise_inputs.items(), None, *cell.emitted)
         return nodes, products, tuple(self.slots), tuple(map(name, self.after)), self.states, names, cell.states
 
     @property
@@ -75,7 +72,7 @@ class Program:
 
     @property
     def emitted(self) -> tuple[int, ...]:
-        """Indices of the states whose sequences are put out."""
+        """Indices of the states whose sequences the layer needs."""
         return tuple(map(self.cell.states.index, self.cell.emitted))
 
     def state(self, k: int) -> Node:
@@ -87,19 +84,23 @@ class Program:
         return self.graph.leaf("slot", k, self.slots[k])
 
     def multiply(self, matrix: str, operand: Node, blocks: Sequence[int], rows: str, columns: str, bias: bool) -> Any:
-        """Note a product of its own; its slots."""
+        """Add a product, unless it is there already; return its slots."""
         if not isinstance(operand, Node):
-            raise Untranslatable(f"a product of {matrix} with something that is not computed from the step's values")
+            raise UnsupportedOperation(
+                f"a product of {matrix} with something that is not computed from the step's values"
+            )
         if operand.width != columns:
-            raise Untranslatable(f"a product of {matrix} ({columns} columns) with a value of width {operand.width}")
-        made = Product(matrix, operand, columns, len(self.slots), tuple(blocks), bias)
-        same = [p for p in self.products if p.operand is operand and (p.matrix, p.blocks) == (matrix, made.blocks)]
+            raise UnsupportedOperation(
+                f"a product of {matrix} ({columns} columns) with a value of width {operand.width}"
+            )
+        product = Product(matrix, operand, columns, len(self.slots), tuple(blocks), bias)
+        same = [p for p in self.products if p.operand is operand and (p.matrix, p.blocks) == (matrix, product.blocks)]
         if same:
-            made = same[0]
+            product = same[0]
         else:
-            self.slots += [rows] * len(made.blocks)
-            self.products.append(made)
-        slots = tuple(self.slot(k) for k in made.slots)
+            self.slots += [rows] * len(product.blocks)
+            self.products.append(product)
+        slots = tuple(self.slot(k) for k in product.slots)
         return slots if len(slots) > 1 else slots[0]
 
     def bias_gradient(self, matrix: str, slots: Sequence[Tensor], bias: Tensor) -> Tensor:
@@ -124,65 +125,66 @@ class Program:
         """Its derivative."""
         return Adjoint(self)
 
-    def level(self) -> Callable[[Node], int]:
-        """In which phase of a step a node can be computed: one more after each product and each row mean."""
+    @cached_property
+    def phase_of(self) -> Callable[[Node], int]:
+        """The phase of a step in which a node can be computed: one more after each product and each row mean."""
 
         def of_slot(k: int) -> int:
-            used = [p.operand for p in self.products if k in p.slots and p.operand is not None]
-            return max((level(one) + (one.op != "state") for one in used), default=0)
+            operands = [p.operand for p in self.products if k in p.slots and p.operand is not None]
+            return max((phase_of(operand) + (operand.op != "state") for operand in operands), default=0)
 
-        level = leveller(lambda node: of_slot(node.args[0]) if node.op == "slot" else 0)
-        return level
+        phase_of = make_phase_of(lambda node: of_slot(node.args[0]) if node.op == "slot" else 0)
+        return phase_of
 
 
 def record(cell: Cell) -> Program:
     """Run a cell's step on symbols.
 
     Raises:
-        Untranslatable: the step uses an operation that the graph does not know.
+        UnsupportedOperation: the step uses an operation that the graph does not know.
     """
     check_step(cell)
     program, names = Program(cell, Graph()), cell.recurrent_gates()
-    first = [g for g in cell.gates if g not in names or g in cell.apart or g in cell.held]
-    shared = [g for g in cell.gates if g not in first]
-    inputs, hidden = [*first, *shared], [*shared, *cell.apart]
+    input_only = [g for g in cell.gates if g not in names or g in cell.split_gates or g in cell.deferred_gates]
+    shared = [g for g in cell.gates if g not in input_only]
+    inputs, hidden = [*input_only, *shared], [*shared, *cell.split_gates]
     width = program.states[0]
-    program.slots = ["H"] * (len(inputs) + len(cell.apart))
+    program.slots = ["H"] * (len(inputs) + len(cell.split_gates))
     place, mask = cell.gates.index, cell.recurrent_mask
 
     def masked(value: Any) -> Any:
-        return value if mask is None else value * program.graph.leaf("raw", mask, cell.raws[mask])
+        return value if mask is None else value * program.graph.leaf("noise", mask, cell.noise_inputs[mask])
 
     program.products.append(Product(INPUT, None, "I", 0, tuple(map(place, inputs)), True))
     if hidden:
         rows = tuple(map(names.index, hidden))
-        program.products.append(Product(RECURRENT, masked(program.state(0)), width, len(first), rows, True))
+        program.products.append(Product(RECURRENT, masked(program.state(0)), width, len(input_only), rows, True))
 
     def recur(value: Node, *gates: str) -> Any:
         for gate in gates:
-            cell.check_held(gate)
+            cell.check_deferred(gate)
         return program.multiply(RECURRENT, masked(value), [names.index(g) for g in gates], "H", width, True)
 
     def by(name: str, rows: str, columns: str) -> Callable[[Node], Any]:
         return lambda value: program.multiply(name, value, [0], rows, columns, False)
 
-    bound = cell.bound(
+    bound = cell.with_values(
         recur=recur,
         **{name: program.graph.leaf("vector", name, "H") for name in cell.vectors},
-        **{name: program.graph.leaf("raw", name, width) for name, width in cell.raws.items()},
+        **{name: program.graph.leaf("noise", name, width) for name, width in cell.noise_inputs.items()},
         **{name: by(name, *shape) for name, shape in cell.matrices.items()},
     )
     slots = [program.slot(inputs.index(g)) for g in cell.gates]
-    slots += [program.slot(len(first) + hidden.index(g)) for g in cell.apart]
+    slots += [program.slot(len(input_only) + hidden.index(g)) for g in cell.split_gates]
     states = [program.state(k) for k in range(len(cell.states))]
     program.graph.recording = True
     try:
         with torch.enable_grad():  # whatever the call is under: the recording is kept
-            after = bound.after(slots, states)
-    except Misfit:
+            after = bound.checked_step(slots, states)
+    except CellDefinitionError:
         raise
     except (TypeError, AttributeError, LookupError, RuntimeError, ValueError, AssertionError) as error:
-        raise Untranslatable(f"something that only tensors can do ({error})") from None
+        raise UnsupportedOperation(f"something that only tensors can do ({error})") from None
     finally:
         program.graph.recording = False
     program.after = tuple(
@@ -194,9 +196,9 @@ def record(cell: Cell) -> Program:
 
 def _of_width(node: Node, width: str, name: str) -> Node:
     if node.width is None:
-        raise Untranslatable(f"state {name} is a constant")
+        raise UnsupportedOperation(f"state {name} is a constant")
     if node.width != width:
-        raise Untranslatable(f"state {name} has width {node.width}, not {width}")
+        raise UnsupportedOperation(f"state {name} has width {node.width}, not {width}")
     return node
 
 
@@ -205,7 +207,7 @@ class Adjoint:
 
     `slots`: gradient of each slot. `states`: of each state before, without what products pull back to it directly;
     `vectors`: of each vector, per row, to be summed. `saved` and `means`: what the forward pass has to keep, planes
-    and one number a row. `pulled_level`: when what a product pulls back is known.
+    and one number a row.
     """
 
     def __init__(self, program: Program) -> None:
@@ -215,7 +217,7 @@ class Adjoint:
         for k, node in enumerate(program.after):
             gradients.setdefault(node, []).append(graph.leaf("grad", k, node.width))
         self.slots: list[Node] = [graph.node(0.0)] * len(program.slots)
-        for node in sorted(list(graph.nodes.values())[:count], key=lambda one: -one.index):
+        for node in sorted(list(graph.nodes.values())[:count], key=lambda node: -node.index):
             if node not in program.forward_nodes and node not in gradients:
                 continue
             pulled = [
@@ -231,9 +233,9 @@ class Adjoint:
             elif node.op == "row_mean":  # its own adjoint
                 gradients.setdefault(node.args[0], []).append(graph.row_mean(total))
             elif node.op in OPERATIONS and total.op != "const":
-                for argument, one in zip(node.inputs, OPERATIONS[node.op].derivative(node, total), strict=True):
-                    if one is not None and argument.op != "const":
-                        gradients.setdefault(argument, []).append(one)
+                for argument, gradient in zip(node.inputs, OPERATIONS[node.op].derivative(node, total), strict=True):
+                    if gradient is not None and argument.op != "const":
+                        gradients.setdefault(argument, []).append(gradient)
         self.states = [graph.sum(gradients.get(program.state(k), [])) for k in range(len(program.states))]
         self.vectors = {
             name: graph.sum(gradients.get(graph.leaf("vector", name, "H"), [])) for name in program.cell.vectors
@@ -244,14 +246,15 @@ class Adjoint:
 
     @property
     def roots(self) -> list[Node]:
-        """Everything that a step back has to give."""
+        """Everything that a step backwards has to compute."""
         operands = [p.operand for p in self.program.products if p.operand is not None]
         return [*self.slots, *self.states, *self.vectors.values(), *operands]
 
     def _kept(self) -> list[Node]:
-        after, found, seen = set(self.program.after), set[Node](), set[Node]()
+        """The values of the forward pass that are worth keeping rather than computing again."""
+        after, kept, seen = set(self.program.after), set[Node](), set[Node]()
 
-        def look(node: Node) -> None:
+        def visit(node: Node) -> None:
             if node in seen:
                 return
             seen.add(node)
@@ -259,24 +262,29 @@ class Adjoint:
                 if node in after:
                     return  # the state after the step is there anyway
                 if node.op == "slot" or node.heavy:
-                    found.add(node)
+                    kept.add(node)
                     return
-            for one in node.inputs:
-                look(one)
+            for argument in node.inputs:
+                visit(argument)
 
         for root in self.roots:
-            look(root)
-        return sorted(found, key=lambda node: node.index)
+            visit(root)
+        return sorted(kept, key=lambda node: node.index)
 
-    def level(self) -> Callable[[Node], int]:
-        """In which phase of a step back a node can be computed."""
+    @cached_property
+    def available(self) -> set[Node]:
+        """What is in memory before a step backwards: what was kept, and the states after the step."""
+        return {*self.saved, *self.means, *self.program.after}
+
+    @cached_property
+    def phase_of(self) -> Callable[[Node], int]:
+        """The phase of a step backwards in which a node can be computed."""
         program = self.program
-        there = {*self.saved, *self.means, *program.after}
 
         def leaf(node: Node) -> int:
             if node.op != "pulled":
                 return 0
-            return 1 + max(level(self.slots[k]) for k in program.products[node.args[0]].slots)
+            return 1 + max(phase_of(self.slots[k]) for k in program.products[node.args[0]].slots)
 
-        level = leveller(leaf, there)
-        return level
+        phase_of = make_phase_of(leaf, self.available)
+        return phase_of

@@ -26,19 +26,19 @@ NATIVE = ["-march=native", "-mprefer-vector-width=512"]
 
 
 class NoCompiler(Exception):
-    """Nothing here can compile, or what it compiled cannot be loaded."""
+    """There is no compiler, it fails, or its library cannot be loaded."""
 
 
 @cache
 def _compiler() -> tuple[list[str], str]:
-    """The compiler's command and what tells it from another one."""
-    asked = os.environ.get(COMPILER_VARIABLE)
-    for name in [asked] if asked else ["cc", "gcc", "clang"]:
+    """The compiler's command, and a text that identifies it."""
+    chosen = os.environ.get(COMPILER_VARIABLE)
+    for name in [chosen] if chosen else ["cc", "gcc", "clang"]:
         words = _words(COMPILER_VARIABLE, name)
         if words and (path := shutil.which(expand_home(words[0]))):
-            about = Path(path).resolve().stat()
-            return [path, *words[1:]], f"{Path(path).resolve()} {about.st_size} {about.st_mtime_ns} {words[1:]}"
-    raise NoCompiler(f"there is no C compiler ({asked or 'cc, gcc or clang'})")
+            status = Path(path).resolve().stat()
+            return [path, *words[1:]], f"{Path(path).resolve()} {status.st_size} {status.st_mtime_ns} {words[1:]}"
+    raise NoCompiler(f"there is no C compiler ({chosen or 'cc, gcc or clang'})")
 
 
 @cache
@@ -67,9 +67,9 @@ def load(source: str) -> ctypes.CDLL:
     key = sha256("\0".join([source, identity, _processor(), platform.platform(), *flags]).encode()).hexdigest()[:32]
     path = folder / f"{key}.so"
     try:
-        if not _whole(path):
+        if not _is_intact(path):
             with FileLock(folder / f"{key}.lock"):
-                if not _whole(path):
+                if not _is_intact(path):
                     _compile(source, command, flags, path)
         _check_private(path)
     except OSError as error:
@@ -92,8 +92,8 @@ def _words(variable: str, text: str) -> list[str]:
         raise NoCompiler(f"{variable}={text!r} cannot be read: {error}") from None
 
 
-def _whole(path: Path) -> bool:
-    """Whether a library is there as it was written: loading what a full disk left of one kills the process."""
+def _is_intact(path: Path) -> bool:
+    """Whether a library is as it was written: to load one that a full disk has cut short kills the process."""
     try:
         return sha256(path.read_bytes()).hexdigest() == _sum(path).read_text()
     except (OSError, UnicodeDecodeError):
@@ -108,17 +108,17 @@ def _check_private(path: Path) -> None:
     """Code that another user could have put there is not run."""
     if os.name != "posix":
         return
-    about = path.stat()
-    if path.is_dir() and about.st_uid == os.getuid() and stat.S_IMODE(about.st_mode) & 0o077:
+    status = path.stat()
+    if path.is_dir() and status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
         path.chmod(0o700)
-        about = path.stat()
-    if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o022:
+        status = path.stat()
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o022:
         raise NoCompiler(f"{path} belongs to another user, or others may write to it")
 
 
 def _compile(source: str, command: list[str], flags: list[str], path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as made:
-        text, result = Path(made, "cell.c"), Path(made, "cell.so")
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        text, result = Path(temporary, "cell.c"), Path(temporary, "cell.so")
         text.write_text(source, "utf-8")
         # torch has an OpenMP runtime loaded already: a second one in a process would bring threads of its own
         attempts = [
@@ -132,7 +132,7 @@ def _compile(source: str, command: list[str], flags: list[str], path: Path) -> N
             )
             if done.returncode == 0 and _loads(result):
                 result.chmod(0o600)
-                total = Path(made, "cell.sha256")
+                total = Path(temporary, "cell.sha256")
                 total.write_text(sha256(result.read_bytes()).hexdigest())
                 total.replace(_sum(path))
                 result.replace(path)

@@ -14,7 +14,7 @@ _FIXED = ("torch", "numpy", "rnnbench.nn")  # modules whose functions stay as th
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
-class Read(NamedTuple):
+class CapturedValue(NamedTuple):
     """A value that a step reads: its name, how to read it, and what it was."""
 
     name: str
@@ -23,21 +23,21 @@ class Read(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether it is another one by now."""
+        """Whether it differs by now."""
         return bool(_state(self.value()) != self.before)
 
 
 def functions(cell: Any) -> list[FunctionType]:
     """The cell's step and the functions that it may call, as far as the names in their code tell."""
-    found: dict[FunctionType, None] = {}
+    seen: dict[FunctionType, None] = {}
     todo: list[Any] = [type(cell).step]
     while todo:
-        one = todo.pop()
-        one = getattr(one, "fget", None) or getattr(one, "__func__", one)  # of a property, of a method
-        if isinstance(one, FunctionType) and one not in found and (not found or not _is_fixed(one.__module__)):
-            found[one] = None
-            todo += _named(one, cell)
-    return list(found)
+        value = todo.pop()
+        value = getattr(value, "fget", None) or getattr(value, "__func__", value)  # of a property, of a method
+        if isinstance(value, FunctionType) and value not in seen and (not seen or not _is_fixed(value.__module__)):
+            seen[value] = None
+            todo += _named(value, cell)
+    return list(seen)
 
 
 def names(function: FunctionType) -> set[str]:
@@ -45,27 +45,31 @@ def names(function: FunctionType) -> set[str]:
     return {name for code in _codes(function.__code__) for name in code.co_names}
 
 
-def reads(cell: Any) -> list[Read]:
+def captured_values(cell: Any) -> list[CapturedValue]:
     """What a step could read: contents of the cell's and its classes' attributes, globals, and variables around it."""
     if _is_fixed(type(cell).__module__):
         return []
-    found = [_read(f"attribute {name}", partial(vars(cell).get, name)) for name in vars(cell) if name != "_made"]
+    captured = [
+        _capture(f"attribute {name}", partial(vars(cell).get, name)) for name in vars(cell) if name != "_compile_cache"
+    ]
     for cls in type(cell).__mro__:
         if not _is_fixed(cls.__module__) and cls is not object:
-            found += [_read(f"class attribute {name}", partial(vars(cls).get, name)) for name in _attributes(cls)]
-            found.append(_read("the list of class attributes", partial(_attributes, cls)))  # one more may hide another
+            captured += [_capture(f"class attribute {name}", partial(vars(cls).get, name)) for name in _attributes(cls)]
+            captured.append(
+                _capture("the list of class attributes", partial(_attributes, cls))
+            )  # one more may hide another
     for function in functions(cell):
-        known = function.__globals__
-        for name in sorted(names(function) & known.keys()):
-            if not isinstance(known[name], (ModuleType, type)):
-                found.append(_read(f"global {name}", partial(known.get, name)))
+        module_globals = function.__globals__
+        for name in sorted(names(function) & module_globals.keys()):
+            if not isinstance(module_globals[name], (ModuleType, type)):
+                captured.append(_capture(f"global {name}", partial(module_globals.get, name)))
         for name, place in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            found.append(_read(f"variable {name}", partial(getattr, place, "cell_contents", None)))
-    return found
+            captured.append(_capture(f"variable {name}", partial(getattr, place, "cell_contents", None)))
+    return captured
 
 
-def _read(name: str, value: Callable[[], Any]) -> Read:
-    return Read(name, value, _state(value()))
+def _capture(name: str, value: Callable[[], Any]) -> CapturedValue:
+    return CapturedValue(name, value, _state(value()))
 
 
 def _attributes(cls: type) -> list[str]:
@@ -73,14 +77,14 @@ def _attributes(cls: type) -> list[str]:
 
 
 def _is_fixed(module: str | None) -> bool:
-    return any(f"{module}.".startswith(f"{one}.") for one in _FIXED)
+    return any(f"{module}.".startswith(f"{fixed}.") for fixed in _FIXED)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
     yield code
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            yield from _codes(one)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
 
 
 def _named(function: FunctionType, cell: Any) -> Iterator[Any]:
@@ -131,15 +135,15 @@ class _SameFunction:
         return hash(self.code.co_name)
 
     def _around(self) -> list[Any]:
-        known = self.function.__globals__
+        module_globals = self.function.__globals__
         around = [getattr(place, "cell_contents", None) for place in self.function.__closure__ or ()]
-        around += [known[name] for name in sorted(names(self.function) & known.keys())]
+        around += [module_globals[name] for name in sorted(names(self.function) & module_globals.keys())]
         return [_state(value, self.inside) for value in around]
 
 
 def _content(code: CodeType) -> list[Any]:
     """What a piece of code does, wherever it stands in its file."""
-    constants = [_content(one) if isinstance(one, CodeType) else _state(one) for one in code.co_consts]
+    constants = [_content(value) if isinstance(value, CodeType) else _state(value) for value in code.co_consts]
     variables = code.co_varnames, code.co_cellvars, code.co_freevars, code.co_argcount, code.co_kwonlyargcount
     return [code.co_code, code.co_exceptiontable, code.co_names, *variables, code.co_flags, constants]
 
@@ -158,9 +162,9 @@ def _state(value: Any, inside: tuple[int, ...] = ()) -> Any:
     if isinstance(value, property):
         return property, _state(value.fget, inside)
     if isinstance(value, dict):
-        return dict, [(_state(key, inside), _state(one, inside)) for key, one in value.items()]
+        return dict, [(_state(key, inside), _state(item, inside)) for key, item in value.items()]
     if isinstance(value, (list, tuple)):
-        return type(value), [_state(one, inside) for one in value]
+        return type(value), [_state(item, inside) for item in value]
     if isinstance(value, (set, frozenset)):
         return type(value), frozenset(map(repr, value))
     if isinstance(value, Tensor):

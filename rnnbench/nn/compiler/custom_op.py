@@ -1,9 +1,8 @@
-"""A pass as one operation of torch.library, so that torch.compile sees it from outside only."""
+"""A call as one operation of torch.library, so that torch.compile sees it from outside only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -13,10 +12,9 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
-from rnnbench.nn.compiler import reference
-from rnnbench.nn.compiler.dispatch import choose, kernel_of
+from rnnbench.nn.compiler.dispatch import choose, engine_of
 from rnnbench.nn.compiler.native import Kernel
-from rnnbench.nn.compiler.sequence import Pass
+from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
 
 _cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
 _numbers = count()
@@ -31,132 +29,117 @@ def register(cell: Cell) -> str:
     return name
 
 
-def run_opaque(
-    name: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Sequences of the emitted states, and final states, of a pass."""
+def call_custom_op(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
+    """Sequences of the emitted states, and final states, of a call of the cell registered under `name`."""
     mask = "".join("01"[tensor is not None] for tensor in tensors)
-    given = [tensor for tensor in tensors if tensor is not None]
-    found = _forward(
-        name, inputs, given, list(one.raws), one.batch_sizes, mask, one.hidden_size, one.batch, one.reverse
+    present = [tensor for tensor in tensors if tensor is not None]
+    results = _forward(
+        name, inputs, present, list(call.noise), call.batch_sizes, mask, call.hidden_size, call.batch, call.reverse
     )
-    count = len(one.widths)
-    emitted = tuple(found[one.cell.states.index(state)] for state in one.cell.emitted)
-    return emitted, tuple(found[count : 2 * count])
+    states = len(call.widths)
+    return call.emitted(results[:states]), tuple(results[states : 2 * states])
+
+
+def _engine(cell: Cell, inputs: Tensor) -> Engine:
+    """The kernel, or the reference, whose derivative torch.compile may look into."""
+    name = choose(cell, inputs.device, inputs.dtype)
+    return engine_of("native" if name == "native" else "reference", cell, inputs.dtype)
 
 
 def _restore(
-    name: str, inputs: Tensor, given: Sequence[Tensor], raws: Sequence[Tensor], batch_sizes: Tensor | None, mask: str,
-    hidden_size: int, batch: int, reverse: bool,
-) -> tuple[Pass, Kernel | None, list[Tensor | None]]:  # fmt: skip
-    cell, rest = _cells[name], iter(given)
-    one = Pass(cell, hidden_size, batch, len(inputs), batch_sizes, reverse, raws=tuple(raws))
-    kernel = kernel_of(cell, inputs.dtype) if choose(cell, inputs.device, inputs.dtype) == "native" else None
-    return one, kernel if isinstance(kernel, Kernel) else None, [next(rest) if k == "1" else None for k in mask]
-
-
-def _all_states(one: Pass) -> Pass:
-    """The pass with the sequences of all its states put out."""
-    cell = one.cell.bound(outputs=one.cell.states)
-    return Pass(cell, one.hidden_size, one.batch, one.length, one.batch_sizes, one.reverse, raws=one.raws)
-
-
-def _derivable() -> AbstractContextManager[Any]:
-    """Inside an operation torch has taken autograd out of the way: put it back."""
-    left_out = torch._C._dispatch_tls_local_exclude_set()
-    for key in ("AutogradFunctionality", "AutogradOther", "ADInplaceOrView"):
-        left_out = left_out.remove(getattr(torch._C.DispatchKey, key))
-    taken = torch._C._dispatch_tls_local_include_set()
-    return torch._C._ForceDispatchKeyGuard(taken, left_out)
+    name: str, inputs: Tensor, present: Sequence[Tensor], noise: Sequence[Tensor], batch_sizes: Tensor | None,
+    mask: str, hidden_size: int, batch: int, reverse: bool,
+) -> tuple[Engine, SequenceCall, Tensor, list[Tensor | None]]:  # fmt: skip
+    """The engine, and its arguments from those of the operation, which can be tensors or lists of them only."""
+    cell, rest = _cells[name], iter(present)
+    call = SequenceCall(cell, hidden_size, batch, len(inputs), batch_sizes, reverse, tuple(noise))
+    engine = _engine(cell, inputs) if inputs.numel() else engine_of("reference", cell, inputs.dtype)
+    tensors = [next(rest).contiguous() if k == "1" else None for k in mask]
+    return engine, call, inputs.contiguous(), tensors
 
 
 @torch.library.custom_op("rnnbench::sequence", mutates_args=())
 def _forward(
-    name: str, inputs: Tensor, given: list[Tensor], raws: list[Tensor], batch_sizes: Tensor | None, mask: str,
+    name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
     hidden_size: int, batch: int, reverse: bool,
 ) -> list[Tensor]:  # fmt: skip
-    one, kernel, tensors = _restore(name, inputs, given, raws, batch_sizes, mask, hidden_size, batch, reverse)
-    inputs, tensors = inputs.contiguous(), [None if t is None else t.contiguous() for t in tensors]
-    count = len(one.widths)
-    if kernel is None or not inputs.numel():
-        with torch.no_grad():
-            sequences, final = reference.run(_all_states(one), inputs, tensors)
-        return [*(s.clone() for s in sequences), *(f.clone() for f in final), *(inputs.new_empty(0) for _ in range(2))]
-    results = kernel.run(one, inputs, tensors, True)
-    return [*results[:count], *(one.final(state).clone() for state in results[:count]), *results[count:]]
+    """All states after all steps, all final states, and what the derivative needs in addition."""
+    engine, call, inputs, tensors = _restore(
+        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse
+    )
+    results = engine.forward(call, inputs, tensors, True)
+    sequences, kept = results[: len(call.widths)], results[len(call.widths) :]
+    return [*sequences, *(call.final(state).clone() for state in sequences), *(kept or _nothing_kept(inputs))]
+
+
+def _nothing_kept(inputs: Tensor) -> list[Tensor]:
+    """In the place of the two tensors that a kernel keeps."""
+    return [inputs.new_empty(0), inputs.new_empty(0)]
 
 
 @_forward.register_fake
 def _(
-    name: str, inputs: Tensor, given: list[Tensor], raws: list[Tensor], batch_sizes: Tensor | None, mask: str,
+    name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
     hidden_size: int, batch: int, reverse: bool,
 ) -> list[Tensor]:  # fmt: skip
     cell = _cells[name]
-    widths = cell.state_sizes(hidden_size)
-    kernel = kernel_of(cell, inputs.dtype) if choose(cell, inputs.device, inputs.dtype) == "native" else None
+    widths, kernel = cell.state_sizes(hidden_size), _engine(cell, inputs)
     shape, rows = inputs.shape[:-1], inputs.shape[0] if inputs.ndim == 2 else inputs.shape[0] * inputs.shape[1]
-    found = [inputs.new_empty(*shape, w) for w in widths] + [inputs.new_empty(batch, w) for w in widths]
+    results = [inputs.new_empty(*shape, w) for w in widths] + [inputs.new_empty(batch, w) for w in widths]
     if not isinstance(kernel, Kernel):
-        return [*found, inputs.new_empty(0), inputs.new_empty(0)]
+        return results + _nothing_kept(inputs)
     h, p = kernel.kept_widths
-    found += [inputs.new_empty(rows, h * hidden_size + p * widths[0])]
-    found += [inputs.new_empty(rows, len(kernel.program.adjoint.means))]
-    return found + ([inputs.new_empty(rows, w) for w in widths] if batch_sizes is not None else [])
+    results += [inputs.new_empty(rows, h * hidden_size + p * widths[0])]
+    results += [inputs.new_empty(rows, len(kernel.program.adjoint.means))]
+    return results + ([inputs.new_empty(rows, w) for w in widths] if batch_sizes is not None else [])
 
 
 @torch.library.custom_op("rnnbench::sequence_backward", mutates_args=())
 def _backward(
-    name: str, inputs: Tensor, given: list[Tensor], raws: list[Tensor], batch_sizes: Tensor | None, mask: str,
+    name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
     hidden_size: int, batch: int, reverse: bool, results: list[Tensor], gradients: list[Tensor],
 ) -> list[Tensor]:  # fmt: skip
-    one, kernel, tensors = _restore(name, inputs, given, raws, batch_sizes, mask, hidden_size, batch, reverse)
-    inputs, tensors = inputs.contiguous(), [None if t is None else t.contiguous() for t in tensors]
-    count, emitted = len(one.widths), [one.cell.states.index(state) for state in one.cell.emitted]
-    if kernel is None or not inputs.numel():
-        leaves = [t.detach().requires_grad_() for t in (inputs, *(t for t in tensors if t is not None))]
-        rest = iter(leaves[1:])
-        with torch.enable_grad(), _derivable():
-            sequences, final = reference.run(
-                _all_states(one), leaves[0], [None if t is None else next(rest) for t in tensors]
-            )
-            found = torch.autograd.grad(
-                [*(sequences[k] for k in emitted), *final], leaves,
-                [*(gradients[k] for k in emitted), *gradients[count:]], allow_unused=True,
-            )  # fmt: skip
-        return [torch.zeros_like(t) if g is None else g.contiguous() for g, t in zip(found, leaves, strict=True)]
-    chosen = [*(gradients[k] for k in emitted), *gradients[count : 2 * count]]
-    back = kernel.back(
-        one, inputs, tensors, [*results[:count], *results[2 * count :]], chosen, [True] * (1 + len(tensors))
+    """Gradients of the inputs and of the tensors that are present, from those of all states, after all steps and
+    final."""
+    engine, call, inputs, tensors = _restore(
+        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse
     )
-    wanted = [True, *(k == "1" for k in mask)]
-    return [g.clone() for g, want in zip(back, wanted, strict=True) if want and g is not None]
+    states = len(call.widths)
+    kept = [*results[:states], *results[2 * states :]]
+    wanted = [*call.emitted(gradients[:states]), *gradients[states : 2 * states]]
+    computed = engine.backward(call, inputs, tensors, kept, wanted, [True] * (1 + len(tensors)))
+    return [
+        torch.zeros_like(tensor) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
+        for tensor, gradient in zip((inputs, *tensors), computed, strict=True)
+        if tensor is not None
+    ]
 
 
 @_backward.register_fake
 def _(
-    name: str, inputs: Tensor, given: list[Tensor], raws: list[Tensor], batch_sizes: Tensor | None, mask: str,
+    name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
     hidden_size: int, batch: int, reverse: bool, results: list[Tensor], gradients: list[Tensor],
 ) -> list[Tensor]:  # fmt: skip
-    return [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (inputs, *given)]
+    return [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (inputs, *present)]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    _, data, given, raws, batch_sizes, *_ = inputs
+    _, data, present, noise, batch_sizes, *_ = inputs
     sizes = [batch_sizes] if batch_sizes is not None else []
-    ctx.save_for_backward(data, *given, *raws, *sizes, *output)
-    ctx.counts = len(given), len(raws), len(sizes), len(_cells[inputs[0]].states)
-    ctx.about = inputs[0], inputs[5:]
+    ctx.save_for_backward(data, *present, *noise, *sizes, *output)
+    ctx.counts = len(present), len(noise), len(sizes), len(_cells[inputs[0]].states)
+    ctx.name, ctx.settings = inputs[0], inputs[5:]
 
 
 def _gradient(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
-    (name, rest), (given, raws, sizes, states) = ctx.about, ctx.counts
+    present, noise, sizes, states = ctx.counts
     data, *saved = ctx.saved_tensors
-    one, two, three = given, given + raws, given + raws + sizes
-    found = _backward(
-        name, data, saved[:one], saved[one:two], saved[two] if sizes else None, *rest, saved[three:],
-        [g.contiguous() for g in gradients[: 2 * states]],
+    noise_at, sizes_at, output_at = present, present + noise, present + noise + sizes
+    computed = _backward(
+        ctx.name, data, saved[:noise_at], saved[noise_at:sizes_at], saved[sizes_at] if sizes else None, *ctx.settings,
+        saved[output_at:], [g.contiguous() for g in gradients[: 2 * states]],
     )  # fmt: skip
-    return (None, found[0], list(found[1:]), [None] * raws, *[None] * (1 + len(rest)))
+    return (None, computed[0], list(computed[1:]), [None] * noise, *[None] * (1 + len(ctx.settings)))
 
 
 torch.library.register_autograd("rnnbench::sequence", _gradient, setup_context=_setup)

@@ -1,107 +1,111 @@
-"""Running a pass: which engine, and what autograd and torch.compile see of it."""
+"""Which engine runs a call, and its autograd function."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor
 
-from rnnbench.nn.autocast import autocasts
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.compiler import function, native, reference
 from rnnbench.nn.compiler.autodiff import Program, record
 from rnnbench.nn.compiler.build import NoCompiler
-from rnnbench.nn.compiler.captured_state import reads
-from rnnbench.nn.compiler.sequence import Pass
-from rnnbench.nn.compiler.trace_checks import Untranslatable
+from rnnbench.nn.compiler.captured_state import captured_values
+from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
+from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
+from rnnbench.nn.compiler.trace import UnsupportedOperation
 
-Engine = Literal["native", "function", "reference"]
-ENGINES: tuple[str, ...] = get_args(Engine)
-Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+EngineName = Literal["native", "function", "reference"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
-_same: dict[Any, Program] = {}
+# --- from a cell to an engine
+
+_programs: dict[Any, Program] = {}
+"""By signature: cells of the same equation share a program, and thus its kernels."""
 
 
 def program_of(cell: Cell) -> Program | str:
     """The cell's recorded step, or why it cannot be recorded."""
-    made = cell.made()
-    if "program" not in made:
+    cache = cell.compile_cache()
+    if "program" not in cache:
         try:
             program = record(cell)
             if record(cell).signature() != program.signature():
-                raise Untranslatable("something that is another one at every call")
-            made["program"] = _same.setdefault(program.signature(), program)
-            made["reads"] = reads(cell)
-        except Untranslatable as error:
-            made["program"] = f"{type(cell).__name__}.step uses {error}"
+                raise UnsupportedOperation("something that differs from call to call")
+            cache["program"] = _programs.setdefault(program.signature(), program)
+            cache["captured"] = captured_values(cell)
+        except UnsupportedOperation as error:
+            cache["program"] = f"{type(cell).__name__}.step uses {error}"
     check_unchanged(cell)
-    return made["program"]  # type: ignore[no-any-return]
+    return cache["program"]  # type: ignore[no-any-return]
 
 
 def check_unchanged(cell: Cell) -> None:
     """Check that what a recorded step has read is still the same.
 
     Raises:
-        RuntimeError: the cell would go on with what it was.
+        RuntimeError: the recording would go on with the old value.
     """
-    for one in cell.made().get("reads", ()):
-        if one.changed:
+    for captured in cell.compile_cache().get("captured", ()):
+        if captured.changed:
             raise RuntimeError(
-                f"{one.name} of {type(cell).__name__} has changed since the cell was first used, "
+                f"{captured.name} of {type(cell).__name__} has changed since the cell was first used, "
                 "and would not be seen: make another cell"
             )
 
 
 def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
-    """The cell's compiled form, made or found in the cache; or why there is none."""
+    """The cell's compiled form, from the cache if it is there; or why there is none."""
     program = program_of(cell)
     if isinstance(program, str):
         return program
-    if dtype not in program.made:
+    if dtype not in program.compile_cache:
         try:
-            program.made[dtype] = native.Kernel(program, dtype)
+            program.compile_cache[dtype] = native.Kernel(program, dtype)
         except NoCompiler as error:
-            program.made[dtype] = str(error)
-    return program.made[dtype]  # type: ignore[no-any-return]
+            program.compile_cache[dtype] = str(error)
+    return program.compile_cache[dtype]  # type: ignore[no-any-return]
 
 
-def _implementation(engine: str, cell: Cell, dtype: torch.dtype) -> Any:
-    if engine == "native":
-        return kernel_of(cell, dtype)
+def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
+    """The engine of a name that `choose` returned, for a cell and type."""
+    if name == "reference":
+        return reference.Reference()
+    if name == "native":
+        return kernel_of(cell, dtype)  # type: ignore[return-value]
     program: Any = program_of(cell)
-    if "interpreter" not in program.made:
-        program.made["interpreter"] = function.Interpreter(program)
-    return program.made["interpreter"]
+    if "interpreter" not in program.compile_cache:
+        program.compile_cache["interpreter"] = function.Interpreter(program)
+    return program.compile_cache["interpreter"]  # type: ignore[no-any-return]
 
 
-def choose(cell: Cell, device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
-    """The engine for a cell, device and type: the one asked for, else the fastest that can run it.
+def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str | None = None) -> str:
+    """The name of the engine for a cell, device and type: the required one, else the fastest that can run it.
 
     Raises:
-        ValueError: the engine asked for cannot run it.
+        ValueError: the required engine cannot run it.
     """
     reasons: dict[str, str] = {}
-    for engine in ENGINES if asked is None else (asked,):
+    for engine in ENGINES if required is None else (required,):
         if engine == "reference":
             break
         if engine == "native" and device.type != "cpu":
-            why: Any = f"it runs on the CPU, not on {device.type}"
+            reason: Any = f"it runs on the CPU, not on {device.type}"
         elif engine == "native" and dtype not in native.DTYPES:
-            why = f"it computes in float32 and float64, not in {dtype}"
+            reason = f"it computes in float32 and float64, not in {dtype}"
         else:
-            why = kernel_of(cell, dtype) if engine == "native" else program_of(cell)
-            if not isinstance(why, str):
+            reason = kernel_of(cell, dtype) if engine == "native" else program_of(cell)
+            if not isinstance(reason, str):
                 _warn(reasons)
                 return engine
-        if asked is not None:
-            raise ValueError(f"engine {asked!r} cannot run {type(cell).__name__}: {why}")
-        reasons[engine] = why
+        if required is not None:
+            raise ValueError(f"engine {required!r} cannot run {type(cell).__name__}: {reason}")
+        reasons[engine] = reason
     _warn(reasons)
     return "reference"
 
@@ -111,83 +115,65 @@ _warned: set[str] = set()
 
 def _warn(reasons: dict[str, str]) -> None:
     """Say once why a slower engine runs, where a faster one could have been expected."""
-    for engine, why in reasons.items():
-        if not why.startswith("it ") and why not in _warned:
-            _warned.add(why)
-            warnings.warn(f"no {engine} engine, a slower one computes the same numbers: {why}", stacklevel=4)
+    for engine, reason in reasons.items():
+        if not reason.startswith("it ") and reason not in _warned:
+            _warned.add(reason)
+            warnings.warn(f"no {engine} engine, a slower one computes the same numbers: {reason}", stacklevel=4)
 
 
-def run(engine: str, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
-    """Sequences of the emitted states, and final states, of a pass."""
-    if engine == "reference" or inputs.numel() == 0 or not plain(inputs, *tensors):
-        return reference.run(one, inputs, tensors)
-    implementation = _implementation(engine, one.cell, inputs.dtype)
+# --- running a call
+
+
+def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
+    """Sequences of the emitted states, and final states, of a call."""
+    if name == "reference" or inputs.numel() == 0 or not is_eager(inputs, *tensors):
+        return reference.run(call, inputs, tensors)  # torch's own operations, which all modes see and can derive
+    engine = engine_of(name, call.cell, inputs.dtype)
     tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
     inputs = inputs.contiguous().resolve_neg()
-    emitted = len(one.cell.emitted)
     if not torch.is_grad_enabled() or not any(t is not None and t.requires_grad for t in (inputs, *tensors)):
-        after = implementation.run(one, inputs, tensors, False)[: len(one.widths)]
-        return _outputs(one, after), tuple(map(one.final, after))
-    found = _Sequence.apply(implementation, one, inputs, *tensors)  # type: ignore[no-untyped-call]
-    return found[:emitted], found[emitted:]
+        states = engine.forward(call, inputs, tensors, False)[: len(call.widths)]
+        return call.emitted(states), tuple(map(call.final, states))
+    outputs = _SequenceFunction.apply(engine, call, inputs, *tensors)  # type: ignore[no-untyped-call]
+    emitted = len(call.cell.emitted)
+    return outputs[:emitted], outputs[emitted:]
 
 
-def plain(*tensors: Tensor | None) -> bool:
-    """Whether all are tensors with numbers in memory, and nobody but autograd, backwards, looks at what is done."""
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0 or _watched() or _traced():
-        return False
-    return all(t is None or (type(t) in (Tensor, nn.Parameter) and not _is_many(t)) for t in tensors)
-
-
-_watched = torch._C._len_torch_dispatch_stack
-"""How many modes see every operation: what records, counts or replaces operations, such as `make_fx`."""
-
-_traced = torch._C._is_tracing
-"""Whether `torch.jit.trace` records the operations: it would not see those of a kernel."""
-
-_is_many = torch._C._functorch.is_legacy_batchedtensor
-"""Whether a tensor stands for many, as gradients do under `is_grads_batched`."""
-
-
-def _outputs(one: Pass, after: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(after[one.cell.states.index(name)] for name in one.cell.emitted)
-
-
-class _Sequence(torch.autograd.Function):
-    """A pass with its derivative."""
+class _SequenceFunction(torch.autograd.Function):
+    """A call with its derivative."""
 
     @staticmethod
     def forward(
-        ctx: Any, implementation: Any, one: Pass, inputs: Tensor, *tensors: Tensor | None
+        ctx: Any, engine: Engine, call: SequenceCall, inputs: Tensor, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
-        results = implementation.run(one, inputs, tensors, True)
-        after = results[: len(one.widths)]
-        outputs = _outputs(one, after)
+        results = engine.forward(call, inputs, tensors, True)
+        states = results[: len(call.widths)]
+        outputs = call.emitted(states)
         ctx.set_materialize_grads(False)
         # The derivative reads the outputs, which the caller may change in place. Saved as they are, they would end the
         # backward pass with an error then; copies would cost memory in every call. So the same memory is saved as
-        # tensors that do not notice, and who changed it is asked of the counters.
+        # tensors that do not notice, and version counters tell whether it was changed.
         ctx.save_for_backward(inputs, *tensors, *(result.data for result in results))
         ctx.versions = [(counter := _version_counter(output), counter._version) for output in outputs]
-        ctx.implementation, ctx.one, ctx.count = implementation, one, 1 + len(tensors)
-        return (*outputs, *(one.final(state).clone() for state in after))
+        ctx.engine, ctx.call, ctx.count = engine, call, 1 + len(tensors)
+        return (*outputs, *(call.final(state).clone() for state in states))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         saved = ctx.saved_tensors  # once: checkpointing computes them again at each look
         inputs, *tensors = saved[: ctx.count]
         needed = ctx.needs_input_grad[2:]
-        if torch.is_grad_enabled() or not plain(*gradients):  # a derivative of the derivative, or many at once
+        if torch.is_grad_enabled() or not is_eager(*gradients):  # a derivative of the derivative, or many at once
             with torch.enable_grad():
-                found = _again(ctx.one, inputs, tensors, gradients, needed)
+                result = reference.differentiate(ctx.call, inputs, tensors, gradients, needed, create_graph=True)
         else:
             gradients = tuple(None if g is None else g.resolve_neg() for g in gradients)
             results = saved[ctx.count :]
             if any(counter._version != version for counter, version in ctx.versions):
-                with torch.autocast(inputs.device.type, enabled=False) if autocasts(inputs.device) else nullcontext():
-                    results = ctx.implementation.run(ctx.one, inputs, tensors, True)
-            found = ctx.implementation.back(ctx.one, inputs, tensors, results, gradients, needed)
-        return None, None, *(g if need else None for g, need in zip(found, needed, strict=True))
+                with torch.autocast(inputs.device.type, enabled=False) if is_autocast(inputs.device) else nullcontext():
+                    results = ctx.engine.forward(ctx.call, inputs, tensors, True)
+            result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
+        return None, None, *(g if need else None for g, need in zip(result, needed, strict=True))
 
 
 def _version_counter(tensor: Tensor) -> Tensor:
@@ -196,25 +182,3 @@ def _version_counter(tensor: Tensor) -> Tensor:
     counter = tensor.detach()
     counter.data = tensor.new_empty(0)
     return counter
-
-
-def _again(
-    one: Pass,
-    inputs: Tensor,
-    tensors: Sequence[Tensor | None],
-    gradients: Sequence[Tensor | None],
-    needed: Sequence[bool],
-) -> list[Tensor | None]:
-    """The gradients as something that can be derived again."""
-    # views: what an input was itself computed from, by the same weights or not, is no part of this pass
-    inputs, *tensors = (None if t is None else t.view_as(t) for t in (inputs, *tensors))  # type: ignore[assignment]
-    sequences, final = reference.run(one, inputs, tensors)
-    pairs = [(o, g) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
-    wanted = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need and t is not None]
-    found = iter(
-        torch.autograd.grad([o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True)
-    )
-    return [next(found) if need else None for need in needed]
-
-
-Runner = Callable[[Pass, Tensor, Sequence[Tensor | None]], Result]

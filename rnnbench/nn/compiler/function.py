@@ -1,7 +1,8 @@
-"""The function engine: a pass as one autograd function made of torch's operations; any device, no compiler."""
+"""The function engine: a program run step by step with torch's operations; any device, no compiler."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch import Tensor
 
 from rnnbench.nn.compiler.autodiff import RECURRENT, Product, Program
 from rnnbench.nn.compiler.schedule import closure
-from rnnbench.nn.compiler.sequence import Pass
+from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
 from rnnbench.nn.compiler.trace import OPERATIONS, Node
 
 
 class Interpreter:
-    """Runs a program step by step with torch's operations, and back with its derivative.
+    """Runs a program step by step with torch's operations, and back with its derivative: an `Engine`.
 
     What of the derivative depends on no gradient (the slopes of the gates) is computed for all steps at once, and so
     are the gradients of all weights.
@@ -24,50 +25,51 @@ class Interpreter:
     def __init__(self, program: Program) -> None:
         self.program, adjoint = program, program.adjoint
         self.matrices = ["weight_ih", RECURRENT, *program.cell.matrices]
+        self.kept = [*adjoint.saved, *adjoint.means]
         operands = [p.operand for p in program.products if p.operand is not None]
-        self.forward_order = _order([*program.after, *operands, *adjoint.saved, *adjoint.means])
-        self.there = {*adjoint.saved, *adjoint.means, *program.after}
-        needed = closure(adjoint.roots, lambda node: node in self.there)
-        moving: dict[Node, bool] = {}
-        for node in sorted(needed, key=lambda one: one.index):
-            moving[node] = node.op in ("grad", "pulled") or (
-                node not in self.there and any(moving[one] for one in node.inputs)
+        forward = _order([*program.after, *operands, *self.kept])
+        self.forward_order = sorted(forward, key=lambda node: (program.phase_of(node), node.index))
+        available = adjoint.available  # not computed backwards
+        needed = sorted(closure(adjoint.roots, lambda node: node in available), key=lambda node: node.index)
+        on_gradient: dict[Node, bool] = {}  # whether a node depends on a gradient
+        for node in needed:
+            on_gradient[node] = node.op in ("grad", "pulled") or (
+                node not in available and any(on_gradient[argument] for argument in node.inputs)
             )
-        order = [node for node in sorted(needed, key=lambda one: one.index) if node.inputs and node not in self.there]
-        self.still = [node for node in order if not moving[node]]  # for all steps at once
-        self.moving = [node for node in order if moving[node]]
-        self.used = [
-            node
-            for node in needed
-            if not moving[node] and node.op != "const" and any(node in one.inputs for one in self.moving)
-        ]
-        self.level = adjoint.level()
+        computed = [node for node in needed if node.inputs and node not in available]
+        self.slopes = [node for node in computed if not on_gradient[node]]  # for all steps at once
+        self.backward_order = sorted(
+            (node for node in computed if on_gradient[node]), key=lambda node: (adjoint.phase_of(node), node.index)
+        )
+        arguments = {argument for node in self.backward_order for argument in node.inputs}
+        self.used = [node for node in needed if not on_gradient[node] and node.op != "const" and node in arguments]
+        self.pull_phases = [max(adjoint.phase_of(adjoint.slots[k]) for k in p.slots) for p in program.products]
 
     # --- forwards
 
-    def run(self, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool) -> list[Tensor]:
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
         """All states after all steps; when training also what the derivative needs."""
-        program, given = self.program, one.split(tensors)
-        weights = dict(zip(self.matrices, given.matrices, strict=True))
-        bias = self._bias(one, given.biases, inputs)
+        program, by_kind = self.program, call.split(tensors)
+        weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
+        bias = self._bias(call, by_kind.biases, inputs)
         first = program.products[0]
-        hoisted = inputs @ _rows(weights[first.matrix], first, one).T
+        hoisted = inputs @ _rows(weights[first.matrix], first, call).T
         starts = [0]
         for width in program.slots:
-            starts.append(starts[-1] + self._width(one, width))
+            starts.append(starts[-1] + call.width(width))
         current = [
-            inputs.new_zeros(one.batch, width) if state is None else state.clone()
-            for state, width in zip(given.states, one.widths, strict=True)
+            inputs.new_zeros(call.batch, width) if state is None else state.clone()
+            for state, width in zip(by_kind.states, call.widths, strict=True)
         ]
-        parts = {k: _rows(weights[p.matrix], p, one).T for k, p in enumerate(program.products) if k}
-        steps = torch.split(hoisted, one.steps.rows.tolist()) if one.is_packed else hoisted.unbind(0)
-        kept = [*program.adjoint.saved, *program.adjoint.means]
-        record: list[list[Tensor]] = [[] for _ in (*program.states, *kept, *program.states)]
-        ready = program.level()
-        for t in reversed(range(len(steps))) if one.reverse else range(len(steps)):
+        parts = {k: _rows(weights[p.matrix], p, call).T for k, p in enumerate(program.products) if k}
+        steps = torch.split(hoisted, call.steps.rows.tolist()) if call.is_packed else hoisted.unbind(0)
+        record: list[list[Tensor]] = [[] for _ in (*program.states, *self.kept, *program.states)]
+        for t in reversed(range(len(steps))) if call.reverse else range(len(steps)):
             n = len(steps[t])
             before = [state[:n] for state in current]
-            values = self._leaves(one, given, before, t, n)
+            values = self._leaves(call, by_kind, before, t, n)
             tile = bias.expand(n, -1).clone()
             tile[:, : steps[t].shape[-1]] += steps[t]
             for k, matrix in parts.items():  # those that read a state need nothing computed
@@ -75,7 +77,7 @@ class Interpreter:
                 if p.operand is not None and p.operand.op == "state":
                     tile[:, starts[p.start] : starts[p.stop]] += values[p.operand] @ matrix
             todo = [k for k in parts if program.products[k].operand.op != "state"]  # type: ignore[union-attr]
-            for node in sorted(self.forward_order, key=lambda node: (ready(node), node.index)):
+            for node in self.forward_order:
                 for k in [k for k in todo if program.products[k].operand in values]:
                     p = program.products[k]
                     tile[:, starts[p.start] : starts[p.stop]] += values[p.operand] @ parts[k]  # type: ignore[index]
@@ -85,186 +87,170 @@ class Interpreter:
                 else:
                     values[node] = _value(node, values)
             after = [values[node].expand(n, -1) for node in program.after]
-            for k, value in enumerate([*after, *(values[node] for node in kept)]):
+            for k, value in enumerate([*after, *(values[node] for node in self.kept)]):
                 record[k].append(value.expand(n, -1))
             for k, value in enumerate(before):
-                record[len(after) + len(kept) + k].append(value)
+                record[len(after) + len(self.kept) + k].append(value)
             current = [
-                torch.cat([new, old[n:]]) if n < one.batch else new for new, old in zip(after, current, strict=True)
+                torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(after, current, strict=True)
             ]
         count = len(program.states) if not training else len(record)
-        return [self._join(one, part) for part in record[:count]]
+        return [self._join(call, part) for part in record[:count]]
 
     # --- backwards
 
-    def back(
-        self,
-        one: Pass,
-        inputs: Tensor,
-        tensors: Sequence[Tensor | None],
-        results: Sequence[Tensor],
-        gradients: Sequence[Tensor | None],
-        needed: Sequence[bool],
-    ) -> list[Tensor | None]:
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
         """Gradients of the inputs and of all tensors, from those of the emitted sequences and the final states."""
-        program, adjoint, given = self.program, self.program.adjoint, one.split(tensors)
-        weights = dict(zip(self.matrices, given.matrices, strict=True))
-        states, emitted = len(program.states), len(program.emitted)
-        kept = [*adjoint.saved, *adjoint.means]
+        program, by_kind = self.program, call.split(tensors)
+        weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
+        states, emitted, kept = len(program.states), len(program.emitted), len(self.kept)
         everything: dict[Node, Tensor] = dict(zip(program.after, results[:states], strict=True))
-        everything |= dict(zip(kept, results[states : states + len(kept)], strict=True))
-        before = results[states + len(kept) :]
-        everything |= {program.state(k): value for k, value in enumerate(before)}
-        everything |= self._constants(given)
-        for name, raw in zip(program.cell.raws, one.raws, strict=True):
-            node = program.graph.leaf("raw", name, program.cell.raws[name])
-            if raw.shape[:-1] == inputs.shape[:-1]:
-                everything[node] = raw
-            elif one.is_packed:
-                everything[node] = torch.cat([raw[:n] for n in one.steps.rows.tolist()])
+        everything |= dict(zip(self.kept, results[states : states + kept], strict=True))
+        everything |= {program.state(k): value for k, value in enumerate(results[states + kept :])}
+        everything |= self._constants(by_kind)
+        for name, noise in zip(program.cell.noise_inputs, call.noise, strict=True):
+            node = program.graph.leaf("noise", name, program.cell.noise_inputs[name])
+            if noise.shape[:-1] == inputs.shape[:-1]:
+                everything[node] = noise
+            elif call.is_packed:
+                everything[node] = torch.cat([noise[:n] for n in call.steps.rows.tolist()])
             else:
-                everything[node] = raw.expand(len(one.steps.rows), *raw.shape)
-        for node in self.still:
+                everything[node] = noise.expand(len(call.steps.rows), *noise.shape)
+        for node in self.slopes:
             everything[node] = _value(node, everything)
-        rows = {node: self._steps(one, everything[node]) for node in self.used if everything[node].ndim > 1}
+        rows = {node: self._steps(call, everything[node]) for node in self.used if everything[node].ndim > 1}
         fixed = {node: everything[node] for node in self.used if everything[node].ndim == 1}  # of vectors alone
-        sequences = [None if g is None else self._steps(one, g) for g in gradients[:emitted]]
+        sequences = [None if g is None else self._steps(call, g) for g in gradients[:emitted]]
         ds = [
-            inputs.new_zeros(one.batch, width) if g is None else g.clone()
-            for g, width in zip(gradients[emitted:], one.widths, strict=True)
+            inputs.new_zeros(call.batch, width) if g is None else g.clone()
+            for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
-        matrices = {k: _rows(weights[p.matrix], p, one) for k, p in enumerate(program.products) if k}
+        matrices = [_rows(weights[p.matrix], p, call) for p in program.products]
         slots: list[list[Tensor]] = [[] for _ in program.slots]
         vectors: dict[str, Tensor] = {}
-        count = len(one.steps.rows)
-        for t in range(count) if one.reverse else reversed(range(count)):
-            n = int(one.steps.rows[t])
+        count = len(call.steps.rows)
+        for t in range(count) if call.reverse else reversed(range(count)):
+            n = int(call.steps.rows[t])
             values = {node: part[t] for node, part in rows.items()} | fixed
-            for k in range(states):
-                q = ds[k][:n]
+            for k, width in enumerate(program.states):
+                gradient = ds[k][:n]
                 if k in program.emitted and (gy := sequences[program.emitted.index(k)]) is not None:
-                    q = q + gy[t]
-                values[program.graph.leaf("grad", k, program.states[k])] = q
-            todo = sorted(self.moving, key=lambda node: (self.level(node), node.index))
-            pull = {k for k, p in enumerate(program.products) if p.operand is not None}
-            pulled: dict[int, Tensor] = {}
-
-            def tile(p: Product, values: dict[Node, Tensor] = values, n: int = n) -> Tensor:
-                return torch.cat([self._row(adjoint.slots[k], values, n, one, inputs) for k in p.slots], -1)
-
-            phase = 0
-            for node in [*todo, None]:  # type: ignore[assignment]
-                at = self.level(node) if node is not None else phase + 1
-                if at > phase or node is None:
-                    for k in sorted(pull):
-                        p = program.products[k]
-                        if node is None or max(self.level(adjoint.slots[s]) for s in p.slots) < at:
-                            pulled[k] = tile(p) @ matrices[k]
-                            pull.discard(k)
-                            if p.operand is not None and p.operand.op != "state":
-                                values[program.graph.leaf("pulled", k, p.operand.width)] = pulled[k]
-                    phase = at
-                if node is not None:
-                    values[node] = _value(node, values)
-            for k, node in enumerate(adjoint.slots):
-                slots[k].append(self._row(node, values, n, one, inputs))
-            for name, node in adjoint.vectors.items():
-                part = self._row(node, values, n, one, inputs).sum(0)
-                vectors[name] = vectors[name] + part if name in vectors else part
-            for k, node in enumerate(adjoint.states):
-                total = self._row(node, values, n, one, inputs, program.states[k])
-                for j, p in enumerate(program.products):
-                    if p.operand is program.state(k):
-                        total = total + pulled[j]
-                ds[k] = torch.cat([total, ds[k][n:]]) if n < one.batch else total
-        planes = [self._join(one, part, backwards=True).flatten(0, -2) for part in slots]
-        found = self._weights(one, inputs, weights, planes, everything)
+                    gradient = gradient + gy[t]
+                values[program.graph.leaf("grad", k, width)] = gradient
+            step_slots, step_vectors, before = self._step_backward(call, inputs, n, values, matrices)
+            for k, gradient in enumerate(step_slots):
+                slots[k].append(gradient)
+            for name, gradient in step_vectors.items():
+                vectors[name] = vectors[name] + gradient if name in vectors else gradient
+            ds = [torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(before, ds, strict=True)]
+        planes = [self._join(call, part, backwards=True).flatten(0, -2) for part in slots]
+        weight_gradients = self._weights(call, inputs, weights, planes, everything)
         first = program.products[0]
         dx = torch.cat([planes[k] for k in first.slots], -1)
-        dx = dx @ _rows(weights[first.matrix], first, one)
+        dx = dx @ matrices[0]
         biases = [
             None if b is None else program.bias_gradient(m, [plane.sum(0) for plane in planes], b)
-            for m, b in zip(self.matrices, given.biases, strict=False)
+            for m, b in zip(self.matrices, by_kind.biases, strict=False)
         ]
         return [
-            dx.view_as(inputs), *ds, *(found.get(name) for name in self.matrices), *biases,
+            dx.view_as(inputs), *ds, *(weight_gradients.get(name) for name in self.matrices), *biases,
             *(vectors[name] for name in program.cell.vectors),
         ]  # fmt: skip
 
+    def _step_backward(
+        self, call: SequenceCall, inputs: Tensor, n: int, values: dict[Node, Tensor], matrices: Sequence[Tensor]
+    ) -> tuple[list[Tensor], dict[str, Tensor], list[Tensor]]:
+        """Gradients of the slots, of the vectors and of the states before one step of `n` rows.
+
+        `values` has those of the states after the step and all that depends on no gradient; the rest is added.
+        """
+        program, adjoint = self.program, self.program.adjoint
+        waiting = [k for k, product in enumerate(program.products) if product.operand is not None]
+        pulled: dict[int, Tensor] = {}  # the gradient of each product's operand
+
+        def row(node: Node, width: str) -> Tensor:
+            if node.op == "const":
+                return inputs.new_full((n, call.width(node.width or width)), node.args[0])
+            return values[node]
+
+        def pull(phase: float) -> None:
+            for k in [k for k in waiting if self.pull_phases[k] < phase]:
+                product = program.products[k]
+                slots = torch.cat([row(adjoint.slots[slot], program.slots[slot]) for slot in product.slots], -1)
+                pulled[k] = slots @ matrices[k]
+                waiting.remove(k)
+                if product.operand is not None and product.operand.op != "state":
+                    values[program.graph.leaf("pulled", k, product.operand.width)] = pulled[k]
+
+        for node in self.backward_order:
+            pull(adjoint.phase_of(node))
+            values[node] = _value(node, values)
+        pull(math.inf)
+        before = []
+        for k, node in enumerate(adjoint.states):
+            total = row(node, program.states[k])
+            for j, product in enumerate(program.products):
+                if product.operand is program.state(k):
+                    total = total + pulled[j]
+            before.append(total)
+        vectors = {name: row(node, "H").sum(0) for name, node in adjoint.vectors.items()}
+        return [row(node, program.slots[k]) for k, node in enumerate(adjoint.slots)], vectors, before
+
     # --- parts
 
-    def _width(self, one: Pass, width: str) -> int:
-        return one.hidden_size if width == "H" else one.widths[0]
+    def _steps(self, call: SequenceCall, value: Tensor) -> Sequence[Tensor]:
+        return torch.split(value, call.steps.rows.tolist()) if call.is_packed else value.unbind(0)
 
-    def _steps(self, one: Pass, value: Tensor) -> Sequence[Tensor]:
-        return torch.split(value, one.steps.rows.tolist()) if one.is_packed else value.unbind(0)
+    def _join(self, call: SequenceCall, parts: list[Tensor], backwards: bool = False) -> Tensor:
+        ordered = parts[::-1] if call.reverse != backwards else parts
+        return torch.cat(ordered) if call.is_packed else torch.stack(ordered)
 
-    def _join(self, one: Pass, parts: list[Tensor], backwards: bool = False) -> Tensor:
-        ordered = parts[::-1] if one.reverse != backwards else parts
-        return torch.cat(ordered) if one.is_packed else torch.stack(ordered)
-
-    def _constants(self, given: Any) -> dict[Node, Tensor]:
+    def _constants(self, by_kind: CallTensors) -> dict[Node, Tensor]:
         graph, names = self.program.graph, self.program.cell.vectors
-        return {graph.leaf("vector", name, "H"): value for name, value in zip(names, given.vectors, strict=True)}
+        return {graph.leaf("vector", name, "H"): value for name, value in zip(names, by_kind.vectors, strict=True)}
 
-    def _leaves(self, one: Pass, given: Any, before: Sequence[Tensor], t: int, n: int) -> dict[Node, Tensor]:
+    def _leaves(
+        self, call: SequenceCall, by_kind: CallTensors, before: Sequence[Tensor], t: int, n: int
+    ) -> dict[Node, Tensor]:
         program = self.program
-        values = {program.state(k): state for k, state in enumerate(before)} | self._constants(given)
-        for name, raw in zip(program.cell.raws, one.raws, strict=True):
-            values[program.graph.leaf("raw", name, program.cell.raws[name])] = one.raw_at(raw, t, n)
+        values = {program.state(k): state for k, state in enumerate(before)} | self._constants(by_kind)
+        for name, noise in zip(program.cell.noise_inputs, call.noise, strict=True):
+            values[program.graph.leaf("noise", name, program.cell.noise_inputs[name])] = call.noise_at(noise, t, n)
         return values
 
-    def _row(
-        self, node: Node, values: dict[Node, Tensor], n: int, one: Pass, like: Tensor, width: str | None = None
-    ) -> Tensor:
-        if node.op == "const":
-            size = self._width(one, width or node.width or "H")
-            return like.new_full((n, size), node.args[0])
-        return values[node]
-
-    def _bias(self, one: Pass, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
+    def _bias(self, call: SequenceCall, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
         parts = []
         for k, width in enumerate(self.program.slots):
-            total = like.new_zeros(self._width(one, width))
+            total = like.new_zeros(call.width(width))
             for p in self.program.products:
                 bias = biases[int(p.matrix == RECURRENT)]
                 if k in p.slots and p.bias and bias is not None:
-                    total = total + torch.split(bias, one.hidden_size)[p.blocks[k - p.start]]
+                    total = total + torch.split(bias, call.hidden_size)[p.blocks[k - p.start]]
             parts.append(total)
         return torch.cat(parts)
 
     def _weights(
-        self,
-        one: Pass,
-        inputs: Tensor,
-        weights: dict[str, Tensor | None],
-        planes: list[Tensor],
+        self, call: SequenceCall, inputs: Tensor, weights: dict[str, Tensor | None], planes: list[Tensor],
         values: dict[Node, Tensor],
-    ) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Gradients of the matrices, for all steps at once."""
+        totals: dict[str, Tensor] = {}
         for p in self.program.products:
             weight = weights[p.matrix]
             if weight is None:
                 continue
-            operand = (
-                inputs
-                if p.operand is None
-                else values[p.operand]
-                if p.operand in values
-                else self._all(p.operand, values)
-            )
-            operand = operand.expand(*inputs.shape[:-1], -1)
-            total = found.setdefault(p.matrix, torch.zeros_like(weight))
+            for node in [] if p.operand is None else _order([p.operand]):
+                if node not in values and node.op != "const" and p.operand not in values:
+                    values[node] = _value(node, values)
+            operand = inputs if p.operand is None else values[p.operand].expand(*inputs.shape[:-1], -1)
+            total = totals.setdefault(p.matrix, torch.zeros_like(weight))
             size = planes[p.start].shape[-1]
             for slot, block in zip(p.slots, p.blocks, strict=True):
                 total[block * size : (block + 1) * size] += planes[slot].T @ operand.flatten(0, -2)
-        return found
-
-    def _all(self, node: Node, values: dict[Node, Tensor]) -> Tensor:
-        for one in _order([node]):
-            if one not in values and one.op != "const":
-                values[one] = _value(one, values)
-        return values[node]
+        return totals
 
 
 def _order(roots: Sequence[Node]) -> list[Node]:
@@ -272,15 +258,15 @@ def _order(roots: Sequence[Node]) -> list[Node]:
 
 
 def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
-    def get(one: Node) -> Any:
-        return one.args[0] if one.op == "const" else values[one]
+    def get(argument: Node) -> Any:
+        return argument.args[0] if argument.op == "const" else values[argument]
 
     if node.op == "row_mean":
         value = get(node.args[0])
         mean: Tensor = value.mean(-1, keepdim=True).expand_as(value)
         return mean
     function: Callable[..., Any] = OPERATIONS[node.op].torch
-    arguments = [get(one) for one in node.args]
+    arguments = [get(argument) for argument in node.args]
     if node.op in ("sub", "div", "gt", "ge", "maximum", "minimum") and not isinstance(arguments[0], Tensor):
         arguments[0] = torch.as_tensor(arguments[0], dtype=arguments[1].dtype, device=arguments[1].device)
     if node.op in ("maximum", "minimum") and not isinstance(arguments[1], Tensor):
@@ -289,10 +275,10 @@ def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
     return result
 
 
-def _rows(weight: Tensor | None, product: Product, one: Pass) -> Tensor:
+def _rows(weight: Tensor | None, product: Product, call: SequenceCall) -> Tensor:
     """The rows of its matrix that a product uses, in the order of its slots."""
     assert weight is not None
-    size = one.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
+    size = call.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
     if product.blocks == tuple(range(weight.shape[0] // size)):
         return weight
     blocks = torch.split(weight, size)

@@ -17,16 +17,6 @@ Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[
 at every step for each row (masks), and what is the same for all rows too (constants)."""
 
 
-def is_traced() -> bool:
-    """Whether `torch.jit.trace` makes a program of what is run."""
-    return torch.jit.is_tracing()  # type: ignore[attr-defined,no-any-return,no-untyped-call]
-
-
-def is_recorded() -> bool:
-    """Whether `torch.export` or `torch.jit.trace` makes a program of what is run, to be called with other sizes."""
-    return torch.compiler.is_exporting() or is_traced()
-
-
 def scan_steps(
     step: Step, rows: Sequence[Tensor], states: Sequence[Tensor], masks: Sequence[Tensor], constants: Sequence[Tensor],
     reverse: bool, emitted: Sequence[int],
@@ -46,17 +36,17 @@ def scan_steps(
     def combine(*values: Tensor) -> list[Tensor]:
         fixed = values[split:]
         after = step(values[count:split], values[:count], fixed[: len(masks)], fixed[len(masks) :])
-        return [one.clone() for one in (*after, *(after[k] for k in emitted))]  # no two may share memory
+        return [state.clone() for state in (*after, *(after[k] for k in emitted))]  # no two may share memory
 
     def own(tensors: Sequence[Tensor]) -> list[Tensor]:
         """Tensors that share no memory. What goes to ONNX has no derivative: torch can fail to write down that of a
         loop whose batch is open."""
-        return [(one.detach() if torch.onnx.is_in_onnx_export() else one).clone() for one in tensors]
+        return [(value.detach() if torch.onnx.is_in_onnx_export() else value).clone() for value in tensors]
 
-    turned = [one.flip(0) for one in rows] if reverse else rows
-    found = scan_op(combine, own(states), own(turned), tuple(own([*masks, *constants])))
-    sequences = [one.flip(0) if reverse else one for one in found[count:]]
-    return sequences, list(found[:count])
+    ordered = [row.flip(0) for row in rows] if reverse else rows
+    results = scan_op(combine, own(states), own(ordered), tuple(own([*masks, *constants])))
+    sequences = [sequence.flip(0) if reverse else sequence for sequence in results[count:]]
+    return sequences, list(results[:count])
 
 
 def script_steps(
@@ -70,40 +60,41 @@ def script_steps(
     shape = rows[0].shape[:-1]
     if batch_sizes is None:
         batch_sizes = torch.ones(shape[0], dtype=torch.int64) * shape[1]
-        rows = [one.flatten(0, 1) for one in rows]
+        rows = [row.flatten(0, 1) for row in rows]
     with _outside_of_the_trace():  # where sizes are numbers
-        widths = [[one.shape[-1] for one in some] for some in (rows, states, masks)]
+        widths = [[value.shape[-1] for value in values] for values in (rows, states, masks)]
     count = len(constants)
 
     def joined_step(row: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor]) -> Tensor:
         rows, states, masks = (
-            torch.split(one, width, -1) if width else () for one, width in zip((row, state, mask), widths, strict=True)
+            torch.split(joined, width, -1) if width else ()
+            for joined, width in zip((row, state, mask), widths, strict=True)
         )
         return torch.cat(step(rows, states, masks, constants[:count]), -1)
 
     row, state = torch.cat(list(rows), -1), torch.cat(list(states), -1)
     mask = torch.cat(list(masks), -1) if masks else state.new_zeros(state.shape[0], 0)
-    held = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
+    constant_list = list(constants) or [state.new_zeros(0)]  # TorchScript takes no empty list
     with _outside_of_the_trace():
-        examples = *(one.detach()[:1] for one in (row, state, mask)), [one.detach() for one in held]
+        examples = *(value.detach()[:1] for value in (row, state, mask)), [value.detach() for value in constant_list]
         traced: Any = torch.jit.trace(joined_step, examples, check_trace=False)  # type: ignore[no-untyped-call]
 
         def loop(
             row: Tensor, sizes: Tensor, state: Tensor, mask: Tensor, constants: list[Tensor], reverse: bool
         ) -> tuple[Tensor, Tensor]:
             ends, steps = sizes.cumsum(0), sizes.size(0)
-            found: list[Tensor] = []
+            outputs: list[Tensor] = []
             for k in range(steps):
                 t = steps - 1 - k if reverse else k
                 n, end = int(sizes[t]), int(ends[t])
                 after = traced(row[end - n : end], state[:n], mask[:n], constants)
-                found.insert(0 if reverse else k, after)
+                outputs.insert(0 if reverse else k, after)
                 state = torch.cat([after, state[n:]])  # rows that have ended, or not begun, keep theirs
-            return torch.cat(found), state
+            return torch.cat(outputs), state
 
         scripted = torch.jit.script(loop)
-    sequence, final = scripted(row, batch_sizes, state, mask, held, reverse)
-    sequences = [one.reshape(*shape, one.shape[-1]) for one in torch.split(sequence, widths[1], -1)]
+    sequence, final = scripted(row, batch_sizes, state, mask, constant_list, reverse)
+    sequences = [part.reshape(*shape, part.shape[-1]) for part in torch.split(sequence, widths[1], -1)]
     return [sequences[k] for k in emitted], list(torch.split(final, widths[1], -1))
 
 

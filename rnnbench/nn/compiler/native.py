@@ -1,22 +1,22 @@
-"""The native engine: a pass as one call of compiled C, forwards and backwards."""
+"""The native engine: a call as one call of compiled C, forwards and backwards; and a single step, prepared."""
 
 from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rnnbench.nn.cell import Cell
 from rnnbench.nn.compiler.autodiff import Program
 from rnnbench.nn.compiler.build import load
 from rnnbench.nn.compiler.codegen import FIELDS, emit
 from rnnbench.nn.compiler.layout import Layout
-from rnnbench.nn.compiler.sequence import Pass
+from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
 
 DTYPES = (torch.float32, torch.float64)
 CHUNK = 2**20  # bytes of gate gradients that wait for their product, so that they are still in the cache
@@ -33,39 +33,34 @@ def _scratch(units: int, dtype: torch.dtype) -> Tensor:
     return kept[dtype]
 
 
-@dataclass(eq=False)
 class Kernel:
-    """The compiled form of a program for one type of number."""
+    """The compiled form of a program for one type of number: an `Engine`."""
 
-    program: Program
-    dtype: torch.dtype
-    layout: Layout = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.layout = Layout(self.program)
-        library = load(emit(self.layout, self.dtype == torch.float64))
-        self.forward, self.backward = library.forward, library.backward
-        self.scratch = library.scratch_forward, library.scratch_backward
-        for function in (self.forward, self.backward, *self.scratch):
+    def __init__(self, program: Program, dtype: torch.dtype) -> None:
+        self.program, self.dtype, self.layout = program, dtype, Layout(program)
+        library = load(emit(self.layout, dtype == torch.float64))
+        self.c_forward, self.c_backward = library.forward, library.backward
+        self.c_scratch_forward, self.c_scratch_backward = library.scratch_forward, library.scratch_backward
+        for function in (self.c_forward, self.c_backward, self.c_scratch_forward, self.c_scratch_backward):
             function.argtypes = [ctypes.c_void_p]
             function.restype = None
-        for function in self.scratch:
-            function.restype = ctypes.c_long
-        self.arguments = self._structure()
+        self.c_scratch_forward.restype = self.c_scratch_backward.restype = ctypes.c_long
+        self.argument_type = self._argument_type()
 
-    def _structure(self) -> type[ctypes.Structure]:
+    def _argument_type(self) -> type[ctypes.Structure]:
+        """The structure `args` of the generated C."""
         counts = {
             "2": 2,
             "MATRICES": len(self.layout.matrices),
             "STATES": len(self.program.states),
             "EMITTED": len(self.program.emitted),
             "VECTORS": len(self.program.cell.vectors),
-            "RAWS": len(self.program.cell.raws),
+            "NOISE": len(self.program.cell.noise_inputs),
         }
 
         def kind(name: str, count: str | None) -> Any:
-            one = ctypes.c_long if name == "long" else ctypes.c_void_p
-            return one * (counts[count] or 1) if count else one
+            element = ctypes.c_long if name == "long" else ctypes.c_void_p
+            return element * (counts[count] or 1) if count else element
 
         fields = [(name, kind(type_, count)) for name, type_, count in FIELDS]
         return type("Arguments", (ctypes.Structure,), {"_fields_": fields})
@@ -76,105 +71,161 @@ class Kernel:
         widths = self.layout.kept_widths
         return widths.count("H"), widths.count("P")
 
-    def chunk(self, one: Pass) -> int:
-        """How many rows of gate gradients wait for their product."""
-        row = sum(one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots)
-        return max(256, min(512, CHUNK // (row * self.dtype.itemsize)))
-
-    def call(self, one: Pass, inputs: Tensor, given: Any, **more: Any) -> Any:
-        """The arguments of a call, but for scratch memory."""
-        steps, raws = one.steps, one.raws
-        made = self.arguments(
-            T=len(steps.rows), B=one.batch, I=inputs.shape[-1], H=one.hidden_size, P=one.widths[0],
-            reverse=one.reverse, packed=one.is_packed, chunk=self.chunk(one),
-            threads=max(1, min(torch.get_num_threads(), one.batch // 4)),
+    def arguments(self, call: SequenceCall, inputs: Tensor, tensors: CallTensors, **more: Any) -> Any:
+        """The arguments of the C functions, but for scratch memory."""
+        steps = call.steps
+        row = sum(map(call.width, self.program.slots))  # gate gradients of a row
+        arguments = self.argument_type(
+            T=len(steps.rows), B=call.batch, I=inputs.shape[-1], H=call.hidden_size, P=call.widths[0],
+            reverse=call.reverse, packed=call.is_packed,
+            chunk=max(256, min(512, CHUNK // (row * self.dtype.itemsize))),
+            threads=max(1, min(torch.get_num_threads(), call.batch // 4)),
             plain=steps.total <= FEW, offset=steps.offset.ctypes.data, count=steps.rows.ctypes.data,
             x=inputs.data_ptr(),
         )  # fmt: skip
-        made.w[:] = _pointers(given.matrices)
-        made.b[:] = _pointers(given.biases)
-        if given.vectors:
-            made.vec[:] = _pointers(given.vectors)
-        made.init[:] = _pointers(given.states)
-        for k, raw in enumerate(raws):
-            made.raw[k], made.raw_width[k] = raw.data_ptr(), raw.shape[-1]
-            made.raw_steps[k] = raw.shape[:-1] == inputs.shape[:-1]
+        arguments.w[:] = _pointers(tensors.matrices)
+        arguments.b[:] = _pointers(tensors.biases)
+        if tensors.vectors:
+            arguments.vec[:] = _pointers(tensors.vectors)
+        arguments.init[:] = _pointers(tensors.states)
+        for k, noise in enumerate(call.noise):
+            arguments.noise[k], arguments.noise_width[k] = noise.data_ptr(), noise.shape[-1]
+            arguments.noise_steps[k] = noise.shape[:-1] == inputs.shape[:-1]
         for name, value in more.items():
             if isinstance(value, (list, tuple)):
                 if value:
-                    getattr(made, name)[:] = _pointers(value)
+                    getattr(arguments, name)[:] = _pointers(value)
             elif value is not None:
-                setattr(made, name, value.data_ptr() if isinstance(value, Tensor) else value)
-        return made
+                setattr(arguments, name, value.data_ptr() if isinstance(value, Tensor) else value)
+        return arguments
 
-    def go(self, made: Any, back: bool, dtype: torch.dtype) -> None:
-        """Run a call."""
-        made.scratch = _scratch(self.units(made, back), dtype).data_ptr()
-        (self.backward if back else self.forward)(self.address(made))
-
-    def address(self, made: Any) -> int:
-        """Where the arguments of a call lie."""
-        return ctypes.addressof(made)
-
-    def units(self, made: Any, back: bool) -> int:
-        """How many numbers of working memory a call needs."""
-        return int(self.scratch[back](ctypes.addressof(made)))
-
-    def run(self, one: Pass, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool) -> list[Tensor]:
-        """All states after all steps; when training also what the derivative needs: planes, means, earlier states."""
-        shape, rows = inputs.shape[:-1], one.steps.total
-        after = [inputs.new_empty(*shape, width) for width in one.widths]
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
+        """All states after all steps; then what the derivative needs: kept planes, means, and earlier states."""
+        shape, rows = inputs.shape[:-1], call.steps.total
+        after = [inputs.new_empty(*shape, width) for width in call.widths]
         saved = inputs.new_empty(0)
         means, before = saved, list[Tensor]()
         if training:
             h, p = self.kept_widths
-            saved = inputs.new_empty(rows, h * one.hidden_size + p * one.widths[0])
+            saved = inputs.new_empty(rows, h * call.hidden_size + p * call.widths[0])
             means = inputs.new_empty(rows, len(self.program.adjoint.means))
-        if one.is_packed:
-            before = [inputs.new_empty(rows, width) for width in one.widths]
-        given = one.split(tensors)
-        made = self.call(one, inputs, given, training=training, saved=saved, means=means, next=after, prev=before)
-        self.go(made, False, inputs.dtype)
+        if call.is_packed:
+            before = [inputs.new_empty(rows, width) for width in call.widths]
+        arguments = self.arguments(
+            call, inputs, call.split(tensors), training=training, saved=saved, means=means, next=after, prev=before
+        )
+        address = ctypes.addressof(arguments)
+        arguments.scratch = _scratch(self.c_scratch_forward(address), inputs.dtype).data_ptr()
+        self.c_forward(address)
         return [*after, saved, means, *before]
 
-    def back(
-        self,
-        one: Pass,
-        inputs: Tensor,
-        tensors: Sequence[Tensor | None],
-        results: Sequence[Tensor],
-        gradients: Sequence[Tensor | None],
-        needed: Sequence[bool],
-    ) -> list[Tensor | None]:
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
         """Gradients of the inputs and of all tensors, from those of the emitted sequences and the final states."""
-        states, emitted = len(one.widths), len(self.program.emitted)
-        given, after, before = one.split(tensors), results[:states], results[states + 2 :]
+        states, emitted = len(call.widths), len(self.program.emitted)
+        by_kind, after, before = call.split(tensors), results[:states], results[states + 2 :]
         sequences = [None if g is None else g.contiguous() for g in gradients[:emitted]]
         ds = [
-            inputs.new_zeros(one.batch, width) if g is None else g.clone(memory_format=torch.contiguous_format)
-            for g, width in zip(gradients[emitted:], one.widths, strict=True)
+            inputs.new_zeros(call.batch, width) if g is None else g.clone(memory_format=torch.contiguous_format)
+            for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
-        wanted = one.split(needed[1:])  # type: ignore[arg-type]
+        needed_by_kind = call.split(needed[1:])  # type: ignore[arg-type]
         dx = torch.empty_like(inputs) if needed[0] else None
         dw = [
             torch.zeros_like(w) if w is not None and need else None
-            for w, need in zip(given.matrices, wanted.matrices, strict=True)
+            for w, need in zip(by_kind.matrices, needed_by_kind.matrices, strict=True)
         ]
-        slots = sum(one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots)
-        db = inputs.new_empty(slots)
-        dvec = [torch.empty_like(vector) for vector in given.vectors]
-        made = self.call(
-            one, inputs, given, dx=dx, dw=dw, db=db, dvec=dvec, ds=ds, gy=sequences,
+        widths = list(map(call.width, self.program.slots))
+        db = inputs.new_empty(sum(widths))
+        dvec = [torch.empty_like(vector) for vector in by_kind.vectors]
+        arguments = self.arguments(
+            call, inputs, by_kind, dx=dx, dw=dw, db=db, dvec=dvec, ds=ds, gy=sequences,
             saved=results[states], means=results[states + 1], next=after, prev=before,
         )  # fmt: skip
-        self.go(made, True, inputs.dtype)
-        parts = torch.split(db, [one.hidden_size if width == "H" else one.widths[0] for width in self.program.slots])
+        address = ctypes.addressof(arguments)
+        arguments.scratch = _scratch(self.c_scratch_backward(address), inputs.dtype).data_ptr()
+        self.c_backward(address)
+        parts = torch.split(db, widths)
         biases = [
             None if bias is None else self.program.bias_gradient(matrix, parts, bias)
-            for matrix, bias in zip(self.layout.matrices, given.biases, strict=False)
+            for matrix, bias in zip(self.layout.matrices, by_kind.biases, strict=False)
         ]
         return [dx, *ds, *dw, *biases, *dvec]
 
 
 def _pointers(tensors: Sequence[Tensor | None]) -> list[int | None]:
     return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+class Stepper:
+    """One step of a stack without a gradient, for one batch size, with all arguments of its kernel prepared.
+
+    `weights` are those of each layer, in the order of a `SequenceCall`'s tensors after the states; `parameters` all
+    that the layer has, which hold them.
+    """
+
+    def __init__(
+        self, kernel: Kernel, cell: Cell, hidden_size: int, batch: int, weights: Sequence[Sequence[Tensor | None]],
+        parameters: Mapping[str, Tensor | None],
+    ) -> None:  # fmt: skip
+        self.forward, self.dtype = kernel.c_forward, kernel.dtype
+        self.names, self.parameters = list(parameters), list(parameters.values())
+        self.pointers = _pointers(self.parameters)
+        widths = cell.state_sizes(hidden_size)
+        self.shapes = [torch.Size([len(weights), batch, width]) for width in widths]
+        self.sizes = [width * batch * self.dtype.itemsize for width in widths]
+        self.arguments, self.calls = [], []
+        units = 0
+        for layer in weights:
+            call = SequenceCall(cell, hidden_size, batch, 1)
+            tensors = call.split([*(None for _ in cell.states), *layer])
+            weight_ih = tensors.matrices[0]
+            assert weight_ih is not None
+            inputs = weight_ih.new_empty(1, batch, weight_ih.shape[1])
+            arguments = kernel.arguments(call, inputs, tensors, training=False, saved=None, means=None)
+            address = ctypes.addressof(arguments)
+            units = max(units, kernel.c_scratch_forward(address))
+            self.arguments.append((arguments, address))
+            self.calls.append(call)  # keeps what the arguments point to
+        self.input_shape = torch.Size([batch, self.arguments[0][0].I])
+        self.scratch = torch.empty(units, dtype=self.dtype, device="cpu")
+        for arguments, _ in self.arguments:
+            arguments.scratch = self.scratch.data_ptr()
+
+    def is_valid(self, parameters: Mapping[str, Tensor | None]) -> bool:
+        """Whether the layer's parameters are still where they were."""
+        return list(parameters) == self.names and all(
+            new is old and (new is None or new.data_ptr() == pointer)
+            for new, old, pointer in zip(parameters.values(), self.parameters, self.pointers)  # noqa: B905
+        )
+
+    def fits(self, inputs: Tensor, states: Any) -> bool:
+        """Whether inputs and states need no further check or conversion."""
+        if inputs.shape != self.input_shape or inputs.dtype is not self.dtype or not inputs.is_cpu:
+            return False
+        return (
+            isinstance(states, (tuple, list))
+            and len(states) == len(self.shapes)
+            and all(
+                isinstance(state, Tensor) and state.shape == shape and state.dtype is self.dtype and state.is_cpu
+                for state, shape in zip(states, self.shapes)  # noqa: B905
+            )
+        )
+
+    def __call__(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output and states after one step; `inputs` `[B, I]`, states `[L, B, W]`."""
+        inputs, states = inputs.contiguous(), tuple(state.contiguous() for state in states)
+        after = tuple(torch.empty(shape, dtype=self.dtype, device="cpu") for shape in self.shapes)
+        before_at, after_at = [state.data_ptr() for state in states], [state.data_ptr() for state in after]
+        input_at, forward = inputs.data_ptr(), self.forward
+        for k, (arguments, address) in enumerate(self.arguments):
+            arguments.x = input_at
+            arguments.init[:] = [at + k * size for at, size in zip(before_at, self.sizes)]  # noqa: B905
+            arguments.next[:] = next_at = [at + k * size for at, size in zip(after_at, self.sizes)]  # noqa: B905
+            forward(address)
+            input_at = next_at[0]
+        return after[0][-1], after

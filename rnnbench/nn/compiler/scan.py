@@ -1,4 +1,4 @@
-"""The bare linear recurrence: one pass over memory."""
+"""The linear recurrence by itself, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rnnbench.nn.compiler.build import NoCompiler, load
 from rnnbench.nn.compiler.codegen import shared_text
-from rnnbench.nn.compiler.dispatch import plain
-from rnnbench.nn.compiler.loops import is_traced, scan_steps, script_steps
+from rnnbench.nn.compiler.loops import scan_steps, script_steps
+from rnnbench.nn.compiler.torch_mode import is_eager, is_traced
 
 _NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "db", "dh0")
 
@@ -24,7 +24,7 @@ class _Arguments(ctypes.Structure):
 
 @cache
 def _library(dtype: torch.dtype) -> Any:
-    """Compiled form for a type of number; None if there is none."""
+    """Compiled form for a type of number; None if it cannot be compiled."""
     if dtype not in (torch.float32, torch.float64):
         return None
     try:
@@ -35,8 +35,8 @@ def _library(dtype: torch.dtype) -> Any:
 
 def _call(name: str, a: Tensor, **tensors: Tensor | None) -> None:
     pointers = {key: None if tensor is None else tensor.data_ptr() for key, tensor in tensors.items()}
-    made = _Arguments(T=len(a), N=a[0].numel(), threads=torch.get_num_threads(), a=a.data_ptr(), **pointers)
-    getattr(_library(a.dtype), name)(ctypes.byref(made))
+    arguments = _Arguments(T=len(a), N=a[0].numel(), threads=torch.get_num_threads(), a=a.data_ptr(), **pointers)
+    getattr(_library(a.dtype), name)(ctypes.byref(arguments))
 
 
 class _Scan(torch.autograd.Function):
@@ -51,12 +51,12 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         a, b, h0, h = ctx.saved_tensors
         g = gradients[0]
-        if torch.is_grad_enabled() or not plain(g):  # a derivative of the derivative is wanted, or many at once
+        if torch.is_grad_enabled() or not is_eager(g):  # a derivative of the derivative is wanted, or many at once
             with torch.enable_grad():  # views: each is a variable of its own
-                again = [one.view_as(one) for one in (a, b, h0) if one is not None]
-                wanted = [one for one, need in zip(again, ctx.needs_input_grad, strict=False) if need]
-                found = iter(torch.autograd.grad(loop(*again), wanted, g, create_graph=True))
-            return tuple(next(found) if need else None for need in ctx.needs_input_grad)
+                views = [tensor.view_as(tensor) for tensor in (a, b, h0) if tensor is not None]
+                sources = [view for view, need in zip(views, ctx.needs_input_grad, strict=False) if need]
+                results = iter(torch.autograd.grad(loop(*views), sources, g, create_graph=True))
+            return tuple(next(results) if need else None for need in ctx.needs_input_grad)
         g = g.contiguous().resolve_neg()
         da, db = torch.empty_like(a), torch.empty_like(a)
         dh0 = None if h0 is None else torch.empty_like(h0)
@@ -69,14 +69,14 @@ def _step(rows: Sequence[Tensor], before: Sequence[Tensor], *_: Sequence[Tensor]
 
 
 def loop(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
-    """The same with plain autograd."""
+    """`linear_recurrence` with plain autograd."""
     state, states = torch.zeros_like(b[0]) if h0 is None else h0, []
     if is_traced():
         return script_steps(_step, [a, b], [state], [], [], False, [0], None)[0][0]
     if isinstance(a.shape[0], torch.SymInt):
         return scan_steps(_step, [a, b], [state], [], [], False, [0])[0][0]
-    for one, other in zip(a.unbind(0), b.unbind(0), strict=True):
-        state = one * state + other
+    for factor, term in zip(a.unbind(0), b.unbind(0), strict=True):
+        state = factor * state + term
         states.append(state)
     return torch.stack(states)
 
@@ -91,17 +91,17 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
         ValueError: shapes that differ, or no step.
         TypeError: dtypes or devices that differ.
     """
-    given = [one for one in (a, b, h0) if one is not None]
+    tensors = [tensor for tensor in (a, b, h0) if tensor is not None]
     if a.shape != b.shape or a.ndim != 3 or a.shape[0] == 0 or (h0 is not None and h0.shape != a.shape[1:]):
-        shapes = ", ".join(str(list(one.shape)) for one in given)
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors)
         raise ValueError(f"a and b must have one shape [T, B, H] with T ≥ 1, and h0 [B, H]; got {shapes}")
-    if len({(one.dtype, one.device) for one in given}) > 1:
-        kinds = ", ".join(f"{one.dtype} on {one.device}" for one in given)
+    if len({(tensor.dtype, tensor.device) for tensor in tensors}) > 1:
+        kinds = ", ".join(f"{tensor.dtype} on {tensor.device}" for tensor in tensors)
         raise TypeError(f"a, b and h0 must have one dtype and device; got {kinds}")
-    if a.device.type != "cpu" or not a.numel() or torch.compiler.is_compiling() or not plain(*given):
-        return loop(*given)
+    if a.device.type != "cpu" or not a.numel() or torch.compiler.is_compiling() or not is_eager(*tensors):
+        return loop(*tensors)
     if _library(a.dtype) is None:
-        return loop(*given)
-    a, b, *begin = (one.contiguous().resolve_neg() for one in given)
-    found: Tensor = _Scan.apply(a, b, begin[0] if begin else None)  # type: ignore[no-untyped-call]
-    return found
+        return loop(*tensors)
+    a, b, *begin = (tensor.contiguous().resolve_neg() for tensor in tensors)
+    states: Tensor = _Scan.apply(a, b, begin[0] if begin else None)  # type: ignore[no-untyped-call]
+    return states

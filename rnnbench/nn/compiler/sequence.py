@@ -1,20 +1,21 @@
-"""What one pass of a cell over a sequence is, whichever engine runs it."""
+"""A cell's call over one sequence, and the contract of the engines that run it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
-from rnnbench.nn.compiler.loops import is_traced
+from rnnbench.nn.compiler.torch_mode import is_traced
 
-Sizes = tuple[int, ...]
+Result = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+"""Sequences of the emitted states, and final states of all."""
 
 
 class Steps(NamedTuple):
@@ -46,13 +47,22 @@ def first_size(batch_sizes: Tensor) -> int:
     return batch_sizes[0] if is_traced() else int(batch_sizes[0])  # type: ignore[return-value]
 
 
+class CallTensors(NamedTuple):
+    """The tensors of a call by kind."""
+
+    states: tuple[Tensor | None, ...]
+    matrices: tuple[Tensor | None, ...]
+    biases: tuple[Tensor | None, ...]
+    vectors: tuple[Tensor, ...]
+
+
 @dataclass(eq=False)
-class Pass:
+class SequenceCall:
     """One cell in one direction over one sequence.
 
-    The tensors of a pass are, in this order: the initial states (None: zeros), the matrices (`weight_ih`,
-    `weight_hh`, the cell's own), the two biases (None: without) and the cell's vectors. Inputs are `[T, B, I]`, or
-    `[rows, I]` with `batch_sizes` if packed; so are the sequences of states, final states are `[B, W]`.
+    Its tensors are, in this order: the initial states (None: zeros), the matrices (`weight_ih`, `weight_hh`, the
+    cell's own), the two biases (None: without) and the cell's vectors. Inputs are `[T, B, I]`, or `[rows, I]` with
+    `batch_sizes` if packed; so are the sequences of states, final states are `[B, W]`.
     """
 
     cell: Cell
@@ -61,9 +71,13 @@ class Pass:
     length: int
     batch_sizes: Tensor | None = None
     reverse: bool = False
-    raws: tuple[Tensor, ...] = ()
-    outside: Tensor | None = None
+    noise: tuple[Tensor, ...] = ()
+    """Values of the cell's `noise_inputs`."""
+    padding: Tensor | None = None
     """Steps of padding, `[T, B, 1]`, at which states stay as they were; for programs that `torch.export` makes."""
+
+    def __post_init__(self) -> None:
+        self.widths = self.cell.state_sizes(self.hidden_size)  # of each state
 
     @property
     def is_packed(self) -> bool:
@@ -75,24 +89,29 @@ class Pass:
         """Where the rows of each step lie."""
         return dense(self.length, self.batch) if self.batch_sizes is None else packed(self.batch_sizes)
 
-    def __post_init__(self) -> None:
-        self.widths = self.cell.state_sizes(self.hidden_size)  # of each state
+    def width(self, name: str) -> int:
+        """The width that a program calls "H" (hidden size) or "P" (size of h)."""
+        return self.hidden_size if name == "H" else self.widths[0]
 
-    def raw_at(self, raw: Tensor, t: int, n: int) -> Tensor:
-        """What `raw` is for the `n` rows of step `t`."""
+    def noise_at(self, noise: Tensor, t: int, n: int) -> Tensor:
+        """What `noise` is for the `n` rows of step `t`."""
         if self.batch_sizes is None:
-            return raw[t] if raw.ndim == 3 else raw[:n]
+            return noise[t] if noise.ndim == 3 else noise[:n]
         start = int(self.steps.offset[t])
-        return raw[start : start + n] if len(raw) == self.steps.total else raw[:n]
+        return noise[start : start + n] if len(noise) == self.steps.total else noise[:n]
 
-    def split(self, tensors: Sequence[Tensor | None]) -> Tensors:
-        """The tensors of the pass by kind."""
+    def split(self, tensors: Sequence[Tensor | None]) -> CallTensors:
+        """The tensors of the call by kind."""
         states, matrices = len(self.cell.states), 2 + len(self.cell.matrices)
         rest = tensors[states:]
-        return Tensors(
+        return CallTensors(
             tuple(tensors[:states]), tuple(rest[:matrices]), tuple(rest[matrices : matrices + 2]),
             tuple(rest[matrices + 2 :]),  # type: ignore[arg-type]
         )  # fmt: skip
+
+    def emitted(self, sequences: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Of the sequences of all states, those that the layer needs."""
+        return tuple(sequences[self.cell.states.index(name)] for name in self.cell.emitted)
 
     def final(self, sequence: Tensor) -> Tensor:
         """The state after each sequence's last step, `[B, W]`, from that after all steps."""
@@ -101,10 +120,23 @@ class Pass:
         return sequence[-1] if self.steps.last is None else sequence[self.steps.last]
 
 
-class Tensors(NamedTuple):
-    """The tensors of a pass."""
+class Engine(Protocol):
+    """What runs a cell over a sequence: `native.Kernel`, `function.Interpreter` or `reference.Reference`.
 
-    states: tuple[Tensor | None, ...]
-    matrices: tuple[Tensor | None, ...]
-    biases: tuple[Tensor | None, ...]
-    vectors: tuple[Tensor, ...]
+    All compute the same, outside of autograd; `dispatch` and `custom_op` make autograd functions of them.
+    """
+
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
+        """The sequences of all states; when training, after them, whatever `backward` needs in addition."""
+
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
+        """Gradients of the inputs and of all tensors.
+
+        `results` are those of `forward` when training, `gradients` those of the emitted sequences and of the final
+        states (None: zero); what is not `needed` (of the inputs and each tensor) may be None.
+        """

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
 
-from rnnbench.nn.compiler.trace_checks import Untranslatable, check_derived
+from rnnbench.nn.compiler.captured_state import functions, names
+
+
+class UnsupportedOperation(Exception):
+    """A step uses something that the graph has no operation for; only plain autograd can run it."""
+
+
+class CellDefinitionError(ValueError):
+    """A step does not fit what its cell declares, whatever it runs on."""
 
 
 class Node:
     """A value `[B, width]` in the equation of a step. Equal values of one graph are one node.
 
-    `op` is a leaf (`slot`, `state`, `vector`, `raw`, `const`; in a derivative also `grad`, `pulled`), `row_mean`,
+    `op` is a leaf (`slot`, `state`, `vector`, `noise`, `const`; in a derivative also `grad`, `pulled`), `row_mean`,
     or an elementwise operation of `OPERATIONS`. `uniform`: it is the same in every place of a row.
     """
 
@@ -26,7 +36,7 @@ class Node:
     def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], width: str | None) -> None:
         self.graph, self.op, self.args, self.width, self.index = graph, op, args, width, len(graph.nodes)
         self.uniform: bool = op in ("const", "row_mean") or (
-            bool(self.inputs) and all(one.uniform for one in self.inputs)
+            bool(self.inputs) and all(value.uniform for value in self.inputs)
         )
 
     def __repr__(self) -> str:
@@ -34,7 +44,7 @@ class Node:
 
     @property
     def inputs(self) -> tuple[Node, ...]:
-        """The nodes that it is computed from."""
+        """The nodes that this one is computed from."""
         return tuple(arg for arg in self.args if isinstance(arg, Node))
 
     @property
@@ -43,14 +53,14 @@ class Node:
         return self.op == "row_mean" or (self.op in OPERATIONS and OPERATIONS[self.op].heavy and not self.uniform)
 
     def __add__(self, other: Any) -> Node:
-        return self.graph.make("add", *_numbers(self, other))
+        return self.graph.make("add", *_check_numbers(self, other))
 
     def __sub__(self, other: Any) -> Node:
-        return self.graph.make("sub", *_numbers(self, other))
+        return self.graph.make("sub", *_check_numbers(self, other))
 
     def __eq__(self, other: object) -> bool:
         if self.graph.recording:
-            raise Untranslatable("a comparison with == or !=")
+            raise UnsupportedOperation("a comparison with == or !=")
         return self is other
 
     def __hash__(self) -> int:
@@ -60,7 +70,7 @@ class Node:
         return self.graph.make("abs", self)
 
     def __iadd__(self, other: Any) -> Node:
-        raise Untranslatable("an operation in place")
+        raise UnsupportedOperation("an operation in place")
 
     __isub__ = __imul__ = __itruediv__ = __iadd__
 
@@ -93,25 +103,25 @@ class Node:
 
     def __pow__(self, exponent: Any) -> Node:
         if exponent not in (2, 0.5):
-            raise Untranslatable(f"power {exponent} (2 and 0.5 are known)")
+            raise UnsupportedOperation(f"power {exponent} (2 and 0.5 are known)")
         return self * self if exponent == 2 else self.graph.make("sqrt", self)
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __bool__(self) -> bool:
-        raise Untranslatable("a decision that depends on the values of a tensor")
+        raise UnsupportedOperation("a decision that depends on the values of a tensor")
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in OPERATIONS and name not in _WORDS:
-            raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
+        if name not in OPERATIONS and name not in _DERIVED:
+            raise UnsupportedOperation(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_DERIVED}))})")
         if name == "where":  # as a method, the tensor is not the condition
             return lambda condition, other: _call(name, (condition, self, other), {})
         return lambda *args, **kwargs: _call(name, (self, *args), kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise Untranslatable("a copy")
+        raise UnsupportedOperation("a copy")
 
     @classmethod
     def __torch_function__(
@@ -120,8 +130,8 @@ class Node:
         return _call(func.__name__, args, kwargs or {})
 
 
-# what else of torch is known, by name, in words of the above
-_WORDS: dict[str, Callable[..., Node]] = {
+# what else of torch is known, by name, as operations of the graph
+_DERIVED: dict[str, Callable[..., Node]] = {
     "max": lambda a, b: a.graph.make("maximum", a, b),
     "min": lambda a, b: a.graph.make("minimum", a, b),
     "square": lambda a: a * a,
@@ -142,23 +152,23 @@ _WORDS: dict[str, Callable[..., Node]] = {
 }
 
 
-_TRUTHS = ("gt", "ge")
+_COMPARISONS = ("gt", "ge")
 
 
-def _numbers(a: Any, b: Any) -> tuple[Any, Any]:
+def _check_numbers(a: Any, b: Any) -> tuple[Any, Any]:
     """Both as they are, unless they are truth values: torch adds those to a truth value, not to a number."""
-    if _is_truth(a) and _is_truth(b):
-        raise Untranslatable("arithmetic of two comparisons")
+    if _is_comparison(a) and _is_comparison(b):
+        raise UnsupportedOperation("arithmetic of two comparisons")
     return a, b
 
 
-def _is_truth(value: Any) -> bool:
+def _is_comparison(value: Any) -> bool:
     """Whether torch has a truth value there, as it has where all that a value is made of are some."""
     if not isinstance(value, Node):
         return isinstance(value, bool)
     if value.op in ("mul", "maximum", "minimum", "detach", "where"):
-        return all(map(_is_truth, value.args[value.op == "where" :]))
-    return value.op in _TRUTHS
+        return all(map(_is_comparison, value.args[value.op == "where" :]))
+    return value.op in _COMPARISONS
 
 
 def _clamp(a: Node, low: float | None, high: float | None) -> Node:
@@ -189,27 +199,27 @@ def _silu(a: Node) -> Node:
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
     if name.endswith("_") and not name.endswith("__"):
-        raise Untranslatable(f"{name}, an operation in place")
+        raise UnsupportedOperation(f"{name}, an operation in place")
     name = name.strip("_")
     if kwargs.get("inplace"):
-        raise Untranslatable(f"{name} in place")
+        raise UnsupportedOperation(f"{name} in place")
     kwargs = {key: value for key, value in kwargs.items() if value is not None and key != "inplace"}
     if name == "softplus" and (len(args) > 1 or kwargs):
-        raise Untranslatable("softplus with beta or threshold")
+        raise UnsupportedOperation("softplus with beta or threshold")
     graph = next((arg.graph for arg in args if isinstance(arg, Node)), None)
     if graph is None:
-        raise Untranslatable(f"{name} of keyword arguments only")
+        raise UnsupportedOperation(f"{name} of keyword arguments only")
     if name in ("add", "sub"):
-        args = _numbers(*args)
+        args = _check_numbers(*args)
     if name in OPERATIONS and not kwargs:
         return graph.make(name, *args)
-    if name in _WORDS:
+    if name in _DERIVED:
         nodes = 1 if name in _SCALARS else len(args)
         try:
-            return _WORDS[name](*map(graph.node, args[:nodes]), *args[nodes:], **kwargs)
+            return _DERIVED[name](*map(graph.node, args[:nodes]), *args[nodes:], **kwargs)
         except TypeError as error:
-            raise Untranslatable(f"{name} with these arguments: {error}") from None
-    raise Untranslatable(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_WORDS}))})")
+            raise UnsupportedOperation(f"{name} with these arguments: {error}") from None
+    raise UnsupportedOperation(f"{name} (known: {', '.join(sorted({*OPERATIONS, *_DERIVED}))})")
 
 
 _SCALARS = {"pow", "clamp", "clip", "hardtanh"}
@@ -231,8 +241,8 @@ class Graph:
         if isinstance(value, Node):
             return value
         if not isinstance(value, (int, float)):
-            raise Untranslatable(
-                "a tensor that is none of the cell's declared states, gates, vectors or matrices"
+            raise UnsupportedOperation(
+                "a tensor that is not among the cell's declared states, gates, vectors or matrices"
                 if isinstance(value, torch.Tensor)
                 else f"a value of type {type(value).__name__}"
             )
@@ -247,7 +257,7 @@ class Graph:
             return simple
         widths = {arg.width for arg in args if arg.width is not None}
         if len(widths) > 1:
-            raise Untranslatable(f"{op} of values of different width ({' and '.join(sorted(widths))})")
+            raise UnsupportedOperation(f"{op} of values of different width ({' and '.join(sorted(widths))})")
         if op in ("add", "mul", "maximum", "minimum"):
             args = tuple(sorted(args, key=lambda node: (node.op == "const", node.index)))
         return self._intern(op, args, widths.pop() if widths else None)
@@ -256,13 +266,13 @@ class Graph:
         """The mean over a row, in every place of it: of a sum, what is the same in all of a row is taken out of it."""
         total, parts = linear_parts(self.node(value))
         for factor, rest in parts.items():
-            one = rest.inputs[0] if rest.op == "neg" else rest
-            mean = factor * self._intern("row_mean", (one,), one.width)
-            total = total + mean if one is rest else total - mean
+            positive = rest.inputs[0] if rest.op == "neg" else rest
+            mean = factor * self._intern("row_mean", (positive,), positive.width)
+            total = total + mean if positive is rest else total - mean
         return total
 
     def sum(self, values: Iterable[Node]) -> Node:
-        """Their sum; 0 of none."""
+        """Their sum; 0 without any."""
         total = self.node(0.0)
         for value in values:
             total = self.make("add", total, value)
@@ -354,17 +364,17 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
     numbers = [_number(arg) for arg in args]
     graph = args[0].graph
     if op in ("add", "sub", "mul", "div", "neg") and None not in numbers:
-        known: list[float] = [number for number in numbers if number is not None]
-        if op != "div" or known[1] != 0:
+        values: list[float] = [number for number in numbers if number is not None]
+        if op != "div" or values[1] != 0:
             value = {"add": sum, "sub": lambda x: x[0] - x[1], "mul": math.prod, "div": lambda x: x[0] / x[1],
-                     "neg": lambda x: -x[0]}[op](known)  # fmt: skip
+                     "neg": lambda x: -x[0]}[op](values)  # fmt: skip
             return graph.node(value)
     if op == "neg" and args[0].op == "neg":
         return args[0].inputs[0]
     if op == "add":
-        for one, other in ((0, 1), (1, 0)):
-            if numbers[one] == 0:
-                return args[other]
+        for first, second in ((0, 1), (1, 0)):
+            if numbers[first] == 0:
+                return args[second]
         if args[1].op == "neg":
             return args[0] - args[1].inputs[0]
         if args[0].op == "neg":
@@ -389,28 +399,56 @@ def simplify(op: str, args: tuple[Node, ...]) -> Node | None:
 
 def linear_parts(node: Node) -> tuple[Node, dict[Node, Node]]:
     """`node` as `rest + Σ factor · part`, by factor; rest and factors are the same in all of a row."""
-    alone = node.graph.node(0.0)
+    rest = node.graph.node(0.0)
     parts: dict[Node, Node] = {}
 
-    def collect(one: Node, factor: Node, negative: bool) -> None:
-        nonlocal alone
-        if one.uniform:
-            alone = alone - one * factor if negative else alone + one * factor
-        elif one.op == "neg":
-            collect(one.inputs[0], factor, not negative)
-        elif one.op in ("add", "sub"):
-            first, second = one.inputs
+    def collect(value: Node, factor: Node, negative: bool) -> None:
+        nonlocal rest
+        if value.uniform:
+            rest = rest - value * factor if negative else rest + value * factor
+        elif value.op == "neg":
+            collect(value.inputs[0], factor, not negative)
+        elif value.op in ("add", "sub"):
+            first, second = value.inputs
             collect(first, factor, negative)
-            collect(second, factor, negative ^ (one.op == "sub"))
-        elif one.op == "div" and one.inputs[1].uniform:
-            collect(one.inputs[0], factor / one.inputs[1], negative)
-        elif one.op == "mul" and any(arg.uniform for arg in one.inputs):
-            first, second = sorted(one.inputs, key=lambda arg: arg.uniform)
+            collect(second, factor, negative ^ (value.op == "sub"))
+        elif value.op == "div" and value.inputs[1].uniform:
+            collect(value.inputs[0], factor / value.inputs[1], negative)
+        elif value.op == "mul" and any(arg.uniform for arg in value.inputs):
+            first, second = sorted(value.inputs, key=lambda arg: arg.uniform)
             collect(first, factor * second, negative)
         elif factor in parts:
-            parts[factor] = parts[factor] - one if negative else parts[factor] + one
+            parts[factor] = parts[factor] - value if negative else parts[factor] + value
         else:
-            parts[factor] = -one if negative else one
+            parts[factor] = -value if negative else value
 
     collect(node, node.graph.node(1.0), False)
-    return alone, parts
+    return rest, parts
+
+
+_TYPE_CHECKS = {"isinstance", "issubclass", "is_tensor", "type"}
+
+
+def check_step(cell: Any) -> None:
+    """Check that a step does not look at the types of its values: they are not tensors while it is recorded.
+
+    Raises:
+        UnsupportedOperation: it, or a function that it calls, does.
+    """
+    if used := {name for function in functions(cell) for name in names(function)} & _TYPE_CHECKS:
+        raise UnsupportedOperation(min(used))
+
+
+def check_derived() -> None:
+    """Check that torch would derive by its own rules what the running step computes.
+
+    Raises:
+        UnsupportedOperation: gradients are off, or an `autograd.Function` brings a derivative of its own.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__") != "rnnbench.nn.cell":  # what called the step
+        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == torch.autograd.function.__file__:
+            raise UnsupportedOperation("a torch.autograd.Function")
+        frame = frame.f_back
+    if not torch.is_grad_enabled():
+        raise UnsupportedOperation("torch.no_grad")

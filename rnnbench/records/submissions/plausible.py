@@ -1,4 +1,4 @@
-"""Values that no run can have given, and text that only draws."""
+"""Values that no run can have, and text with characters that are not text."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from rnnbench.records.record import Record
 from rnnbench.utils.fingerprint import digest
 from rnnbench.utils.text import clean
 
-LONGEST_TEXT, LONGEST_LOG = 1000, 10_000
+MAX_TEXT, MAX_LOG = 1000, 10_000
 """Letters of a text field, and of the end of a log."""
 RANGES: dict[str, tuple[float, float]] = {
     r"(.*_)?(accuracy|f1|exact_match|jaccard|recall|precision)(_.*)?": (0, 1),
@@ -29,45 +29,45 @@ ROUNDING = 1e-6
 """Scores are computed in single precision."""
 
 
-class Known:
-    """The cards of tasks and architectures as they are now, each read once."""
+class InstalledCards:
+    """The cards of tasks and architectures of this installation, each read once."""
 
     def __init__(self) -> None:
         self._tasks, self._architectures = catalogue("task"), catalogue("architecture")
 
     @cache  # noqa: B019  # lives as long as a check
     def task(self, name: str) -> TaskCard | None:
-        """The card of a task, if we have one of that name."""
+        """The card of a task; None if there is none of that name."""
         return TaskCard.load(name) if name in self._tasks else None
 
     @cache  # noqa: B019
     def class_path(self, name: str) -> str:
-        """The class of a named architecture, if we have one of that name."""
+        """The class of a named architecture; empty if there is none of that name."""
         return ArchitectureCard.load(name)[1].class_path if name in self._architectures else ""
 
 
-def implausible(record: Record, known: Known, now: datetime | None = None) -> list[str]:
-    """A sentence for each value of a record that cannot be."""
-    card = known.task(record.spec.task.name)
-    found = [
+def implausible(record: Record, cards: InstalledCards, now: datetime | None = None) -> list[str]:
+    """A sentence for each value of a record that is impossible."""
+    card = cards.task(record.spec.task.name)
+    problems = [
         *_task(record.spec.task, card),
-        *_architecture(record, known),
+        *_architecture(record, cards),
         *_scores(record, card),
         *_cost(record),
         *_times(record, now or datetime.now(UTC)),
         *_texts(record.model_dump(mode="json", exclude={"log_tail"})),
     ]
-    if len(record.log_tail) > LONGEST_LOG:
-        found.append(f"log_tail: {len(record.log_tail)} letters are more than {LONGEST_LOG}")
-    return found
+    if len(record.log_tail) > MAX_LOG:
+        problems.append(f"log_tail: {len(record.log_tail)} letters are more than {MAX_LOG}")
+    return problems
 
 
 def _task(task: TaskPart, card: TaskCard | None) -> Iterator[str]:
     """The fingerprint is that of what was run; the card's version is not older than the record's."""
     data = {name: value for name, value in task.data.init_args.items() if name != "batch_size"}
-    own = digest([task.version, task.objective, task.data.class_path, data, task.metric, task.direction])
-    if own != task.fingerprint:
-        yield f"task fingerprint is {task.fingerprint!r}, but its content has {own!r}: one of them was changed"
+    fingerprint = digest([task.version, task.objective, task.data.class_path, data, task.metric, task.direction])
+    if fingerprint != task.fingerprint:
+        yield f"task fingerprint is {task.fingerprint!r}, but its content has {fingerprint!r}: one of them was changed"
     if card is None:
         return
     if task.version > card.version:
@@ -77,11 +77,11 @@ def _task(task: TaskPart, card: TaskCard | None) -> Iterator[str]:
                f"not {task.fingerprint!r}: it was another task under this name")  # fmt: skip
 
 
-def _architecture(record: Record, known: Known) -> Iterator[str]:
-    """A named point of ours is of the class that its file names."""
+def _architecture(record: Record, cards: InstalledCards) -> Iterator[str]:
+    """A named architecture is of the class that its card names."""
     part = record.spec.architecture
-    if (ours := known.class_path(part.name)) not in ("", part.class_path):
-        yield f"architecture {part.name!r} is a {ours}, not a {part.class_path}"
+    if (class_path := cards.class_path(part.name)) not in ("", part.class_path):
+        yield f"architecture {part.name!r} is a {class_path}, not a {part.class_path}"
 
 
 def _scores(record: Record, card: TaskCard | None) -> Iterator[str]:
@@ -117,9 +117,9 @@ def _cost(record: Record) -> Iterator[str]:
         yield "the probe has no number: it would come out the same whatever the code does"
     if max([*steps, record.best_step or 0]) > cost.steps:
         yield f"the learning curve goes to step {max([*steps, record.best_step or 0])} of {cost.steps}"
-    told = {point.step: point.score for point in record.curve}.get(record.best_step or -1)
-    if told is not None and told != record.validation.get(record.spec.task.metric, told):
-        yield f"the learning curve has {told} at step {record.best_step}, the tested checkpoint has another score"
+    at_best = {point.step: point.score for point in record.curve}.get(record.best_step or -1)
+    if at_best is not None and at_best != record.validation.get(record.spec.task.metric, at_best):
+        yield f"the learning curve has {at_best} at step {record.best_step}, the tested checkpoint has another score"
 
 
 def _times(record: Record, now: datetime) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _texts(content: Any, where: str = "") -> Iterator[str]:
         for value in content:
             yield from _texts(value, where)
     elif isinstance(content, str):
-        if len(content) > LONGEST_TEXT:
-            yield f"{where}: {len(content)} letters are more than {LONGEST_TEXT}"
+        if len(content) > MAX_TEXT:
+            yield f"{where}: {len(content)} letters are more than {MAX_TEXT}"
         if clean(content) != content:
             yield f"{where}: has characters that are not text: {clean(content)[:80]!r}"

@@ -1,6 +1,5 @@
-"""Publishing: records are checked, told where they come from, and copied into a leaderboard."""
+"""Publishing: records are checked, marked with where they come from, and copied into a leaderboard."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,20 +10,20 @@ from rnnbench import __version__
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run, is_file_of_run
 from rnnbench.records.record import Provenance, Record, RecordStore
-from rnnbench.records.status import Present
-from rnnbench.records.submissions.check import copies, strays
+from rnnbench.records.status import CurrentVersions
+from rnnbench.records.submissions.altered import why_altered
+from rnnbench.records.submissions.check import copied_results, unexpected_files
 from rnnbench.records.submissions.git import Repository
-from rnnbench.records.submissions.history import wrong
-from rnnbench.records.submissions.plausible import Known, implausible
+from rnnbench.records.submissions.plausible import InstalledCards, implausible
 
 PACKAGE = Path(__file__).parents[2]
-SHAPING = ("rnnbench", "tasks", "configs")
+SOURCE_FOLDERS = ("rnnbench", "tasks", "configs")
 """Folders of the source that a result depends on."""
 
 
 @dataclass
-class Published:
-    """What was written, and what was there already."""
+class PublishedFiles:
+    """The files that were written, and those that were there already."""
 
     written: list[Path] = field(default_factory=list)
     already: list[Path] = field(default_factory=list)
@@ -40,12 +39,12 @@ def select(names: Sequence[str], records: Mapping[str, Record]) -> list[Record]:
     chosen: dict[str, Record] = {}
     for name in names:
         if not is_file_of_run(name) and ("*" in name or "/" in name):
-            found = [one for one in records.values() if _matches(one, name)]
-            if not found:
+            matching = [one for one in records.values() if _matches(one, name)]
+            if not matching:
                 raise RnnbenchError(f"no record of {len(records)} is of {name!r} (task/architecture/seed)")
         else:
-            found = [find_run(name, records)]
-        chosen |= {one.id: one for one in found}
+            matching = [find_run(name, records)]
+        chosen |= {one.id: one for one in matching}
     return sorted(chosen.values(), key=lambda one: one.file)
 
 
@@ -60,7 +59,7 @@ def source_state() -> tuple[str, bool | None]:
     repository = Repository.around(PACKAGE)
     if repository is None or repository.folder != PACKAGE.name:
         return "", None
-    return repository.state(*SHAPING)
+    return repository.state(*SOURCE_FOLDERS)
 
 
 def provenance(by: str, needs: list[str]) -> Provenance:
@@ -70,27 +69,27 @@ def provenance(by: str, needs: list[str]) -> Provenance:
     return Provenance(version=__version__, commit=commit, clean=clean, published=now, by=by, needs=needs)
 
 
-def refused(records: Sequence[Record], present: Present, target: Path) -> list[str]:
+def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, target: Path) -> list[str]:
     """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
-    known, store = Known(), RecordStore(target)
-    told = [*strays(store.folder), *copies(records)]
+    cards, store = InstalledCards(), RecordStore(target)
+    reasons = [*unexpected_files(store.folder), *copied_results(records)]
     for record in records:
-        why = implausible(record, known)
+        why = implausible(record, cards)
         if record.unprepared:
             why.append(f"nothing was run: {record.reason}")
-        cell = present.cell(record)
+        cell = versions.cell(record)
         if cell.state == "stale":
             why.append(f"it is stale: {cell.reason}; run it again")
         elif not cell.certified:
             why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
         path = store.folder / record.file
-        if (there := store.present(path)) and (reason := wrong(_content(there), _content(record), known)):
+        if (there := store.present(path)) and (reason := why_altered(_content(there), _content(record), cards)):
             why.append(f"{path} is there already: {reason}")
-        told += [f"{record.file} ({record.spec.label}): {one}" for one in why]
-    return told
+        reasons += [f"{record.file} ({record.spec.label}): {one}" for one in why]
+    return reasons
 
 
-def publish(record: Record, source: Provenance, target: RecordStore, published: Published) -> None:
+def publish(record: Record, source: Provenance, target: RecordStore, published: PublishedFiles) -> None:
     """Write a record that was not refused, with where it comes from; one that is there with the same content stays."""
     path = target.folder / record.file
     there = target.present(path)
@@ -100,6 +99,6 @@ def publish(record: Record, source: Provenance, target: RecordStore, published: 
     published.written.append(target.write(record.model_copy(update={"provenance": source})))
 
 
-def _content(record: Record) -> bytes:
-    """Everything but its provenance."""
-    return json.dumps(record.model_dump(mode="json", exclude_defaults=True, exclude={"provenance"})).encode()
+def _content(record: Record) -> Record:
+    """A record without its provenance, and without what is read and not written."""
+    return record.model_copy(update={"provenance": None, "code": {}})

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.mark.parametrize(
-    ("case", "engine"),
-    [("lstm", None), ("gru-before", None), ("layer-norm", None), ("lru", None), ("lstm", "reference")],
+    ("case", "layers", "engine"),
+    [("lstm", 2, None), ("gru-before", 1, None), ("layer-norm", 1, None), ("lru", 1, None), ("lstm", 1, "reference")],
 )
-def test_a_compiled_model_is_the_model(case: str, engine: Any) -> None:
+def test_a_compiled_model_is_the_model(case: str, layers: int, engine: Any) -> None:
     torch.compiler.reset()
-    model = Model(case, num_layers=2, bidirectional=True, engine=engine)
+    model = Model(case, num_layers=layers, bidirectional=True, engine=engine)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     inputs = draw(2, 5, 3).requires_grad_()
     found = []

@@ -12,38 +12,31 @@ from rnnbench.nn.compiler.build import COMPILER_VARIABLE, FLAGS_VARIABLE
 from rnnbench.utils.files import CACHE_VARIABLE
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the layers in a process that has the sanitizers' runtime."""
+def test_no_kernel_reaches_beyond_its_memory(tmp_path: Path) -> None:
+    """The layers run in a process that has the sanitizers' runtime; then broken code shows that these are at work."""
     compiler = shutil.which("gcc")
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs gcc on Linux")
-    asked = [f"-print-file-name={name}" for name in ("libasan.so", "libubsan.so")]
-    found = [
-        subprocess.run([compiler, one], capture_output=True, text=True, check=True).stdout.strip() for one in asked
+    libraries = [
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
     ]
-    if not all(Path(one).is_absolute() for one in found):
+    if not all(Path(library).is_absolute() for library in libraries):
         pytest.skip("gcc has no sanitizers here")
     environment = {
         **os.environ,
         COMPILER_VARIABLE: f"env -u LD_PRELOAD {compiler}",  # the compiler itself runs without
-        CACHE_VARIABLE: str(folder),
+        CACHE_VARIABLE: str(tmp_path),
         FLAGS_VARIABLE: "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all",
-        "LD_PRELOAD": " ".join(found),
+        "LD_PRELOAD": " ".join(libraries),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
-    return subprocess.run(
-        [sys.executable, "-m", "tests.fixtures.nn_sanitized", *arguments],
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fixtures.nn_sanitized"],
         cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
-
-
-def test_no_kernel_reaches_beyond_its_memory(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip().endswith("clean")
-
-
-def test_the_sanitizers_are_at_work(tmp_path: Path) -> None:
-    done = run(tmp_path, "broken")
+    assert done.stdout.strip().endswith("clean"), done.stderr[-3000:]
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr

@@ -1,8 +1,5 @@
-// A whole sequence, forwards and backwards. Before this text a generated file defines
-//   STATES, EMITTED, VECTORS, RAWS, MATRICES, PRODUCTS, RANGES, PULLS, LD, LE, LV, LS, MEANS, KEPT_MEANS (widths of the
-//   slots, carried planes, operand planes and kept planes of a row, in units; numbers of row means)
-//   args (what Python passes), frame (the rows of one step), piece (a packed part of a matrix)
-//   describe_forward, describe_backward: which pieces there are; forward_step, backward_step: one step on a frame.
+// A whole sequence, forwards and backwards. The names that this text uses (args A, frame F, piece, H, P, SLOTS_WIDTH, …)
+// are defined by the generated part of a file, before it; the legend is at the top of codegen.py.
 INLINE long smaller(long a, long b) { return a < b ? a : b; }
 INLINE int thread_id(void) {
 #ifdef _OPENMP
@@ -56,21 +53,21 @@ static layout lay_out(const args *A, const piece *pieces, long count, int backwa
   long H = A->H, P = A->P, used = VL, wide = H > P ? H : P, nt = A->threads;
   (void)P, (void)wide;
   layout L;
-  L.bias = take(&used, LD + VL);
+  L.bias = take(&used, SLOTS_WIDTH + VL);
   L.zeros = take(&used, A->B * wide + VL);
-  L.tile = take(&used, A->B * LD + VL);
-  L.carried = take(&used, A->B * LE + VL);
+  L.tile = take(&used, A->B * SLOTS_WIDTH + VL);
+  L.carried = take(&used, A->B * CARRIED_WIDTH + VL);
   L.means = take(&used, A->B * (MEANS + 1));
   L.pieces = used;
   for (long k = 0; k < count; k++) take(&used, packed_size(pieces[k].depth, pieces[k].n));
   if (backward) {
     long rows = A->chunk > A->B ? A->chunk : A->B;
     L.chunk = take(&used, rows * d_stride(A) + VL);
-    L.operands = take(&used, rows * LV + VL);
-    L.db = take(&used, nt * LD + VL);
+    L.operands = take(&used, rows * OPERANDS_WIDTH + VL);
+    L.db = take(&used, nt * SLOTS_WIDTH + VL);
     L.dvec = take(&used, nt * (VECTORS + 1) * H + VL);
     for (int p = 0; p < PRODUCTS; p++) L.turned[p] = take(&used, packed_size(rows, operand_width(A, p)));
-    L.small = take(&used, 2 * (A->I + 1) * LD + VL);
+    L.small = take(&used, 2 * (A->I + 1) * SLOTS_WIDTH + VL);
   }
   L.all = used;
   return L;
@@ -94,12 +91,12 @@ static void states_at(const args *A, frame *F, long i, long b0, real *zeros) {
   long t = step_at(A, i), r = A->offset[t] + b0;
   for (int k = 0; k < STATES; k++) {
     long w = state_width(A, k);
-    F->sn[k] = A->next[k] + r * w;
-    if (A->packed) F->sp[k] = A->prev[k] + r * w;
-    else if (i) F->sp[k] = A->next[k] + (A->offset[step_at(A, i - 1)] + b0) * w;
-    else F->sp[k] = A->init[k] ? A->init[k] + b0 * w : zeros;
+    F->after[k] = A->next[k] + r * w;
+    if (A->packed) F->before[k] = A->prev[k] + r * w;
+    else if (i) F->before[k] = A->next[k] + (A->offset[step_at(A, i - 1)] + b0) * w;
+    else F->before[k] = A->init[k] ? A->init[k] + b0 * w : zeros;
   }
-  for (int k = 0; k < RAWS; k++) F->raw[k] = A->raw[k] + (A->raw_steps[k] ? r : b0) * A->raw_width[k];
+  for (int k = 0; k < NOISE; k++) F->noise[k] = A->noise[k] + (A->noise_steps[k] ? r : b0) * A->noise_width[k];
 }
 static void gather(const args *A, frame *F, long i, long b0) { // packed: rows that go on, and rows that begin
   if (!A->packed) return;
@@ -107,7 +104,7 @@ static void gather(const args *A, frame *F, long i, long b0) { // packed: rows t
   if (on < 0) on = 0;
   for (int k = 0; k < STATES; k++) {
     long w = state_width(A, k);
-    real *to = (real *)F->sp[k];
+    real *to = (real *)F->before[k];
     if (on) memcpy(to, A->next[k] + (A->offset[step_at(A, i - 1)] + b0) * w, on * w * sizeof(real));
     if (A->init[k]) memcpy(to + on * w, A->init[k] + (b0 + on) * w, (F->n - on) * w * sizeof(real));
     else memset(to + on * w, 0, (F->n - on) * w * sizeof(real));
@@ -134,10 +131,10 @@ void forward(const args *A) {
     BARRIER
     long b0 = first_row(A, id), b1 = first_row(A, id + 1);
     frame F = {.H = H, .P = P, .bias = bias, .training = A->training, .plain = A->plain, .vec = A->vec};
-    F.g = scratch + L.tile + b0 * LD;
-    F.e = scratch + L.carried + b0 * LE;
+    F.slots = scratch + L.tile + b0 * SLOTS_WIDTH;
+    F.carried = scratch + L.carried + b0 * CARRIED_WIDTH;
     F.mean = scratch + L.means + b0;
-    F.ldm = A->B;
+    F.mean_stride = A->B;
     for (long i = 0; i < A->T; i++) {
       long t = step_at(A, i), r = A->offset[t] + b0;
       F.n = smaller(b1, A->count[t]) - b0;
@@ -145,8 +142,8 @@ void forward(const args *A) {
       states_at(A, &F, i, b0, scratch + L.zeros);
       gather(A, &F, i, b0);
       F.x = A->x + r * A->I;
-      F.sv = A->saved + r * LS;
-      F.sc = A->means + r * KEPT_MEANS;
+      F.saved = A->saved + r * SAVED_WIDTH;
+      F.saved_means = A->means + r * KEPT_MEANS;
       forward_step(A, &F, pieces);
     }
   }
@@ -158,7 +155,7 @@ INLINE const real *operand_row(const args *A, int p, long base, long r, const re
   int k = operand_state[p];
   (void)H, (void)P;
   if (p == 0) return A->x + g * w;
-  if (k < 0) return V + r * LV + operand_at(A, p);
+  if (k < 0) return V + r * OPERANDS_WIDTH + operand_at(A, p);
   if (operand_after[p]) return A->next[k] + g * w;
   if (A->packed) return A->prev[k] + g * w;
   long first = A->reverse ? g - (A->T - 1) * A->B : g; // not negative, and below B: the step that came from init
@@ -199,11 +196,11 @@ void backward(const args *A) {
   (void)P;
   layout L = lay_out(A, pieces, PIECES_BACKWARD, 1);
   real *scratch = A->scratch, *D = scratch + L.chunk, *V = scratch + L.operands;
-  real *small_w = scratch + L.small, *small_dw = small_w + CEIL((I + 1) * LD, VL) * VL;
+  real *small_w = scratch + L.small, *small_dw = small_w + CEIL((I + 1) * SLOTS_WIDTH, VL) * VL;
   int small = I <= 4; // so few columns leave a vector empty: go along the slots instead
   place(&L, pieces, PIECES_BACKWARD, scratch);
   memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
-  memset(scratch + L.db, 0, nt * LD * sizeof(real));
+  memset(scratch + L.db, 0, nt * SLOTS_WIDTH * sizeof(real));
   memset(scratch + L.dvec, 0, nt * VECTORS * H * sizeof(real));
   if (small) {
     memset(small_dw, 0, I * nx * sizeof(real));
@@ -219,11 +216,11 @@ void backward(const args *A) {
     }
     BARRIER
     long b0 = first_row(A, id), b1 = first_row(A, id + 1);
-    real *db = scratch + L.db + id * LD;
-    frame F = {.H = H, .P = P, .training = 1, .ldd = d_stride(A), .vec = A->vec};
-    F.e = scratch + L.carried + b0 * LE;
+    real *db = scratch + L.db + id * SLOTS_WIDTH;
+    frame F = {.H = H, .P = P, .training = 1, .dslots_stride = d_stride(A), .vec = A->vec};
+    F.carried = scratch + L.carried + b0 * CARRIED_WIDTH;
     F.mean = scratch + L.means + b0;
-    F.ldm = A->B;
+    F.mean_stride = A->B;
     for (int k = 0; k < VECTORS; k++) F.dvec[k] = scratch + L.dvec + (id * VECTORS + k) * H;
     for (int k = 0; k < STATES; k++) F.ds[k] = A->ds[k] + b0 * state_width(A, k);
     for (long end = A->T, begin; end > 0; end = begin) {
@@ -238,20 +235,20 @@ void backward(const args *A) {
         F.n = smaller(b1, A->count[t]) - b0;
         if (F.n <= 0) continue;
         states_at(A, &F, i, b0, scratch + L.zeros);
-        F.sv = A->saved + r * LS;
-        F.sc = A->means + r * KEPT_MEANS;
-        F.d = D + (r - base) * F.ldd;
-        F.v = V + (r - base) * LV;
+        F.saved = A->saved + r * SAVED_WIDTH;
+        F.saved_means = A->means + r * KEPT_MEANS;
+        F.dslots = D + (r - base) * F.dslots_stride;
+        F.operands = V + (r - base) * OPERANDS_WIDTH;
         for (int k = 0; k < EMITTED; k++) {
           long w = state_width(A, emitted[k]);
           F.gy[k] = A->gy[k] ? A->gy[k] + r * w : scratch + L.zeros;
-          F.gs[k] = A->gy[k] ? w : 0;
+          F.gy_stride[k] = A->gy[k] ? w : 0;
         }
         backward_step(A, &F, pieces);
-        for (long j = 0; j < LD; j += VL) {
-          long some = smaller(LD - j, VL);
+        for (long j = 0; j < SLOTS_WIDTH; j += VL) {
+          long some = smaller(SLOTS_WIDTH - j, VL);
           vec sum = loadn(db + j, some);
-          for (long b = 0; b < F.n; b++) sum += loadn(F.d + b * F.ldd + j, some);
+          for (long b = 0; b < F.n; b++) sum += loadn(F.dslots + b * F.dslots_stride + j, some);
           storen(db + j, sum, some);
         }
       }
@@ -262,13 +259,13 @@ void backward(const args *A) {
         weight w = {small_w, nx, I, zero_block};
         if (A->dx) {
           memset(A->dx + (base + from) * I, 0, (to - from) * I * sizeof(real));
-          dots(to - from, I, &w, D + from * F.ldd, F.ldd, nx, A->dx + (base + from) * I, I);
+          dots(to - from, I, &w, D + from * F.dslots_stride, F.dslots_stride, nx, A->dx + (base + from) * I, I);
         }
         long v0 = CEIL(nx, VL) * id / nt * VL, v1 = smaller(CEIL(nx, VL) * (id + 1) / nt * VL, nx);
-        source s = {x, 1, I, D + v0, F.ldd, rows, rows};
+        source s = {x, 1, I, D + v0, F.dslots_stride, rows, rows};
         if (v1 > v0) multiply(I, v1 - v0, &s, 1, small_dw + v0, nx, 0, KEEP);
       } else {
-        source s = {D + from * F.ldd, F.ldd, 1, pieces[0].packed, 0, nx, nx};
+        source s = {D + from * F.dslots_stride, F.dslots_stride, 1, pieces[0].packed, 0, nx, nx};
         if (A->dx && to > from) multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
       }
       for (int p = small; p < PRODUCTS; p++)
@@ -279,7 +276,7 @@ void backward(const args *A) {
     }
   }
   for (long k = 0; k < nt; k++) {
-    for (long j = 0; j < LD; j++) A->db[j] = (k ? A->db[j] : 0) + scratch[L.db + k * LD + j];
+    for (long j = 0; j < SLOTS_WIDTH; j++) A->db[j] = (k ? A->db[j] : 0) + scratch[L.db + k * SLOTS_WIDTH + j];
     for (long v = 0; v < VECTORS; v++)
       for (long j = 0; j < H; j++) A->dvec[v][j] = (k ? A->dvec[v][j] : 0) + scratch[L.dvec + (k * VECTORS + v) * H + j];
   }

@@ -1,4 +1,4 @@
-"""Sequences of different lengths, padded at the end: running a recurrent layer over them, and their mean."""
+"""Functions of recurrent layers and of what they return: padded batches, means over steps, penalties."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from rnnbench.nn.compiler.loops import is_recorded
+from rnnbench.nn.compiler.torch_mode import is_recorded
 from rnnbench.nn.recurrent import Recurrent
 
 
@@ -20,12 +20,12 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     every so many steps (`checkpoint_steps`, which a `PackedSequence` has not) runs over the padded tensor, if it reads
     forwards alone and thus sees the padding after a sequence has ended.
     """
-    one: Any = layer
-    if lengths is None or is_recorded() or one.bidirectional or not getattr(one, "checkpoint_steps", None):
+    recurrent: Any = layer
+    if lengths is None or is_recorded() or recurrent.bidirectional or not getattr(layer, "checkpoint_steps", None):
         return run_padded_to_states(layer, inputs, lengths)[0]
     beyond = (torch.arange(inputs.shape[1], device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
     # Zeroed on the way in as well: NaN in the padding would come back through the weights' gradient.
-    return one(inputs.masked_fill(beyond, 0.0))[0].masked_fill(beyond, 0.0)  # type: ignore[no-any-return]
+    return recurrent(inputs.masked_fill(beyond, 0.0))[0].masked_fill(beyond, 0.0)  # type: ignore[no-any-return]
 
 
 def run_padded_to_states(
@@ -35,15 +35,14 @@ def run_padded_to_states(
 
     Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
     """
-    one: Any = layer
     if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
-        return layer._run(inputs, states, lengths)  # type: ignore[return-value]
+        return layer._forward_padded(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
-    known = None if lengths is None else lengths.cpu()
-    if known is None or (not is_recorded() and bool((known == length).all())):
-        return one(inputs, states)  # type: ignore[no-any-return]
-    packed = pack_padded_sequence(inputs, known, batch_first=True, enforce_sorted=False)
-    hidden, final = one(packed, states)
+    on_cpu = None if lengths is None else lengths.cpu()
+    if on_cpu is None or (not is_recorded() and bool((on_cpu == length).all())):
+        return layer(inputs, states)  # type: ignore[no-any-return]
+    packed = pack_padded_sequence(inputs, on_cpu, batch_first=True, enforce_sorted=False)
+    hidden, final = layer(packed, states)
     return pad_packed_sequence(hidden, batch_first=True, total_length=length)[0], final
 
 
@@ -57,3 +56,16 @@ def mean_over_steps(hidden: Tensor, lengths: Tensor | None) -> Tensor:
     counts = lengths.to(hidden.device).unsqueeze(1)
     beyond = torch.arange(hidden.shape[1], device=hidden.device) >= counts
     return hidden.masked_fill(beyond.unsqueeze(-1), 0.0).sum(1) / counts
+
+
+def activation_regularisation(
+    output: Tensor, alpha: float = 2.0, beta: float = 1.0, batch_first: bool = False
+) -> Tensor:
+    """`α mean(h_t²) + β mean((h_{t+1} − h_t)²)`: activation and temporal activation regularisation.
+
+    (Merity, McCann & Socher 2017, eq. 2 and 3, with means in the place of norms.) `output` is `[T, B, H]`, or
+    `[B, T, H]` with `batch_first`; the result is a scalar to add to a loss.
+    """
+    steps = output.transpose(0, 1) if batch_first else output
+    penalty = alpha * output.square().mean()
+    return penalty + beta * (steps[1:] - steps[:-1]).square().mean() if len(steps) > 1 else penalty
