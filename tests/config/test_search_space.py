@@ -465,10 +465,10 @@ class Unvalidated(LightningDataModule):
     def __init__(self, shuffle_seed: int = 0) -> None:
         super().__init__()
 
-    def facts(self) -> None:
+    def model_kwargs(self) -> None:
         """Unknown."""
 
-    def about(self) -> None:
+    def metadata(self) -> None:
         """Unknown."""
 
 
