@@ -122,7 +122,7 @@ def test_classes_have_the_probabilities_that_the_model_gives(lasting_twins: None
     assert tagger.classify(["Eu n1 n2"]).shape == (1, 3, 17)
     with pytest.raises(RnnbenchError, match="text 2 of 2 is empty"):
         model.classify(["good", ""])
-    with pytest.raises(RnnbenchError, match="is no Classification"):
+    with pytest.raises(RnnbenchError, match="predicts sequences, not classes or tags"):
         Elman.from_data(WeatherNYC(), hidden_size=4).classify(["good"])
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from rnnbench.analysis.capabilities import check_able
+
 from rnnbench.architectures import Elman, SequenceModule, WindowMLP
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
