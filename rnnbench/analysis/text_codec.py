@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
-from rnnbench.objectives.special_tokens import END, END_ID, UNKNOWN_ID
+from rnnbench.objectives.special_tokens import END, END_ID, START_ID, UNKNOWN_ID
 
 
 class EncodedText(NamedTuple):
@@ -30,6 +30,9 @@ class TextCodec:
     Args:
         tokenizer: of the model's inputs.
     """
+
+    start = START_ID
+    """The token before every text."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer

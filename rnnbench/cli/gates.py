@@ -90,7 +90,6 @@ def text_sequence(model: Any, text: str) -> Sequence:
     import torch
 
     from rnnbench.analysis.text_codec import TextCodec
-    from rnnbench.objectives.special_tokens import START_ID
 
     check_encodable([text])
     if model.tokenizer is None:
@@ -102,7 +101,7 @@ def text_sequence(model: Any, text: str) -> Sequence:
     warn_unknown(codec, [text])
     names = [_step_name(piece) for piece in encoded.pieces]
     if "score" in model.objective.verbs:  # a language model begins a text with <s>
-        return Sequence(torch.tensor([[START_ID, *encoded.ids]]), ["<s>", *names])
+        return Sequence(torch.tensor([[codec.start, *encoded.ids]]), ["<s>", *names])
     ids = model.inference.require_tokenizer().encode(text).ids  # inputs of a translator end with </s>
     return Sequence(torch.tensor([ids]), [*names, *["</s>"] * (len(ids) - len(names))])
 
