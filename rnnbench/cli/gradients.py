@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.cli.console import print_json
-from rnnbench.cli.parser import Parser, add_grid, add_names, add_plot
+from rnnbench.cli.parser import Parser, add_grid, add_names, add_plot, names_of
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.paths import Folders
@@ -67,6 +67,7 @@ def run(options: Namespace) -> None:
         check_plot(options.plot)
     if options.sequences < 1:
         raise RnnbenchError(f"--sequences must be at least 1, got {options.sequences}")
+    options.architectures = names_of(options.architectures)
     folders = Folders(options.leaderboard, options.runs)
     grid = folders.grid(options.grid)
     specs = chosen(grid, options)
