@@ -1,6 +1,6 @@
 """Architectures: LightningModules that train a recurrent stack, or a baseline without recurrence, on any objective."""
 
-from rnnbench.architectures.cell_module import AnyCell
+from rnnbench.architectures.cell_module import AnyCell, CellModule
 from rnnbench.architectures.feedforward import CNN, TCN, WindowMLP
 from rnnbench.architectures.module import SequenceModule
 from rnnbench.architectures.recurrent import (
@@ -39,6 +39,7 @@ __all__ = [
     "TCN",
     "UGRNN",
     "AnyCell",
+    "CellModule",
     "CoupledLSTM",
     "Elman",
     "LayerNormLSTM",

@@ -1,6 +1,5 @@
 """The width at which a network has the size that a grid asks for."""
 
-import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.model_size import NO_WIDTH, WIDTH, Fit, Size
 from rnnbench.errors import Infeasible, RnnbenchError, UnknownName
-from rnnbench.harness.instantiate import import_class, make_model
+from rnnbench.harness.instantiate import constructor_arguments, import_class, make_model
 from rnnbench.utils.fingerprint import digest
 
 WIDTHS = (WIDTH, "channels", "width")
@@ -44,8 +43,8 @@ def width_argument(spec: RunSpec) -> str:
     where = f"architecture {spec.architecture.name!r}"
     cls = import_class(spec.architecture.class_path, LightningModule, where)
     names = [str(cls.width_argument)] if hasattr(cls, "width_argument") else WIDTHS
-    if argument := next((name for name in names if name in inspect.signature(cls).parameters), None):
-        return argument
+    if found := next((name for name in names if name in constructor_arguments(cls)), None):
+        return found
     raise RnnbenchError(
         f"{where}: {cls.__name__} has no width to choose for {spec.size}: no argument {' or '.join(names)}, "
         "and no attribute width_argument that names another"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import seed_everything
 
 from rnnbench.analysis.callbacks import CLIPPING, GRADIENTS
-from rnnbench.analysis.gradients import Profile, alone, profile
+from rnnbench.analysis.gradients import Profile, profile, unpadded
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.fit_size import fit_size
@@ -40,7 +40,7 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
-    return alone(next(iter(data.val_dataloader())), most, objective), data.model_kwargs()
+    return unpadded(next(iter(data.val_dataloader())), most, objective), data.facts()
 
 
 def profiles(

@@ -13,6 +13,7 @@ from rnnbench.config.cards import ClassSpec
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import Infeasible, Preempted, RnnbenchError, Unprepared, raised_in, told, unknown
 
+VAR_KEYWORD, VAR_POSITIONAL = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
 FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
 """Arguments of a model that come from the data."""
 
@@ -44,12 +45,12 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
         RnnbenchError: no such class, no such argument, a wrong type, a value out of range.
     """
     cls = import_class(spec.class_path, base, where)
-    hints = _hints(cls)
-    allowed = {name for name in inspect.signature(cls).parameters if name not in taken}
+    hints = constructor_arguments(cls)
+    allowed = hints.keys() - taken
     for name, value in spec.init_args.items():
         if name not in allowed:
             raise unknown(f"argument of {cls.__name__}", name, allowed, where)
-        _check_type(name, value, hints.get(name, Any), where)
+        _check_type(name, value, hints[name], where)
     try:
         return cls(**spec.init_args, **more)
     except RnnbenchError:
@@ -64,6 +65,19 @@ def _describe(error: Exception, module: str) -> str:
         return told(error, module)
     place = raised_in(error, module)
     return str(error).partition("\n")[0] + (f" (in {place})" if place else "")
+
+
+def constructor_arguments(cls: type) -> dict[str, Any]:
+    """Names and types of a constructor's arguments, and of those of the base class where it passes `**options` on."""
+    arguments: dict[str, Any] = {}
+    for base in cls.__mro__[:-1]:  # without object
+        if "__init__" in vars(base):
+            hints, kinds = _hints(base), {one.name: one.kind for one in inspect.signature(base).parameters.values()}
+            named = [name for name, kind in kinds.items() if kind not in (VAR_KEYWORD, VAR_POSITIONAL)]
+            arguments = {name: hints.get(name, Any) for name in named} | arguments
+            if VAR_KEYWORD not in kinds.values():
+                break
+    return arguments
 
 
 def _hints(cls: type) -> dict[str, Any]:
@@ -117,7 +131,7 @@ def prepare(data: Any) -> None:
 def make_model(spec: RunSpec, **model_kwargs: Any) -> Any:
     """The run's model, with the `model_kwargs` of its data, or without them before they are known."""
     where = f"architecture {spec.architecture.name!r}"
-    taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
+    taken = constructor_arguments(import_class(spec.architecture.class_path, LightningModule, where))
     if "tokenizer" not in taken:  # a module of somebody else need not keep it
         model_kwargs.pop("tokenizer", None)
     card = ClassSpec(class_path=spec.architecture.class_path, init_args=spec.arguments)

@@ -12,17 +12,7 @@ from rnnbench.analysis.text_codec import readable
 from rnnbench.config.sampling import SampleConfig
 from rnnbench.data.abc_notation import draw_roll, has_parser, is_tune, notes_of
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.objectives import (
-    Classification,
-    Ctc,
-    Forecast,
-    LanguageModel,
-    MultiLabelFrames,
-    Objective,
-    Regression,
-    SequenceToSequence,
-    Tagging,
-)
+from rnnbench.objectives.base import OutputKind
 from rnnbench.records.artefacts import MAX_TEXT, Artefact
 
 
@@ -169,10 +159,8 @@ def make_artefacts(model: Any, data: Any, config: SampleConfig) -> list[Artefact
     """
     if not hasattr(model, "inference"):
         return []
-    for objective, make in MAKERS:
-        if isinstance(model.objective, objective):
-            return make(model, data, config)
-    return []
+    make = MAKERS.get(model.objective.output_kind)
+    return make(model, data, config) if make else []
 
 
 def _samples(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
@@ -294,17 +282,17 @@ def _values(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     ]
 
 
-MAKERS: list[tuple[type[Objective], Callable[[Any, Any, SampleConfig], list[Artefact]]]] = [
-    (LanguageModel, _samples),
-    (MultiLabelFrames, _music),
-    (Tagging, _tags),
-    (Classification, _classes),
-    (SequenceToSequence, _sentences),
-    (Ctc, _transcripts),
-    (Forecast, _forecasts),
-    (Regression, _values),
-]
-"""What is made for each objective, those that derive from another before it."""
+MAKERS: dict[OutputKind | None, Callable[[Any, Any, SampleConfig], list[Artefact]]] = {
+    "text": _samples,
+    "frames": _music,
+    "tags": _tags,
+    "classes": _classes,
+    "sequences": _sentences,
+    "transcripts": _transcripts,
+    "forecasts": _forecasts,
+    "values": _values,
+}
+"""What is made of each kind of output."""
 
 
 def _beside(inputs: Iterable[str], answers: Iterable[str], references: list[str]) -> str:

@@ -77,11 +77,11 @@ def _options(parser: Parser, words: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 
 def test_every_option_that_is_a_path_knows_the_home_folder(home: Path) -> None:
-    paths = [(words, one) for words, one in _options(make_parser()[0]) if one.type and repr(one.type) == "path"]
+    paths = [(words, one) for words, one in _options(make_parser()) if one.type and repr(one.type) == "path"]
     assert {"out", "plot", "midi", "sheet", "file", "to", "folder", "leaderboard", "runs"} == {
         one.dest for _, one in paths
     }
-    for words, one in _options(make_parser()[0]):
+    for words, one in _options(make_parser()):
         named = one.metavar in {"FILE", "FOLDER", "DIR"} or "file" in one.dest or "folder" in one.dest
         assert not named or repr(one.type) == "path", (words, one.dest)
     for _, one in paths:

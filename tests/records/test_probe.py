@@ -567,7 +567,7 @@ def test_every_verb_that_shows_states_takes_certificates_into_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rnnbench.cli.show.can_build", lambda: False)
+    monkeypatch.setattr("rnnbench.cli.board.can_build", lambda: False)
     grid = {"name": "g", "architectures": ["lstm"], "tasks": ["adding"], "budget": {"steps": 3}}
     (tmp_path / "g.yaml").write_text(yaml.safe_dump(grid))
     record = done(code_version=OLD)
