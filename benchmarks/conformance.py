@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from rnnbench.cli.run import make_console
+from rnnbench.cli.console import make_console
 from rnnbench.config.cards import Budget, Name, TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import StrictModel, read_yaml

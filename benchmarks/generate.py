@@ -61,7 +61,7 @@ def ours(model: LSTM, batch: int, count: int) -> Tensor:
     """Ids `[B, count]`."""
     with model.inference_mode():
         return generate(
-            model.inference.advancing(), torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None
+            model.inference.fast_advance(), torch.full((batch, 1), 2), count, Sampling(), never=(0, 1, 2), end=None
         )
 
 
@@ -85,7 +85,7 @@ def by_position(model: LSTM) -> tuple[float, float]:
         at.append(time.perf_counter())
         return prepared(tokens, state, lengths)
 
-    prepared = model.inference.advancing()
+    prepared = model.inference.fast_advance()
     with model.inference_mode():
         generate(advance, torch.full((1, 1), 2), LATE + AROUND + 1, Sampling())
     early, late = (

@@ -27,10 +27,11 @@ from rnnbench.config.executors import LocalSettings
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.data import Adding
 from rnnbench.harness.callbacks import Reporter
+from rnnbench.harness.events import Event, Finished, Progressed, Started
 from rnnbench.harness.executors.local import LocalExecutor
-from rnnbench.harness.job import Job, Progress
+from rnnbench.harness.executors.loop import run_jobs
+from rnnbench.harness.job import Job
 from rnnbench.harness.trainer import VALIDATIONS, BestCheckpoint, make_trainer
-from rnnbench.records.record import Record
 
 HIDDEN, CLIP, RATE = 64, 1.0, 1e-3
 
@@ -43,28 +44,16 @@ class Times:
         self.stepped_at: dict[str, float] = {}
         self.ended_at: dict[str, float] = {}
 
-    def preparing(self, task: str) -> None:
-        """Not timed."""
-
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """Note the start."""
-        self.started_at[spec.id] = time.perf_counter()
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """Note the first step."""
-        if progress.phase == "train":
-            self.stepped_at.setdefault(spec.id, time.perf_counter())
-
-    def finished(self, record: Record) -> None:
-        """Note the end."""
-        assert record.status == "done", record.reason + record.log_tail
-        self.ended_at[record.id] = time.perf_counter()
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        """Nothing."""
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        """A run that was cut off will go on."""
+    def on_event(self, event: Event) -> None:
+        """Note the time."""
+        match event:
+            case Started(spec, _):
+                self.started_at[spec.id] = time.perf_counter()
+            case Progressed(spec, progress) if progress.phase == "train":
+                self.stepped_at.setdefault(spec.id, time.perf_counter())
+            case Finished(record):
+                assert record.status == "done", record.reason + record.log_tail
+                self.ended_at[record.id] = time.perf_counter()
 
 
 def specs(steps: int, seeds: list[int]) -> list[RunSpec]:
@@ -85,7 +74,7 @@ def through_grid(executor: LocalExecutor, runs: list[RunSpec]) -> Times:
     times = Times()
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(spec, "bench", Path(folder) / spec.id) for spec in runs]
-        for _ in executor.run(jobs, times):
+        for _ in run_jobs(executor, jobs, times):
             pass
     return times
 

@@ -12,8 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,14 @@ from rich.table import Table
 
 from benchmarks.made_up import made_up
 from rnnbench.config.grid import GridSpec, RunSpec
-from rnnbench.harness import executors
+from rnnbench.harness import grid as harness_grid
+from rnnbench.harness.events import Event
+from rnnbench.harness.executors.inline import InlineExecutor
+from rnnbench.harness.executors.loop import Report
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.job import Driver, Job, Progress, Watcher
+from rnnbench.harness.job import Ended, Job
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import RecordStore
 
 ARCHITECTURES = ["elman", "elman-relu", "gru", "gru-before", "irnn", "janet", "lstm", "lstm-peephole", "mgu", "mingru"]
 TASKS = ["adding", "copy-memory", "parity", "selective-copy", "mnist1d"]
@@ -44,40 +46,23 @@ def grid_of(cells: int) -> GridSpec:
 class Quiet:
     """A watcher that does nothing."""
 
-    def preparing(self, task: str) -> None:
-        """Nothing."""
-
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """Nothing."""
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """Nothing."""
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        """Nothing."""
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        """Nothing."""
-
-    def finished(self, record: Record) -> None:
+    def on_event(self, event: Event) -> None:
         """Nothing."""
 
 
-class Instant:
-    """An executor whose runs take no time: what is left is what the driver does for each. It does some of its jobs."""
+class Instant(InlineExecutor):
+    """An executor whose runs take no time: what is left is what the driver does for each."""
 
-    def __init__(self, some: int) -> None:
-        self.some = some
-
-    def check(self, specs: Iterable[RunSpec]) -> None:
+    def check(self, specs: Sequence[RunSpec]) -> None:
         """Nothing: classes and arguments are the same in all cells of a kind."""
 
-    def run(self, jobs: Iterable[Job], watcher: Watcher, driver: Driver) -> Iterable[Record]:
-        """A made-up record for each."""
-        for job in islice(jobs, self.some):
-            driver.heed()
-            if driver.claim(job) == "go":
-                yield made_up(job.spec)
+    def prepare(self, job: Job) -> Ended:
+        """Nothing."""
+        return Ended(None)
+
+    def start(self, job: Job, report: Report) -> Ended:
+        """A made-up record."""
+        return Ended(made_up(job.spec))
 
 
 def timed(what: Callable[[], Any]) -> tuple[float, Any]:
@@ -94,8 +79,8 @@ def measure(cells: int, folder: Path, driven: int) -> dict[str, float]:
     grid = grid_of(cells)
     planning, (_, todo) = timed(lambda: plan(grid, {}))
     assert len(todo) == cells
-    executors.make_executor = lambda grid: Instant(driven)  # type: ignore[assignment, return-value]
-    driving, ended = timed(lambda: run_grid(grid, todo, Folders(folder / "driven", folder / "runs"), Quiet()))
+    harness_grid.make_executor = lambda grid: Instant()  # type: ignore[attr-defined]
+    driving, ended = timed(lambda: run_grid(grid, todo[:driven], Folders(folder / "driven", folder / "runs"), Quiet()))
     assert ended == Counter(done=driven)
     _write_all(todo, RecordStore(folder))
     todo.clear()

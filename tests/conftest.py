@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from rnnbench.config.cards import TaskCard
-from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue, roots
 from rnnbench.data.stand_ins import STAND_IN_ARCHIVES, use_stand_ins
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import Record
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 USERS_CACHE = os.environ.get(CACHE_VARIABLE)
@@ -86,29 +86,26 @@ class Silent:
     """A watcher that keeps what it hears."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
         self.steps: list[Progress] = []
 
-    def preparing(self, task: str) -> None:
-        self.told.append(("preparing", task))
-
-    def started(self, spec: RunSpec, slot: str) -> None:
-        self.told.append(("started", spec.id))
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        self.steps.append(progress)
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        self.told.append(("elsewhere", owner))
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        self.told.append(("retried", reason))
-
-    def finished(self, record: Record) -> None:
-        self.told.append(("finished", record.id))
+    def on_event(self, event: Event) -> None:
+        match event:
+            case Preparing(task):
+                self.events.append(("preparing", task))
+            case Started(spec, _):
+                self.events.append(("started", spec.id))
+            case Progressed(_, progress):
+                self.steps.append(progress)
+            case HeldElsewhere(_, owner):
+                self.events.append(("elsewhere", owner))
+            case Retried(_, reason):
+                self.events.append(("retried", reason))
+            case Finished(record):
+                self.events.append(("finished", record.id))
 
     def count(self, what: str) -> int:
-        return sum(one == what for one, _ in self.told)
+        return sum(one == what for one, _ in self.events)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rnnbench import __version__
-from rnnbench.cli import make_parser
+from rnnbench.cli import VERBS, make_parser
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -53,7 +53,7 @@ def test_what_is_shown_has_commands() -> None:
 
 @pytest.mark.parametrize("path", SHOWN, ids=name_of)
 def test_every_command_that_is_shown_exists(path: Path) -> None:
-    parser, verbs = make_parser()
+    parser = make_parser()
     targets = " ".join(re.findall(r"^([\w./ -]+):", (ROOT / "Makefile").read_text(), re.M)).split()
     for program, *words in commands(path):
         if program == "make":
@@ -61,7 +61,7 @@ def test_every_command_that_is_shown_exists(path: Path) -> None:
         elif program.endswith("python"):
             assert words[1] == "build" or (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
         elif words[0] != "--version":
-            assert words[0] in verbs, words
+            assert words[0] in VERBS, words
             if words[1:]:  # else it may be the mere name of a verb, in a sentence
                 assert parser.parse_args(words).verb == words[0]
 

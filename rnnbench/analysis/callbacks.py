@@ -1,4 +1,4 @@
-"""A callback that looks at gradients through time while a module is trained."""
+"""A callback that logs gradients through time while a module is trained."""
 
 from typing import Any
 
@@ -7,39 +7,40 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from rnnbench.analysis.gradients import alone, distance_below, loss_norms, recurrent_layer
+from rnnbench.analysis.gradients import distance_below, loss_norms, recurrent_layer, unpadded
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.batch import Batch
 
 GRADIENTS, CLIPPING = "gradients", "clipping"
-"""What the names of all that is logged begin with."""
+"""Prefixes of the names of logged values."""
 
 
 class GradientWatch(Callback):
-    """Logs at each validation how far back gradients reach, and how often clipping has acted since the last.
+    """Logs at each validation how far back gradients reach, and how often clipping has acted since the last validation.
 
-    For each layer and direction, on the first sequences of the validation part (of several processes the first one's
-    share), in the type of the module:
+    For each layer and direction, on the first sequences of the validation split (of several processes, those of the
+    first), in the dtype of the module:
 
-        gradients/<place>/distance  first d at which ‖∂L(T)/∂s(T−d)‖ is below 1 % of that at d = 0; T if none is
+        gradients/<place>/distance  first d at which ‖∂L(T)/∂s(T−d)‖ is below 1 % of that at d = 0; T if there is none
         gradients/<place>/first     ‖∂L(T)/∂s(T)‖
-        gradients/<place>/last      what of it is left at the first step, as a share
+        gradients/<place>/last      the share of it that is left at the first step
 
-    with place `layer1`, `layer1_reverse`, … (not of a direction whose last step the loss does not depend on); and, over
-    the optimiser's steps,
+    with place `layer1`, `layer1_reverse`, … (except a direction whose last step the loss does not depend on); and, over
+    optimiser steps,
 
         clipping/norm     mean of the gradient's total norm before any clipping
-        clipping/by_norm  share of steps on which clipping by norm acted, where that is set
-        clipping/by_value share of steps on which clipping by value did, likewise
+        clipping/by_norm  share of steps on which clipping by norm acted, if it is set
+        clipping/by_value share of steps on which clipping by value acted, if it is set
 
-    by what the module (`clip_norm`, `clip_value`; by value first) and the Trainer (`gradient_clip_val`) say. Weights,
-    gradients and random numbers of the training are left alone. A module without a recurrent stack has clipping alone.
+    by the limits of the module (`clip_norm`, `clip_value`; by value first) and of the Trainer (`gradient_clip_val`).
+    Weights, gradients and random numbers of the training stay as they are. A module without a recurrent stack has
+    values of clipping only.
 
     Args:
-        sequences: of the validation part.
+        sequences: how many of the validation split.
 
     Raises:
-        ValueError: fewer than one.
+        ValueError: `sequences` is less than 1.
     """
 
     state_key = "gradient-watch"
@@ -60,14 +61,14 @@ class GradientWatch(Callback):
         if not gradients:
             return
         self._steps += 1
-        values, norms = limits(trainer, pl_module)
+        values, norms = clipping_limits(trainer, pl_module)
         norm = torch.nn.utils.get_total_norm(gradients)
         self._add("norm", norm)
         if values is not None:
-            largest = torch.stack([one.abs().max() for one in gradients]).max()
+            largest = torch.stack([gradient.abs().max() for gradient in gradients]).max()
             self._add("by_value", (largest > values).float())
             if norms is not None:
-                norm = torch.nn.utils.get_total_norm([one.clamp(-values, values) for one in gradients])
+                norm = torch.nn.utils.get_total_norm([gradient.clamp(-values, values) for gradient in gradients])
         if norms is not None:
             self._add("by_norm", (norm > norms).float())
 
@@ -79,47 +80,52 @@ class GradientWatch(Callback):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keep the first sequences."""
+        """Keep the first batch."""
         if batch_idx == dataloader_idx == 0:
             self._batch = batch
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log."""
+        """Log all values."""
         batch, self._batch = self._batch, None
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        found = {f"{CLIPPING}/{name}": total / self._steps for name, total in self._counts.items()}
+        values = {f"{CLIPPING}/{name}": total / self._steps for name, total in self._counts.items()}
         self._steps, self._counts = 0, {}
         if batch is not None:
-            found |= self._through_time(pl_module, batch)
-        pl_module.log_dict(found, sync_dist=True, rank_zero_only=True)  # by then gradients are the same everywhere
+            values |= self._through_time(pl_module, batch)
+        pl_module.log_dict(values, sync_dist=True, rank_zero_only=True)  # gradients are the same in all processes
 
     def _through_time(self, module: Any, batch: Any) -> dict[str, Any]:
         try:
             layer = recurrent_layer(module)
         except RnnbenchError:
             return {}
-        with torch.inference_mode(False):  # in which Lightning validates; tensors made there know no gradient
+        with torch.inference_mode(False):  # in which Lightning validates, and which has no gradients
             norms = loss_norms(
-                module, [Batch(*map(_cloned, one)) for one in alone(batch, self.sequences, type(module.objective))]
+                module,
+                [
+                    Batch(*map(_cloned, sequence))
+                    for sequence in unpadded(batch, self.sequences, type(module.objective))
+                ],
             )
-        found: dict[str, Any] = {}
-        for place, one in enumerate(norms):
-            if one[0] == 0:  # the last loss sees only the start of a direction that reads backwards
+        values: dict[str, Any] = {}
+        for place, norm in enumerate(norms):
+            if norm[0] == 0:  # the last loss depends only on the start of a direction that reads backwards
                 continue
             name = f"{GRADIENTS}/layer{place // layer.directions + 1}{'_reverse' * (place % layer.directions)}"
-            found[f"{name}/distance"] = float(len(one) if (gone := distance_below(one)) is None else gone)
-            found[f"{name}/first"] = one[0]
-            found[f"{name}/last"] = one[-1] / one[0]
-        return found
+            distance = distance_below(norm)
+            values[f"{name}/distance"] = float(len(norm) if distance is None else distance)
+            values[f"{name}/first"] = norm[0]
+            values[f"{name}/last"] = norm[-1] / norm[0]
+        return values
 
 
-def limits(trainer: Trainer, module: Any) -> tuple[float | None, float | None]:
-    """The least absolute value and the least norm to which gradients are clipped, if they are."""
+def clipping_limits(trainer: Trainer, module: Any) -> tuple[float | None, float | None]:
+    """The smallest absolute value and the smallest norm to which gradients are clipped, None without clipping."""
     p = getattr(module, "hparams", {})
     values, norms = [p.get("clip_value")], [p.get("clip_norm")]
     (values if trainer.gradient_clip_algorithm == "value" else norms).append(trainer.gradient_clip_val or None)
-    return tuple(min((one for one in some if one is not None), default=None) for some in (values, norms))  # type: ignore[return-value]
+    return tuple(min((limit for limit in limits if limit is not None), default=None) for limits in (values, norms))  # type: ignore[return-value]
 
 
 def _cloned(part: Any) -> Any:

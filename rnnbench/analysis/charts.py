@@ -1,4 +1,4 @@
-"""What charts share: their look, and their files, pages that need nothing else and pictures; by Altair."""
+"""Charts by Altair: gates, gradients, piano rolls and forecasts, saved as self-contained pages or pictures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 FORMATS = (".html", ".json", ".png", ".svg")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B5E3C", "#7F7F7F", "#6A3D9A")
-"""Told apart by people with any colour vision (Okabe & Ito 2008, and three more)."""
+"""Distinguishable with any colour vision (Okabe & Ito 2008, and three more)."""
 Row = dict[str, Any]
 
 
 def check_plot(path: Path) -> None:
-    """Check that a chart can be written to a file, before any work is done for it.
+    """Check that a chart can be written to a file, before it is computed.
 
     Raises:
         RnnbenchError: an unknown format, no such folder, or the charts' packages are not installed.
@@ -38,7 +38,7 @@ def check_plot(path: Path) -> None:
 
 
 def save(chart: alt.TopLevelMixin, path: Path, title: str) -> None:
-    """Write a chart as its ending says: a page with all its scripts in it, a picture, or Vega-Lite's JSON.
+    """Write a chart in the format of the file's ending: a page with all its scripts, a picture, or Vega-Lite's JSON.
 
     Raises:
         RnnbenchError: the file cannot be written.
@@ -47,7 +47,7 @@ def save(chart: alt.TopLevelMixin, path: Path, title: str) -> None:
 
     spec, kind = chart.to_dict(), path.suffix.lower()
     if kind == ".html":
-        write_whole(path, page(spec, title))
+        write_whole(path, html_page(spec, title))
     elif kind == ".json":
         write_whole(path, json.dumps(spec, ensure_ascii=False))
     elif kind == ".svg":
@@ -74,8 +74,8 @@ def _write_picture(path: Path, picture: bytes) -> None:
         raise RnnbenchError(f"cannot write {path}: {error.strerror}") from error
 
 
-def page(spec: Row, title: str) -> str:
-    """A page that shows a chart without any network; nothing in the chart's data can leave its script."""
+def html_page(spec: Row, title: str) -> str:
+    """A page that shows a chart without a network; data in it cannot break out of its script element."""
     data = json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
@@ -88,14 +88,14 @@ def page(spec: Row, title: str) -> str:
 
 @cache
 def scripts() -> str:
-    """Vega, Vega-Lite and Vega-Embed, in one."""
+    """Vega, Vega-Lite and Vega-Embed in a single script."""
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 
 
-def look(chart: Any, title: str, subtitle: str) -> Any:
-    """A whole chart in the house's look: light, readable, no frame."""
+def house_style(chart: Any, title: str, subtitle: str) -> Any:
+    """A chart with title and the common style of all charts."""
     import altair as alt
 
     return (
@@ -110,11 +110,14 @@ def look(chart: Any, title: str, subtitle: str) -> Any:
 
 
 def data(rows: Sequence[Row]) -> Any:
-    """Rows of data as they are."""
+    """Inline data of a chart."""
     import altair as alt
 
     make: Any = alt.Data  # has no types
     return make(values=list(rows))
+
+
+# --- gates
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,9 @@ class Panel:
     """Values of one gate or state over a sequence.
 
     Args:
-        name: what it is, with its function.
+        name: of the gate or state, with its function.
         values: `[T][units]`.
-        units: numbers of the units.
+        units: indices of the units.
     """
 
     name: str
@@ -136,14 +139,14 @@ def gates_chart(panels: Sequence[Panel], tokens: Sequence[str], title: str, subt
     """A heat map for each gate and state, tokens along the axis; from 0 to 1, or from −m to m around 0."""
     import altair as alt
 
-    return look(  # type: ignore[no-any-return]
-        alt.vconcat(*(_heat(panel, tokens) for panel in panels), spacing=18).resolve_scale(color="independent"),
+    return house_style(  # type: ignore[no-any-return]
+        alt.vconcat(*(_heat_map(panel, tokens) for panel in panels), spacing=18).resolve_scale(color="independent"),
         title,
         subtitle,
     )
 
 
-def _heat(panel: Panel, tokens: Sequence[str]) -> Any:
+def _heat_map(panel: Panel, tokens: Sequence[str]) -> Any:
     import altair as alt
 
     every = [value for row in panel.values for value in row]
@@ -177,22 +180,25 @@ def _heat(panel: Panel, tokens: Sequence[str]) -> Any:
     )
 
 
+# --- gradients
+
+
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-LEAST, MOST = 1e-8, 1e6
-"""A logarithmic axis shows no more than this."""
+AXIS_MIN, AXIS_MAX = 1e-8, 1e6
+"""Limits of a logarithmic axis."""
 LARGEST, MEDIAN = "largest", "median"
-FAINT = 0.01
-"""Where a gradient counts as gone."""
+VANISHED = 0.01
+"""The share below which a gradient counts as vanished."""
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Gradients of one architecture, `when`: before or after training, by distance.
+class GradientCurves:
+    """Gradients of an architecture by distance, before or after training.
 
     Args:
         architecture: its name.
         when: `before training` or `after training`.
-        jacobian: largest singular value of ∂s(T)/∂s(T−d); empty if not taken.
+        jacobian: largest singular value of ∂s(T)/∂s(T−d); empty if not computed.
         median: the median of its singular values.
         loss: ‖∂L(T)/∂s(T−d)‖ of the top layer.
     """
@@ -205,32 +211,42 @@ class Curves:
 
 
 def gradient_chart(
-    curves: Sequence[Curves], title: str, subtitle: str = "", training: Sequence[Row] = ()
+    curves: Sequence[GradientCurves], title: str, subtitle: str = "", training: Sequence[Row] = ()
 ) -> alt.TopLevelMixin:
     """Singular values of ∂s(T)/∂s(T−d), and ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, before and after training.
 
-    `training` is what was logged meanwhile: rows with `architecture`, `step`, `measure` (the title of a panel) and
-    `value`.
+    `training` has values that were logged while training: rows with `architecture`, `step`, `measure` (the title of a
+    panel) and `value`.
     """
     import altair as alt
 
     names = list(dict.fromkeys(one.architecture for one in curves))
     whens = list(dict.fromkeys(one.when for one in curves))
-    colour = alt.Color("architecture:N", sort=names, title=None, scale=_scale(names, COLOURS))
-    dash = alt.StrokeDash("architecture:N", sort=names, title=None, scale=_scale(names, DASHES))
-    jacobian = [row for one in curves for row in (*_rows(one, LARGEST, one.jacobian), *_rows(one, MEDIAN, one.median))]
-    loss = [row for one in curves for row in _rows(one, "loss", [value / (one.loss[0] or 1.0) for value in one.loss])]
+    colour = alt.Color("architecture:N", sort=names, title=None, scale=_colour_scale(names, COLOURS))
+    dash = alt.StrokeDash("architecture:N", sort=names, title=None, scale=_colour_scale(names, DASHES))
+    jacobian = [
+        row
+        for one in curves
+        for row in (*_curve_rows(one, LARGEST, one.jacobian), *_curve_rows(one, MEDIAN, one.median))
+    ]
+    loss = [
+        row for one in curves for row in _curve_rows(one, "loss", [value / (one.loss[0] or 1.0) for value in one.loss])
+    ]
     panels = []
     if jacobian:
-        panels.append(_panels(jacobian, "singular values of ∂s(T)/∂s(T−d)", whens, [colour, dash, _shade()]))
-    panels.append(_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=FAINT))
+        panels.append(
+            _distance_panels(
+                jacobian, "singular values of ∂s(T)/∂s(T−d)", whens, [colour, dash, _singular_value_opacity()]
+            )
+        )
+    panels.append(_distance_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=VANISHED))
     if training:
-        panels.append(_training(training, [colour, dash]))
-    return look(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
+        panels.append(_training_panels(training, [colour, dash]))
+    return house_style(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
 
 
-def _rows(one: Curves, kind: str, values: Sequence[float]) -> Iterable[Row]:
-    """What of a curve a logarithmic axis can show."""
+def _curve_rows(one: GradientCurves, kind: str, values: Sequence[float]) -> Iterable[Row]:
+    """The points of a curve that a logarithmic axis can show."""
     for distance, value in enumerate(values):
         if 0 < value < float("inf"):
             yield {
@@ -238,12 +254,14 @@ def _rows(one: Curves, kind: str, values: Sequence[float]) -> Iterable[Row]:
             }  # fmt: skip
 
 
-def _panels(rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None) -> Any:
-    """One panel for each of `whens`, side by side, with one pair of axes."""
+def _distance_panels(
+    rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None
+) -> Any:
+    """A panel for each of `whens`, side by side, with common axes."""
     import altair as alt
 
     shown = [row["value"] for row in rows] + ([rule] if rule else [])
-    bounds = [max(LEAST, min(shown) / 2), min(MOST, max(shown) * 2)]
+    bounds = [max(AXIS_MIN, min(shown) / 2), min(AXIS_MAX, max(shown) * 2)]
     scale = alt.Scale(type="log", domain=bounds, nice=False)
     layers = [
         alt.Chart()
@@ -264,7 +282,7 @@ def _panels(rows: list[Row], what: str, whens: list[str], channels: list[Any], r
     )
 
 
-def _training(rows: Sequence[Row], channels: list[Any]) -> Any:
+def _training_panels(rows: Sequence[Row], channels: list[Any]) -> Any:
     """A panel for each measure, two side by side."""
     import altair as alt
 
@@ -283,32 +301,37 @@ def _training(rows: Sequence[Row], channels: list[Any]) -> Any:
     )
 
 
-def _shade() -> Any:
-    """Of singular values: the largest is dark, the median light."""
+def _singular_value_opacity() -> Any:
+    """Opacity of singular values: the largest is dark, the median light."""
     import altair as alt
 
     scale = alt.Scale(domain=[LARGEST, MEDIAN], range=[1.0, 0.3])
     return alt.Opacity("kind:N", sort=[LARGEST, MEDIAN], title="singular value", scale=scale)
 
 
-def _scale(names: list[str], values: Sequence[Any]) -> Any:
+def _colour_scale(names: list[str], values: Sequence[Any]) -> Any:
     import altair as alt
 
     return alt.Scale(domain=names, range=[values[k % len(values)] for k in range(len(names))])
 
 
-LOWEST_OF_AXIS = 12
+# --- piano rolls and forecasts
+
+
+LOWEST_C = 12
 GREY = "#999999"
 
 
 def rolls_chart(pieces: Mapping[str, Sequence[Note]], given: float, title: str, subtitle: str = "") -> Any:
-    """Piano rolls, one below the other: keys over time in quarter notes; what was `given` is grey."""
+    """Piano rolls, one below the other: keys over time in quarter notes; notes before `given` are grey."""
     import altair as alt
 
-    return look(alt.vconcat(*(_roll(name, notes, given) for name, notes in pieces.items())), title, subtitle)
+    return house_style(
+        alt.vconcat(*(_piano_roll(name, notes, given) for name, notes in pieces.items())), title, subtitle
+    )
 
 
-def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
+def _piano_roll(name: str, notes: Sequence[Note], given: float) -> Any:
     import altair as alt
 
     rows = [
@@ -317,7 +340,7 @@ def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
         for one in notes
     ]  # fmt: skip
     lowest, highest = min(one.pitch for one in notes) - 2, max(one.pitch for one in notes) + 2
-    octaves = [pitch for pitch in range(LOWEST_OF_AXIS, 128, OCTAVE) if lowest <= pitch <= highest]
+    octaves = [pitch for pitch in range(LOWEST_C, 128, OCTAVE) if lowest <= pitch <= highest]
     axis = alt.Axis(values=octaves, labelExpr="'C' + (datum.value / 12 - 1)", title=None)
     colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=["given", "the model"], range=[GREY, COLOURS[0]]),
                        legend=alt.Legend(orient="top") if given else None)  # fmt: skip
@@ -339,9 +362,7 @@ def _roll(name: str, notes: Sequence[Note], given: float) -> Any:
 
 
 def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
-    """A window and its end as foreseen with measured inputs and without, a panel for each of its channels, above the
-    errors by step of both.
-    """
+    """A window with the forecasts of its end, a panel for each channel, above the errors of the forecasts by step."""
     import altair as alt
 
     horizon, alone = len(windows[0]["free"]), len(windows) == 1
@@ -352,31 +373,32 @@ def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
         "persistence": "persistence (the last value)",
     }
     errors = ("continuous", "free", "persistence")
-    rows = [row for key in errors for row in _steps(names[key], windows[0][f"{key}_error"])]
+    rows = [row for key in errors for row in _step_rows(names[key], windows[0][f"{key}_error"])]
     scale = alt.Scale(domain=list(names.values()), range=["#000000", *COLOURS[:2], GREY])
     colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale)
     size = {"width": 760, "height": 240} if alone else {"width": 340, "height": 150}
     panels = [
-        _lines(_window(one, names), one["unit"], colour).properties(**size, title=one["channel"]) for one in windows
+        _line_chart(_window_rows(one, names), one["unit"], colour).properties(**size, title=one["channel"])
+        for one in windows
     ]
     above = alt.concat(*panels, columns=1 if alone else 2)
-    below = _lines(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
-    return look(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
+    below = _line_chart(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
+    return house_style(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
 
 
-def _window(one: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Rows of a channel: what was measured, and its end as foreseen."""
+def _window_rows(one: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of a channel: measured values, and the forecasts of its end."""
     past = one["past"]
     lines = [{"step": step - len(past) + 1, "value": value, "what": "measured"} for step, value in enumerate(past)]
-    return lines + [row for key in ("measured", "continuous", "free") for row in _steps(names[key], one[key])]
+    return lines + [row for key in ("measured", "continuous", "free") for row in _step_rows(names[key], one[key])]
 
 
-def _steps(what: str, values: Sequence[float | None]) -> list[dict[str, Any]]:
-    """Rows of known values, the first of step 1."""
+def _step_rows(what: str, values: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Rows of known values; the first value is that of step 1."""
     return [{"step": step, "value": one, "what": what} for step, one in enumerate(values, 1) if one is not None]
 
 
-def _lines(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
+def _line_chart(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
     import altair as alt
 
     return (

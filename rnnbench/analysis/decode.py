@@ -1,4 +1,4 @@
-"""What an encoder–decoder and a transcriber say, with n-best lists."""
+"""Texts of encoder–decoders and of transcribers, as n-best lists."""
 
 from typing import Any, NamedTuple
 
@@ -8,27 +8,24 @@ from torch.utils._pytree import tree_map
 
 from rnnbench.analysis.beam import Hypothesis, beam_search
 from rnnbench.nn.decoder import Encoded
-from rnnbench.objectives.ctc import Ctc, collapsed
-from rnnbench.objectives.ctc import beam_search as prefix_search
-from rnnbench.objectives.sequence_to_sequence import END_ID, PADDING_ID, START_ID, UNKNOWN_ID
-from rnnbench.objectives.text_metrics import corpus_scores
-
-NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
+from rnnbench.objectives.base import StatefulModel
+from rnnbench.objectives.ctc import collapse_path, prefix_beam_search
+from rnnbench.objectives.special_tokens import END_ID, NOT_GENERATED, START_ID
 
 
 class DecodedText(NamedTuple):
-    """A text that a model may say: ln of its probability, and the score by which it is ranked."""
+    """A decoded text: ln of its probability, and the score by which it is ranked."""
 
     text: str
     log_prob: float
     score: float
 
 
-def decode(
-    objective: Any, read: Any, inputs: Tensor, lengths: Tensor | None, beam: int, length_penalty: float
+def decode_sequences(
+    objective: Any, model: StatefulModel, inputs: Tensor, lengths: Tensor | None, beam: int, length_penalty: float
 ) -> list[list[Hypothesis]]:
-    """What the decoder of a `SequenceToSequence` says of inputs, up to `beam` sequences each, best first."""
-    encoded = objective.encode(read, inputs, lengths)
+    """Beam search with the decoder of a `SequenceToSequence`: up to `beam` sequences for each input, best first."""
+    encoded = objective.encode(model, inputs, lengths)
     start = torch.full((len(inputs), 1), START_ID, device=inputs.device)
     logits, state = objective.decoder(start, objective.decoder.begin(encoded), encoded)
     wide = _repeated(encoded, beam)
@@ -38,26 +35,26 @@ def decode(
         return logits[:, -1], state
 
     return beam_search(logits[:, -1], state, step, _rows_of, beam=beam, max_length=objective.max_length, end=END_ID,
-                       never=NEVER, length_penalty=length_penalty)  # fmt: skip
+                       never=NOT_GENERATED, length_penalty=length_penalty)  # fmt: skip
 
 
 def _repeated(encoded: Encoded, beam: int) -> Encoded:
-    """What was encoded, each sequence `beam` times."""
+    """Encoded inputs with each sequence repeated `beam` times."""
     lengths = None if encoded.lengths is None else encoded.lengths.repeat_interleave(beam)
-    final = tree_map(lambda one: one.repeat_interleave(beam, 1), encoded.final)
+    final = tree_map(lambda state: state.repeat_interleave(beam, 1), encoded.final)
     return Encoded(encoded.hidden.repeat_interleave(beam, 0), lengths, final)
 
 
 def _rows_of(state: Any, rows: Tensor) -> Any:
-    """Some rows of a decoder's state: those of its stack `[L, B, W]`, and its last output `[B, 1, H]`."""
+    """Some rows of a decoder's state, which is that of its stack `[L, B, W]` and its last output `[B, 1, H]`."""
     states, output = state
-    return tree_map(lambda one: one.index_select(1, rows), states), output.index_select(0, rows)
+    return tree_map(lambda state: state.index_select(1, rows), states), output.index_select(0, rows)
 
 
-def spelled(objective: Any, found: list[Hypothesis]) -> list[DecodedText]:
-    """Hypotheses as texts, tokens with spaces between."""
+def hypothesis_texts(objective: Any, hypotheses: list[Hypothesis]) -> list[DecodedText]:
+    """Hypotheses as texts, with tokens separated by spaces."""
     name = objective.tokenizer.id_to_token
-    return [DecodedText(" ".join(map(name, one.tokens)), one.log_prob, one.score) for one in found]
+    return [DecodedText(" ".join(map(name, tokens)), log_prob, score) for tokens, log_prob, score in hypotheses]
 
 
 def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[DecodedText]]:
@@ -69,19 +66,9 @@ def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[Decod
     if beam == 1:
         values, paths = log_probs.max(-1)
         sums = values.double().sum(1).tolist()
-        texts = [objective.text(collapsed(path)) for path in paths.tolist()]
+        texts = [objective.text(collapse_path(path)) for path in paths.tolist()]
         return [[DecodedText(text, total, total)] for text, total in zip(texts, sums, strict=True)]
     return [
-        [DecodedText(objective.text(list(prefix)), total, total) for prefix, total in prefix_search(row, beam)]
+        [DecodedText(objective.text(list(prefix)), total, total) for prefix, total in prefix_beam_search(row, beam)]
         for row in log_probs
     ]
-
-
-def scored(objective: Any, said: list[str], references: list[str]) -> dict[str, float]:
-    """The metrics of an objective over what was said, against one true text each."""
-    if isinstance(objective, Ctc):
-        metrics = objective.metrics()
-        metrics.update(said, references)
-        return {name: float(value) for name, value in metrics.compute().items()}
-    encoded = objective.tokenizer.encode_batch(references, add_special_tokens=False)
-    return corpus_scores(said, [" ".join(one.tokens) for one in encoded])

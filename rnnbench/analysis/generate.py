@@ -1,4 +1,4 @@
-"""Drawing one token after another from what a model says of the next."""
+"""Generation: sampling token after token, or frame after frame, from the predictions of a model."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,15 +8,16 @@ from torch import Tensor
 
 from rnnbench.errors import RnnbenchError
 
-LOOK = 16
-"""Tokens between two looks at whether all sequences have ended."""
+CHECK_INTERVAL = 16
+"""Tokens between two checks whether all sequences have ended."""
 
 
 class Advance(Protocol):
-    """A model that says what may come next."""
+    """A model that predicts the next token, or frame."""
 
     def __call__(self, tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
-        """Logits `[B, V]` of the token after `tokens` `[B, T]`, and the state after them; `state` is one it gave."""
+        """Logits `[B, V]` of the token after `tokens` `[B, T]`, and the state after them; `state` is that of the
+        previous call."""
         ...
 
 
@@ -25,13 +26,14 @@ class Sampling:
     """How a token is drawn from its distribution.
 
     Args:
-        temperature: divides the logits: below 1 the likely gets likelier, above 1 all get more alike.
+        temperature: divides the logits; below 1 the distribution is sharper, above 1 flatter.
         top_k: only the k likeliest tokens (Fan, Lewis & Dauphin 2018).
-        top_p: only the fewest tokens that have probability p together (nucleus sampling, Holtzman et al. 2020).
-        greedy: the likeliest token, nothing is drawn.
+        top_p: only the smallest set of tokens with a total probability of at least p (nucleus sampling, Holtzman et al.
+            2020).
+        greedy: always the likeliest token.
 
     Raises:
-        RnnbenchError: a value out of its range, or one that says nothing as nothing is drawn.
+        RnnbenchError: a value out of its range, or one that has no effect because decoding is greedy.
     """
 
     temperature: float = 1.0
@@ -51,7 +53,7 @@ class Sampling:
             raise RnnbenchError("greedy decoding draws nothing: leave out temperature, top_k and top_p")
 
     def pick(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A token for each row of logits `[B, V]`, `[B]`; one with logit −∞ is never picked."""
+        """A token for each row of logits `[B, V]`, `[B]`; a token with logit −∞ is never picked."""
         if self.greedy:
             return logits.argmax(-1)
         if self.temperature != 1:
@@ -66,9 +68,9 @@ class Sampling:
 
 
 def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """A draw from softmax(logits) by one uniform number a row: where it lies among the summed probabilities.
+    """A sample of softmax(logits) for each row, by inversion of the cumulative distribution.
 
-    Sums are of float64, so that the number times the last of them stays below it; one of probability 0 has no room.
+    Sums are float64, so that the uniform number times the last sum stays below it; probability 0 is never drawn.
     """
     sums = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
     drawn = torch.rand(len(sums), 1, generator=generator, device=sums.device)
@@ -86,31 +88,33 @@ def generate(
     never: tuple[int, ...] = (),
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Token ids that go on from prompts, `[B, ≤ count]`: each row up to `end`, then `end` again.
+    """Token ids that continue prompts, `[B, ≤ count]`; each row has `end` from its end on.
 
-    A step costs the same however long the sequence is already, as only the model's state is carried.
+    A step costs the same at any length, as only the state of the model is kept.
 
     Args:
         advance: the model.
         prompt: ids `[B, P]`, at least one a row.
         count: the most tokens to add.
-        sampling: how they are drawn.
+        sampling: how tokens are drawn.
         lengths: true lengths of the prompts `[B]`, None if all are P.
-        end: the token that ends a sequence; None: nothing does.
-        never: tokens that are not emitted.
-        generator: of what is drawn, on the device of the model.
+        end: the token that ends a sequence, if any.
+        never: tokens that are not generated.
+        generator: of random numbers, on the device of the model.
     """
     logits, state = advance(prompt, None, lengths)
-    refused = logits.new_zeros(logits.shape[-1])
-    refused[list(never)] = -torch.inf
+    mask = logits.new_zeros(logits.shape[-1])
+    mask[list(never)] = -torch.inf
     tokens: list[Tensor] = []
     for place in range(count):
-        tokens.append(sampling.pick(logits + refused, generator))
-        if place + 1 == count or (end is not None and place % LOOK == LOOK - 1 and _all_ended(tokens, end)):
+        tokens.append(sampling.pick(logits + mask, generator))
+        if place + 1 == count or (
+            end is not None and place % CHECK_INTERVAL == CHECK_INTERVAL - 1 and _all_ended(tokens, end)
+        ):
             break
         logits, state = advance(tokens[-1].unsqueeze(1), state)
-    said = torch.stack(tokens, 1)
-    return said if end is None else ended(said, end)
+    generated = torch.stack(tokens, 1)
+    return generated if end is None else fill_after_end(generated, end)
 
 
 def continue_frames(
@@ -121,31 +125,31 @@ def continue_frames(
     greedy: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Frames that go on from `frames` `[B, T, O]`, `[B, count, O]`, 1 for each key that sounds, else 0.
+    """Frames that continue `frames` `[B, T, O]`, `[B, count, O]`: 1 for each key that sounds, else 0.
 
-    Each key sounds with the probability that the model gives it, by itself; `temperature` divides the logits. Greedily
-    it sounds if that is above one half.
+    Keys are drawn independently, with the probabilities of the model; `temperature` divides the logits. With `greedy`
+    a key sounds if its probability is above one half.
 
     Raises:
         RnnbenchError: a temperature out of its range.
     """
     sampling = Sampling(temperature, greedy=greedy)
     logits, state = advance(frames)
-    said = []
+    generated: list[Tensor] = []
     for _ in range(count):
         shares = (logits / sampling.temperature).sigmoid()
         drawn = shares.new_full(shares.shape, 0.5) if greedy else torch.rand(shares.shape, generator=generator)
-        said.append((shares > drawn.to(shares.device)).to(frames.dtype).unsqueeze(1))
-        logits, state = advance(said[-1], state)
-    return torch.cat(said, 1)
+        generated.append((shares > drawn.to(shares.device)).to(frames.dtype).unsqueeze(1))
+        logits, state = advance(generated[-1], state)
+    return torch.cat(generated, 1)
 
 
 def _all_ended(tokens: list[Tensor], end: int) -> bool:
     return bool((torch.stack(tokens) == end).any(0).all())
 
 
-def ended(said: Tensor, end: int) -> Tensor:
-    """Sequences `[B, U]` with `end` written over all that follows the first `end`, as short as the longest needs."""
-    over = (said == end).cumsum(1) > 0
-    longest = int((~over).sum(1).max()) + 1 if len(said) else 0
-    return said.masked_fill(over, end)[:, :longest]
+def fill_after_end(tokens: Tensor, end: int) -> Tensor:
+    """Sequences `[B, U]` with everything after the first `end` replaced by `end`, cut to the longest."""
+    over = (tokens == end).cumsum(1) > 0
+    longest = int((~over).sum(1).max()) + 1 if len(tokens) else 0
+    return tokens.masked_fill(over, end)[:, :longest]

@@ -1,4 +1,4 @@
-"""How likely a language model finds a text."""
+"""The probability of a text under a language model."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A text under a model.
+class ScoredText:
+    """The probabilities of a text's tokens.
 
     Args:
-        text: that was scored.
-        pieces: what each token stands for in the text; `</s>` for its end.
-        log_probs: ln of the probability of each token given all before it, in nats.
+        text: the text.
+        pieces: the part of the text for each token; `</s>` for its end.
+        log_probs: ln of the probability of each token given all tokens before it.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Scored:
         return math.exp(-self.total / len(self.log_probs))
 
     def content(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """All fields and scores, for JSON."""
         tokens = [{"token": piece, "log_prob": value} for piece, value in zip(self.pieces, self.log_probs, strict=True)]
         numbers = {"log_prob": self.total, "bits_per_token": self.bits, "perplexity": self.perplexity}
         return {"text": self.text, **numbers, "tokens": tokens}

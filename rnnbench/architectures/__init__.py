@@ -1,6 +1,6 @@
 """Architectures: LightningModules that train a recurrent stack, or a baseline without recurrence, on any objective."""
 
-from rnnbench.architectures.cell_module import AnyCell
+from rnnbench.architectures.cell_module import AnyCell, CellModule
 from rnnbench.architectures.feedforward import CNN, TCN, WindowMLP
 from rnnbench.architectures.module import SequenceModule
 from rnnbench.architectures.recurrent import (
@@ -61,6 +61,7 @@ __all__ = [
     "UGRNN",
     "AntisymmetricRNN",
     "AnyCell",
+    "CellModule",
     "CoRNN",
     "CoupledLSTM",
     "Elman",

@@ -1,78 +1,42 @@
-"""A cell of one's own as a LightningModule."""
+"""Any `Cell` as a LightningModule, by its import path."""
 
 import inspect
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from rnnbench.architectures.module import SequenceModule
-from rnnbench.architectures.optim import OptimizerName, ScheduleName
-from rnnbench.architectures.options import Option, as_arguments, keywords, options_of
+from rnnbench.architectures.options import as_arguments, keyword_arguments, layer_options
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.nn import Cell, Recurrent
-from rnnbench.nn.attention import AttentionName
 
 
-class AnyCell(SequenceModule):
-    """A `rnnbench.nn.Cell` of one's own on any objective.
+class CellModule(SequenceModule):
+    """A `rnnbench.nn.Cell` of any package on any objective.
 
-    `layer_options`: arguments of the cell's constructor, and those of every layer (`rnnbench.nn.Recurrent`), which come
-    first where both have a name.
+    `layer_options`: arguments of the cell's constructor, and those of every layer (`rnnbench.nn.Recurrent`), which take
+    precedence where both have an option of the same name.
 
     Args:
         cell: import path of the cell's class, `package.module.Class`.
-        input_size: this and all others as of `SequenceModule`.
+        options: all arguments of `SequenceModule`, by name.
 
     Raises:
-        RnnbenchError: the path leads to no `Cell`, or the cell cannot be made.
+        RnnbenchError: the path is not that of a `Cell`, or the cell cannot be constructed.
     """
 
     layer_class = Recurrent
 
-    def __init__(
-        self,
-        cell: str,
-        input_size: int | None = None,
-        output_size: int | None = None,
-        objective: str | None = None,
-        input_kind: Literal["features", "tokens"] = "features",
-        hidden_size: int = 128,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        embedding_size: int = 64,
-        layer_options: dict[str, Option] | None = None,
-        optimizer: OptimizerName = "adam",
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        schedule: ScheduleName = "constant",
-        warmup_steps: int = 0,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        activation_penalty: float = 0.0,
-        temporal_penalty: float = 0.0,
-        objective_options: dict[str, Any] | None = None,
-        attention: AttentionName = "none",
-        teacher_forcing: float | None = None,
-        embedding: str = "learned",
-        freeze_embedding: bool = False,
-        tokenizer: str | None = None,
-    ) -> None:
-        super().__init__(
-            input_size, output_size, objective, input_kind, hidden_size, num_layers, bidirectional, dropout,
-            embedding_size, layer_options, optimizer, learning_rate, weight_decay, momentum, schedule, warmup_steps,
-            clip_norm, clip_value, activation_penalty, temporal_penalty,
-            objective_options, attention, teacher_forcing, embedding, freeze_embedding, tokenizer,
-        )  # fmt: skip
+    def __init__(self, cell: str, **options: Any) -> None:
+        super().__init__(**options)
 
     def known_options(self) -> set[str]:
         """Options of every layer, and arguments of the cell."""
-        return options_of(Recurrent) | _arguments(find_cell(self.hparams["cell"]))
+        return layer_options(Recurrent) | _arguments(find_cell(self.hparams["cell"]))
 
     def make_layer(self, input_size: int, **arguments: Any) -> Recurrent:
         """A layer around the cell."""
         cls, options = find_cell(self.hparams["cell"]), as_arguments(self.hparams["layer_options"])
-        own = {name: options.pop(name) for name in _arguments(cls) - options_of(Recurrent) if name in options}
+        own = {name: options.pop(name) for name in _arguments(cls) - layer_options(Recurrent) if name in options}
         try:
             cell = cls(**own)
         except Exception as error:  # a third party's constructor may raise anything
@@ -80,15 +44,19 @@ class AnyCell(SequenceModule):
         return Recurrent(input_size, self.hparams["hidden_size"], cell=cell, **arguments, **options)
 
 
+AnyCell = CellModule
+"""Its name in grids, records and checkpoints that were written before it was renamed."""
+
+
 def find_cell(path: str) -> type[Cell]:
-    """The cell's class at an import path.
+    """The class of a cell by its import path.
 
     Raises:
-        RnnbenchError: there is none.
+        RnnbenchError: there is no such class.
     """
     module, _, name = path.rpartition(".")
     if not module:
-        raise RnnbenchError(f"cell {path!r} is no import path: write package.module.Class")
+        raise RnnbenchError(f"cell {path!r} is not an import path: write package.module.Class")
     try:
         home = import_module(module)
     except Exception as error:  # a third party's module may raise anything
@@ -109,4 +77,4 @@ def _arguments(cell: type[Cell]) -> set[str]:
     """Names of the arguments of a cell's constructor."""
     if cell.__init__ is object.__init__:
         return set()
-    return {name for name, kind in keywords(cell).items() if kind != inspect.Parameter.VAR_KEYWORD}
+    return {name for name, kind in keyword_arguments(cell).items() if kind != inspect.Parameter.VAR_KEYWORD}

@@ -1,4 +1,4 @@
-"""What ids of tokens become before a layer reads them: one-hot, vectors learned with the task, or pre-trained."""
+"""Embeddings of token ids: one-hot, learned with the task, or pre-trained."""
 
 from typing import Any
 
@@ -8,18 +8,17 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from rnnbench.errors import Infeasible, RnnbenchError
+from rnnbench.objectives.special_tokens import FIRST_WORD_ID
 from rnnbench.utils.word_vectors import check_vectors, read_vectors
 
 LEARNED, ONE_HOT = "learned", "one-hot"
-SPECIALS = 4
-"""Ids below are of special tokens, which no file of vectors has."""
 
 
 class WordEmbedding(nn.Embedding):
     """A vector for each id, zero for padding (id 0).
 
-    `coverage` is the share of the vocabulary, special tokens apart, whose vectors are pre-trained; None if none were
-    looked for.
+    `coverage` is the share of the vocabulary, without special tokens, that has pre-trained vectors; None if the
+    embedding is learned.
     """
 
     coverage: float | None = None
@@ -33,7 +32,7 @@ class OneHot(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.embedding_dim = size
-        self.register_buffer("zero", torch.zeros(()), persistent=False)  # knows device and precision
+        self.register_buffer("zero", torch.zeros(()), persistent=False)  # moves with the module to its device and dtype
 
     def forward(self, ids: Tensor) -> Tensor:
         """One-hot vectors of ids."""
@@ -43,21 +42,21 @@ class OneHot(nn.Module):
 
 
 def check_embedding(name: str) -> None:
-    """Refuse an input that cannot be made, before there is any data.
+    """Check the name of an embedding, before there is any data.
 
     Raises:
-        RnnbenchError: an unknown name, no such file, or a file of another layout.
+        RnnbenchError: an unknown name, no such file, or a file of another format.
     """
     if name not in (LEARNED, ONE_HOT):
         check_vectors(name, (LEARNED, ONE_HOT))
 
 
 def make_embedding(p: Any) -> tuple[nn.Module, int]:
-    """The input of a `SequenceModule` with the arguments `p`, and how many features it gives a step.
+    """The embedding of a `SequenceModule` with the arguments `p`, and its number of features.
 
     Raises:
-        Infeasible: an embedding of what are no tokens, or vectors of tokens that have no names.
-        RnnbenchError: vectors that cannot be read, or know no token of the vocabulary.
+        Infeasible: inputs that are not tokens, or pre-trained vectors without a tokenizer.
+        RnnbenchError: vectors that cannot be read, or that contain no token of the vocabulary.
     """
     if p.input_kind != "tokens":
         if p.embedding != LEARNED:
@@ -74,24 +73,26 @@ def make_embedding(p: Any) -> tuple[nn.Module, int]:
 
 
 def _pretrained(name: str, size: int, tokenizer: str | None) -> WordEmbedding:
-    """Vectors of a file or archive; a token without one gets one drawn from their mean and deviation.
+    """Vectors of a file or archive; tokens that it lacks get random vectors of the same mean and deviation.
 
-    A token is looked up as it is written, then in small letters.
+    A token is looked up as it is written, then in lower case.
     """
     if tokenizer is None:
         raise Infeasible(f"embedding {name!r} is of words: the data has no tokenizer that would name its tokens")
     vocabulary = Tokenizer.from_str(tokenizer).get_vocab()
     rows, matrix = read_vectors(name)
-    found = {number: rows.get(token, rows.get(token.lower(), -1)) for token, number in vocabulary.items()}
-    known = sorted(number for number, row in found.items() if row >= 0 and SPECIALS <= number < size)
+    row_of = {number: rows.get(token, rows.get(token.lower(), -1)) for token, number in vocabulary.items()}
+    known = sorted(number for number, row in row_of.items() if row >= 0 and FIRST_WORD_ID <= number < size)
     if not known:
-        some = ", ".join(repr(token) for token, number in sorted(vocabulary.items(), key=lambda one: one[1])[4:8])
-        raise RnnbenchError(f"{name} knows no token of the vocabulary ({some}, …)")
-    vectors = torch.from_numpy(matrix[[found[number] for number in known]]).to(torch.get_default_dtype())
+        examples = ", ".join(
+            repr(token) for token, number in sorted(vocabulary.items(), key=lambda item: item[1])[FIRST_WORD_ID:8]
+        )
+        raise RnnbenchError(f"{name} knows no token of the vocabulary ({examples}, …)")
+    vectors = torch.from_numpy(matrix[[row_of[number] for number in known]]).to(torch.get_default_dtype())
     weight = vectors.mean() + vectors.std(unbiased=False) * torch.randn(size, vectors.shape[1])
     weight[torch.tensor(known)] = vectors
     weight[0] = 0
     embedding = WordEmbedding(size, vectors.shape[1], padding_idx=0, _weight=weight)
-    embedding.coverage = len(known) / max(1, size - SPECIALS)
-    rank_zero_info(f"{name}: vectors for {len(known)} of {size - SPECIALS} tokens ({embedding.coverage:.1%})")
+    embedding.coverage = len(known) / max(1, size - FIRST_WORD_ID)
+    rank_zero_info(f"{name}: vectors for {len(known)} of {size - FIRST_WORD_ID} tokens ({embedding.coverage:.1%})")
     return embedding

@@ -1,4 +1,4 @@
-"""Networks that are not recurrent as LightningModules: what a memory has to be better than."""
+"""Networks without recurrence as LightningModules: the baselines of recurrent networks."""
 
 from typing import Any, ClassVar
 
@@ -29,11 +29,11 @@ class FeedforwardModule(SequenceModule):
         return self.layer_class.causal
 
     def hidden_states(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """What the layer makes of every step, `[B, T, H]`, zero beyond each sequence's length."""
+        """Outputs of the layer at every step, `[B, T, H]`, zero beyond each sequence's length."""
         return self.layer(self.embedding(inputs), lengths)  # type: ignore[no-any-return]
 
     def make_layer(self, input_size: int, **_: Any) -> Feedforward:
-        """The layer; order of dimensions and direction, which a recurrent one is told, are fixed."""
+        """The layer, which has no options for the order of dimensions and the direction."""
         p: Any = self.hparams
         make: Any = self.layer_class
         options = as_arguments(p.layer_options)
@@ -52,7 +52,7 @@ class WindowMLP(FeedforwardModule):
     `num_layers` is the number of hidden layers; with 0, the head is linear or logistic regression on the window.
 
     `layer_options`: `window` (steps seen at once; those before the start are zero), `residual` (hidden layers from the
-    second on add what they read to what they say).
+    second on add their inputs to their outputs).
     """
 
     layer_class = nn.WindowMLP
@@ -61,7 +61,7 @@ class WindowMLP(FeedforwardModule):
 
 class CNN(FeedforwardModule):
     """Convolutions over time, which look ahead, on any objective that is not causal; equation in `rnnbench.nn.CNN`,
-    arguments in `SequenceModule`. One output for a sequence is read from the mean over its steps.
+    arguments in `SequenceModule`. A single output for a sequence is read from the mean over its steps.
 
     `layer_options`: `kernel_size` (steps that a convolution sees, odd).
     """
@@ -69,7 +69,7 @@ class CNN(FeedforwardModule):
     layer_class = nn.CNN
 
     def make_objective(self, objective: type[Objective]) -> Objective:
-        """Head, loss and metrics; the last step has seen no more of the sequence than any other."""
+        """Head, loss and metrics, over the mean of all steps: none of them has seen the whole sequence."""
         made = super().make_objective(objective)
         made.pool = nn.mean_over_steps
         return made

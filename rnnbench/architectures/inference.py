@@ -1,4 +1,4 @@
-"""What a trained module can be asked: to go on with a text or score it, for classes, translations, forecasts."""
+"""Inference with a trained module: generated texts, scores, classes, translations, transcripts, forecasts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,38 +11,27 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
 
 from rnnbench.analysis.beam import beam_search, check_beam
-from rnnbench.analysis.decode import DecodedText, spelled, transcripts
-from rnnbench.analysis.decode import decode as beam_decode
-from rnnbench.analysis.forecast import Foreseen, foresee
+from rnnbench.analysis.decode import DecodedText, decode_sequences, hypothesis_texts, transcripts
+from rnnbench.analysis.forecast import WindowForecasts, forecast_windows
 from rnnbench.analysis.generate import Advance, Sampling, continue_frames, generate
-from rnnbench.analysis.score import Scored, log_probs
-from rnnbench.analysis.text_codec import END, END_ID, PADDING_ID, START_ID, UNKNOWN_ID, Script
+from rnnbench.analysis.score import ScoredText, log_probs
+from rnnbench.analysis.text_codec import TextCodec
 from rnnbench.architectures.embedding import WordEmbedding
 from rnnbench.errors import RnnbenchError
 from rnnbench.nn import Recurrent
-from rnnbench.objectives import (
-    Captioning,
-    Classification,
-    Ctc,
-    Forecast,
-    LanguageModel,
-    MultiLabelFrames,
-    Objective,
-    SequenceToSequence,
-)
+from rnnbench.objectives.base import OutputKind
+from rnnbench.objectives.special_tokens import END, END_ID, NOT_GENERATED, START_ID
 
-NEVER = (PADDING_ID, UNKNOWN_ID, START_ID)
-"""Tokens that a model never emits."""
-ROWS, STEPS = 64, 1024
+MAX_ROWS, MAX_STEPS = 64, 1024
 """Sequences that are run at once, and tokens of each."""
 
 
 class Inference:
-    """Asks a `SequenceModule` what its objective is about.
+    """Inference with a `SequenceModule`, by the kinds of output of its objective.
 
-    All is done without dropout and without gradients, whatever mode the module is in, and leaves it in that mode.
-    Inputs are those of the data: texts where the module has a tokenizer, else tensors `[B, T, C]`, and true lengths
-    `[B]` where they differ.
+    Everything runs without dropout and gradients, and restores the mode of the module. Inputs are those of the
+    data: texts where the module has a tokenizer, else tensors `[B, T, C]`, and true lengths `[B]` where they
+    differ.
 
     Args:
         model: the module.
@@ -51,21 +40,27 @@ class Inference:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def require(self, *objectives: type[Objective]) -> None:
-        """Refuse a question that the module was not trained on.
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """Verbs of the command line that the module supports: those of its objective, and `gates` if recurrent."""
+        verbs: tuple[str, ...] = self.model.objective.verbs
+        return (*verbs, "gates") if isinstance(self.model.layer, Recurrent) else verbs
+
+    def require(self, *kinds: OutputKind) -> None:
+        """Check that the module has a kind of output.
 
         Raises:
-            RnnbenchError: its objective is none of these.
+            RnnbenchError: the objective of the module has another kind of output.
         """
-        if not isinstance(self.model.objective, objectives):
-            allowed = " or ".join(one.__name__ for one in objectives)
-            raise RnnbenchError(f"objective {self.model.hparams['objective']!r} is no {allowed}")
+        if (kind := self.model.objective.output_kind) not in kinds:
+            name = self.model.hparams["objective"]
+            raise RnnbenchError(f"objective {name!r} predicts {kind or 'something else'}, not {' or '.join(kinds)}")
 
     def require_tokenizer(self) -> Tokenizer:
-        """Texts to ids of the input and back.
+        """The tokenizer of the inputs.
 
         Raises:
-            RnnbenchError: the module has none.
+            RnnbenchError: the module has no tokenizer.
         """
         tokenizer: Tokenizer | None = self.model.tokenizer
         if tokenizer is None:
@@ -74,38 +69,38 @@ class Inference:
 
     def padded(self, ids: list[list[int]]) -> tuple[Tensor, Tensor | None]:
         """Sequences as one tensor `[B, T]`, padded at the end, and their lengths where they differ."""
-        lengths = torch.tensor([len(one) for one in ids])
-        tokens = pad_sequence([torch.tensor(one) for one in ids], batch_first=True).to(self.model.device)
+        lengths = torch.tensor([len(row) for row in ids])
+        tokens = pad_sequence([torch.tensor(row) for row in ids], batch_first=True).to(self.model.device)
         return tokens, None if bool((lengths == lengths[0]).all()) else lengths
 
     def ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
-        """Texts as the module reads them: ids `[B, T]`, and their lengths where they differ.
+        """Texts as inputs of the module: ids `[B, T]`, and their lengths where they differ.
 
         Raises:
-            RnnbenchError: the module has no tokenizer, or a text no tokens.
+            RnnbenchError: no tokenizer, or a text without tokens.
         """
-        encoded = [one.ids for one in self.require_tokenizer().encode_batch(list(texts))]
-        for number, one in enumerate(encoded, 1):
-            if not one:
+        encoded = [encoding.ids for encoding in self.require_tokenizer().encode_batch(list(texts))]
+        for number, row in enumerate(encoded, 1):
+            if not row:
                 raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to read")
         return self.padded(encoded)
 
     # --- language models and music
 
-    def text_codec(self) -> Script:
-        """How this language model turns texts into tokens and back.
+    def text_codec(self) -> TextCodec:
+        """Texts to tokens of this language model, and back.
 
         Raises:
-            RnnbenchError: it is none, or has no tokenizer.
+            RnnbenchError: not a language model, or no tokenizer.
         """
-        self.require(LanguageModel)
-        return Script(self.require_tokenizer())
+        self.require("text")
+        return TextCodec(self.require_tokenizer())
 
     def advance(self, tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """Logits `[B, V]` of the token after `tokens` `[B, T]` of true `lengths` `[B]`, and the state after them.
 
-        `state` is one that `advance` gave: reading on costs the same however much was read before. (A layer without
-        states reads all that it can see of the past again.)
+        `state` is that of the previous call, so that a step costs the same at any length. (A layer without states reads
+        its receptive field again.)
         """
         hidden, state = self.model.read(tokens, lengths, state)
         if not self.model.stateful:
@@ -113,8 +108,8 @@ class Inference:
         last = hidden[:, -1] if lengths is None else hidden[torch.arange(len(hidden)), lengths - 1]
         return self.model.objective.head(last), state
 
-    def advancing(self) -> Advance:
-        """`advance`, with all that it needs for one token more looked up once, for a recurrent layer over tokens."""
+    def fast_advance(self) -> Advance:
+        """`advance`; for a recurrent layer over learned embeddings, with fewer operations for a single token."""
         layer, embedding, head = self.model.layer, self.model.embedding, self.model.objective.head
         if not (isinstance(layer, Recurrent) and isinstance(embedding, WordEmbedding)):
             return self.advance
@@ -140,115 +135,114 @@ class Inference:
         beam: int = 1,
         seed: int = 0,
     ) -> list[str]:
-        """What the model adds to each prompt: up to `length` tokens, or to the end of the text.
+        """Continuations of prompts: up to `length` tokens, or to the end of the text.
 
-        An empty prompt begins a text. `<unk>`, `<pad>` and `<s>` are never said. The same seed gives the same texts;
-        see `rnnbench.analysis.generate.Sampling` for how tokens are drawn. A `beam` above 1 draws nothing: it looks for
-        the likeliest text, see `rnnbench.analysis.beam.beam_search`.
+        An empty prompt begins a text. `<unk>`, `<pad>` and `<s>` are never generated. The same seed gives the same
+        texts; see `rnnbench.analysis.generate.Sampling` for how tokens are drawn. A `beam` above 1 draws nothing: it
+        searches for the likeliest text, see `rnnbench.analysis.beam.beam_search`.
 
         Raises:
-            RnnbenchError: no language model, or a value out of its range.
+            RnnbenchError: not a language model, or a value out of its range.
         """
-        script, sampling = self.text_codec(), Sampling(temperature, top_k, top_p, greedy)
+        codec, sampling = self.text_codec(), Sampling(temperature, top_k, top_p, greedy)
         check_beam(beam, 1, 1.0)
         if beam > 1 and sampling not in (Sampling(), Sampling(greedy=True)):
             raise RnnbenchError("a beam draws nothing: leave out temperature, top_k and top_p")
         if length < 1:
             raise RnnbenchError(f"length must be at least 1, got {length}")
-        ids = [[START_ID, *script.encode(one).ids] for one in ([prompts] if isinstance(prompts, str) else prompts)]
+        ids = [[START_ID, *codec.encode(prompt).ids] for prompt in ([prompts] if isinstance(prompts, str) else prompts)]
         generator = torch.Generator(self.model.device).manual_seed(seed)
-        said: dict[int, str] = {}
+        texts: dict[int, str] = {}
         with self.model.inference_mode():
-            advance = self.advancing()
-            for rows in self._together([len(one) for one in ids]):
+            advance = self.fast_advance()
+            for rows in self._groups([len(row) for row in ids]):
                 prompt, lengths = self.padded([ids[row] for row in rows])
                 if beam > 1:
                     logits, state = advance(prompt, None, lengths)
-                    some = beam_search(logits, state, advance, self._rows_of, beam=beam, max_length=length,
-                                       end=script.end, never=NEVER)  # fmt: skip
-                    tokens = [best[0].tokens for best in some]
+                    hypotheses = beam_search(logits, state, advance, self._rows_of, beam=beam, max_length=length,
+                                       end=codec.end, never=NOT_GENERATED)  # fmt: skip
+                    tokens = [ranked[0].tokens for ranked in hypotheses]
                 else:
-                    tokens = generate(advance, prompt, length, sampling, lengths=lengths, end=script.end,
-                                      never=NEVER, generator=generator).tolist()  # fmt: skip
-                said |= {row: script.decode(one) for row, one in zip(rows, tokens, strict=True)}
-        return [said[row] for row in range(len(ids))]
+                    tokens = generate(advance, prompt, length, sampling, lengths=lengths, end=codec.end,
+                                      never=NOT_GENERATED, generator=generator).tolist()  # fmt: skip
+                texts |= {row: codec.decode(generated) for row, generated in zip(rows, tokens, strict=True)}
+        return [texts[row] for row in range(len(ids))]
 
     def continue_frames(
         self, frames: Tensor, length: int, *, temperature: float = 1.0, greedy: bool = False, seed: int = 0
     ) -> Tensor:
-        """Frames of music `[B, length, O]` that go on from `frames` `[B, T, O]`; see `rnnbench.analysis.generate`.
+        """Frames of music `[B, length, O]` that continue `frames` `[B, T, O]`; see `rnnbench.analysis.generate`.
 
         Raises:
-            RnnbenchError: no model of polyphonic music, or a value out of its range.
+            RnnbenchError: not a model of polyphonic music, or a value out of its range.
         """
-        self.require(MultiLabelFrames)
+        self.require("frames")
         if length < 1:
             raise RnnbenchError(f"length must be at least 1, got {length}")
         with self.model.inference_mode():
             return continue_frames(self.advance, frames, length, temperature, greedy,
                                    torch.Generator().manual_seed(seed))  # fmt: skip
 
-    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[Scored]:
-        """How likely each text is at the start of a document, or after `context`.
+    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[ScoredText]:
+        """Probabilities of texts at the start of a document, or after `context`.
 
         Args:
-            texts: to be scored; none may be empty.
-            context: what stands before each, and is not scored.
-            end: whether that the text ends there is scored too.
+            texts: to be scored, not empty.
+            context: text before each of them, which is not scored.
+            end: whether the end of the text is scored too.
 
         Raises:
-            RnnbenchError: no language model, or a text without any token.
+            RnnbenchError: not a language model, or a text without tokens.
         """
-        script = self.text_codec()
-        before = [START_ID, *script.encode(context).ids]
+        codec = self.text_codec()
+        before = [START_ID, *codec.encode(context).ids]
         texts = [texts] if isinstance(texts, str) else list(texts)
-        encoded = [script.encode(one) for one in texts]
-        for number, one in enumerate(encoded, 1):
-            if not one.ids and not end:
+        encoded = [codec.encode(text) for text in texts]
+        for number, tokens in enumerate(encoded, 1):
+            if not tokens.ids and not end:
                 raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to score")
         last, piece = ([END_ID], [END]) if end else ([], [])
-        found: list[Tensor] = []
+        scores: list[Tensor] = []
         with self.model.inference_mode():
-            for start in range(0, len(encoded), ROWS):
-                found += self._scored(
-                    [[*before, *one.ids, *last] for one in encoded[start : start + ROWS]], len(before)
-                )
+            for start in range(0, len(encoded), MAX_ROWS):
+                rows = [[*before, *tokens.ids, *last] for tokens in encoded[start : start + MAX_ROWS]]
+                scores += self._log_probs(rows, len(before))
         return [
-            Scored(text, (*one.pieces, *piece), tuple(values.tolist()))
-            for text, one, values in zip(texts, encoded, found, strict=True)
+            ScoredText(text, (*tokens.pieces, *piece), tuple(values.tolist()))
+            for text, tokens, values in zip(texts, encoded, scores, strict=True)
         ]
 
-    def _scored(self, ids: list[list[int]], given: int) -> list[Tensor]:
-        """ln p of each sequence's tokens after the first `given`, some steps at a time."""
-        tokens = pad_sequence([torch.tensor(one) for one in ids], batch_first=True).to(self.model.device)
+    def _log_probs(self, ids: list[list[int]], skipped: int) -> list[Tensor]:
+        """ln p of the tokens of each sequence after the first `skipped`, `MAX_STEPS` at a time."""
+        tokens = pad_sequence([torch.tensor(row) for row in ids], batch_first=True).to(self.model.device)
         inputs = tokens[:, :-1]
-        steps = STEPS if self.model.stateful else inputs.shape[1]
+        steps = MAX_STEPS if self.model.stateful else inputs.shape[1]
         parts, state = [], None
-        for some, targets in zip(torch.split(inputs, steps, 1), torch.split(tokens[:, 1:], steps, 1), strict=True):
-            hidden, state = self.model.read(some, None, state)
+        for chunk, targets in zip(torch.split(inputs, steps, 1), torch.split(tokens[:, 1:], steps, 1), strict=True):
+            hidden, state = self.model.read(chunk, None, state)
             parts.append(log_probs(self.model.objective.head(hidden), targets))
         values = torch.cat(parts, 1)
-        return [row[given - 1 : len(one) - 1] for row, one in zip(values, ids, strict=True)]
+        return [row[skipped - 1 : len(sequence) - 1] for row, sequence in zip(values, ids, strict=True)]
 
     def _rows_of(self, state: Any, rows: Tensor) -> Any:
         """The state of some rows of a batch."""
-        return tree_map(lambda one: one.index_select(1 if self.model.stateful else 0, rows), state)
+        return tree_map(lambda part: part.index_select(1 if self.model.stateful else 0, rows), state)
 
-    def _together(self, lengths: list[int]) -> list[list[int]]:
-        """Rows that can be read side by side: all; of a layer without states those of one length."""
+    def _groups(self, lengths: list[int]) -> list[list[int]]:
+        """Rows that can be in the same batch: all; for a layer without states those of equal length."""
         if self.model.stateful:
             return [list(range(len(lengths)))]
-        return [[row for row, one in enumerate(lengths) if one == length] for length in dict.fromkeys(lengths)]
+        return [[row for row, other in enumerate(lengths) if other == length] for length in dict.fromkeys(lengths)]
 
     # --- classes, texts and forecasts
 
     def classify(self, inputs: Sequence[str] | Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Probabilities of the classes of each sequence, `[B, O]`; of a tagger, of each step, `[B, T, O]`.
+        """Probabilities of the classes of each sequence, `[B, O]`; for a tagger of each step, `[B, T, O]`.
 
         Raises:
-            RnnbenchError: the module is no classifier.
+            RnnbenchError: not a classifier or tagger.
         """
-        self.require(Classification)
+        self.require("classes", "tags")
         if not isinstance(inputs, Tensor):
             inputs, lengths = self.ids(inputs)
         with self.model.inference_mode():
@@ -257,14 +251,14 @@ class Inference:
     def translate(
         self, texts: Sequence[str], *, beam: int = 4, n_best: int = 1, length_penalty: float = 1.0
     ) -> list[list[DecodedText]]:
-        """The likeliest translations of each text that a beam search finds, best first; `beam` 1 is greedy.
+        """Translations of each text by beam search, best first; `beam` 1 is greedy.
 
-        Their tokens stand with spaces between, as the metrics count them.
+        Tokens are separated by spaces, as the metrics count them.
 
         Raises:
-            RnnbenchError: the module is no translator of texts, or a value is out of its range.
+            RnnbenchError: not a translator of texts, or a value is out of its range.
         """
-        self.require(SequenceToSequence)
+        self.require("sequences")
         return self.decode(*self.ids(texts), beam=beam, n_best=n_best, length_penalty=length_penalty)
 
     def decode(
@@ -276,47 +270,48 @@ class Inference:
         n_best: int = 1,
         length_penalty: float = 1.0,
     ) -> list[list[DecodedText]]:
-        """As `translate`, of whatever a decoder reads: ids `[B, T]`, or the features of pictures `[B, T, C]`."""
-        self.require(SequenceToSequence, Captioning)
+        """As `translate`, for any inputs of an encoder: ids `[B, T]`, or the features of pictures `[B, T, C]`."""
+        self.require("sequences")
         check_beam(beam, n_best, length_penalty)
-        said: list[list[DecodedText]] = []
+        objective = self.model.objective
+        texts: list[list[DecodedText]] = []
         with self.model.inference_mode():
-            for some, known in _pieces(inputs, lengths):
-                for found in beam_decode(self.model.objective, self.model.read, some, known, beam, length_penalty):
-                    said.append(spelled(self.model.objective, found)[:n_best])
-        return said
+            for chunk, known in _chunks(inputs, lengths):
+                for ranked in decode_sequences(objective, self.model.read, chunk, known, beam, length_penalty):
+                    texts.append(hypothesis_texts(objective, ranked)[:n_best])
+        return texts
 
     def transcribe(
         self, inputs: Tensor, lengths: Tensor | None = None, *, beam: int = 1, n_best: int = 1
     ) -> list[list[DecodedText]]:
-        """What is said in sounds `[B, T, C]`, best first: greedily, or by a prefix beam search.
+        """Transcripts of sounds `[B, T, C]`, best first: greedily, or by a prefix beam search.
 
         Raises:
-            RnnbenchError: the module is no transcriber, or a value is out of its range.
+            RnnbenchError: not a transcriber, or a value is out of its range.
         """
-        self.require(Ctc)
+        self.require("transcripts")
         check_beam(beam, n_best, 0.0)
         with self.model.inference_mode():
-            return [one[:n_best] for one in transcripts(self.model.objective, self.model(inputs, lengths), beam)]
+            return [ranked[:n_best] for ranked in transcripts(self.model.objective, self.model(inputs, lengths), beam)]
 
-    def forecast(self, inputs: Tensor, horizon: int) -> Foreseen:
-        """What follows each of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.analysis.forecast`.
+    def forecast(self, inputs: Tensor, horizon: int) -> WindowForecasts:
+        """Forecasts of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.analysis.forecast`.
 
         Raises:
-            RnnbenchError: the module is no forecaster, or a window too short.
+            RnnbenchError: not a forecaster, a window that is too short, or inputs that are not the forecast values.
         """
-        self.require(Forecast)
+        self.require("forecasts")
         if not 1 <= horizon < inputs.shape[1]:
             raise RnnbenchError(f"horizon must be from 1 to {inputs.shape[1] - 1}, less than a window, got {horizon}")
         if inputs.shape[-1] != self.model.objective.output_size:
-            raise RnnbenchError("the model does not foresee what it reads: it cannot go on from its own forecasts")
+            raise RnnbenchError("the model does not forecast its inputs: it cannot continue from its own forecasts")
         with self.model.inference_mode():
-            return foresee(self.model.read, self.model.objective.head, inputs, horizon)
+            return forecast_windows(self.model.read, self.model.objective.head, inputs, horizon)
 
 
-def _pieces(inputs: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """A batch in parts of at most `ROWS` sequences, none longer than its own longest."""
-    for start in range(0, len(inputs), ROWS):
-        known = None if lengths is None else lengths[start : start + ROWS]
+def _chunks(inputs: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """A batch in parts of at most `MAX_ROWS` sequences, none longer than its own longest."""
+    for start in range(0, len(inputs), MAX_ROWS):
+        known = None if lengths is None else lengths[start : start + MAX_ROWS]
         longest = inputs.shape[1] if known is None else int(known.max())
-        yield inputs[start : start + ROWS, :longest], known
+        yield inputs[start : start + MAX_ROWS, :longest], known

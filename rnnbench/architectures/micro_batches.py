@@ -1,4 +1,4 @@
-"""A batch in parts, whose gradients are added up to those of the whole: for when memory does not hold it in one go."""
+"""A batch in parts, whose gradients are accumulated to those of the whole: for batches that exceed the memory."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ Gradients = Sequence[Tensor | None]
 
 
 class Term(NamedTuple):
-    """Part of what is minimised, the mean `summed / number`; of several batches, of all their numbers."""
+    """A term of the objective, the mean `summed / number`; means of several batches are over all their numbers."""
 
     summed: Tensor
     number: Tensor
 
 
 def micro_batches(batch: AnyBatch, count: int) -> list[AnyBatch]:
-    """A batch as so many of its kind, of neighbouring rows each; or of one row each, if it has fewer."""
+    """A batch split into `count` batches of adjacent rows; into single rows, if it has fewer."""
     count = min(count, len(batch[0]))
     if count <= 1:
         return [batch]
@@ -28,30 +28,31 @@ def micro_batches(batch: AnyBatch, count: int) -> list[AnyBatch]:
     return [make(part) for part in zip(*fields, strict=True)]
 
 
-def added_up(parts: Iterable[list[Term]], parameters: Sequence[Tensor]) -> list[Term]:
-    """The terms of a whole batch from those of its parts, as if differentiable by `parameters`.
+def accumulate(parts: Iterable[list[Term]], parameters: Sequence[Tensor]) -> list[Term]:
+    """The terms of a whole batch from those of its parts, differentiable by `parameters`.
 
-    Gradients are computed here, part by part: what one was computed from is freed before the next is begun.
+    Gradients are computed here, part by part, so that the graph of a part is freed before the next.
     """
     totals: list[tuple[Term, Gradients]] = []
     for terms in parts:
-        known = [(Term(one.summed.detach(), one.number), _gradients(one, terms, parameters)) for one in terms]
-        totals = [_added(*both) for both in zip(totals, known, strict=True)] if totals else known
-    return [Term(_Known.apply(term.summed, known, *parameters), term.number) for term, known in totals]  # type: ignore[no-untyped-call]
+        of_part = [(Term(term.summed.detach(), term.number), _gradients(term, terms, parameters)) for term in terms]
+        totals = [_add(*pair) for pair in zip(totals, of_part, strict=True)] if totals else of_part
+    apply: Any = _PrecomputedGradients.apply
+    return [Term(apply(term.summed, gradients, *parameters), term.number) for term, gradients in totals]
 
 
 def _gradients(term: Term, terms: list[Term], parameters: Sequence[Tensor]) -> Gradients:
     return torch.autograd.grad(term.summed, parameters, retain_graph=term is not terms[-1], allow_unused=True)
 
 
-def _added(one: tuple[Term, Gradients], other: tuple[Term, Gradients]) -> tuple[Term, Gradients]:
-    both = zip(one[1], other[1], strict=True)
-    gradients = [mine if its is None else its if mine is None else mine + its for mine, its in both]
-    return Term(*map(torch.add, one[0], other[0])), gradients
+def _add(first: tuple[Term, Gradients], second: tuple[Term, Gradients]) -> tuple[Term, Gradients]:
+    pairs = zip(first[1], second[1], strict=True)
+    gradients = [a if b is None else b if a is None else a + b for a, b in pairs]
+    return Term(*map(torch.add, first[0], second[0])), gradients
 
 
-class _Known(torch.autograd.Function):
-    """A value with gradients that are known already."""
+class _PrecomputedGradients(torch.autograd.Function):
+    """A value whose gradients have been computed already."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: Gradients, *parameters: Tensor) -> Tensor:
@@ -60,4 +61,4 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        return None, None, *(None if one is None else outer[0] * one for one in ctx.gradients)
+        return None, None, *(None if gradient is None else outer[0] * gradient for gradient in ctx.gradients)

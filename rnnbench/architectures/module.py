@@ -17,13 +17,13 @@ from torch.utils._pytree import tree_map
 from torchmetrics import Metric, MetricCollection
 
 from rnnbench.analysis.decode import DecodedText
-from rnnbench.analysis.forecast import Foreseen
-from rnnbench.analysis.score import Scored
+from rnnbench.analysis.forecast import WindowForecasts
+from rnnbench.analysis.score import ScoredText
 from rnnbench.architectures.embedding import LEARNED, make_embedding
 from rnnbench.architectures.inference import Inference
-from rnnbench.architectures.micro_batches import Term, added_up, micro_batches
+from rnnbench.architectures.micro_batches import Term, accumulate, micro_batches
 from rnnbench.architectures.optim import OptimizerName, ScheduleName, make_optimizer, make_schedule
-from rnnbench.architectures.options import Option, as_arguments, check_decoding, check_settings, options_of
+from rnnbench.architectures.options import Option, as_arguments, check_decoding, check_settings, layer_options
 from rnnbench.errors import Infeasible, RnnbenchError, unknown
 from rnnbench.nn import run_padded, run_padded_to_states
 from rnnbench.nn.attention import AttentionName
@@ -77,8 +77,8 @@ def activation_penalties(
 
 Stage = Literal["train", "val", "test", "predict"]
 SIZES = ("input_size", "output_size", "objective", "input_kind", "objective_options", "tokenizer")
-"""Arguments that come from the data."""
-BUILT = ("embedding", "layer", "dropout", "objective", "metrics", "losses")
+"""Arguments that are facts of the data."""
+BUILT_ATTRIBUTES = ("embedding", "layer", "dropout", "objective", "metrics", "losses")
 """What a module has as soon as it knows its sizes."""
 
 
@@ -215,10 +215,10 @@ class SequenceModule(LightningModule):
         self._trained_by: str | None = None
         self._carried: dict[tuple[Stage, int], States] = {}
         self._other_scores: dict[tuple[Stage, int], tuple[MeanLoss, MetricCollection]] = {}
-        self.register_state_dict_post_hook(_note_sizes)  # type: ignore[no-untyped-call]
-        sizes = (input_size, output_size, objective)
-        if any(size is not None for size in sizes):
-            if None in sizes:
+        self.register_state_dict_post_hook(_save_sizes)  # type: ignore[no-untyped-call]
+        facts = (input_size, output_size, objective)
+        if any(fact is not None for fact in facts):
+            if None in facts:
                 raise ValueError("give input_size, output_size and objective together, or leave all three to the data")
             self._build()
 
@@ -239,7 +239,7 @@ class SequenceModule(LightningModule):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name in BUILT and not self.__dict__.get("built", True):
+            if name in BUILT_ATTRIBUTES and not self.__dict__.get("built", True):
                 raise AttributeError(self._without_sizes()) from None
             raise
 
@@ -304,7 +304,7 @@ class SequenceModule(LightningModule):
 
     def known_options(self) -> set[str]:
         """Names that `layer_options` can have."""
-        return options_of(self.layer_class)
+        return layer_options(self.layer_class)
 
     @property
     def causal(self) -> bool:
@@ -449,10 +449,10 @@ class SequenceModule(LightningModule):
             terms = self._training_terms(batch)
         else:
             parameters = [one for one in self.parameters() if one.requires_grad]
-            terms = added_up(map(self._training_terms, self._parts(batch)), parameters)
+            terms = accumulate(map(self._training_terms, self._parts(batch)), parameters)
         of_batch = Term(*(value.detach().float() for value in terms[0]))
         self.train_loss = of_batch if self.train_loss is None else Term(*map(torch.add, self.train_loss, of_batch))
-        return sum(map(_mean, terms[1:]), _mean(terms[0]))
+        return sum(map(_mean_over_processes, terms[1:]), _mean_over_processes(terms[0]))
 
     def _training_terms(self, batch: AnyBatch) -> list[Term]:
         predictions, penalties = self.training_outputs(batch)
@@ -700,7 +700,7 @@ class SequenceModule(LightningModule):
         """Frames of music that go on from `frames`; see `Inference.continue_frames`."""
         return self.inference.continue_frames(frames, length, **options)
 
-    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[Scored]:
+    def score(self, texts: str | Sequence[str], context: str = "", end: bool = False) -> list[ScoredText]:
         """How likely each text is; see `Inference.score`."""
         return self.inference.score(texts, context, end)
 
@@ -716,12 +716,12 @@ class SequenceModule(LightningModule):
         """What is said in sounds; see `Inference.transcribe`."""
         return self.inference.transcribe(inputs, lengths, **options)
 
-    def forecast(self, inputs: Tensor, horizon: int) -> Foreseen:
+    def forecast(self, inputs: Tensor, horizon: int) -> WindowForecasts:
         """What follows windows of measured steps; see `Inference.forecast`."""
         return self.inference.forecast(inputs, horizon)
 
 
-def _note_sizes(module: Any, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
+def _save_sizes(module: Any, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
     """Let parameters know the sizes of the module that they are of; see `load_state_dict`."""
     if module.built:
         local_metadata["sizes"] = {name: module.hparams[name] for name in SIZES}
@@ -734,7 +734,7 @@ def loader_names(loaders: Any) -> list[str]:
     return [f"dataloader_idx_{k}" for k in range(len(loaders))] if isinstance(loaders, list | tuple) else [""]
 
 
-def _mean(term: Term) -> Tensor:
+def _mean_over_processes(term: Term) -> Tensor:
     """The mean over all processes: gradients are averaged over them, so each share is weighed by its number."""
     summed, number = term
     world = dist.get_world_size() if dist.is_initialized() else 1

@@ -23,7 +23,7 @@ def make_optimizer(
     momentum: float = 0.0,
     fused: bool = True,
 ) -> Optimizer:
-    """The optimiser of that name, with torch's fused kernel where there is one (RMSprop has none)."""
+    """The optimiser of that name, with torch's fused kernel where it exists (RMSprop has none)."""
     parameters = list(parameters)
     fused = fused and all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters)
     makers: dict[str, Callable[..., Optimizer]] = {
@@ -36,10 +36,10 @@ def make_optimizer(
 
 
 def make_schedule(optimizer: Optimizer, name: ScheduleName, warmup_steps: int, total_steps: float) -> LambdaLR:
-    """Linear warm-up over `warmup_steps`, then constant, or down to 0 at `total_steps` by a cosine or a line.
+    """Linear warm-up over `warmup_steps`, then constant, or down to 0 at `total_steps` by a cosine or linearly.
 
     Raises:
-        ValueError: the schedule needs an end, and the number of steps is unbounded or within the warm-up.
+        ValueError: a schedule that ends, with an unbounded number of steps or one within the warm-up.
     """
     if name != "constant" and not warmup_steps < total_steps < math.inf:
         raise ValueError(f"schedule {name!r} needs a run with a known number of steps, more than warmup_steps="

@@ -1,4 +1,4 @@
-"""Options of a layer as YAML gives them: which names there are, and what lists stand for."""
+"""Checks of the arguments of a `SequenceModule`: names of layer options, and ranges of values."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,41 +14,39 @@ from rnnbench.objectives import Objective
 
 Option = bool | int | float | str | list[bool] | list[int] | list[float] | list[str] | None
 
-SET_BY_THE_MODULE = {
+SET_BY_MODULE = {
     "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "device", "dtype", "cell",
 }  # fmt: skip
 
 
-def options_of(layer: type[nn.Module]) -> set[str]:
-    """Names of a layer's options: arguments of its constructor, of those it passes keywords on to, and of its cell,
-    if it is recurrent.
-
-    Arguments that the module sets itself are none.
+def layer_options(layer: type[nn.Module]) -> set[str]:
+    """Names of a layer's options: arguments of its constructor, of the constructors that its `**keywords` go to, and of
+    the cell of a recurrent layer, except arguments that the module sets itself.
     """
     names, passed_on, classes = set[str](), True, layer.__mro__
     for cls in classes[: classes.index(Recurrent) + 1 if Recurrent in classes else classes.index(nn.Module)]:
         if passed_on and "__init__" in vars(cls):
-            found = keywords(cls)
-            names |= {name for name, kind in found.items() if kind != inspect.Parameter.VAR_KEYWORD}
-            passed_on = inspect.Parameter.VAR_KEYWORD in found.values()
+            arguments = keyword_arguments(cls)
+            names |= {name for name, kind in arguments.items() if kind != inspect.Parameter.VAR_KEYWORD}
+            passed_on = inspect.Parameter.VAR_KEYWORD in arguments.values()
     of_cell = layer.cell_options() if passed_on and issubclass(layer, Recurrent) else set()
-    return (names | of_cell) - SET_BY_THE_MODULE
+    return (names | of_cell) - SET_BY_MODULE
 
 
-def keywords(cls: type) -> dict[str, Any]:
-    """Arguments of a constructor that can be given by name, and `**keywords`, each with its kind."""
+def keyword_arguments(cls: type) -> dict[str, Any]:
+    """Arguments of a constructor that can be passed by name, and `**keywords`, each with its kind."""
     skipped = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
     _, *parameters = inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
-    return {name: one.kind for name, one in parameters if one.kind not in skipped}
+    return {name: parameter.kind for name, parameter in parameters if parameter.kind not in skipped}
 
 
 def as_arguments(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options as arguments: YAML has lists where a layer takes tuples."""
+    """Options of YAML as arguments of a layer, which takes tuples where YAML has lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in (options or {}).items()}
 
 
 def check_settings(p: Any, least_layers: int) -> None:
-    """Refuse a value out of its range; `p` are the arguments by name, `least_layers` the smallest `num_layers`.
+    """Check the values of the arguments `p`; `least_layers` is the smallest `num_layers`.
 
     Raises:
         ValueError: a value is out of its range.
@@ -74,10 +72,10 @@ def check_settings(p: Any, least_layers: int) -> None:
 
 
 def check_decoding(objective: type[Objective], p: Any, name: str, stateful: bool) -> None:
-    """Refuse an objective that runs the layers itself where that cannot be done.
+    """Check that an objective that runs the layers itself can do so.
 
     Raises:
-        Infeasible: no states to decode from, or a penalty on states that are not seen.
+        Infeasible: no final states to decode from, or a penalty on states that the module does not see.
     """
     if objective.decodes and not stateful:
         raise Infeasible(f"objective {p.objective!r} needs final states to decode from: {name} has none")

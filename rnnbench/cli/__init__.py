@@ -1,17 +1,53 @@
-"""The command line. Nothing heavy is imported before a verb needs it: `--help` and `list` never see torch."""
+"""The command line: a verb is a module of this package, imported when it is called. `--help` imports none of them."""
 
 import codecs
 import io
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from rnnbench import __version__
-from rnnbench.cli.parser import Parser, Verbs
-from rnnbench.commands import GROUPS
+from rnnbench.cli.parser import Parser, add_verb
 from rnnbench.errors import RnnbenchError, raised_in, told
 
+VERBS = {
+    "run": "run what is missing of a grid, then print the board",
+    "watch": "follow a grid that is being run, from another terminal",
+    "stop": "ask whoever runs a grid to stop: runs keep a checkpoint, and go on later",
+    "smoke": "train and test architectures on twins of tasks for a moment, offline",
+    "list": "architectures, tasks, grids and spaces, each with one line",
+    "status": "what of a grid is done, running, missing, and what failed why",
+    "board": "print the board and write it to leaderboard/README.md",
+    "show": "everything a record says about one run",
+    "importance": "which hyper-parameters matter, by the trials of a grid that is tuned",
+    "check": "check every card, architecture, grid and record",
+    "generate": "let a language model go on with a text",
+    "score": "how likely a language model finds texts",
+    "classify": "what class a classifier gives texts or sounds, or a tagger each word",
+    "translate": "translate sentences",
+    "caption": "say what pictures show",
+    "transcribe": "write down what is said in sounds",
+    "forecast": "forecast the end of a window of the test part, and errors by step",
+    "replay": "the same questions at each step that was kept: from noise to what was learnt",
+    "gradients": "how gradients of a grid's networks fall off through time",
+    "gates": "what a network's gates and states do over a sequence",
+    "certify": "check by short probes that the code still gives what older records say",
+    "publish": "check records and copy them into a leaderboard, with where they come from",
+    "verify": "run a record's spec again and compare",
+    "export": "records as rows (csv, json, parquet), or the board as a table (latex)",
+    "compare": "two architectures against each other, on the tasks and seeds that both have run",
+    "upload": "the board and its records to Weights & Biases; offline with WANDB_MODE=offline",
+    "vectors": "train word vectors on a task, for `embedding: FILE` of an architecture",
+    "data": "the data of tasks",
+}
+"""The verbs and what `rnnbench --help` says of them, in that order.
+
+The module `rnnbench.cli.<verb>` has `add_options(parser)`, which declares its arguments, and `run(options)`, which does
+the work and returns the exit code; None stands for 0.
+"""
 INTERRUPTED = 130
 SUBSTITUTES = {
     "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "·": "-", "…": "...", "×": "x",
@@ -19,19 +55,23 @@ SUBSTITUTES = {
     "∂": "d", "σ": "s", "‖": "|", "²": "^2", "⁻": "^-", "¹": "1", "⁴": "4", "⁶": "6",
     **dict(zip("▁▂▃▄▅▆▇█░▒▓▬", ".,-=+*##.:#=", strict=True)),
 }  # fmt: skip
-"""What is printed in the place of letters that a terminal or a file of another encoding than UTF-8 lacks; else `?`."""
+"""Replacements of characters that the encoding of a terminal or a file lacks; any other becomes `?`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 when all went well, 1 when runs failed, 2 for what the user can mend, 130 when interrupted."""
-    _print_anything()
-    parser, verbs = make_parser()
-    options = parser.parse_args(arguments)
-    verb = verbs[options.verb]
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # a class_path may name a module of the user's folder, as under `python -m`
+    """Run one verb.
+
+    Returns:
+        0 on success, 1 when runs failed, 2 for an error that the user can correct, 130 when interrupted.
+    """
+    _replace_unprintable_characters()
+    arguments = sys.argv[1:] if arguments is None else [*arguments]  # here `list` is the module of that verb
+    first = next((word for word in arguments if not word.startswith("-")), "")
     try:
-        code = verb(options[options.verb])
+        options = make_parser([first]).parse_args(arguments)
+        if (folder := str(Path.cwd())) not in sys.path:
+            sys.path.append(folder)  # a class_path may name a module of the user's folder, as under `python -m`
+        code: int = _module(options.verb).run(options[options.verb]) or 0
     except RnnbenchError as error:
         print(f"rnnbench: error: {error}", file=sys.stderr)
         return 2
@@ -44,18 +84,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not raised_in(error):
             raise
-        traceback.print_exc()  # a user's own code has failed, and no log has the traceback
+        traceback.print_exc()  # the user's own code failed, and no log has the traceback
         print(f"rnnbench: error: {told(error)}", file=sys.stderr)
         return 2
     if code == INTERRUPTED:
-        # Where the interrupt met code that runs source text, as dataclasses do, Python would end by the signal all the
-        # same (unhandled_keyboard_interrupt in its pythonrun.c); text that runs well makes it forget that.
+        # If the interrupt arrived in code that executes source text, as dataclasses do, Python would still end by the
+        # signal (unhandled_keyboard_interrupt in its pythonrun.c); executing text without an error resets that.
         exec("")  # noqa: S102
     return code
 
 
-def _print_anything() -> None:
-    """Have no output end in an error because of a letter: of a terminal in ASCII, a file in cp1252, half a pair."""
+def make_parser(verbs: Sequence[str] = tuple(VERBS)) -> Parser:
+    """The parser of the command line, with the options of `verbs`; of other verbs it has the names alone."""
+    parser = Parser(
+        prog="rnnbench", description="Benchmark recurrent networks: grids of runs that end in a leaderboard."
+    )
+    parser.add_argument("--version", action="version", version=f"rnnbench {__version__}")
+    subcommands = parser.add_subcommands(dest="verb", metavar="VERB", required=True)
+    for name, help_text in VERBS.items():
+        own = add_verb(subcommands, name, help_text)
+        if name in verbs:
+            _module(name).add_options(own)
+    return parser
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"rnnbench.cli.{verb}")
+
+
+def _replace_unprintable_characters() -> None:
+    """Prevent encoding errors on output: of a terminal in ASCII, a file in cp1252, half of a surrogate pair."""
     codecs.register_error("rnnbench", _substitute)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -66,16 +124,3 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(SUBSTITUTES.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
-
-
-def make_parser() -> tuple[Parser, Verbs]:
-    """The parser with all verbs, and what each calls."""
-    parser = Parser(
-        prog="rnnbench", description="Benchmark recurrent networks: grids of runs that end in a leaderboard."
-    )
-    parser.add_argument("--version", action="version", version=f"rnnbench {__version__}")
-    verbs = parser.add_subcommands(dest="verb", metavar="VERB", required=True)
-    called: Verbs = {}
-    for group in GROUPS:
-        called |= group.add(verbs)
-    return parser, called

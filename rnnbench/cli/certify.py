@@ -7,12 +7,13 @@ from jsonargparse import Namespace
 from rich.progress import Progress
 from rich.text import Text
 
+from rnnbench.cli.console import make_console, warn_set_aside
+from rnnbench.cli.parser import Parser, add_folders, add_trust
 from rnnbench.cli.publish import foreign
-from rnnbench.cli.run import make_console, warn
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.certify import certify, open_questions
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.certify import certify, uncertified_records
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificate, Certificates
@@ -20,7 +21,14 @@ from rnnbench.records.record import Record, RecordStore
 from rnnbench.utils.text import clean
 
 
-def certify_all(options: Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("--workers", type=int, help="probes at a time (default: one a GPU, or without GPUs one a core)")
+    add_trust(parser)
+    add_folders(parser)
+
+
+def run(options: Namespace) -> int:
     """Take the probes of records that were made by other code, and write `certificates.json`; 0 if all of them hold.
 
     What is certified for this version of the code already is not probed again.
@@ -32,16 +40,16 @@ def certify_all(options: Namespace) -> int:
         raise RnnbenchError(f"--workers must be at least 1, got {options.workers}")
     store, console = RecordStore(options.leaderboard), make_console()
     records, problems = store.read()
-    warn(problems)
+    warn_set_aside(problems)
     if not records:
         raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
     certificates = Certificates(options.leaderboard)
-    warn([certificates.problem] * bool(certificates.problem))
-    questions = open_questions(records, certificates)
-    refused = [record for record in questions if foreign(record.spec) and not options.trust]
-    asked = [record for record in questions if record not in refused]
+    warn_set_aside([certificates.problem] * bool(certificates.problem))
+    uncertain = uncertified_records(records, certificates)
+    refused = [record for record in uncertain if foreign(record.spec) and not options.trust]
+    trusted = [record for record in uncertain if record not in refused]
     console.print(
-        f"{len(records)} records; of {len(questions)} configurations nobody knows whether this version of the code "
+        f"{len(records)} records; of {len(uncertain)} configurations nobody knows whether this version of the code "
         "gives the same",
         highlight=False,
     )
@@ -52,21 +60,21 @@ def certify_all(options: Namespace) -> int:
             Text(clean(f"not certified {record.spec.label}: it would run {code}; read that, then say --trust"))
         )
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("probes", total=len(asked))
-        for one in certify(options.leaderboard, records, asked, lambda jobs: _ask(jobs, options.workers)):
+        bar = progress.add_task("probes", total=len(trusted))
+        for result in certify(options.leaderboard, records, trusted, lambda jobs: _probe(jobs, options.workers)):
             progress.advance(bar)
-            line = _told(one, records)
+            line = _problem(result, records)
             holds, others = holds + (not line), others + bool(line)
             if line:
                 console.print(Text(clean(line)), soft_wrap=True)
     console.print(f"{holds} configurations hold, {others} do not or could not be probed", highlight=False)
-    if asked:
+    if trusted:
         board = write_markdown(options.leaderboard, read_board(options.leaderboard)[0])
         console.print(f"board: {board}", highlight=False, soft_wrap=True)
     return 1 if others else 0
 
 
-def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Taken | None]]:
+def _probe(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, ProbeResult | None]]:
     """Probes in worker processes."""
     if not jobs:
         return
@@ -74,13 +82,13 @@ def _ask(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Taken 
     from rnnbench.harness.executors.local import LocalExecutor
 
     executor = LocalExecutor(LocalSettings(workers=workers))
-    with closing(executor.ask_each(worker.probe, jobs)) as answers:
-        yield from answers
+    with closing(executor.call_each(worker.probe, jobs)) as results:
+        yield from results
 
 
-def _told(one: Certificate | tuple[Record, str], records: dict[str, Record]) -> str:
-    """What is not as it was, in a line; nothing of what holds."""
-    if isinstance(one, tuple):
-        record, why = one
+def _problem(result: Certificate | tuple[Record, str], records: dict[str, Record]) -> str:
+    """Why a configuration is not certified, or stale; an empty string if its records hold."""
+    if isinstance(result, tuple):
+        record, why = result
         return f"not certified {record.spec.label} ({record.id}): {why}"
-    return f"stale {records[one.run].spec.label} ({one.run}): {one.why}" if one.why else ""
+    return f"stale {records[result.run].spec.label} ({result.run}): {result.why}" if result.why else ""

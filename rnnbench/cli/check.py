@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.cards import ArchitectureCard, TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue
@@ -16,18 +17,25 @@ from rnnbench.records.submissions.check import Audit, audit
 from rnnbench.utils.text import clean
 
 
-def check_all(options: Namespace) -> int:
-    """Check all that has a name, and all records; with a folder, only the records in it. 2 if anything is wrong."""
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("folder", nargs="?", type=Path, help="only the records of this leaderboard")
+    parser.add_argument("--base", type=str, metavar="REV", help="what a change is held against (default: main)")
+    add_folders(parser)
+
+
+def run(options: Namespace) -> int:
+    """Check everything that has a name, and all records; with a folder, only its records. 2 if there is a problem."""
     folder: Path = options.folder or options.leaderboard
     problems, counts = ([], {}) if options.folder else _check_names()
-    found = audit(folder, options.base) if options.folder or folder.is_dir() else Audit()
-    problems += found.problems
-    counts["record"] = found.records
-    for kind, sentences in (("note", found.notes), ("error", problems)):
+    records = audit(folder, options.base) if options.folder or folder.is_dir() else Audit()
+    problems += records.problems
+    counts["record"] = records.records
+    for kind, sentences in (("note", records.notes), ("error", problems)):
         for line in [line for sentence in sentences for line in sentence.splitlines()]:
             print(f"rnnbench: {kind}: {clean(line)}", file=sys.stderr)
-    told = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
-    print(f"checked {told}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    summary = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    print(f"checked {summary}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
     return 2 if problems else 0
 
 
@@ -46,14 +54,14 @@ def _check_names() -> tuple[list[str], dict[str, int]]:
     for kind, load in loaders.items():
         for name in catalogue(kind):
             counts[kind] = counts.get(kind, 0) + 1
-            problems += _told(load, name)
+            problems += _error_of(load, name)
     if not problems:
         names = {"architectures": list(catalogue("architecture")), "tasks": list(catalogue("task"))}
-        problems = _told(lambda _: check(GridSpec.read({"name": "check", **names}, "check").expand()), "")
+        problems = _error_of(lambda _: check(GridSpec.read({"name": "check", **names}, "check").expand()), "")
     return problems, counts
 
 
-def _told(load: Callable[[str], Any], name: str) -> list[str]:
+def _error_of(load: Callable[[str], Any], name: str) -> list[str]:
     try:
         load(name)
     except RnnbenchError as error:

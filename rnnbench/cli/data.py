@@ -4,14 +4,32 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rnnbench.cli.parser import Parser, add_verb
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.registry import catalogue
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.word_vectors import ARCHIVES
+
+
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    actions = parser.add_subcommands(dest="action", metavar="ACTION", required=True)
+    add_verb(actions, "list", "where the data of each task comes from, and whether it is here")
+    fetch = add_verb(actions, "fetch", "fetch and prepare the data of tasks")
+    fetch.add_argument("tasks", nargs="*", help="names (default: all)")
+
+
+def run(options: Namespace) -> int:
+    """List the data of all tasks, or fetch some; 2 if any cannot be fetched."""
+    if options.action == "list":
+        list_data()
+        return 0
+    return fetch_data(options["fetch"].tasks)
 
 
 def module_of(task: str) -> Any:
@@ -23,8 +41,8 @@ def module_of(task: str) -> Any:
     return construct(TaskCard.load(task).data, LightningDataModule, f"task {task!r}", set())
 
 
-def data_list() -> None:
-    """Each task's sources, and whether they are in the cache."""
+def list_data() -> None:
+    """Print the archives of each task, and whether they are in the cache."""
     table = Table("task", "archive", "licence", "in the cache", box=box.SIMPLE)
     for name in catalogue("task"):
         module = module_of(name)
@@ -41,10 +59,10 @@ def data_list() -> None:
     Console().print(table)
 
 
-def data_fetch(tasks: list[str]) -> int:
-    """Fetch and prepare; 2 if any cannot be had, after trying all. A name may be that of word vectors.
+def fetch_data(tasks: list[str]) -> int:
+    """Fetch and prepare the data of tasks, or word vectors by name; 2 if any cannot be fetched, after trying all.
 
-    Without names: all tasks but those that await a file, or ask a hub.
+    Without names: all tasks, except those whose data is a file of the user or comes from a hub.
     """
     problems = 0
     for name in tasks or catalogue("task"):
@@ -55,14 +73,14 @@ def data_fetch(tasks: list[str]) -> int:
             )
             continue
         try:
-            print(f"{name}: ready ({ARCHIVES[name].fetch() if module is None else _prepared(module)})")
+            print(f"{name}: ready ({ARCHIVES[name].fetch() if module is None else _prepare(module)})")
         except RnnbenchError as error:
             problems += 1
             print(f"rnnbench: error: {name}: {error}", file=sys.stderr)
     return 2 if problems else 0
 
 
-def _prepared(module: Any) -> Path:
+def _prepare(module: Any) -> Path:
     from rnnbench.harness.instantiate import prepare
 
     prepare(module)

@@ -1,32 +1,46 @@
 """`rnnbench forecast`."""
 
+from pathlib import Path
+
 from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.cli.opening import open_run, print_json
-from rnnbench.harness.samples import TestWindows, Window
+from rnnbench.cli.console import print_json
+from rnnbench.cli.inference import open_run
+from rnnbench.cli.parser import Parser, add_json, add_run
+from rnnbench.harness.samples import ForecastWindows, Window
 
 
-def forecast(options: Namespace) -> None:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    add_run(parser)
+    parser.add_argument("--horizon", type=int, default=24, help="steps ahead")
+    parser.add_argument("--window", type=int, default=0, help="which window of the test part, from 0")
+    parser.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a figure of both (.html, .png or .svg)")
+    add_json(parser)
+
+
+def run(options: Namespace) -> None:
     """Print a forecast of a window of the test part with measured inputs and on its own, and errors by step.
 
     Raises:
-        RnnbenchError: no such run, one of another objective, or a value out of its range.
+        RnnbenchError: no such run, a run of another objective, or a value out of its range.
     """
     if options.plot:
         from rnnbench.analysis.charts import check_plot
 
         check_plot(options.plot)
-    run = open_run(options, "forecast")
-    test = TestWindows(run.model, run.data, options.horizon)
+    trained = open_run(options, "forecast")
+    test = ForecastWindows(trained.model, trained.data, options.horizon)
     window = test.window(options.window, options.channel)
     if options.plot:
         from rnnbench.analysis.charts import forecast_chart, save
 
-        shown = [options.channel] if options.channel else [str(number) for number in range(len(test.names))]
-        windows = [test.window(options.window, channel)._asdict() for channel in shown]
-        save(forecast_chart(windows, run.name), options.plot, run.name)
+        channels = [options.channel] if options.channel else [str(number) for number in range(len(test.names))]
+        windows = [test.window(options.window, channel)._asdict() for channel in channels]
+        save(forecast_chart(windows, trained.name), options.plot, trained.name)
     if options.json:
         print_json(window._asdict())
     else:
@@ -43,6 +57,8 @@ def _print(window: Window) -> None:
                   window.persistence_error, strict=True)  # fmt: skip
     for step, (measured, *numbers) in enumerate(columns, 1):
         first = "–" if measured is None else f"{measured:.2f}"
-        table.add_row(str(step), first, *(f"{one:.2f}" for one in numbers[:2]), *(f"{one:.3f}" for one in numbers[2:]))
+        table.add_row(
+            str(step), first, *(f"{value:.2f}" for value in numbers[:2]), *(f"{value:.3f}" for value in numbers[2:])
+        )
     Console(highlight=False).print(table)
     print("rmse: over all windows and channels of the test part, in standard deviations, so many steps ahead")

@@ -11,14 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.opening import print_json
+from rnnbench.cli.console import print_json
+from rnnbench.cli.parser import Parser, add_grid, add_names, add_plot, names_of
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.paths import Folders
 from rnnbench.utils.text import clean
 
 if TYPE_CHECKING:
-    from rnnbench.analysis.charts import Curves
+    from rnnbench.analysis.charts import GradientCurves
     from rnnbench.analysis.gradients import Profile
 
 BEFORE, AFTER = "before training", "after training"
@@ -31,20 +32,30 @@ DISTANCE = "distance from which < 1 % of the gradient is left"
 BY_NORM, BY_VALUE = "share of steps clipped by norm", "share of steps clipped by value"
 LEGEND = (
     "‖∂L(T)/∂s(T−d)‖: gradient of the last loss by the states d steps before, as a share of that at d = 0. σ: largest "
-    "singular value of ∂s(T)/∂s(T−d). Curves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
+    "singular value of ∂s(T)/∂s(T−d). GradientCurves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
 )
 
 
-class Look(NamedTuple):
-    """What was found of one task: curves, what was logged during training, a sentence for each run that lacks some."""
+class TaskGradients(NamedTuple):
+    """Gradients of one task: curves, what was logged during training, and why curves are missing, if any are."""
 
     task: str
-    curves: "list[Curves]"
+    curves: "list[GradientCurves]"
     training: list[dict[str, Any]]
     notes: list[str]
 
 
-def gradients(options: Namespace) -> None:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    add_grid(parser)
+    parser.add_argument("--task", type=str, help="only this (default: all of the grid)")
+    add_names(parser, "--architectures", "only these (default: all of the grid)")
+    parser.add_argument("--seed", type=int, help="whose runs (default: the grid's first)")
+    parser.add_argument("--sequences", type=int, default=8, help="sequences of the validation part")
+    add_plot(parser)
+
+
+def run(options: Namespace) -> None:
     """Print how gradients of a grid's networks fall off with distance, and draw them.
 
     Raises:
@@ -56,27 +67,33 @@ def gradients(options: Namespace) -> None:
         check_plot(options.plot)
     if options.sequences < 1:
         raise RnnbenchError(f"--sequences must be at least 1, got {options.sequences}")
+    options.architectures = names_of(options.architectures)
     folders = Folders(options.leaderboard, options.runs)
     grid = folders.grid(options.grid)
     specs = chosen(grid, options)
     if options.plot is not None and len({spec.task.name for spec in specs}) > 1:
         raise RnnbenchError("a picture is of one task: choose it with --task")
-    looks = [look_at(task, specs, folders, options.sequences) for task in dict.fromkeys(one.task.name for one in specs)]
-    if not any(look.curves for look in looks):
-        raise RnnbenchError("; ".join(dict.fromkeys(note for look in looks for note in look.notes)))
+    results = [
+        gradients_of(task, specs, folders, options.sequences)
+        for task in dict.fromkeys(spec.task.name for spec in specs)
+    ]
+    if not any(result.curves for result in results):
+        raise RnnbenchError("; ".join(dict.fromkeys(note for result in results for note in result.notes)))
     if options.plot is not None:
-        (look,) = looks
-        about = f"{grid.name}: means over {options.sequences} validation sequences of {look.task}, seed {specs[0].seed}"
-        chart = gradient_chart(look.curves, "Gradients through time", about, look.training)
+        (result,) = results
+        subtitle = (
+            f"{grid.name}: means over {options.sequences} validation sequences of {result.task}, seed {specs[0].seed}"
+        )
+        chart = gradient_chart(result.curves, "Gradients through time", subtitle, result.training)
         save(chart, options.plot, f"Gradients: {grid.name}")
     if options.json:
-        print_json([{**look._asdict(), "curves": [vars(one) for one in look.curves]} for look in looks])
+        print_json([{**result._asdict(), "curves": [vars(curve) for curve in result.curves]} for result in results])
     else:
-        show(looks, Console(highlight=False))
+        print_tables(results, Console(highlight=False))
 
 
 def chosen(grid: GridSpec, options: Namespace) -> list[RunSpec]:
-    """The runs of a grid that are looked at: of one seed.
+    """The runs of a grid that are compared: those of one seed.
 
     Raises:
         RnnbenchError: the grid has no such task, architecture or seed.
@@ -98,44 +115,44 @@ def chosen(grid: GridSpec, options: Namespace) -> list[RunSpec]:
     ]  # fmt: skip
 
 
-def look_at(task: str, specs: Sequence[RunSpec], folders: Folders, sequences: int) -> Look:
+def gradients_of(task: str, specs: Sequence[RunSpec], folders: Folders, sequences: int) -> TaskGradients:
     """The curves of the runs of one task."""
     from rnnbench.harness.gradient_profiles import profiles, validation_sequences
 
     own = [spec for spec in specs if spec.task.name == task]
-    look = Look(task, [], [], [])
+    result = TaskGradients(task, [], [], [])
     try:
         batches, facts = validation_sequences(own[0], sequences)
     except RnnbenchError as error:
-        look.notes.append(f"{task}: {error}")
-        return look
+        result.notes.append(f"{task}: {error}")
+        return result
     for spec in own:
         name = spec.architecture.name
         try:
-            found = profiles(spec, batches, facts, folders.leaderboard, folders.runs)
+            profile = profiles(spec, batches, facts, folders.leaderboard, folders.runs)
         except RnnbenchError as error:
-            look.notes.append(f"{name}: {error}")
+            result.notes.append(f"{name}: {error}")
             continue
-        look.curves.append(curves_of(name, BEFORE, found.before))
-        if found.after is not None:
-            look.curves.append(curves_of(name, AFTER, found.after))
-            look.training.extend(during(name, spec, folders))
-        look.notes.extend(f"{name}: {why}" for why in (found.why_not, found.before.why_not) if why)
-    return look
+        result.curves.append(curves_of(name, BEFORE, profile.before))
+        if profile.after is not None:
+            result.curves.append(curves_of(name, AFTER, profile.after))
+            result.training.extend(training_log(name, spec, folders))
+        result.notes.extend(f"{name}: {why}" for why in (profile.why_not, profile.before.why_not) if why)
+    return result
 
 
-def curves_of(name: str, when: str, found: "Profile") -> "Curves":
+def curves_of(name: str, when: str, profile: "Profile") -> "GradientCurves":
     """A profile as plain numbers: of the loss the forward direction of the top layer."""
-    from rnnbench.analysis.charts import Curves
+    from rnnbench.analysis.charts import GradientCurves
 
-    values = found.jacobian
+    values = profile.jacobian
     largest = [] if values is None else values[:, 0].tolist()
     median = [] if values is None else values.median(1).values.tolist()
-    return Curves(name, when, largest, median, found.loss[-found.directions].tolist())
+    return GradientCurves(name, when, largest, median, profile.loss[-profile.directions].tolist())
 
 
-def during(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any]]:
-    """What a run's log says of its training: of gradients, those of the top layer that reads forwards."""
+def training_log(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any]]:
+    """What was logged while a run was trained; of gradients, those of the top layer in the forward direction."""
     from rnnbench.harness.gradient_profiles import logged
 
     for step, values in logged(spec, folders.runs):
@@ -145,24 +162,24 @@ def during(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any
                 yield {"architecture": name, "step": step, "measure": measure, "value": values[key]}
 
 
-def show(looks: Sequence[Look], console: Console) -> None:
+def print_tables(results: Sequence[TaskGradients], console: Console) -> None:
     """The curves as tables."""
-    for look in looks:
-        if look.curves:
-            console.print(table_of(look, console.width))
-        if look.training:
-            console.print(_training(look))
-        for note in look.notes:
+    for result in results:
+        if result.curves:
+            console.print(table_of(result, console.width))
+        if result.training:
+            console.print(_training(result))
+        for note in result.notes:
             console.print(Text(clean(note), style="dim"), soft_wrap=True)
     console.print(Text(LEGEND, style="dim"))
 
 
-def table_of(look: Look, width: int) -> Table:
+def table_of(result: TaskGradients, width: int) -> Table:
     """A row for each curve; the largest singular value at the farthest distance to which all were taken."""
-    length = max(len(one.loss) for one in look.curves) - 1
+    length = max(len(curve.loss) for curve in result.curves) - 1
     marks = sorted({min(d, length) for d in ((1, 10, 50, length) if width >= WIDE else (10, length))})
-    far = min((len(one.jacobian) - 1 for one in look.curves if one.jacobian), default=length)
-    table = Table(title=f"{escape(clean(look.task))}: ‖∂L(T)/∂s(T−d)‖ by distance d", title_justify="left",
+    far = min((len(curve.jacobian) - 1 for curve in result.curves if curve.jacobian), default=length)
+    table = Table(title=f"{escape(clean(result.task))}: ‖∂L(T)/∂s(T−d)‖ by distance d", title_justify="left",
                   box=box.SIMPLE_HEAVY, pad_edge=False)  # fmt: skip
     table.add_column("architecture", overflow="fold")
     table.add_column("when")
@@ -170,27 +187,27 @@ def table_of(look: Look, width: int) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("curve", no_wrap=True)
     before = ""
-    for one in look.curves:
-        shares = shares_of(one.loss)
+    for curve in result.curves:
+        shares = shares_of(curve.loss)
         gone = next((str(d) for d, share in enumerate(shares) if share < 0.01), "never")
         at = [_number(shares[d]) if d < len(shares) else "" for d in marks]
-        sigma = _number(one.jacobian[far]) if one.jacobian else "–"
-        name = "" if one.architecture == before else clean(one.architecture)
-        table.add_row(Text(name), one.when.split()[0], gone, *at, sigma, sparkline(shares))
-        before = one.architecture
+        sigma = _number(curve.jacobian[far]) if curve.jacobian else "–"
+        name = "" if curve.architecture == before else clean(curve.architecture)
+        table.add_row(Text(name), curve.when.split()[0], gone, *at, sigma, sparkline(shares))
+        before = curve.architecture
     return table
 
 
-def _training(look: Look) -> Table:
+def _training(result: TaskGradients) -> Table:
     """Of each run the distance at its first and last validation, and the share of steps that were clipped."""
-    table = Table(title=f"{escape(clean(look.task))}: during training", title_justify="left", box=box.SIMPLE_HEAVY,
+    table = Table(title=f"{escape(clean(result.task))}: during training", title_justify="left", box=box.SIMPLE_HEAVY,
                   pad_edge=False)  # fmt: skip
     table.add_column("architecture", overflow="fold")
     for name in ("< 1 % from d,\nfirst → last", "steps clipped\nby norm", "by value"):
         table.add_column(name, justify="right")
-    for name in dict.fromkeys(row["architecture"] for row in look.training):
+    for name in dict.fromkeys(row["architecture"] for row in result.training):
         series = [
-            [row["value"] for row in look.training if (row["architecture"], row["measure"]) == (name, measure)]
+            [row["value"] for row in result.training if (row["architecture"], row["measure"]) == (name, measure)]
             for measure in (DISTANCE, BY_NORM, BY_VALUE)
         ]
         clipped = [f"{sum(shares) / len(shares):.0%}" if shares else "–" for shares in series[1:]]

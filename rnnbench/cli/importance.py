@@ -10,7 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.run import make_console, warn
+from rnnbench.cli.console import make_console, warn_set_aside
+from rnnbench.cli.parser import Parser, add_folders, add_grid
 from rnnbench.config.search_space import Dimension, Space
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.paths import Folders
@@ -19,16 +20,22 @@ from rnnbench.records.record import RecordStore
 from rnnbench.records.trials import Study, studies
 from rnnbench.utils.extras import check_extra
 
-ENOUGH = 8
+MIN_TRIALS = 8
 """Trials a hyper-parameter below which shares are mostly noise (Greff et al. 2015 had fifty)."""
 
 
-def importance(options: Namespace) -> None:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    add_grid(parser)
+    parser.add_argument("--task", type=str, help="only this task")
+    add_folders(parser)
+
+
+def run(options: Namespace) -> None:
     """Print, of each architecture, the share of variance that each hyper-parameter explains on each task.
 
     Raises:
-        RnnbenchError: the grid has no trials, none have ended, too few say anything, or it has no such task; a package
-            is missing.
+        RnnbenchError: the grid has no such task, no trials or too few that have ended; or a package is missing.
     """
     check_extra("tune", "importance")
     folders = Folders(options.leaderboard, options.runs)
@@ -50,11 +57,11 @@ def importance(options: Namespace) -> None:
     for name in names:
         own = [one for one in studies(ended).values() if one.spec.architecture.name == name]
         points = {run.trial.index: run.trial.arguments for run in runs if run.trial and run.architecture.name == name}
-        found, said, lost = _shares(own, points, space.dimensions(name))
-        tables += [_table(name, own, found, space.dimensions(name))] if found else []
-        notes += [f"{name} on {note}" for note in [*said, *lost]]
-        why_not += [f"{name} on {why}" for why in lost]
-    warn(problems)
+        shares, warnings, failures = _shares(own, points, space.dimensions(name))
+        tables += [_table(name, own, shares, space.dimensions(name))] if shares else []
+        notes += [f"{name} on {note}" for note in [*warnings, *failures]]
+        why_not += [f"{name} on {why}" for why in failures]
+    warn_set_aside(problems)
     if not tables:
         raise RnnbenchError(f"nothing can be said of importance: {'; '.join(why_not)}")
     console.print(*tables)
@@ -72,7 +79,7 @@ def _shares(
     found: dict[str, dict[str, float]] = {}
     notes, why_not = [], []
     for study in own:
-        task, wanted = study.spec.task.name, ENOUGH * len(dimensions)
+        task, wanted = study.spec.task.name, MIN_TRIALS * len(dimensions)
         notes += [f"{task}: {study.lost}; they are left out"] if study.lost else []
         if len(study.scores) < wanted:
             notes.append(f"{task}: {len(study.scores)} scores say little of {len(dimensions)} hyper-parameters; "

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.text import Text
 
-from rnnbench.cli.opening import print_json
+from rnnbench.cli.console import print_json
 from rnnbench.data.abc_notation import NotATune, Note, draw_roll, engrave, notes_of, sounding_notes, write_midi
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
@@ -19,14 +19,14 @@ from rnnbench.utils.text import clean
 
 OF_TEXTS = {"prompt": [], "abc": False, "top_k": None, "top_p": None, "beam": 1, "sheet": None}
 OF_ROLLS = {"piece": 0, "given": 16}
-"""Options that say something of one kind of model alone, and what they are if nobody gives them."""
+"""Options for one kind of model only, with their defaults."""
 
 
 def check(options: Namespace) -> None:
-    """Refuse files that cannot be written, before anything is made.
+    """Check that files can be written, before anything is generated.
 
     Raises:
-        RnnbenchError: what is wrong.
+        RnnbenchError: a file cannot be written, or its package is not installed.
     """
     if options.plot:
         from rnnbench.analysis.charts import check_plot
@@ -42,34 +42,35 @@ def check(options: Namespace) -> None:
         writable_folder(options.sheet, "scores (--sheet)")
 
 
-def refuse(options: Namespace, names: Mapping[str, Any], why: str) -> None:
-    """Refuse options that would be passed over in silence; `names` have their defaults.
+def refuse_options(options: Namespace, names: Mapping[str, Any], why: str) -> None:
+    """Refuse options that would have no effect; `names` has their defaults.
 
     Raises:
-        RnnbenchError: one is given.
+        RnnbenchError: an option differs from its default.
     """
     for name, default in names.items():
         if options[name] != default:
             raise RnnbenchError(f"--{name.replace('_', '-')} {why}")
 
 
-def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
-    """Print tunes, which of them parse and why others do not, and the share; write what sounds if asked to.
+def print_tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
+    """Print tunes, whether each parses or why not, and the share that does; write their notes to files, if options say
+    so.
 
     Raises:
         RnnbenchError: a file cannot be written, or the parser is not installed.
     """
-    found: dict[str, Sequence[Note]] = {}
+    pieces: dict[str, Sequence[Note]] = {}
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(texts, 1):
         try:
             notes = sounding_notes(text)
             rows.append({"text": text, "parses": True, "notes": len(notes)})
             if notes:
-                found[f"tune {number}"] = notes
+                pieces[f"tune {number}"] = notes
         except NotATune as why:
             rows.append({"text": text, "parses": False, "why": str(why)})
-    keep(found, options, title, 0.0)
+    write_files(pieces, options, title, 0.0)
     if options.sheet:
         _engrave(rows, options.sheet)
     rate = sum(row["parses"] for row in rows) / len(rows)
@@ -78,15 +79,15 @@ def tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
         return
     console = Console(highlight=False)
     for number, row in enumerate(rows, 1):
-        said = f"{row['notes']} notes" if row["parses"] else f"no tune: {clean(row['why'])}"
-        console.rule(Text(f"{number} of {len(rows)} · {said}"), style="dim")
+        verdict = f"{row['notes']} notes" if row["parses"] else f"no tune: {clean(row['why'])}"
+        console.rule(Text(f"{number} of {len(rows)} · {verdict}"), style="dim")
         console.print(Text("\n".join(map(clean, row["text"].split("\n")))), soft_wrap=True)
     console.rule(style="dim")
     console.print(f"{sum(row['parses'] for row in rows)} of {len(rows)} are tunes: parse rate {rate:.2f}")
 
 
 def _engrave(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write the scores of tunes as SVG, and as PNG too if that can be made; tell of those that cannot be engraved."""
+    """Write the scores of tunes as SVG, and as PNG too if that can be made; warn of those that cannot be engraved."""
     for number, row in enumerate(rows, 1):
         if not row["parses"]:
             continue
@@ -102,7 +103,7 @@ def _engrave(rows: Sequence[dict[str, Any]], folder: Path) -> None:
             write_png(folder / f"tune-{number}.png", picture)
 
 
-def go_on(run: Any, options: Namespace) -> None:
+def continue_piece(run: Any, options: Namespace) -> None:
     """Go on with a piece of the test part, and print the keys that sound in each frame.
 
     Raises:
@@ -110,7 +111,7 @@ def go_on(run: Any, options: Namespace) -> None:
     """
     import torch
 
-    refuse(options, OF_TEXTS, "is for models of texts: this run writes piano rolls")
+    refuse_options(options, OF_TEXTS, "is for models of texts: this run writes piano rolls")
     table = run.data.table("test")
     if not 0 <= options.piece < len(table):
         raise RnnbenchError(f"--piece must be from 0 to {len(table) - 1}, got {options.piece}")
@@ -122,40 +123,41 @@ def go_on(run: Any, options: Namespace) -> None:
         )
     given = piece[: options.given].unsqueeze(0)
     frames = given.repeat(options.count, 1, 1)
-    said = run.model.continue_frames(frames, options.length, temperature=options.temperature, greedy=options.greedy,
-                                     seed=options.seed)  # fmt: skip
-    whole = torch.cat([frames, said], 1).tolist()
+    settings = {name: options[name] for name in ("temperature", "greedy", "seed")}
+    continuation = run.model.continue_frames(frames, options.length, **settings)
+    whole = torch.cat([frames, continuation], 1).tolist()
     name = str(row.get("name", f"piece {options.piece}"))
-    every = {f"{name}, {number}": notes_of(roll) for number, roll in enumerate(whole, 1)}
-    found = {title: notes for title, notes in every.items() if notes}
-    if not found:
+    continuations = {f"{name}, {number}": notes_of(roll) for number, roll in enumerate(whole, 1)}
+    pieces = {title: notes for title, notes in continuations.items() if notes}
+    if not pieces:
         raise RnnbenchError("nothing sounds: neither in the frames given nor in what follows")
-    keep(found, options, run.name, float(options.given))
+    write_files(pieces, options, run.name, float(options.given))
     rows = [
-        {"piece": name, "given": options.given, "notes": [one._asdict() for one in notes]} for notes in found.values()
+        {"piece": name, "given": options.given, "notes": [note._asdict() for note in notes]}
+        for notes in pieces.values()
     ]
     if options.json:
         print_json(rows)
         return
     console = Console(highlight=False)
-    for title, notes in found.items():
+    for title, notes in pieces.items():
         console.print(Text(title, style="bold"))
         for line in draw_roll(notes, len(whole[0]), options.given):
             console.print(Text(line), soft_wrap=True)
 
 
-def keep(found: Mapping[str, Sequence[Note]], options: Namespace, title: str, given: float) -> None:
-    """Write music as MIDI files and as a picture, where asked to.
+def write_files(pieces: Mapping[str, Sequence[Note]], options: Namespace, title: str, given: float) -> None:
+    """Write music as MIDI files and as a picture, where options say so.
 
     Raises:
-        RnnbenchError: there is none, or a file cannot be written.
+        RnnbenchError: there is no music, or a file cannot be written.
     """
-    if not found and (options.midi or options.plot):
+    if not pieces and (options.midi or options.plot):
         raise RnnbenchError(f"none of {options.count} texts is a tune: there is nothing to draw or to play")
     if options.midi:
-        for name, notes in found.items():
+        for name, notes in pieces.items():
             write_midi(notes, options.midi / f"{Path(name.replace(', ', '-').replace(' ', '-')).name}.mid")
     if options.plot:
         from rnnbench.analysis.charts import rolls_chart, save
 
-        save(rolls_chart(found, given, title), options.plot, title)
+        save(rolls_chart(pieces, given, title), options.plot, title)

@@ -1,4 +1,4 @@
-"""A parser whose errors are one sentence, and what many verbs share."""
+"""A parser whose errors are one sentence, and the options that many verbs share."""
 
 import difflib
 import math
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import user_path
@@ -17,18 +17,16 @@ RUN = (
     "a run's id or its start, task/architecture (its best seed), task/architecture/seed, or the path of a record or "
     "checkpoint"
 )
-"""What a verb says of an argument that is a run; `rnnbench.records.find.find_run` finds it."""
-Verbs = dict[str, Callable[[Namespace], int]]
-"""What each verb calls, with its options; it gives the exit code."""
+"""Help of an argument that is a run; `rnnbench.records.find.find_run` finds it."""
 
 
 class _Value:
-    """How the text of an option is read. jsonargparse by itself would read numbers as YAML 1.1, where 1:30 is 90."""
+    """Converts the text of an option. jsonargparse by itself would read numbers as YAML 1.1, where 1:30 is 90."""
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:
         self.name, self.read = name, read
 
-    def __call__(self, value: Any) -> Any:  # jsonargparse checks what was read, and defaults, once more
+    def __call__(self, value: Any) -> Any:  # jsonargparse checks converted values and defaults once more
         try:
             return self.read(value) if isinstance(value, str) else value
         except RnnbenchError as error:
@@ -86,32 +84,62 @@ class Parser(ArgumentParser):
 
 
 def add_verb(verbs: Any, name: str, help_text: str) -> Parser:
-    """A verb of its own, and its parser."""
-    one = Parser(description=help_text[0].upper() + help_text[1:] + ".")
-    verbs.add_subcommand(name, one, help=help_text)
-    return one
+    """Add a verb, and return its parser."""
+    parser = Parser(description=help_text[0].upper() + help_text[1:] + ".")
+    verbs.add_subcommand(name, parser, help=help_text)
+    return parser
 
 
 def add_several(parser: Parser, option: str, help_text: str) -> None:
-    """An option that may be given several times, with one value each: it never takes an argument beside it."""
+    """An option that may be repeated, with a single value each time, so that it never swallows an argument."""
     parser.add_argument(option, action="append", type=str, default=[], help=f"{help_text}; may be given several times")
 
 
 def add_names(parser: Parser, option: str, help_text: str) -> None:
-    """An option for names, several with commas between them, or given several times; read it by `names_of`."""
+    """An option for names, separated by commas or repeated; `names_of` reads it."""
     parser.add_argument(option, action="append", type=str, default=[], metavar="NAME[,NAME…]", help=help_text)
 
 
 def names_of(values: Sequence[str]) -> list[str]:
-    """The names given to an option of `add_names`, each once."""
+    """The names in the values of an option of `add_names`, without duplicates."""
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
 def add_folders(parser: Parser) -> None:
-    """Where records and working state lie."""
+    """Options for the folders of records and of working state."""
     parser.add_argument(
         "--leaderboard", type=Path, default=Path("leaderboard"), metavar="DIR", help="records and boards"
     )
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="checkpoints, logs, working state"
     )
+
+
+def add_grid(parser: Parser) -> None:
+    """An argument that is a grid."""
+    parser.add_argument("grid", type=str, help="a grid's name, or the path of a YAML file")
+
+
+def add_run(parser: Parser) -> None:
+    """An argument that is a run, and where runs lie."""
+    parser.add_argument("run", type=str, help=RUN)
+    add_folders(parser)
+
+
+def add_json(parser: Parser) -> None:
+    """An option for output as JSON."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_plot(parser: Parser) -> None:
+    """Options for a picture and for JSON, and where runs lie."""
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="a picture: .html (a page by itself), .png, .svg, .json"
+    )
+    add_json(parser)
+    add_folders(parser)
+
+
+def add_trust(parser: Parser) -> None:
+    """An option that allows code of others to be run."""
+    parser.add_argument("--trust", action="store_true", help="run code that neither rnnbench nor a plug-in provides")

@@ -1,14 +1,11 @@
-"""`rnnbench publish` and `rnnbench verify`: records go to others, records of others are run again."""
+"""`rnnbench publish`."""
 
-import sys
-from contextlib import closing
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from jsonargparse import Namespace
 
+from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import packages
 from rnnbench.errors import RnnbenchError
@@ -16,48 +13,56 @@ from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.find import find_run
 from rnnbench.records.record import Record, RecordStore
 from rnnbench.records.status import CurrentVersions
-from rnnbench.records.submissions.publish import PublishedFiles, provenance, reasons_to_refuse, select
-from rnnbench.records.submissions.publish import publish as publish_one
-from rnnbench.records.submissions.verify import compare
+from rnnbench.records.submissions.publish import PublishedFiles, provenance, publish, reasons_to_refuse, select
 from rnnbench.utils.text import clean
 
 
-def publish(options: Namespace) -> int:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "records",
+        nargs="+",
+        help="starts of ids; task/architecture/seed or a part, where * stands for anything; or paths",
+    )
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the leaderboard that receives them")
+    parser.add_argument("--by", type=str, default="", metavar="NAME", help="who answers for them")
+    add_folders(parser)
+
+
+def run(options: Namespace) -> None:
     """Copy chosen records into a leaderboard; all of them, or none if any is refused.
 
     Raises:
-        RnnbenchError: nothing is chosen, something is refused, or the leaderboard cannot be written.
+        RnnbenchError: no records are chosen, a record is refused, or the leaderboard cannot be written.
     """
     records, _ = RecordStore(options.leaderboard).read()
     chosen = select(options.records, records)
     certificates = Certificates(options.leaderboard)
-    if why := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
-        raise RnnbenchError("nothing is published:\n" + "\n".join(why))
+    if reasons := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
+        raise RnnbenchError("nothing is published:\n" + "\n".join(reasons))
     done, target = PublishedFiles(), RecordStore(options.to)
     for record in chosen:
-        _artefacts(record, options.leaderboard, options.to)
-        publish_one(record, source := provenance(options.by, needs(record.spec)), target, done)
-        ask = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
-        print(f"{clean(record.spec.label)}: {_hardware(record)}{ask}")
+        _copy_artefacts(record, options.leaderboard, options.to)
+        publish(record, source := provenance(options.by, needs(record.spec)), target, done)
+        needed = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
+        print(f"{clean(record.spec.label)}: {_hardware(record)}{needed}")
     keys = {(record.spec.configuration, record.code_version) for record in chosen}
     if options.leaderboard.resolve() != options.to.resolve():
-        Certificates(options.to).add(one for key, one in certificates.all.items() if key in keys)
+        Certificates(options.to).add(certificate for key, certificate in certificates.all.items() if key in keys)
     commit, clean_tree = source.commit, source.clean
     tree = "" if clean_tree is None else f" at {commit[:10]}, {'clean' if clean_tree else 'with changes not committed'}"
     print(f"{len(done.written)} published, {len(done.already)} there already; rnnbench {source.version}{tree}")
     print(f"board: {write_markdown(options.to, read_board(options.to)[0])}")
     print(f"what a pull request will change: rnnbench board --preview --leaderboard {quote(str(options.to))}")
-    return 0
 
 
-def _artefacts(record: Record, source: Path, target: Path) -> None:
-    """What a run has made goes with its record.
+def _copy_artefacts(record: Record, source: Path, target: Path) -> None:
+    """Copy the artefacts of a record.
 
     Raises:
-        RnnbenchError: it cannot be read or written.
+        RnnbenchError: they cannot be read or written.
     """
     path = ArtefactStore(source).folder / record.file
     if path.is_file() and source.resolve() != target.resolve():
@@ -70,10 +75,10 @@ def _hardware(record: Record) -> str:
 
 
 def needs(spec: RunSpec) -> list[str]:
-    """What it takes to run a spec, beside rnnbench and archives that anyone can fetch."""
-    told = [f"the file of `{name}`" for name in spec.architecture.files]
-    told += [f"the code of `{path}`" for path in foreign(spec)]
-    return told if foreign(spec) else told + _data(spec)
+    """What a run needs beside rnnbench and archives that anyone can fetch."""
+    files = [f"the file of `{name}`" for name in spec.architecture.files]
+    code = [f"the code of `{path}`" for path in foreign(spec)]
+    return files + (code or _data(spec))
 
 
 def _data(spec: RunSpec) -> list[str]:
@@ -81,57 +86,13 @@ def _data(spec: RunSpec) -> list[str]:
 
     from rnnbench.harness.instantiate import import_class
 
-    data = import_class(spec.task.data.class_path, LightningDataModule, spec.task.name)
-    return [f"the data of {spec.task.name}, by a path or from a hub"] if getattr(data, "user_path_arg", "") else []
+    user_path = getattr(
+        import_class(spec.task.data.class_path, LightningDataModule, spec.task.name), "user_path_arg", ""
+    )
+    return [f"the data of {spec.task.name}, by a path or from a hub"] if user_path else []
 
 
 def foreign(spec: RunSpec) -> list[str]:
-    """Class paths of a spec that neither we nor a registered plug-in provide."""
+    """Class paths of a spec that neither rnnbench nor a registered plug-in provides."""
     paths = (spec.architecture.class_path, spec.task.data.class_path)
     return [path for path in paths if path.partition(".")[0] not in packages()]
-
-
-def verify(options: Namespace) -> int:
-    """Run a record's spec again and compare; 0 if it is reproduced, else 1.
-
-    Raises:
-        RnnbenchError: there is no such record, it asks for code that is not to be trusted, or something cannot be run.
-    """
-    if not 0 <= options.tolerance < 1:
-        raise RnnbenchError(f"--tolerance is a share of the score, from 0 to below 1, got {options.tolerance}")
-    record = find_run(options.record, RecordStore(options.leaderboard).read()[0])
-    if (code := foreign(record.spec)) and not options.trust:
-        raise RnnbenchError(f"this record would run {', '.join(code)}, which is no code of ours: read it, "
-                            "then say --trust")  # fmt: skip
-    print(f"running {clean(record.spec.label)} ({record.id}) again", file=sys.stderr)
-    verdict = compare(record, _again(record.spec), options.tolerance)
-    for note in verdict.notes:
-        print(clean(note))
-    print(clean(verdict.words))
-    return 0 if verdict.reproduced else 1
-
-
-def _again(spec: RunSpec) -> Record:
-    from rnnbench.harness.executors.inline import InlineExecutor
-    from rnnbench.harness.job import Job
-
-    executor = InlineExecutor()
-    executor.check([spec])
-    with TemporaryDirectory(prefix="rnnbench-verify-") as folder:
-        job = Job(spec, "verify", Path(folder), loggers=())
-        with closing(executor.run([job], _Quiet())) as records:
-            record = next(records)
-    if record.unprepared:
-        raise RnnbenchError(f"{clean(spec.label)} cannot be run again: {clean(record.reason)}")
-    return record
-
-
-class _Quiet:
-    """A watcher that says nothing."""
-
-    def preparing(self, task: str) -> None: ...
-    def started(self, spec: RunSpec, slot: str) -> None: ...
-    def progress(self, spec: RunSpec, progress: Any) -> None: ...
-    def elsewhere(self, spec: RunSpec, owner: str) -> None: ...
-    def retried(self, spec: RunSpec, reason: str) -> None: ...
-    def finished(self, record: Record) -> None: ...

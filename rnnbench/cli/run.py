@@ -1,6 +1,5 @@
 """`rnnbench run`."""
 
-import os
 import signal
 import sys
 from collections import defaultdict
@@ -15,11 +14,12 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.text import Text
 
-from rnnbench.cli.dry import show_plan
-from rnnbench.cli.opening import can_print
+from rnnbench.cli.console import can_print, make_console, warn_set_aside
+from rnnbench.cli.dry_run import show_plan
+from rnnbench.cli.parser import Parser, add_folders, add_grid, add_names, names_of
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import write_yaml
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
@@ -32,8 +32,22 @@ from rnnbench.records.selection import awaited, runs_of
 from rnnbench.records.status import Cell, cells_of
 from rnnbench.utils.text import clean
 
-MOST_LABELS = 3
-"""Of cells that are named beside a reason that they share."""
+RETRY = ("failed", "infeasible", "done")
+"""States whose cells can be run again."""
+MAX_LABELS = 3
+"""Cells that are named beside a reason that they share."""
+
+
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    add_grid(parser)
+    parser.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
+    parser.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
+    add_names(parser, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
+    parser.add_argument("--refresh", action="store_true", help="run only what is stale")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
+    parser.add_argument("--print_config", nargs="?", type=str, help="print the grid with all defaults and stop")
+    add_folders(parser)
 
 
 def resolve(options: Namespace) -> GridSpec:
@@ -55,9 +69,8 @@ def resolve(options: Namespace) -> GridSpec:
     return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
 
 
-def print_config(options: Namespace) -> None:
+def _print_config(grid: GridSpec) -> None:
     """The grid with every default, as YAML that can be run."""
-    grid = resolve(options)
     grid.expand()
     content = grid.model_dump(mode="json", exclude_none=True)
     text = write_yaml(content)
@@ -65,10 +78,23 @@ def print_config(options: Namespace) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Run what is missing, print the board of the grid, write that of the leaderboard; 1 if a cell of the grid has
-    failed, in this call or before, or its data could not be prepared.
+    """Run what is missing of a grid, print its board, and write the board of the leaderboard.
+
+    Returns:
+        1 if a cell of the grid has failed, in this call or before, or its data could not be prepared; 130 when
+        interrupted; else 0.
+
+    Raises:
+        RnnbenchError: the grid, or the options, are wrong.
     """
+    options.retry = names_of(options.retry)
+    for state in options.retry:
+        if state not in RETRY:
+            raise unknown("state for --retry", state, RETRY)
     grid, folders = resolve(options), Folders(options.leaderboard, options.runs)
+    if options.print_config is not None:
+        _print_config(grid)
+        return 0
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
@@ -77,7 +103,7 @@ def run(options: Namespace) -> int:
     if options.dry_run:
         show_plan(grid, cells, todo, records.values(), console)
         return 0
-    again = f"rnnbench run {quote(options.grid)}{_given(options)}{folders.options}"
+    again = f"rnnbench run {quote(options.grid)}{_executor_options(options)}{folders.options}"
     retry = (f" --retry {','.join(options.retry)}" if options.retry else "") + (" --refresh" if options.refresh else "")
     later = awaited(grid, (cell.spec for cell in todo))
     console.print(
@@ -89,10 +115,10 @@ def run(options: Namespace) -> int:
     if not todo:
         folders.check()
         folders.note(grid)
-        Leases(folders.leases).close()  # which removes what those have left that were killed when all was done
+        Leases(folders.leases).close()  # removes leases of drivers that were killed after the last run
     else:
         try:
-            with _heeded_sigterm(), make_display(cells, todo, console) as display:
+            with _sigterm_as_interrupt(), make_display(cells, todo, console) as display:
                 run_grid(grid, todo, folders, display, options.retry)
                 unprepared = display.unprepared
         except KeyboardInterrupt:
@@ -101,7 +127,7 @@ def run(options: Namespace) -> int:
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
     failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
-    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.of(grid.name))]:
+    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.working(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)
     _show_board(grid, cells, folders, console)
     if failures:
@@ -111,34 +137,34 @@ def run(options: Namespace) -> int:
 
 def _failures(cells: Sequence[Cell], of: int) -> Iterator[str]:
     """A sentence for each reason why cells have failed."""
-    for why, some in _by_reason((cell.reason, cell.spec.label) for cell in cells):
-        yield f"failed: {len(some)} of {of} cells ({_shown(some)}): {why}"
+    for reason, labels in _by_reason((cell.reason, cell.spec.label) for cell in cells):
+        yield f"failed: {len(labels)} of {of} cells ({_first(labels)}): {reason}"
 
 
 def _unprepared(records: Sequence[Record], of: int, working: Path) -> Iterator[str]:
     """A sentence for each reason why data could not be prepared, with the log that has the traceback."""
-    for why, some in _by_reason((record.reason, record.spec.label) for record in records):
-        spec = next(record.spec for record in records if record.reason == why)
+    for reason, labels in _by_reason((record.reason, record.spec.label) for record in records):
+        spec = next(record.spec for record in records if record.reason == reason)
         logs = (working / f"prepare-{spec.task.name}.log", working / spec.id / "log.txt")
         log = next((f"; log: {path}" for path in logs if path.is_file()), "")
-        yield f"not run: {len(some)} of {of} cells ({_shown(some)}): {why}{log}; the same command tries again"
+        yield f"not run: {len(labels)} of {of} cells ({_first(labels)}): {reason}{log}; the same command tries again"
 
 
-def _by_reason(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for why, label in told:
-        found[why].append(label)
-    yield from found.items()
+def _by_reason(reasons: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    labels: dict[str, list[str]] = defaultdict(list)
+    for reason, label in reasons:
+        labels[reason].append(label)
+    yield from labels.items()
 
 
-def _shown(labels: Sequence[str]) -> str:
-    more = len(labels) - MOST_LABELS
-    return ", ".join(labels[:MOST_LABELS]) + (f" and {more} more" if more > 0 else "")
+def _first(labels: Sequence[str]) -> str:
+    more = len(labels) - MAX_LABELS
+    return ", ".join(labels[:MAX_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
-def _heeded_sigterm() -> Iterator[None]:
-    """SIGTERM ends a grid as Ctrl-C does: runs keep a checkpoint."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a grid as Ctrl-C does, so that runs keep a checkpoint."""
     if current_thread() is not main_thread():
         yield
         return
@@ -153,28 +179,16 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
     console.print(Terminal(make_table(cells)))
     table, problems = read_board(folders.leaderboard)
     page = write_markdown(folders.leaderboard, table)
-    warn(problems)
+    warn_set_aside(problems)
     lines = [
         f"board: {page} (for a browser: rnnbench board{folders.options})",
         f"records: {folders.leaderboard / 'records'}",
-        f"checkpoints and logs: {folders.of(grid.name)}",
+        f"checkpoints and logs: {folders.working(grid.name)}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def warn(problems: list[str]) -> None:
-    """Name the files that are no records; the rest is shown."""
-    for line in (line for problem in problems for line in problem.splitlines()):
-        print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
-
-
-def _given(options: Namespace) -> str:
-    """The executor to go on with, as it was given."""
+def _executor_options(options: Namespace) -> str:
+    """The options of this call that choose the executor."""
     words = [f" --{name} {options[name]}" for name in ("executor", "workers") if options[name]]
     return "".join(words)
-
-
-def make_console() -> Console:
-    """A console as wide as the terminal; into a pipe or a file, as `COLUMNS` says, else wide enough for a board."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)

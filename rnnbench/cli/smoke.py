@@ -16,10 +16,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jsonargparse import Namespace
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rnnbench.cli.parser import Parser, add_names, names_of
 from rnnbench.config.cards import ArchitectureCard, ClassSpec, TaskCard
 from rnnbench.config.registry import catalogue
 from rnnbench.errors import DataUnavailable, Infeasible, told
@@ -27,47 +29,58 @@ from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 STEPS = 2
 BATCH = 4
-LEAST_ARCHITECTURES = 6
-"""Of each task, where not all pairs are tried."""
-
+MIN_ARCHITECTURES = 6
+"""Architectures of each task, where not all pairs are tried."""
 
 Kind = tuple[str, str]
 
 
-class Pair(NamedTuple):
-    """What became of an architecture on a task; `said` is why it was not trained, or what went wrong."""
+class Outcome(NamedTuple):
+    """The outcome of an architecture on a task; `reason` says why it was not trained, or what went wrong."""
 
     architecture: str
     task: str
     state: str
-    said: str = ""
+    reason: str = ""
 
 
-def smoke(architectures: list[str], tasks: list[str], workers: int, every: bool = False) -> int:
-    """Train and test pairs; 1 if any fails.
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    add_names(parser, "--architectures", "only these (default: all), each on all tasks")
+    add_names(parser, "--tasks", "only these (default: all), each with all architectures")
+    help_text = "every architecture on every task, not only on one of each kind"
+    parser.add_argument("--all", action="store_true", help=help_text)
+    parser.add_argument("--workers", type=int, default=2, help="processes")
 
-    All pairs of the architectures and tasks that are named, or of `every`; else those of `covering`.
+
+def run(options: Namespace) -> int:
+    """Train and test pairs, and print a table; 1 if any pair fails.
+
+    The pairs are all those of the named architectures and tasks, with `--all` all pairs there are, else those of
+    `covering`.
     """
-    begun, every = time.monotonic(), every or bool(architectures or tasks)
+    begun = time.monotonic()
+    architectures, tasks = names_of(options.architectures), names_of(options.tasks)
+    every = options.all or bool(architectures or tasks)
     architectures, tasks = architectures or list(catalogue("architecture")), tasks or list(catalogue("task"))
     for name in architectures:
         ArchitectureCard.load(name)
     for name in tasks:
         TaskCard.load(name)
     spawn = multiprocessing.get_context("spawn")
-    with _cache_of_stand_ins() as folder:
-        with ProcessPoolExecutor(1, spawn, _begin, (tasks, folder)) as pool:
-            kinds = pool.submit(_kinds).result()  # all data is prepared once, for all workers
+    with _temporary_cache() as folder:
+        with ProcessPoolExecutor(1, spawn, _start_worker, (tasks, folder)) as pool:
+            kinds = pool.submit(_kinds).result()  # prepares the data of all tasks once, for all workers
         chosen = dict.fromkeys(architectures, tasks) if every else covering(architectures, kinds)
-        with ProcessPoolExecutor(workers, spawn, _begin, (tasks, folder)) as pool:
-            jobs = [pool.submit(_try_all, name, some) for name, some in chosen.items()]
+        with ProcessPoolExecutor(options.workers, spawn, _start_worker, (tasks, folder)) as pool:
+            jobs = [pool.submit(_train_all, name, some) for name, some in chosen.items()]
             pairs = [pair for job in jobs for pair in job.result()]
     return _report(pairs, time.monotonic() - begun)
 
 
 def covering(architectures: list[str], kinds: dict[str, Kind]) -> dict[str, list[str]]:
     """The tasks that each architecture is tried on: one of each kind, in turn, and so many more that each task has at
-    least `LEAST_ARCHITECTURES`.
+    least `MIN_ARCHITECTURES`.
 
     Args:
         architectures: their names.
@@ -80,14 +93,14 @@ def covering(architectures: list[str], kinds: dict[str, Kind]) -> dict[str, list
     for i, task in enumerate(kinds):
         tried = sum(task in some for some in chosen.values())
         others = (name for name in architectures[i:] + architectures[:i] if task not in chosen[name])
-        for name in islice(others, max(0, LEAST_ARCHITECTURES - tried)):
+        for name in islice(others, max(0, MIN_ARCHITECTURES - tried)):
             chosen[name].append(task)
     return chosen
 
 
 @contextmanager
-def _cache_of_stand_ins() -> Iterator[Path]:
-    """A cache of its own, but with the user's kernels."""
+def _temporary_cache() -> Iterator[Path]:
+    """An empty cache for this process and its workers, with the user's compiled kernels in it."""
     kernels, before = cache_folder("kernels"), os.environ.get(CACHE_VARIABLE)
     with tempfile.TemporaryDirectory(prefix="rnnbench-smoke-") as place:
         folder = Path(place)
@@ -101,14 +114,15 @@ def _cache_of_stand_ins() -> Iterator[Path]:
                 os.environ[CACHE_VARIABLE] = before
 
 
-_until_its_end = ExitStack()
-_asked: tuple[list[str], Path]
-"""Of a worker: the tasks, and the folder of stand-ins."""
+_worker_resources = ExitStack()
+"""Contexts of a worker process, open until it ends."""
+_worker_arguments: tuple[list[str], Path]
+"""Arguments of a worker process: the tasks, and the folder of twins."""
 
 
-def _begin(tasks: list[str], folder: Path) -> None:
-    """Make a worker of this process: one thread, stand-ins in the place of archives until its end, and silence."""
-    global _asked
+def _start_worker(tasks: list[str], folder: Path) -> None:
+    """Set up a worker process: one thread, twins instead of archives until it ends, no log output."""
+    global _worker_arguments
     import datasets
     import torch
 
@@ -116,8 +130,8 @@ def _begin(tasks: list[str], folder: Path) -> None:
 
     datasets.disable_progress_bars()
 
-    _asked = tasks, folder
-    _until_its_end.enter_context(use_stand_ins())
+    _worker_arguments = tasks, folder
+    _worker_resources.enter_context(use_stand_ins())
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -133,7 +147,7 @@ def _modules() -> dict[str, Any]:
     from rnnbench.harness.instantiate import construct, import_class
 
     modules: dict[str, Any] = {}
-    tasks, folder = _asked
+    tasks, folder = _worker_arguments
     for name in tasks:
         card = TaskCard.load(name)
         cls: Any = import_class(card.data.class_path, LightningDataModule, name)
@@ -149,12 +163,12 @@ def _kinds() -> dict[str, Kind]:
     return {name: (TaskCard.load(name).objective, data.input_kind) for name, data in _modules().items()}
 
 
-def _try_all(architecture: str, tasks: list[str]) -> list[Pair]:
+def _train_all(architecture: str, tasks: list[str]) -> list[Outcome]:
     """One architecture on some tasks."""
-    return [_try(architecture, name, _modules()[name]) for name in tasks]
+    return [_train(architecture, name, _modules()[name]) for name in tasks]
 
 
-def _try(architecture: str, task: str, data: Any) -> Pair:
+def _train(architecture: str, task: str, data: Any) -> Outcome:
     from lightning.pytorch import LightningModule, Trainer, seed_everything
 
     from rnnbench.harness.instantiate import FACTS, construct
@@ -170,18 +184,18 @@ def _try(architecture: str, task: str, data: Any) -> Pair:
         trainer.fit(model, datamodule=data)
         (scores,) = trainer.test(model, datamodule=data, verbose=False)
     except DataUnavailable as error:
-        return Pair(architecture, task, "failed", str(error))
+        return Outcome(architecture, task, "failed", str(error))
     except Infeasible as why:
-        return Pair(architecture, task, "infeasible", str(why))
-    except Exception as error:  # noqa: BLE001  whatever it is, it is told, and the other pairs go on
-        return Pair(architecture, task, "failed", told(error))
+        return Outcome(architecture, task, "infeasible", str(why))
+    except Exception as error:  # noqa: BLE001  it is reported, and the other pairs go on
+        return Outcome(architecture, task, "failed", told(error))
     names = ("test/loss", f"test/{card.metric}")
     if wrong := [f"{name} is {scores.get(name)}" for name in names if not math.isfinite(scores.get(name, math.nan))]:
-        return Pair(architecture, task, "failed", ", ".join(wrong))
-    return Pair(architecture, task, "ok")
+        return Outcome(architecture, task, "failed", ", ".join(wrong))
+    return Outcome(architecture, task, "ok")
 
 
-def _report(pairs: list[Pair], seconds: float) -> int:
+def _report(pairs: list[Outcome], seconds: float) -> int:
     states = ("ok", "infeasible", "failed")
     table = Table("task", *states, box=box.SIMPLE)
     for task in dict.fromkeys(pair.task for pair in pairs):
@@ -189,12 +203,12 @@ def _report(pairs: list[Pair], seconds: float) -> int:
         table.add_row(task, *(str(counts[state] or "") for state in states))
     console = Console()
     console.print(table)
-    for why, count in Counter(pair.said for pair in pairs if pair.state == "infeasible").most_common():
+    for why, count in Counter(pair.reason for pair in pairs if pair.state == "infeasible").most_common():
         console.print(f"infeasible ({count}): {why}", highlight=False, markup=False)
     failed = [pair for pair in pairs if pair.state == "failed"]
     for pair in failed:
-        console.print(f"failed: {pair.architecture} on {pair.task}: {pair.said}", highlight=False, markup=False)
+        console.print(f"failed: {pair.architecture} on {pair.task}: {pair.reason}", highlight=False, markup=False)
     total = Counter(pair.state for pair in pairs)
-    told = ", ".join(f"{total[state]} {state}" for state in states)
-    console.print(f"{len(pairs)} pairs in {seconds:.0f} s: {told}", highlight=False)
+    summary = ", ".join(f"{total[state]} {state}" for state in states)
+    console.print(f"{len(pairs)} pairs in {seconds:.0f} s: {summary}", highlight=False)
     return 1 if failed else 0

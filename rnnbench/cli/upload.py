@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.cli.run import warn
-from rnnbench.cli.show import no_records
+from rnnbench.cli.console import no_records, warn_set_aside
+from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.export import flat, rows_of
@@ -24,34 +24,43 @@ from rnnbench.utils.text import clean
 PAGES = ("README.md", "index.html")
 
 
-def upload(options: Namespace) -> None:
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("--project", type=str, default="rnnbench", help="of W&B")
+    parser.add_argument("--entity", type=str, help="of W&B: a user or a team")
+    add_folders(parser)
+
+
+def run(options: Namespace) -> None:
     """Log the board and all records as tables, the page to look at, and both pages as an artifact; offline, into
     `./wandb` for a later sync.
 
     W&B's reports are made on its server, by a package of their own and with a login; these panels fit into one by hand.
 
     Raises:
-        RnnbenchError: there are no records, W&B would ask for a login, or it cannot be reached.
+        RnnbenchError: no records, no login of W&B, or W&B cannot be reached.
     """
     records, problems = RecordStore(options.leaderboard).read()
-    warn(problems)
+    warn_set_aside(problems)
     if not records:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
     cells = cells_on_record(records, Certificates(options.leaderboard))
     table = make_table(cells)
     write_markdown(options.leaderboard, table)
-    run = _start(options.project, options.entity)
+    wandb_run = _start(options.project, options.entity)
     try:
-        run.log({"board": _table(*_fields(GridLayout.of(table)))})
-        run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
+        wandb_run.log({"board": _table(*_fields(GridLayout.of(table)))})
+        wandb_run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
         if can_build():
-            run.log({"page": _shown(write_html(options.leaderboard, table, problems))})
+            wandb_run.log({"page": _html(write_html(options.leaderboard, table, problems))})
         else:
             print("without the page (index.html): pip install 'rnnbench[board]'", file=sys.stderr)
-        run.log_artifact(_pages(options.leaderboard))
-        where = run.url or f"kept offline; send it with: wandb sync {os.path.relpath(run.settings.sync_dir)}"
+        wandb_run.log_artifact(_pages(options.leaderboard))
+        where = (
+            wandb_run.url or f"kept offline; send it with: wandb sync {os.path.relpath(wandb_run.settings.sync_dir)}"
+        )
     finally:
-        run.finish()
+        wandb_run.finish()
     print(f"{len(records)} records: {where}")
 
 
@@ -76,7 +85,7 @@ def _table(heads: list[str], rows: list[list[Any]]) -> Any:
     return table
 
 
-def _shown(page: Path) -> Any:
+def _html(page: Path) -> Any:
     """The page as a panel, to the byte: its policy knows its scripts."""
     import wandb
 

@@ -1,4 +1,4 @@
-"""A callback that tells how a run goes, keeps its learning curve and training time, and stops it when it diverges."""
+"""Callbacks of a run: progress and learning curve (`Reporter`), checkpoints to resume from (`Resume`), `Snapshots`."""
 
 import math
 import random
@@ -26,7 +26,7 @@ PROGRESS_INTERVAL = 0.25
 
 
 def number_of(value: Any) -> float:
-    """A number to its last bit, in the fewest digits that tell it from its neighbours in its own precision."""
+    """A value as the float of the fewest digits that identify it in its own precision."""
     if isinstance(value, torch.Tensor):
         return float(str(value.detach().cpu().numpy().reshape(())[()]))
     return float(value)
@@ -67,7 +67,7 @@ class Reporter(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore the content of a `state_dict`."""
         self.validations = state_dict["validations"]
         self.curve = [Point(*point) for point in state_dict["curve"]]
         self.train_seconds = state_dict["train_seconds"]
@@ -80,7 +80,7 @@ class Reporter(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Report now and then; a loss that is not finite is noticed then."""
+        """Report a few times a second; a loss that is not finite is noticed then."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -88,7 +88,7 @@ class Reporter(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
             self._loss = self._finite("training loss", float(loss), trainer)
-        self._tell(trainer, now)
+        self._report_progress(trainer, now)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -109,7 +109,7 @@ class Reporter(Callback):
             self._finite("training loss", loss, trainer)
         self.curve.append(Point(step=trainer.global_step, train_loss=loss, score=self._score))
         self._resumed, self._paused = time.monotonic(), False
-        self._tell(trainer, self._resumed)
+        self._report_progress(trainer, self._resumed)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock for good."""
@@ -121,7 +121,7 @@ class Reporter(Callback):
             raise Diverged(f"{what} is {value} at step {trainer.global_step}")
         return value
 
-    def _tell(self, trainer: Trainer, now: float) -> None:
+    def _report_progress(self, trainer: Trainer, now: float) -> None:
         budget = self.spec.budget
         steps = trainer.estimated_stepping_batches
         shares = [trainer.global_step / steps if 0 < steps < math.inf else 0.0]
@@ -154,21 +154,21 @@ class Resume(Checkpoint):
 
     def __init__(self, path: Path, made_by: dict[str, Any], begun: float) -> None:
         self.path, self.made_by = path, made_by
-        self._found: dict[str, Any] | None = None
-        self._told = False
-        self._begun, self._earlier = begun, 0.0
+        self._loaded: dict[str, Any] | None = None
+        self._stop_requested = False
+        self._begun, self._seconds_before = begun, 0.0
         self._next = time.monotonic() + CHECKPOINT_INTERVAL
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken until now, the lives before this one included."""
-        return self._earlier + time.monotonic() - self._begun
+        """How long the run has taken until now, in all attempts."""
+        return self._seconds_before + time.monotonic() - self._begun
 
     def usable(self) -> Path | None:
-        """The checkpoint of an earlier life of this run, if there is a whole one of the same code and data."""
+        """The checkpoint of an earlier attempt at this run, if it can be read and is of the same code and data."""
         try:
-            found = torch.load(self.path, map_location="cpu", weights_only=True)["resume"]
-            same = found["made_by"] == self.made_by
+            content = torch.load(self.path, map_location="cpu", weights_only=True)["resume"]
+            same = content["made_by"] == self.made_by
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the run begins anew and says so
@@ -188,18 +188,18 @@ class Resume(Checkpoint):
         checkpoint["resume"]["seconds"] = self.seconds
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep it until training starts: much is drawn and set to zero until then."""
-        self._found = checkpoint["resume"]
-        self._earlier = checkpoint["resume"]["seconds"]
+        """Keep the states until training starts: before that random numbers are drawn and counters reset."""
+        self._loaded = checkpoint["resume"]
+        self._seconds_before = checkpoint["resume"]["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the states over; heed SIGTERM from now on."""
-        if self._found is not None:
-            trainer.should_stop = self._found["stopping"]
-            _set_random_states(self._found["processes"][trainer.global_rank], trainer.strategy.root_device)
-            self._found = None
+        """Restore the states; on SIGTERM write a checkpoint and stop from now on."""
+        if self._loaded is not None:
+            trainer.should_stop = self._loaded["stopping"]
+            _set_random_states(self._loaded["processes"][trainer.global_rank], trainer.strategy.root_device)
+            self._loaded = None
         if current_thread() is main_thread():
-            signal.signal(signal.SIGTERM, self._note)
+            signal.signal(signal.SIGTERM, self._request_stop)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -210,28 +210,28 @@ class Resume(Checkpoint):
         """
         if dist.is_initialized():
             return
-        if (self._told or time.monotonic() > self._next) and not _validates_next(trainer, batch_idx):
-            self._keep(trainer)
+        if (self._stop_requested or time.monotonic() > self._next) and not _validates_next(trainer, batch_idx):
+            self._save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write it."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._keep(trainer)
+            self._save(trainer)
 
     def forget(self) -> None:
-        """The run is over."""
+        """Remove the checkpoint: the run is over."""
         discard(self.path)
 
-    def _note(self, number: int, frame: Any) -> None:
-        self._told = True
+    def _request_stop(self, number: int, frame: Any) -> None:
+        self._stop_requested = True
 
-    def _keep(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer) -> None:
         temporary = self.path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
             temporary.replace(self.path)
         self._next = time.monotonic() + CHECKPOINT_INTERVAL
-        if self._told:
+        if self._stop_requested:
             raise Preempted("stopped by SIGTERM; goes on from its checkpoint")
 
 
@@ -276,18 +276,18 @@ class Snapshots(Callback):
         self.folder = folder
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what nothing was learnt in."""
+        """Keep the weights before the first step."""
         if trainer.global_step == 0:
-            self._keep(trainer)
+            self._save(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the weights if it is time to."""
         if is_kept(trainer.global_step):
-            self._keep(trainer)
+            self._save(trainer)
 
-    def _keep(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / f"{PREFIX}{trainer.global_step:08}.ckpt", weights_only=True)
 
 
@@ -300,5 +300,5 @@ def is_kept(step: int) -> bool:
 
 def snapshots(folder: Path) -> dict[int, Path]:
     """The checkpoints of a folder by step, in order."""
-    found = {int(path.stem.removeprefix(PREFIX)): path for path in folder.glob(f"{PREFIX}[0-9]*.ckpt")}
-    return dict(sorted(found.items()))
+    paths = {int(path.stem.removeprefix(PREFIX)): path for path in folder.glob(f"{PREFIX}[0-9]*.ckpt")}
+    return dict(sorted(paths.items()))

@@ -10,29 +10,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.records.certificates import Certificate, Certificates, Key
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
 from rnnbench.records.status import DATA_CHANGED, CurrentVersions
 
-Ask = Callable[[Sequence[Job]], Iterable[tuple[Job, Taken | None]]]
+TakeProbes = Callable[[Sequence[Job]], Iterable[tuple[Job, ProbeResult | None]]]
 """Takes the probes of jobs, in any order; None for one whose process died."""
 DIED = "the process that took the probe died"
 
 
-def open_questions(records: Mapping[str, Record], certificates: Certificates) -> list[Record]:
+def uncertified_records(records: Mapping[str, Record], certificates: Certificates) -> list[Record]:
     """One record of each group that is done and neither certified nor stale: that of the smallest seed."""
     versions = CurrentVersions.of(records.values(), certificates)
-    found: dict[Key, Record] = {}
-    for record in sorted(records.values(), key=lambda one: (one.spec.seed, one.id)):
+    chosen: dict[Key, Record] = {}
+    for record in sorted(records.values(), key=lambda record: (record.spec.seed, record.id)):
         if record.status == "done" and not versions.judge(record)[1]:
-            found.setdefault(_key(record), record)
-    return list(found.values())
+            chosen.setdefault(_key(record), record)
+    return list(chosen.values())
 
 
 def certify(
-    leaderboard: Path, records: Mapping[str, Record], questions: Sequence[Record], ask: Ask
+    leaderboard: Path, records: Mapping[str, Record], uncertified: Sequence[Record], take_probes: TakeProbes
 ) -> Iterator[Certificate | tuple[Record, str]]:
     """Take probes again; gives a certificate for each as it is written, or why there is none.
 
@@ -43,7 +43,7 @@ def certify(
     """
     certificates, known = Certificates(leaderboard), {_key(record) for record in records.values()}
     with TemporaryDirectory(prefix="rnnbench-certify-") as folder:
-        asked = {record.id: record for record in questions}
+        by_id = {record.id: record for record in uncertified}
         jobs = [
             Job(
                 record.spec,
@@ -52,19 +52,19 @@ def certify(
                 loggers=(),
                 micro_batches=record.cost.micro_batches if record.cost else 1,
             )
-            for record in questions
+            for record in uncertified
         ]
-        for job, taken in ask(jobs):
-            record = asked[job.spec.id]
+        for job, taken in take_probes(jobs):
+            record = by_id[job.spec.id]
             if taken is None or taken.error:
                 yield record, taken.error if taken else DIED
                 continue
-            one = compare(record, taken)
-            certificates.add([one], known.__contains__)
-            yield one
+            certificate = compare(record, taken)
+            certificates.add([certificate], known.__contains__)
+            yield certificate
 
 
-def compare(record: Record, taken: Taken) -> Certificate:
+def compare(record: Record, taken: ProbeResult) -> Certificate:
     """The certificate of a record whose probe was taken again."""
     assert record.probe is not None
     assert record.environment is not None

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.config.grid import RunSpec
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.records.record import Record
 from rnnbench.records.status import STATES, Cell
@@ -30,7 +31,7 @@ class Display:
         self.running: dict[str, tuple[RunSpec, str, float, Progress]] = {}
         self.seconds: list[float] = []
         self.unprepared: list[Record] = []
-        """Of runs that never began, since their data could not be prepared."""
+        """Records of runs that never began, since their data could not be prepared."""
         self.doing = "starting"
 
     def __enter__(self) -> "Display":
@@ -39,40 +40,35 @@ class Display:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def preparing(self, task: str) -> None:
-        """The data of a task is being prepared."""
-        self.doing = f"preparing data of {task}"
-        self.say(self.doing)
+    def on_event(self, event: Event) -> None:
+        """Count it, and say it in a line unless it is progress."""
+        match event:
+            case Preparing(task):
+                self.doing = f"preparing data of {task}"
+                self.say(self.doing)
+            case Started(spec, slot):
+                self.doing = ""
+                self.states[spec.id] = "running"
+                self.running[spec.id] = (spec, slot, time.monotonic(), Progress("start"))
+                self.say(f"start {spec.label} ({spec.id}) on {slot}")
+            case Progressed(spec, progress):
+                _, slot, begun, _ = self.running[spec.id]
+                self.running[spec.id] = (spec, slot, begun, progress)
+            case HeldElsewhere(spec, owner):
+                self.states[spec.id] = "running"
+                self.doing = f"waiting for {owner}"
+                self.say(f"elsewhere {spec.label} ({spec.id}): {owner} runs it")
+            case Retried(spec, reason):
+                self.running.pop(spec.id, None)
+                self.states[spec.id] = "missing"
+                self.say(f"again {spec.label} ({spec.id}): {reason}")
+            case Finished(record):
+                self._finish(record)
 
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """A run has started on a device."""
-        self.doing = ""
-        self.states[spec.id] = "running"
-        self.running[spec.id] = (spec, slot, time.monotonic(), Progress("start"))
-        self.say(f"start {spec.label} ({spec.id}) on {slot}")
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """A run goes on."""
-        _, slot, begun, _ = self.running[spec.id]
-        self.running[spec.id] = (spec, slot, begun, progress)
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        """Another driver has a run; it is waited for."""
-        self.states[spec.id] = "running"
-        self.doing = f"waiting for {owner}"
-        self.say(f"elsewhere {spec.label} ({spec.id}): {owner} runs it")
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        """A run that was cut off will go on."""
-        self.running.pop(spec.id, None)
-        self.states[spec.id] = "missing"
-        self.say(f"again {spec.label} ({spec.id}): {reason}")
-
-    def finished(self, record: Record) -> None:
-        """A run has ended, one way or another."""
-        begun = self.running.pop(record.id, None)
-        if begun is not None:
-            self.seconds.append(time.monotonic() - begun[2])
+    def _finish(self, record: Record) -> None:
+        run = self.running.pop(record.id, None)
+        if run is not None:
+            self.seconds.append(time.monotonic() - run[2])
         if record.unprepared:
             self.unprepared.append(record)
             self.states[record.id] = "missing"
@@ -94,11 +90,11 @@ class Display:
         """Estimated seconds until the grid is done, from the mean time of the runs so far."""
         waiting = sum(state == "missing" for state in self.states.values()) - len(self.unprepared)
         ahead = [_left(begun, progress) for _, _, begun, progress in list(self.running.values())]
-        known = [seconds for seconds in ahead if seconds is not None]
+        estimates = [seconds for seconds in ahead if seconds is not None]
         if not self.seconds:
             return None
         mean, slots = sum(self.seconds) / len(self.seconds), max(1, len(self.running))
-        return (waiting * mean + sum(known)) / slots
+        return (waiting * mean + sum(estimates)) / slots
 
 
 class LiveDisplay(Display):

@@ -1,4 +1,4 @@
-"""The driver's desk: which cells are free, who has them, how they go, and what follows on trials."""
+"""The driver of a grid: which cells may be started, which process has which, and what is run after trials."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -8,7 +8,8 @@ from typing import Literal, Self
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.sampling import SampleConfig
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.job import Job, Progress, Watcher
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Progressed, Retried, Started, Watcher
+from rnnbench.harness.job import Job, Progress
 from rnnbench.harness.lease import DRIVER, STALE, Leases
 from rnnbench.harness.paths import Folders
 from rnnbench.records.certificates import Certificates
@@ -18,22 +19,32 @@ from rnnbench.records.status import Cell, cells_of
 
 
 class GridDriver:
-    """Where an executor asks which cells are free, and tells how they go; see `Driver` and `Watcher`."""
+    """Leases cells from all other processes that run the grid; a `Driver`, and a `Watcher` in front of another.
+
+    Args:
+        folders: of the leaderboard and of working state.
+        grid: what is run.
+        todo: its cells that are to be run.
+        watcher: is passed every event.
+        retry: states in which a tuned run is run again.
+    """
 
     def __init__(
         self, folders: Folders, grid: GridSpec, todo: Iterable[Cell], watcher: Watcher, retry: Collection[str] = ()
     ) -> None:
         self.store, self.grid, self.watcher = RecordStore(folders.leaderboard), grid, watcher
-        self.working = folders.of(grid.name)
+        self.working = folders.working(grid.name)
         self.studies = Studies(grid, todo, self.store, retry)
-        self.fresh: list[Job] = []
-        self.before: dict[str, tuple[int, int] | None] = {}
-        self.told: set[str] = set()
+        self.new_jobs: list[Job] = []
+        self.stamps_before: dict[str, tuple[int, int] | None] = {}
+        """Of each run, what its record's file was when it was planned."""
+        self.announced: set[str] = set()
+        """Runs of which was said that another process has them."""
         self.lost: list[str] = []
-        self.stop = folders.stop(grid.name)
-        self.stopped_before = _stamp(self.stop)
+        self.stop_file = folders.stop(grid.name)
+        self.stop_before = _stamp(self.stop_file)
         self.leases = Leases(folders.leases, self.lost.append)
-        self.leases.take(f"{DRIVER}{self.leases.owner}", grid.name)
+        self.leases.acquire(f"{DRIVER}{self.leases.owner}", grid.name)
 
     def __enter__(self) -> Self:
         return self
@@ -41,69 +52,62 @@ class GridDriver:
     def __exit__(self, *_: object) -> None:
         self.leases.close()
 
-    def job(self, cell: Cell) -> Job:
-        """The job of a cell. A record that comes before it is claimed, where there was none, is somebody else's."""
-        self.before[cell.spec.id] = _stamp(self.place(cell.spec)) if cell.record else None
+    def make_job(self, cell: Cell) -> Job:
+        """The job of a cell. A record that is new when it is claimed was written by another process."""
+        self.stamps_before[cell.spec.id] = _stamp(self.record_path(cell.spec)) if cell.record else None
         grid = self.grid
-        last = cell.spec.trial is None  # a trial never sees the test part, which is what is asked about
-        asked = grid.artefacts if last and isinstance(grid.artefacts, SampleConfig) else None
+        is_final = cell.spec.trial is None  # a trial never sees the test part, from which samples are made
+        samples = grid.artefacts if is_final and isinstance(grid.artefacts, SampleConfig) else None
         return Job(
             cell.spec,
             grid.name,
             (self.working / cell.spec.id).absolute(),
             tuple(grid.loggers),
             watch=tuple(grid.watch),
-            asked=asked,
-            replay=grid.replay and last,
+            samples=samples,
+            replay=grid.replay and is_final,
         )
 
     def claim(self, job: Job) -> Literal["go", "wait", "drop"]:
-        """Take a cell's lease; wait as long as somebody else has it; drop it when he has made its record.
+        """Lease a cell; wait as long as another process has it; drop it when that has written its record.
 
         A broken file is nobody's record: the cell is run, and what the store writes takes its place.
         """
         spec = job.spec
-        if not self.leases.take(spec.id, spec.label):
-            self._tell_of(spec)
+        if not self.leases.acquire(spec.id, spec.label):
+            self._announce_owner(spec)
             return "wait"
-        place = self.place(spec)
-        record = None if _stamp(place) == self.before[spec.id] else self.store.present(place)
+        path = self.record_path(spec)
+        record = None if _stamp(path) == self.stamps_before[spec.id] else self.store.present(path)
         if record is None:
             return "go"
-        self.leases.drop(spec.id)
-        self.watcher.finished(record)
-        self._settled(spec)
+        self.watcher.on_event(Finished(record))
+        self.settle(record)
         return "drop"
 
-    def _tell_of(self, spec: RunSpec) -> None:
-        """Say once who else has a run."""
-        if spec.id not in self.told and (lease := self.leases.read(spec.id)):
-            self.told.add(spec.id)
-            self.watcher.elsewhere(spec, f"process {lease.pid} of {lease.host}")
+    def _announce_owner(self, spec: RunSpec) -> None:
+        """Say once which process has a run."""
+        if spec.id not in self.announced and (lease := self.leases.read(spec.id)):
+            self.announced.add(spec.id)
+            self.watcher.on_event(HeldElsewhere(spec, f"process {lease.pid} of {lease.host}"))
 
-    def more(self) -> list[Job]:
+    def poll_jobs(self) -> list[Job]:
         """What trials that have ended since the last call have selected."""
-        fresh, self.fresh = self.fresh, []
-        return fresh
+        jobs, self.new_jobs = self.new_jobs, []
+        return jobs
 
-    def give_back(self, job: Job) -> None:
-        """It is going on in a moment: keep the lease."""
+    def settle(self, record: Record) -> None:
+        """The record of a run is written: other processes may see it as done."""
+        self.release(record)
+        self.new_jobs += [self.make_job(cell) for cell in self.studies.after(record.spec)]
 
-    def kept(self, record: Record) -> None:
-        """The record of a run is written: others may see it as done."""
-        self.leases.drop(record.id)
-        self._settled(record.spec)
+    def release(self, record: Record) -> None:
+        """A run has ended without a record that is kept, as its data could not be prepared: its cell is as it was."""
+        self.leases.release(record.id)
 
-    def left(self, record: Record) -> None:
-        """A run has not begun, since its data could not be prepared: its cell stays as it was."""
-        self.leases.drop(record.id)
-
-    def _settled(self, spec: RunSpec) -> None:
-        self.fresh += [self.job(cell) for cell in self.studies.after(spec)]
-
-    def heed(self) -> None:
-        """Stop if somebody asks to, or if a lease was lost: then this process slept while others went on."""
-        if _stamp(self.stop) != self.stopped_before:
+    def check_stop(self) -> None:
+        """Stop after `rnnbench stop`, or if a lease was lost: then this process slept while others went on."""
+        if _stamp(self.stop_file) != self.stop_before:
             raise KeyboardInterrupt("stopped by `rnnbench stop`")
         if self.lost:
             raise RnnbenchError(
@@ -111,28 +115,18 @@ class GridDriver:
                 f"{STALE:.0f} s; what is done is kept"
             )
 
-    def preparing(self, task: str) -> None:
-        """Nothing to keep."""
+    def on_event(self, event: Event) -> None:
+        """Pass it on, and note in the lease of a run where it is and how far."""
+        self.watcher.on_event(event)
+        match event:
+            case Started(spec, slot):
+                self.leases.update(spec.id, slot=slot)
+            case Progressed(spec, progress):
+                self.leases.update(spec.id, progress=tuple(progress))
+            case Retried(spec, _):
+                self.leases.update(spec.id, progress=tuple(Progress("start")))
 
-    def started(self, spec: RunSpec, slot: str) -> None:
-        """Note where."""
-        self.leases.tell(spec.id, slot=slot)
-
-    def progress(self, spec: RunSpec, progress: Progress) -> None:
-        """Note how far."""
-        self.leases.tell(spec.id, progress=tuple(progress))
-
-    def elsewhere(self, spec: RunSpec, owner: str) -> None:
-        """Nothing to keep."""
-
-    def retried(self, spec: RunSpec, reason: str) -> None:
-        """Note that it begins again."""
-        self.leases.tell(spec.id, progress=tuple(Progress("start")))
-
-    def finished(self, record: Record) -> None:
-        """Nothing to keep: the lease is given back when the record is written."""
-
-    def place(self, spec: RunSpec) -> Path:
+    def record_path(self, spec: RunSpec) -> Path:
         """Where the record of a run lies."""
         return self.store.folder / file_of(spec)
 
@@ -188,5 +182,5 @@ class Studies:
 
     def _read(self, specs: Iterable[RunSpec]) -> dict[str, Record]:
         """The records that there are."""
-        found = (self.store.present(self.store.folder / file_of(spec)) for spec in specs)
-        return {record.id: record for record in found if record is not None}
+        records = (self.store.present(self.store.folder / file_of(spec)) for spec in specs)
+        return {record.id: record for record in records if record is not None}

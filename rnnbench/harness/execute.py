@@ -17,14 +17,14 @@ from lightning.pytorch import LightningModule, seed_everything
 
 from rnnbench.analysis.callbacks import GradientWatch
 from rnnbench.config.sampling import SampleConfig
-from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, told
+from rnnbench.errors import Diverged, Infeasible, Preempted, RnnbenchError, Unprepared, told
 from rnnbench.harness.callbacks import Reporter, Resume, Snapshots, number_of
 from rnnbench.harness.fit_size import check_size, fit_size, flops_of_a_step, state_bytes
 from rnnbench.harness.hardware import environment, peak_memory
 from rnnbench.harness.instantiate import make_data, make_model, prepare
 from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, failure_record
 from rnnbench.harness.samples import make_artefacts
-from rnnbench.harness.take_probe import divide_batches, take_probe
+from rnnbench.harness.take_probe import set_micro_batches, take_probe
 from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
 from rnnbench.records.artefacts import Artefact, write_artefacts
 from rnnbench.records.probe import code_version, main_scores
@@ -38,7 +38,7 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
     """Run a job; whatever happens, the outcome is a record. Of several processes only the first has one, or fails.
 
     Raises:
-        Preempted: it was told to stop, and goes on later from its checkpoint.
+        Preempted: SIGTERM came; the run goes on later from its checkpoint.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -73,6 +73,19 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
         gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
 
 
+def prepare_data(job: Job) -> Record | None:
+    """Prepare the data of a job's task; return the record of a run whose data cannot be prepared, else None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
+            prepare(make_data(job.spec))
+    except RnnbenchError as error:
+        return failure_record(job, "infeasible" if isinstance(error, Infeasible) else "failed", str(error))
+    except SystemExit as error:
+        return failure_record(job, "failed", f"{Unprepared.PREFIX}exit({error.code}) was called")
+    return None
+
+
 def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
     spec, begun, version = job.spec, time.monotonic(), code_version(job.spec)
     report(Progress("data"))
@@ -85,15 +98,15 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     seed_everything(spec.seed, verbose=False)
     model = make_model(sized, **model_kwargs)
     check_size(spec, fit, model)
-    divide_batches(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
+    set_micro_batches(model, job.micro_batches, getattr(data, "batch_size", math.inf) / spec.devices)
     backend_of(model)  # compiles what has to be compiled, before the clock starts
     metadata = data.metadata()
     reporter, best = Reporter(spec, report), BestCheckpoint(job)
     made_by = {"id": spec.id, "data": metadata["fingerprint"], "code": version, "micro_batches": job.micro_batches}
     resume = Resume(best.path.with_stem("resume"), made_by, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
-    kept = [Snapshots(best.path.parent)] if job.replay else []
-    trainer = make_trainer(job, [reporter, best, resume, *watches, *kept])
+    snapshots = [Snapshots(best.path.parent)] if job.replay else []
+    trainer = make_trainer(job, [reporter, best, resume, *watches, *snapshots])
     trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
     steps = trainer.global_step
     steps_per_epoch = int(trainer.num_training_batches)
@@ -105,15 +118,15 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     if spec.devices > 1:
         rank = trainer.global_rank
         close_loggers(trainer.loggers)
-        _disband()
+        teardown_ddp()
         if rank:
             return None
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
     scores, length_curve = split_by_length(scores, spec.task.metric)
     close_loggers(trainer.loggers)
-    if job.asked:
-        write_artefacts(job.folder / ARTEFACTS, spec, _answers(model, data, job.asked))
+    if job.samples:
+        write_artefacts(job.folder / ARTEFACTS, spec, _make_samples(model, data, job.samples))
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
     resume.forget()
@@ -153,10 +166,10 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     )
 
 
-def _answers(model: LightningModule, data: Any, asked: SampleConfig) -> list[Artefact]:
-    """What a model answers. A question that it cannot read costs no score: the artefact says so."""
+def _make_samples(model: LightningModule, data: Any, samples: SampleConfig) -> list[Artefact]:
+    """Samples of a trained model. An input that it cannot read costs no score: the artefact says so."""
     try:
-        return make_artefacts(model, data, asked)
+        return make_artefacts(model, data, samples)
     except RnnbenchError as error:
         return [Artefact(title="no answer", text=str(error))]
 
@@ -168,8 +181,8 @@ def _flops(model: LightningModule) -> int | None:
         return None
 
 
-def _disband() -> None:
-    """Leave the processes that trained together: a test is on one device, where no share of a batch is padded."""
+def teardown_ddp() -> None:
+    """Leave the group of processes that trained together: a test is on one device, where no batch is padded."""
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
     for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK"):
@@ -211,11 +224,11 @@ def split_by_length(scores: dict[str, float], metric: str) -> tuple[dict[str, fl
 
 
 def backend_of(model: LightningModule) -> str:
-    """What computes the recurrence: its own word or its layer's, else torch's layer under it."""
-    if own := getattr(model, "backend", None):
-        return str(own)
+    """What computes the recurrence: `backend` of the model or of its layer, else the torch layer it derives from."""
+    if name := getattr(model, "backend", None):
+        return str(name)
     layer = getattr(model, "layer", model)
-    if own := getattr(layer, "backend", None):
-        return str(own)
+    if name := getattr(layer, "backend", None):
+        return str(name)
     bases = type(layer).__mro__
     return next((f"torch.nn.{base.__name__}" for base in bases if base.__module__ == "torch.nn.modules.rnn"), "other")

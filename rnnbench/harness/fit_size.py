@@ -1,6 +1,5 @@
 """The width at which a network has the size that a grid asks for."""
 
-import inspect
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.model_size import NO_WIDTH, WIDTH, Fit, Size
 from rnnbench.errors import Infeasible, RnnbenchError, UnknownName
-from rnnbench.harness.instantiate import import_class, make_model
+from rnnbench.harness.instantiate import constructor_arguments, import_class, make_model
 from rnnbench.utils.fingerprint import digest
 
 WIDTHS = (WIDTH, "channels", "width")
@@ -31,7 +30,7 @@ Tried = tuple[int, int]
 """A width and its count."""
 Count = Callable[[int], int | None]
 """Gives the count of a width, or None."""
-_FOUND: dict[str, list[Tried]] = {}
+_SEARCHES: dict[str, list[Tried]] = {}
 """Searches that this process has made."""
 
 
@@ -44,7 +43,7 @@ def width_argument(spec: RunSpec) -> str:
     where = f"architecture {spec.architecture.name!r}"
     cls = import_class(spec.architecture.class_path, LightningModule, where)
     names = [str(cls.width_argument)] if hasattr(cls, "width_argument") else WIDTHS
-    if found := next((name for name in names if name in inspect.signature(cls).parameters), None):
+    if found := next((name for name in names if name in constructor_arguments(cls)), None):
         return found
     raise RnnbenchError(
         f"{where}: {cls.__name__} has no width to choose for {spec.size}: no argument {' or '.join(names)}, "
@@ -53,7 +52,7 @@ def width_argument(spec: RunSpec) -> str:
 
 
 def fit_size(spec: RunSpec, model_kwargs: dict[str, Any]) -> tuple[RunSpec, Fit | None]:
-    """The run with the width that its rule leads to, and what was found; without a rule the run as it is.
+    """The run with the width that its rule leads to, and the fit; without a rule the run as it is.
 
     Raises:
         Infeasible: no width is near enough.
@@ -63,38 +62,38 @@ def fit_size(spec: RunSpec, model_kwargs: dict[str, Any]) -> tuple[RunSpec, Fit 
     if size is None:
         return spec, None
     argument = width_argument(spec)
-    found = _searched(spec, model_kwargs, argument, size)
-    if not found:
+    tried = _search(spec, model_kwargs, argument, size)
+    if not tried:
         make_model(spec, **model_kwargs)  # says what is wrong with it
         raise Infeasible(f"no width ({argument}) up to {WIDEST:,} makes a network")
-    width, count = min(found, key=lambda one: abs(one[1] - size.target))
+    width, count = min(tried, key=lambda width_and_count: abs(width_and_count[1] - size.target))
     if not size.met_by(count):
-        given = ", ".join(f"{argument if one is found[0] else ''} {one[0]} gives {one[1]:,}".strip() for one in found)
-        raise Infeasible(f"{NO_WIDTH} {100 * size.tolerance:g} % of {size.target:,}: {given}")
+        counts = ", ".join(f"{width} gives {count:,}" for width, count in tried)
+        raise Infeasible(f"{NO_WIDTH} {100 * size.tolerance:g} % of {size.target:,}: {argument} {counts}")
     return with_width(spec, argument, width), Fit(argument=argument, width=width, count=count)
 
 
-def _searched(spec: RunSpec, model_kwargs: dict[str, Any], argument: str, size: Size) -> list[Tried]:
+def _search(spec: RunSpec, model_kwargs: dict[str, Any], argument: str, size: Size) -> list[Tried]:
     """The widths beside the target; runs whose networks have the same shape share one search."""
     shape = {name: value for name, value in spec.arguments.items() if name not in {*TRAINING_ONLY, argument}}
     key = digest([spec.architecture.class_path, shape, model_kwargs, size.content])
-    if key not in _FOUND:
-        _FOUND[key] = near(size.target, _counter(spec, model_kwargs, argument, size))
-    return _FOUND[key]
+    if key not in _SEARCHES:
+        _SEARCHES[key] = near(size.target, _counter(spec, model_kwargs, argument, size))
+    return _SEARCHES[key]
 
 
 def narrowest(spec: RunSpec, model_kwargs: dict[str, Any]) -> Tried:
     """The smallest width at which a run's architecture makes a network, and what that counts by the run's rule.
 
     Raises:
-        Infeasible: the architecture cannot answer such a question, or there is no such width.
+        Infeasible: the architecture cannot do such a task, or there is no such width.
     """
     assert spec.size is not None
     argument = width_argument(spec)
-    found = _next(_counter(spec, model_kwargs, argument, spec.size), 1, GAP)
-    if found is None:
+    smallest = _next(_counter(spec, model_kwargs, argument, spec.size), 1, GAP)
+    if smallest is None:
         raise Infeasible(f"no width ({argument}) up to {GAP} makes a network")
-    return found
+    return smallest
 
 
 def check_size(spec: RunSpec, fit: Fit | None, model: LightningModule) -> None:
@@ -114,7 +113,7 @@ def with_width(spec: RunSpec, argument: str, width: int) -> RunSpec:
 
 
 def count_of(model: LightningModule, size: Size) -> int:
-    """What a network has of what a rule counts.
+    """The count of a network: parameters, or operations of a step, as a rule has it.
 
     Raises:
         RnnbenchError: nothing in it is a sequence layer, or its operations cannot be counted.
@@ -122,26 +121,28 @@ def count_of(model: LightningModule, size: Size) -> int:
     if size.quantity == "flops":
         return flops_of_a_step(model)
     if size.count == "recurrent":
-        return sum(
-            one.numel() for one in {one for layer in _layers(model) for one in layer.parameters()} if one.requires_grad
-        )
+        own = {parameter for layer in _layers(model) for parameter in layer.parameters()}
+        return sum(parameter.numel() for parameter in own if parameter.requires_grad)
     skipped = set[int]()
     if size.count == "non-embedding":
-        skipped = {id(one.weight) for one in model.modules() if isinstance(one, nn.Embedding | nn.EmbeddingBag)}
-    return sum(one.numel() for one in model.parameters() if one.requires_grad and id(one) not in skipped)
+        embeddings = (module for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag))
+        skipped = {id(module.weight) for module in embeddings}
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad and id(weight) not in skipped)
 
 
 def _layers(model: LightningModule) -> list[nn.Module]:
     """The sequence layers: of ours and of whoever calls them so, `layer` and a decoder's; of others, those of torch."""
     named = [module for name, module in model.named_modules() if name.rpartition(".")[2] == "layer"]
-    if found := named or [module for module in model.modules() if isinstance(module, nn.RNNBase)]:
-        return found
+    if layers := named or [module for module in model.modules() if isinstance(module, nn.RNNBase)]:
+        return layers
     raise RnnbenchError(f"{type(model).__name__} has no sequence layer whose parameters could be counted")
 
 
 def state_bytes(model: LightningModule) -> int | None:
     """Bytes of the states that the layers keep of one sequence between two steps; None where no layer has a cell."""
-    layers: list[Any] = [one for one in model.modules() if hasattr(one, "cell") and hasattr(one, "directions")]
+    layers: list[Any] = [
+        module for module in model.modules() if hasattr(module, "cell") and hasattr(module, "directions")
+    ]
     sizes = [
         layer.num_layers * layer.directions * sum(layer.cell.state_sizes(layer.hidden_size))
         * next(layer.parameters()).element_size()
@@ -201,7 +202,7 @@ def near(target: int, count: Count) -> list[Tried]:
     """
     below, above = _crossing(target, count)
     if below is None or above is None:
-        return [one for one in (below, above) if one is not None]
+        return [tried for tried in (below, above) if tried is not None]
     before = next((number for width in range(below[0] - 1, max(0, below[0] - GAP), -1)
                    if (number := count(width)) is not None), 0)  # fmt: skip
     if before <= below[1]:
@@ -213,19 +214,19 @@ def _crossing(target: int, count: Count) -> tuple[Tried | None, Tried | None]:
     """Neighbours of which the first has less than `target`, and the second has not."""
     below, above, floor, ceiling = None, None, 0, START
     while above is None and ceiling <= WIDEST:
-        found = _next(count, ceiling, 2 * ceiling)
-        if found is not None and found[1] >= target:
-            above = found
+        tried = _next(count, ceiling, 2 * ceiling)
+        if tried is not None and tried[1] >= target:
+            above = tried
         else:
-            below = found or below
-            floor, ceiling = (found or (floor,))[0], 2 * ceiling
+            below = tried or below
+            floor, ceiling = (tried or (floor,))[0], 2 * ceiling
     while above is not None and ceiling - floor > 1:
         middle = (floor + ceiling) // 2
-        found = _next(count, middle, ceiling)
-        if found is None or found[1] >= target:
-            above, ceiling = found or above, middle
+        tried = _next(count, middle, ceiling)
+        if tried is None or tried[1] >= target:
+            above, ceiling = tried or above, middle
         else:
-            below, floor = found, found[0]
+            below, floor = tried, tried[0]
     return below, above
 
 

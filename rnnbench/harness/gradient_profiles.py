@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import seed_everything
 
 from rnnbench.analysis.callbacks import CLIPPING, GRADIENTS
-from rnnbench.analysis.gradients import Profile, alone, profile
+from rnnbench.analysis.gradients import Profile, profile, unpadded
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.fit_size import fit_size
@@ -23,7 +23,7 @@ WATCHED = (f"{GRADIENTS}/", f"{CLIPPING}/")
 
 
 class Profiles(NamedTuple):
-    """Of one run; `after` is None if it is not trained, and `why_not` says why."""
+    """Profiles of one run; `after` is None if it is not trained, and `why_not` says why."""
 
     before: Profile
     after: Profile | None
@@ -40,7 +40,7 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
-    return alone(next(iter(data.val_dataloader())), most, objective), data.model_kwargs()
+    return unpadded(next(iter(data.val_dataloader())), most, objective), data.facts()
 
 
 def profiles(
@@ -64,18 +64,18 @@ def profiles(
 
 
 def logged(spec: RunSpec, runs: Path) -> list[tuple[int, dict[str, float]]]:
-    """What a run's CSV logger was told by a `GradientWatch`: steps, and values by name; nothing if there was none.
+    """What a `GradientWatch` has logged in the CSV log of a run: steps, and values by name; empty if there is no log.
 
     Raises:
         RnnbenchError: the file is no log.
     """
-    found = sorted(runs.glob(f"*/{spec.id}/curves/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    logs = sorted(runs.glob(f"*/{spec.id}/curves/metrics.csv"), key=lambda path: path.stat().st_mtime)
     rows = []
     try:
-        for row in csv.DictReader(read_text(found[-1]).splitlines()) if found else ():
+        for row in csv.DictReader(read_text(logs[-1]).splitlines()) if logs else ():
             values = {name: float(value) for name, value in row.items() if value and name.startswith(WATCHED)}
             if values:
                 rows.append((int(row["step"]), values))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RnnbenchError(f"{found[-1]} is no log of a run: {error}") from error
+        raise RnnbenchError(f"{logs[-1]} is no log of a run: {error}") from error
     return rows

@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import Diverged, RnnbenchError
 from rnnbench.harness.driver import GridDriver
-from rnnbench.harness.job import ARTEFACTS, CompositeWatcher, Watcher
+from rnnbench.harness.events import Watcher
+from rnnbench.harness.executors import make_executor
+from rnnbench.harness.executors.loop import Executor, run_jobs
+from rnnbench.harness.job import ARTEFACTS
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
@@ -20,10 +22,6 @@ from rnnbench.records.selection import runs_of, study_of
 from rnnbench.records.status import Cell, cells_of
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder
-
-if TYPE_CHECKING:
-    from rnnbench.harness.executors import Executor
-
 
 UNPREPARED = "unprepared"
 
@@ -64,30 +62,28 @@ def run_grid(
         RnnbenchError: a folder cannot be written; a class or an argument of some cell is wrong. Nothing has been
             started then.
     """
-    from rnnbench.harness.executors import make_executor
-
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
-    _refuse_hopeless(grid, executor, todo)
+    _check_feasible(grid, executor, todo)
     folders.check()
     store = RecordStore(folders.leaderboard)
-    for place in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
-        writable_folder(store.folder.joinpath(*place), "the leaderboard (--leaderboard)")
-    working = writable_folder(folders.of(grid.name), "working state (--runs)")
+    for parts in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
+        writable_folder(store.folder.joinpath(*parts), "the leaderboard (--leaderboard)")
+    working = writable_folder(folders.working(grid.name), "working state (--runs)")
     folders.note(grid)
     ended = Counter[str]()
-    with GridDriver(folders, grid, todo, watcher, retry) as desk:
-        jobs = [desk.job(cell) for cell in todo]
-        with closing(executor.run(jobs, CompositeWatcher(watcher, desk), desk)) as records:
+    with GridDriver(folders, grid, todo, watcher, retry) as driver:
+        jobs = [driver.make_job(cell) for cell in todo]
+        with closing(run_jobs(executor, jobs, driver, driver)) as records:
             for record in records:
                 if record.unprepared:
-                    desk.left(record)
+                    driver.release(record)
                     ended[UNPREPARED] += 1
                     continue
                 store.write(record)
                 _keep_artefacts(record, working / record.id / ARTEFACTS, ArtefactStore(folders.leaderboard))
-                desk.kept(record)
+                driver.settle(record)
                 ended["diverged" if is_diverged_trial(record) else record.status] += 1
     return ended
 
@@ -113,17 +109,17 @@ def is_diverged_trial(record: Record | None) -> bool:
 
 
 def _keep_artefacts(record: Record, made: Path, store: ArtefactStore) -> None:
-    """Take what a run has made, if anything, to its leaderboard."""
+    """Copy the artefacts of a run, if it has made any, to its leaderboard."""
     if record.status == "done" and made.is_file():
         store.write(record.spec, read_artefacts(made, record.spec).items)
 
 
-def _refuse_hopeless(grid: GridSpec, executor: "Executor", todo: Sequence[Cell]) -> None:
+def _check_feasible(grid: GridSpec, executor: Executor, todo: Sequence[Cell]) -> None:
     """Refuse a size that no network of a whole grid can have, as far as it is known before data is prepared."""
     specs = [cell.spec for cell in todo]
     if (grid.params is None and grid.flops is None) or len(specs) < len(grid.expand()):
         return
-    reasons = {spec.label: why for spec, (_, why) in zip(specs, executor.survey(specs).values(), strict=True)}
+    reasons = {spec.label: why for spec, (_, why) in zip(specs, executor.preflight(specs).values(), strict=True)}
     if all(why.startswith(NO_WIDTH) for why in reasons.values()):
-        where, why = next(iter(reasons.items()))
-        raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {where}: {why}")
+        label, why = next(iter(reasons.items()))
+        raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {label}: {why}")

@@ -28,8 +28,8 @@ AUTO_RUNS = 16
 """Most runs that `auto` puts on one device."""
 
 
-class Found(NamedTuple):
-    """What torch finds on a machine: kind of accelerator (`cpu` if none), bytes of each, bytes of the machine."""
+class DevicesFound(NamedTuple):
+    """Kind of a machine's accelerators (`cpu` if it has none), bytes of each, and bytes of the machine."""
 
     kind: str
     memories: tuple[int, ...]
@@ -75,24 +75,24 @@ class Pool:
     kind) and is measured; then as many run at a time as memory holds.
     """
 
-    def __init__(self, found: Found, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
+    def __init__(self, devices: DevicesFound, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
         self.auto = settings.runs_per_device == "auto"
-        count = len(found.memories)
-        self.variable = DEVICE_LISTS.get(found.kind) if count else None
+        count = len(devices.memories)
+        self.variable = DEVICE_LISTS.get(devices.kind) if count else None
         listed = [part.strip() for part in environ.get(self.variable or "", "").split(",") if part.strip()]
         self.on_processor = count == 0
         per = settings.runs_per_device if isinstance(settings.runs_per_device, int) else 1
         if self.on_processor:
             total, self.threads = settings.workers or cores * per, 1
             self.devices = [Device(f"cpu:{index}", "", 1, 0) for index in range(total)]
-            self.free = [found.machine]
+            self.free = [devices.machine]
             return
         total = settings.workers or count * per
         self.threads = max(1, cores // (total * (4 if self.auto else 1)))
-        self.free = list(found.memories)
+        self.free = list(devices.memories)
         self.devices = [
             Device(
-                f"{found.kind}:{index}",
+                f"{devices.kind}:{index}",
                 listed[index] if index < len(listed) else str(index),
                 AUTO_RUNS if self.auto else (total + count - 1 - index) // count,
                 index,
@@ -108,38 +108,38 @@ class Pool:
         """
         if devices > len(self.devices):
             what = "cores without a GPU" if self.on_processor else "accelerators"
-            names = ", ".join(one.name for one in self.devices)
+            names = ", ".join(device.name for device in self.devices)
             raise RnnbenchError(f"devices: {devices} a run, but there are {len(self.devices)} {what} here: {names}")
 
     def idle(self) -> bool:
-        """Whether any place is free: asked before a long queue is looked through."""
-        return any(one.places > 0 for one in self.devices)
+        """Whether any place is free."""
+        return any(device.places > 0 for device in self.devices)
 
     def has(self, count: int, known: int | None) -> bool:
-        """Whether there is place for a run on `count` devices, of `known` bytes on each (None: nobody knows)."""
+        """Whether there is place for a run on `count` devices, of `known` bytes on each (None: not measured yet)."""
         return len(self._fit(known)) >= count
 
-    def take(self, count: int, known: int | None) -> Slot:
-        """Give it the place that there is."""
+    def acquire(self, count: int, known: int | None) -> Slot:
+        """Occupy places for a run, see `has`."""
         fit = self._fit(known)
         fit.sort(key=lambda index: -self.devices[index].places)  # evenly; the sort keeps the order of equals
         devices = [self.devices[index] for index in sorted(fit[:count])]
         memory = self._share(devices[0], known)
-        for one in devices:
-            one.places -= 1
-            self.free[one.memory] -= memory
-        name = "+".join([devices[0].name, *(one.name.partition(":")[2] for one in devices[1:])])
-        visible = {self.variable: ",".join(one.visible for one in devices)} if self.variable else {}
+        for device in devices:
+            device.places -= 1
+            self.free[device.memory] -= memory
+        name = "+".join([devices[0].name, *(device.name.partition(":")[2] for device in devices[1:])])
+        visible = {self.variable: ",".join(device.visible for device in devices)} if self.variable else {}
         return Slot(name, self.threads, visible, tuple(sorted(fit[:count])), memory)
 
-    def give(self, slot: Slot) -> None:
-        """A run has ended."""
+    def release(self, slot: Slot) -> None:
+        """Free the places of a run that has ended."""
         for index in slot.devices:
             self.devices[index].places += 1
             self.free[self.devices[index].memory] += slot.memory
 
     def _fit(self, known: int | None) -> list[int]:
-        return [index for index, one in enumerate(self.devices) if one.places > 0 and self._holds(one, known)]
+        return [index for index, device in enumerate(self.devices) if device.places > 0 and self._holds(device, known)]
 
     def _holds(self, device: Device, known: int | None) -> bool:
         if not self.auto:
@@ -149,26 +149,28 @@ class Pool:
         return known * HEADROOM <= self.free[device.memory]
 
     def _share(self, device: Device, known: int | None) -> int:
-        """What a run takes: what is known of it; of a whole device all, of a machine one core's part."""
+        """Bytes that a run occupies: as measured, with headroom; else a whole GPU, or one core's part of all memory."""
         if not self.auto:
             return 0
         free = self.free[device.memory]
-        unknown = free // max(1, sum(one.places for one in self.devices)) if self.on_processor else free
+        unknown = free // max(1, sum(device.places for device in self.devices)) if self.on_processor else free
         return min(free, unknown if known is None else int(known * HEADROOM))
 
 
-def find_devices() -> Found:
-    """What torch finds here; imports it."""
+def find_devices() -> DevicesFound:
+    """The devices that torch finds here."""
     import torch
 
     machine = int(psutil.virtual_memory().total)
     kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if kind is None:
-        return Found("cpu", (), machine)
+        return DevicesFound("cpu", (), machine)
     count = torch.accelerator.device_count()
     if kind.type != "cuda":
-        return Found(kind.type, (machine,) * count, machine)
-    return Found("cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine)
+        return DevicesFound(kind.type, (machine,) * count, machine)
+    return DevicesFound(
+        "cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine
+    )
 
 
 def usable_cores() -> int:

@@ -13,6 +13,7 @@ from rnnbench.config.cards import ClassSpec
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import Infeasible, Preempted, RnnbenchError, Unprepared, raised_in, told, unknown
 
+VAR_KEYWORD, VAR_POSITIONAL = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
 FACTS = {"input_size", "output_size", "objective", "objective_options", "input_kind", "tokenizer"}
 """Arguments of a model that come from the data."""
 
@@ -25,16 +26,16 @@ def import_class(path: str, base: type, where: str) -> type:
     """
     module, _, name = path.rpartition(".")
     try:
-        home = import_module(module)
+        package = import_module(module)
     except Exception as error:  # a third party's module may raise anything
-        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_told(error, module)}") from error
-    found = getattr(home, name, None)
-    if found is None:
-        names = [other for other, thing in vars(home).items() if inspect.isclass(thing)]
+        raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_describe(error, module)}") from error
+    cls = getattr(package, name, None)
+    if cls is None:
+        names = [other for other, value in vars(package).items() if inspect.isclass(value)]
         raise unknown(f"class in {module}", name, names, where)
-    if not (inspect.isclass(found) and issubclass(found, base)):
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise RnnbenchError(f"{where}: class_path {path!r} is no {base.__name__}")
-    return found
+    return cls
 
 
 def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: Any) -> Any:
@@ -44,26 +45,39 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
         RnnbenchError: no such class, no such argument, a wrong type, a value out of range.
     """
     cls = import_class(spec.class_path, base, where)
-    hints = _hints(cls)
-    allowed = {name for name in inspect.signature(cls).parameters if name not in taken}
+    hints = constructor_arguments(cls)
+    allowed = hints.keys() - taken
     for name, value in spec.init_args.items():
         if name not in allowed:
             raise unknown(f"argument of {cls.__name__}", name, allowed, where)
-        _check_type(name, value, hints.get(name, Any), where)
+        _check_type(name, value, hints[name], where)
     try:
         return cls(**spec.init_args, **more)
     except RnnbenchError:
         raise
     except Exception as error:  # a third party's constructor may raise anything
-        raise RnnbenchError(f"{where}: {cls.__name__}: {_told(error, cls.__module__)}") from error
+        raise RnnbenchError(f"{where}: {cls.__name__}: {_describe(error, cls.__module__)}") from error
 
 
-def _told(error: Exception, module: str) -> str:
+def _describe(error: Exception, module: str) -> str:
     """An exception in one sentence, and which user's code raised it; without types that add nothing to the message."""
     if isinstance(error, SyntaxError) or not isinstance(error, ValueError | ImportError):
         return told(error, module)
     place = raised_in(error, module)
     return str(error).partition("\n")[0] + (f" (in {place})" if place else "")
+
+
+def constructor_arguments(cls: type) -> dict[str, Any]:
+    """Names and types of a constructor's arguments, and of those of the base class where it passes `**options` on."""
+    arguments: dict[str, Any] = {}
+    for base in cls.__mro__[:-1]:  # without object
+        if "__init__" in vars(base):
+            hints, kinds = _hints(base), {one.name: one.kind for one in inspect.signature(base).parameters.values()}
+            named = [name for name, kind in kinds.items() if kind not in (VAR_KEYWORD, VAR_POSITIONAL)]
+            arguments = {name: hints.get(name, Any) for name in named} | arguments
+            if VAR_KEYWORD not in kinds.values():
+                break
+    return arguments
 
 
 def _hints(cls: type) -> dict[str, Any]:
@@ -117,32 +131,30 @@ def prepare(data: Any) -> None:
 def make_model(spec: RunSpec, **model_kwargs: Any) -> Any:
     """The run's model, with the `model_kwargs` of its data, or without them before they are known."""
     where = f"architecture {spec.architecture.name!r}"
-    taken = inspect.signature(import_class(spec.architecture.class_path, LightningModule, where)).parameters
+    taken = constructor_arguments(import_class(spec.architecture.class_path, LightningModule, where))
     if "tokenizer" not in taken:  # a module of somebody else need not keep it
         model_kwargs.pop("tokenizer", None)
     card = ClassSpec(class_path=spec.architecture.class_path, init_args=spec.arguments)
     return construct(card, LightningModule, where, FACTS, **model_kwargs)
 
 
-class TestSplitAccessError(RnnbenchError):
-    """Something in a trial asked for the test part of its data."""
+class SplitAccessError(RnnbenchError):
+    """A trial read the test part of its data."""
 
 
 def guard_test_split(data: Any) -> Any:
-    """The data module, which from now on raises whenever its test part is asked for.
+    """The data module, which from now on raises whenever its test part is read.
 
     Raises (then):
-        TestSplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.
+        SplitAccessError: by `test_dataloader`, `predict_dataloader`, `setup` of these stages, or `table("test")`.
     """
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise TestSplitAccessError(
-            "the test part was asked for in a trial: trials are compared by validation scores alone"
-        )
+        raise SplitAccessError("the test part was asked for in a trial: trials are compared by validation scores alone")
 
-    def guarded(given: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
         def unless_test(*parts: Any, **more: Any) -> Any:
-            return refuse() if {"test", "predict"} & {*parts, *more.values()} else given(*parts, **more)
+            return refuse() if {"test", "predict"} & {*parts, *more.values()} else method(*parts, **more)
 
         return unless_test
 

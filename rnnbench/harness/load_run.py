@@ -43,7 +43,7 @@ class TrainedRun:
 
     @cached_property
     def data(self) -> Any:
-        """The run's data module; made when it is asked for, as a language model needs none.
+        """The run's data module; made at the first access, as a language model needs none.
 
         Raises:
             RnnbenchError: no record says what data it was.
@@ -82,13 +82,13 @@ def checkpoint_of(record: Record, runs: Path) -> Path:
     Raises:
         RnnbenchError: nowhere.
     """
-    found = sorted(runs.glob(f"*/{record.id}/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    paths = sorted(runs.glob(f"*/{record.id}/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not paths:
         raise RnnbenchError(
             f"run {record.id} ({record.spec.label}) has a record, but no checkpoint in {runs}/*/{record.id}: "
             "name the folder with --runs, or run its grid again with --retry done"
         )
-    return found[-1]
+    return paths[-1]
 
 
 def snapshots_of(run: TrainedRun) -> list[tuple[str, Any]]:
@@ -97,10 +97,10 @@ def snapshots_of(run: TrainedRun) -> list[tuple[str, Any]]:
     Raises:
         RnnbenchError: none was kept.
     """
-    found = snapshots(run.checkpoint.parent)
-    if not found:
-        raise RnnbenchError(f"{run.name} has kept no steps: say `replay: true` in its grid, and run it again")
-    steps = [(f"step {step}", load(path, run.record)) for step, path in found.items()]
+    paths = snapshots(run.checkpoint.parent)
+    if not paths:
+        raise RnnbenchError(f"{run.name} has kept no steps: set `replay: true` in its grid, and run it again")
+    steps = [(f"step {step}", load(path, run.record)) for step, path in paths.items()]
     best = read_checkpoint(run.checkpoint).get("global_step")
     return [*steps, (f"step {best}, the best by validation", run.model)]
 

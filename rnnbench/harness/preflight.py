@@ -1,4 +1,4 @@
-"""What is known of runs before they start: what is wrong with them, whether their data is here, what is infeasible."""
+"""What is known of runs before they start: errors, whether their data is cached, and what is infeasible."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def check(specs: Sequence[RunSpec]) -> None:
     Raises:
         RnnbenchError: what is wrong with the first that is.
     """
-    for spec in {_data(spec) + str(spec.trial is None): spec for spec in specs}.values():
+    for spec in {_data_key(spec) + str(spec.trial is None): spec for spec in specs}.values():
         _check_task(spec)
     for spec in {digest([spec.network, spec.budget.model_dump()]): spec for spec in specs}.values():
         try:
@@ -34,33 +34,33 @@ def check(specs: Sequence[RunSpec]) -> None:
             raise RnnbenchError(f"space {spec.trial.space!r}, trial {spec.trial.index}: {error}") from None
 
 
-def survey(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
     """Of each run, whether its data is in the cache, and why the run is infeasible, or nothing.
 
     Of a run whose data is not in the cache that is what can be known without it: that the data cannot be had, that the
-    architecture cannot answer such a question, or that even its narrowest network is larger than it should be.
+    architecture cannot do such a task, or that even its narrowest network is larger than it should be.
     """
-    found: dict[str, tuple[bool, str]] = {}
+    answers: dict[str, tuple[bool, str]] = {}
     model_kwargs: dict[str, dict[str, Any] | None] = {}
     modules: dict[str, Any] = {}
-    known: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for spec in specs:
-        task = _data(spec)
+        task = _data_key(spec)
         if task not in model_kwargs:
             modules[task] = data = make_data(spec)
             model_kwargs[task] = data.model_kwargs() if getattr(data, "prepared", False) else None
         own = model_kwargs[task]
         kind = digest([task, spec.network])
-        if kind not in known:
-            known[kind] = (
+        if kind not in reasons:
+            reasons[kind] = (
                 _why_infeasible_without_data(spec, modules[task]) if own is None else _why_infeasible(spec, own)
             )
-        found[spec.id] = (own is not None, known[kind])
-    return found
+        answers[spec.id] = (own is not None, reasons[kind])
+    return answers
 
 
 def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
-    """What is infeasible whatever the data is, by the smallest network: of one input and one output, as wide as one."""
+    """Why a run is infeasible whatever its data is: the smallest network, of one input and one output, tells."""
     if why := data.unavailable() if hasattr(data, "unavailable") else "":
         return f"{DataUnavailable.PREFIX}{why}"
     if spec.arguments.get("embedding") not in (None, "learned", "one-hot"):
@@ -100,8 +100,8 @@ def _val_loader(cls: type[LightningDataModule]) -> Any:
     return cls.val_dataloader
 
 
-def _data(spec: RunSpec) -> str:
-    """What runs have in common that read the same data."""
+def _data_key(spec: RunSpec) -> str:
+    """Equal for runs that read the same data."""
     return f"{spec.task.model_dump_json()} {spec.data_seed}"
 
 
@@ -136,4 +136,4 @@ def _check_task(spec: RunSpec) -> None:
     if not getattr(data, "prepared", True):
         writable_folder(cache_folder(), CACHE)
         for source in data.sources:
-            source.cached()  # a wrong hash is told now, not in the middle of the grid
+            source.cached()  # a wrong hash raises now, not in the middle of the grid

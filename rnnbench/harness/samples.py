@@ -1,4 +1,4 @@
-"""The first of a test part, as a model reads it and as a person does."""
+"""Samples of a trained model: what it answers to the first sequences of the test part, and its forecasts."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,17 +12,7 @@ from rnnbench.analysis.text_codec import readable
 from rnnbench.config.sampling import SampleConfig
 from rnnbench.data.abc_notation import draw_roll, has_parser, is_tune, notes_of
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.objectives import (
-    Classification,
-    Ctc,
-    Forecast,
-    LanguageModel,
-    MultiLabelFrames,
-    Objective,
-    Regression,
-    SequenceToSequence,
-    Tagging,
-)
+from rnnbench.objectives.base import OutputKind
 from rnnbench.records.artefacts import MAX_TEXT, Artefact
 
 
@@ -65,9 +55,9 @@ def class_names(model: Any, data: Any) -> list[str]:
 
 
 class Window(NamedTuple):
-    """A window of the test part in the unit of the data, one channel of it: what was measured and foreseen, by step.
+    """A window of the test part in the unit of the data, one channel of it: measured values and forecasts by step.
 
-    `measured` is None where nothing was; errors are over all windows and channels of the test part, standardised.
+    `measured` is None where a value is missing; errors are over all windows and channels, standardised.
     """
 
     channel: str
@@ -81,8 +71,8 @@ class Window(NamedTuple):
     persistence_error: list[float]
 
 
-class TestWindows:
-    """All windows of a test part, their ends foreseen.
+class ForecastWindows:
+    """All windows of a test part, with forecasts of their ends.
 
     Args:
         model: a forecaster.
@@ -96,9 +86,9 @@ class TestWindows:
     def __init__(self, model: Any, data: Any, horizon: int) -> None:
         data.prepare_data()
         data.setup("test")
-        every = [batch[:2] for batch in data.test_dataloader()]
-        self.inputs, targets = (torch.cat(some) for some in zip(*every, strict=True))
-        self.foreseen = model.forecast(self.inputs, horizon)
+        batches = [batch[:2] for batch in data.test_dataloader()]
+        self.inputs, targets = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        self.forecasts = model.forecast(self.inputs, horizon)
         self.ends = targets[:, -horizon:]
         if not bool((~self.ends.isnan()).any(0).any(-1).all()):
             scored = int((~targets.isnan()).any(0).any(-1).sum())
@@ -109,7 +99,7 @@ class TestWindows:
         self.unit = "the unit of the data" if hasattr(data, "units") else "standard deviations"
         self.known = self.inputs.shape[1] - horizon + 1
         persistence = self.inputs[:, self.known - 1 : self.known].expand_as(self.ends)
-        self.errors = [errors_by_step(one, self.ends) for one in (*self.foreseen, persistence)]
+        self.errors = [errors_by_step(forecast, self.ends) for forecast in (*self.forecasts, persistence)]
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -122,15 +112,15 @@ class TestWindows:
         """
         if not 0 <= number < len(self):
             raise RnnbenchError(f"window must be from 0 to {len(self) - 1}, got {number}")
-        place = _place(channel, self.names)
+        index = _channel_index(channel, self.names)
 
         def real(values: Any) -> list[float]:
-            return [float(one) for one in values[number, :, place] * self.deviation[place] + self.mean[place]]
+            return [float(value) for value in values[number, :, index] * self.deviation[index] + self.mean[index]]
 
-        measured = [None if math.isnan(one) else one for one in real(self.ends)]
-        continuous, free = map(real, self.foreseen)
+        measured = [None if math.isnan(value) else value for value in real(self.ends)]
+        continuous, free = map(real, self.forecasts)
         past = real(self.inputs[:, : self.known])
-        return Window(self.names[place], self.unit, past, measured, continuous, free, *self.errors)
+        return Window(self.names[index], self.unit, past, measured, continuous, free, *self.errors)
 
 
 def _units(data: Any, channels: int) -> tuple[list[str], list[float], list[float]]:
@@ -140,7 +130,7 @@ def _units(data: Any, channels: int) -> tuple[list[str], list[float], list[float
     return [str(number) for number in range(channels)], [0.0] * channels, [1.0] * channels
 
 
-def _place(channel: str | None, names: list[str]) -> int:
+def _channel_index(channel: str | None, names: list[str]) -> int:
     if channel is None:
         return 0
     if channel.isdigit() and int(channel) < len(names):
@@ -151,34 +141,32 @@ def _place(channel: str | None, names: list[str]) -> int:
 
 
 BEAM = 4
-GIVEN = 16
-"""Frames of a piece that are given."""
+PROMPT_FRAMES = 16
+"""Frames of a piece that the model goes on with."""
 START = 40
 """Tokens of the test part that a language model goes on with."""
 WINDOWS, HORIZON = 7, 24
-"""Windows that are foreseen, and steps of each unless the objective has a horizon: a week of hours."""
+"""Windows that are forecast, and steps of each unless the objective has a horizon: a week of hours."""
 CHANNELS = 12
 """Channels of a forecast that are shown at most."""
 
 
-def make_artefacts(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
-    """What a model answers; nothing, if it is of somebody else or its objective has no answers.
+def make_artefacts(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
+    """Samples of a model; none if it is not one of rnnbench, or its objective has none.
 
     Raises:
-        RnnbenchError: a question that it cannot read.
+        RnnbenchError: an input that it cannot read.
     """
     if not hasattr(model, "inference"):
         return []
-    for objective, make in MAKERS:
-        if isinstance(model.objective, objective):
-            return make(model, data, asked)
-    return []
+    make = MAKERS.get(model.objective.output_kind)
+    return make(model, data, config) if make else []
 
 
-def _samples(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _samples(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     """Texts that go on from beginnings; of short texts such as tunes, whole ones."""
-    prompts = asked.texts or _beginnings(model, data, asked.examples)
-    said = model.generate(prompts, asked.length, temperature=asked.temperature, seed=asked.seed)
+    prompts = config.texts or _beginnings(model, data, config.examples)
+    said = model.generate(prompts, config.length, temperature=config.temperature, seed=config.seed)
     judged = hasattr(data, "sampled_scores") and has_parser()
     between = " " if model.inference.text_codec().of_words else ""
     made = []
@@ -186,7 +174,7 @@ def _samples(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
         whole = f"{prompt}{between}{text}" if prompt else text
         verdict = (", a tune" if is_tune(whole) else ", no tune") if judged else ""
         how = f"after {prompt[:40]!r}" if prompt else "from the beginning"
-        made.append(_artefact(f"sample {number}, {how}, temperature {asked.temperature:g}{verdict}", whole))
+        made.append(_artefact(f"sample {number}, {how}, temperature {config.temperature:g}{verdict}", whole))
     return made
 
 
@@ -197,46 +185,46 @@ def _beginnings(model: Any, data: Any, count: int) -> list[str]:
     return ["", model.inference.text_codec().decode(ids)]
 
 
-def _sentences(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _sentences(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     """What a decoder says of sentences, or of the first of the test part with what is true."""
-    if asked.texts and model.hparams["input_kind"] == "tokens":
-        shown, references, title = asked.texts, list[str](), "translations"
+    if config.texts and model.hparams["input_kind"] == "tokens":
+        shown, references, title = config.texts, list[str](), "translations"
         said = [one[0].text for one in model.translate(shown, beam=BEAM)]
     else:
-        shown, inputs, references = examples(model, data, asked.examples)
+        shown, inputs, references = examples(model, data, config.examples)
         said = [model.inference.decode(one.unsqueeze(0), beam=BEAM)[0][0].text for one in inputs]
         title = f"answers to the first {len(shown)} of the test part"
     return [_artefact(f"{title}, beam {BEAM}", _beside(shown, map(readable, said), references))]
 
 
-def _transcripts(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
-    shown, inputs, references = examples(model, data, asked.examples)
+def _transcripts(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
+    shown, inputs, references = examples(model, data, config.examples)
     said = [model.transcribe(one.unsqueeze(0))[0][0].text for one in inputs]
     return [
         _artefact(f"transcripts of the first {len(shown)} of the test part, greedy", _beside(shown, said, references))
     ]
 
 
-def _classes(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _classes(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     names = class_names(model, data)
-    if asked.texts and model.hparams["input_kind"] == "tokens":
+    if config.texts and model.hparams["input_kind"] == "tokens":
         shown, inputs, references = (
-            asked.texts,
-            [model.inference.ids([text])[0][0] for text in asked.texts],
+            config.texts,
+            [model.inference.ids([text])[0][0] for text in config.texts],
             list[str](),
         )
     else:
-        shown, inputs, references = examples(model, data, asked.examples)
-    found = [model.classify(one.unsqueeze(0))[0].max(-1) for one in inputs]
-    said = [f"{names[int(best)]} ({float(value):.0%})" for value, best in found]
-    return [_artefact(f"classes of {len(shown)} inputs", _beside(shown, said, references))]
+        shown, inputs, references = examples(model, data, config.examples)
+    best = [model.classify(sequence.unsqueeze(0))[0].max(-1) for sequence in inputs]
+    answers = [f"{names[int(label)]} ({float(share):.0%})" for share, label in best]
+    return [_artefact(f"classes of {len(shown)} inputs", _beside(shown, answers, references))]
 
 
-def _tags(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _tags(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     if model.tokenizer is None:
         return []
     names, lines = class_names(model, data), []
-    texts = asked.texts or [" ".join(words) for words in data.table("test").select(range(asked.examples))["words"][:]]
+    texts = config.texts or [" ".join(words) for words in data.table("test").select(range(config.examples))["words"][:]]
     for text in texts:
         offsets = model.inference.require_tokenizer().encode(text).offsets
         tags = model.classify([text])[0].argmax(-1).tolist()
@@ -246,10 +234,10 @@ def _tags(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
     return [_artefact(f"tags of {len(texts)} sentences", "\n\n".join(lines))]
 
 
-def _forecasts(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _forecasts(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     """The first windows of the test part, one after the other, an artefact for each of the first channels."""
     horizon = getattr(model.objective, "horizon", HORIZON)
-    test = TestWindows(model, data, horizon)
+    test = ForecastWindows(model, data, horizon)
     numbers = range(min(WINDOWS, len(test)))
     return [
         _forecast([test.window(number, str(channel)) for number in numbers], horizon)
@@ -269,19 +257,19 @@ def _forecast(windows: list[Window], horizon: int) -> Artefact:
     return _artefact(title, "\n".join(lines))
 
 
-def _music(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _music(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     row = data.table("test")[0]
-    piece = torch.tensor(row["inputs"]).float().reshape(1, -1, model.hparams["input_size"])[:, :GIVEN]
-    said = model.continue_frames(piece, min(asked.length, 64), temperature=asked.temperature, seed=asked.seed)
+    piece = torch.tensor(row["inputs"]).float().reshape(1, -1, model.hparams["input_size"])[:, :PROMPT_FRAMES]
+    said = model.continue_frames(piece, min(config.length, 64), temperature=config.temperature, seed=config.seed)
     whole = torch.cat([piece, said], 1)[0].tolist()
     notes, given = notes_of(whole), piece.shape[1]
     name = row.get("name", "the first piece of the test part")
     return [_artefact(f"{name}, gone on with after {given} frames", "\n".join(draw_roll(notes, len(whole), given)))]
 
 
-def _values(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
+def _values(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     """Values of the first of the test part, beside the true ones."""
-    shown, inputs, _ = examples(model, data, asked.examples)
+    shown, inputs, _ = examples(model, data, config.examples)
     true = data.table("test").select(range(len(shown)))["targets"][:]
     with model.inference_mode():
         said = [model(one.unsqueeze(0))[0].tolist() for one in inputs]
@@ -294,29 +282,29 @@ def _values(model: Any, data: Any, asked: SampleConfig) -> list[Artefact]:
     ]
 
 
-MAKERS: list[tuple[type[Objective], Callable[[Any, Any, SampleConfig], list[Artefact]]]] = [
-    (LanguageModel, _samples),
-    (MultiLabelFrames, _music),
-    (Tagging, _tags),
-    (Classification, _classes),
-    (SequenceToSequence, _sentences),
-    (Ctc, _transcripts),
-    (Forecast, _forecasts),
-    (Regression, _values),
-]
-"""What is made for each objective, those that derive from another before it."""
+MAKERS: dict[OutputKind | None, Callable[[Any, Any, SampleConfig], list[Artefact]]] = {
+    "text": _samples,
+    "frames": _music,
+    "tags": _tags,
+    "classes": _classes,
+    "sequences": _sentences,
+    "transcripts": _transcripts,
+    "forecasts": _forecasts,
+    "values": _values,
+}
+"""What is made of each kind of output."""
 
 
-def _beside(shown: Iterable[str], said: Iterable[str], references: list[str]) -> str:
-    """What was asked, `→` what was said, `=` what is true."""
-    pairs = [f"{one}\n→ {other or '(nothing)'}" for one, other in zip(shown, said, strict=True)]
+def _beside(inputs: Iterable[str], answers: Iterable[str], references: list[str]) -> str:
+    """Each input, `→` the answer, `=` the reference if there is one."""
+    pairs = [f"{text}\n→ {answer or '(nothing)'}" for text, answer in zip(inputs, answers, strict=True)]
     return (
-        "\n\n".join(f"{one}\n= {true}" for one, true in zip(pairs, references, strict=True))
+        "\n\n".join(f"{pair}\n= {reference}" for pair, reference in zip(pairs, references, strict=True))
         if references
         else "\n\n".join(pairs)
     )
 
 
 def _artefact(title: str, text: str) -> Artefact:
-    """An artefact, cut to what one may have."""
+    """An artefact, its text cut to the most letters that are allowed."""
     return Artefact(title=title[:200], text=text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…")

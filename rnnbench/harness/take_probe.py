@@ -17,7 +17,7 @@ from rnnbench.harness.callbacks import number_of
 from rnnbench.harness.fit_size import fit_size
 from rnnbench.harness.hardware import environment
 from rnnbench.harness.instantiate import make_data, make_model
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.trainer import make_trainer
 from rnnbench.records.probe import BATCHES, STEPS, Probe, main_scores
 
@@ -62,13 +62,13 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, An
     seed_everything(spec.seed, verbose=False)
     model = make_model(sized, **model_kwargs)
     with suppress(RnnbenchError) if spec.devices > 1 else nullcontext():  # the share of each device one after the other
-        divide_batches(model, job.micro_batches * spec.devices, getattr(data, "batch_size", math.inf))
+        set_micro_batches(model, job.micro_batches * spec.devices, getattr(data, "batch_size", math.inf))
     budget = spec.budget.model_copy(update={"patience": None, "minutes": None, "validate_every": None})
-    alone = replace(job, spec=spec.model_copy(update={"devices": 1, "budget": budget}), loggers=())
-    first = FirstSteps(min(STEPS, spec.budget.steps or STEPS))
+    probe_job = replace(job, spec=spec.model_copy(update={"devices": 1, "budget": budget}), loggers=())
+    first_steps = FirstSteps(min(STEPS, spec.budget.steps or STEPS))
     trainer = make_trainer(
-        alone,
-        [first],
+        probe_job,
+        [first_steps],
         enable_checkpointing=False,
         limit_val_batches=BATCHES,
         val_check_interval=None,
@@ -77,10 +77,10 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, An
     trainer.fit(model, data if _is_ours(data) else make_data(spec))
     logged = {name: _number(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     scores = {name.removeprefix("val/"): value for name, value in logged.items() if value is not None}
-    return Probe(losses=first.losses, scores=main_scores(scores, spec.task.metric))
+    return Probe(losses=first_steps.losses, scores=main_scores(scores, spec.task.metric))
 
 
-def probe_again(job: Job) -> Taken:
+def probe_again(job: Job) -> ProbeResult:
     """The probe of a job's run, without the run."""
     try:
         data = make_data(job.spec)
@@ -89,20 +89,20 @@ def probe_again(job: Job) -> Taken:
         sized, _ = fit_size(job.spec, model_kwargs)
         probe = take_probe(job, sized, data, model_kwargs)
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        where = environment(device or torch.device("cpu"))
-        return Taken(probe, data.metadata()["fingerprint"], where)
+        machine = environment(device or torch.device("cpu"))
+        return ProbeResult(probe, data.metadata()["fingerprint"], machine)
     except (RnnbenchError, MemoryError, torch.OutOfMemoryError) as error:
-        return Taken(error=" ".join(str(error).split())[:500])
+        return ProbeResult(error=" ".join(str(error).split())[:500])
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does
         traceback.print_exc()
-        return Taken(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
+        return ProbeResult(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
 
 
-def divide_batches(model: LightningModule, parts: int, rows: float) -> None:
-    """Have batches of so many rows go through a network in parts.
+def set_micro_batches(model: LightningModule, parts: int, rows: float) -> None:
+    """Have each batch of so many rows go through a network in so many parts.
 
     Raises:
-        RnnbenchError: that would be another training, or the module does not know how.
+        RnnbenchError: that would change the training, or the module cannot do it.
     """
     if parts == 1:
         return
@@ -118,12 +118,12 @@ def divide_batches(model: LightningModule, parts: int, rows: float) -> None:
 
 
 def _is_ours(data: Any) -> bool:
-    """Whether a data module keeps nothing from one training to the next: others may, and are made anew."""
+    """Whether a data module is one of rnnbench, which keep no state between two trainings; others are made anew."""
     return type(data).__module__.partition(".")[0] == "rnnbench"
 
 
 def _number(value: Any) -> float | None:
-    """A number, if it is one and finite."""
+    """A finite number as float, else None."""
     if isinstance(value, torch.Tensor) and value.numel() != 1:
         return None
     number = number_of(value) if isinstance(value, torch.Tensor | float | int) else math.nan

@@ -87,7 +87,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def monitored(spec: RunSpec) -> dict[str, Any]:
-    """What selection looks at, as Lightning's callbacks are told."""
+    """The score that selection compares, as arguments of Lightning's callbacks."""
     return {"monitor": f"val/{spec.task.metric}", "mode": "min" if spec.task.direction == "minimise" else "max"}
 
 

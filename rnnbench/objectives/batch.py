@@ -1,4 +1,4 @@
-"""What a data module gives to a model: a plain tuple of tensors, so that either can be used without the other."""
+"""Batches that pass from data modules to models: plain tuples of tensors, so that either works without the other."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ class Batch(NamedTuple):
     """A batch of sequences, padded at the end.
 
     `inputs` is `[B, T, C]` (features, float) or `[B, T]` (token ids, int64); `targets` is `[B]`, `[B, C]`, `[B, T]` or
-    `[B, T, C]` as the objective asks; `lengths` is `[B]` (int64, true lengths) or None where nothing is padded.
+    `[B, T, C]` as the objective requires; `lengths` is `[B]` (int64, true lengths) or None where nothing is padded.
     """
 
     inputs: Tensor
@@ -22,9 +22,9 @@ class Batch(NamedTuple):
 
 
 class StreamBatch(NamedTuple):
-    """Pieces of streams, one a row, all of one length: `inputs` and `targets` as in `Batch`, `lengths` is None.
+    """Segments of long streams, one stream a row, all of the same length; `inputs` and `targets` as in `Batch`.
 
-    `continues` says whether each row goes on where the same row of the batch before ended, or begins.
+    `lengths` is None. `continues` says whether each row continues the same row of the previous batch, or starts anew.
     """
 
     inputs: Tensor
@@ -42,16 +42,16 @@ FORMS = (
 
 
 def as_batch(batch: Any, needs_targets: bool = True) -> AnyBatch:
-    """Whatever a loader gives, as a `Batch` or `StreamBatch`.
+    """Convert a batch of any loader to a `Batch` or `StreamBatch`.
 
     Args:
-        batch: one of these; a tuple or list `(inputs, targets)`, `(inputs, targets, lengths)` or
+        batch: a `Batch` or `StreamBatch`; a tuple or list `(inputs, targets)`, `(inputs, targets, lengths)` or
             `(inputs, targets, None, continues)`; a mapping with these names as keys; or, without targets, a tensor of
             inputs, or a tuple or list with nothing else.
-        needs_targets: whether a batch without targets is refused; otherwise its `targets` are None.
+        needs_targets: whether a batch without targets is an error; otherwise its `targets` are None.
 
     Raises:
-        RnnbenchError: anything else.
+        RnnbenchError: a batch of any other form.
     """
     if isinstance(batch, Batch | StreamBatch):
         return batch
@@ -64,10 +64,10 @@ def as_batch(batch: Any, needs_targets: bool = True) -> AnyBatch:
     elif isinstance(batch, tuple | list) and len(batch) <= len(StreamBatch._fields):
         parts = dict(zip(StreamBatch._fields, batch, strict=False))
     else:
-        raise RnnbenchError(f"{FORMS}; got {_short(batch)}")
+        raise RnnbenchError(f"{FORMS}; got {_types_in(batch)}")
     kinds = {"inputs": Tensor, "targets": Tensor | None, "lengths": Tensor | None, "continues": bool | None}
     if parts.keys() - kinds.keys() or not all(isinstance(parts.get(name), kind) for name, kind in kinds.items()):
-        raise RnnbenchError(f"{FORMS}; got {_short(batch)}")
+        raise RnnbenchError(f"{FORMS}; got {_types_in(batch)}")
     if needs_targets and parts.get("targets") is None:
         raise RnnbenchError(f"{FORMS}; got no targets")
     inputs, targets, lengths = parts["inputs"], parts.get("targets"), parts.get("lengths")
@@ -90,8 +90,8 @@ def _check_lengths(lengths: Tensor, inputs: Tensor) -> None:
         raise RnnbenchError(f"lengths must be 1 to {steps}, the steps of the inputs, got {lengths.tolist()}")
 
 
-def _short(batch: Any) -> str:
-    """The kinds of things in a batch, for an error message."""
+def _types_in(batch: Any) -> str:
+    """The types in a batch, for an error message."""
     name = type(batch).__name__
     if isinstance(batch, Mapping):
         return f"a {name} of {{{', '.join(f'{key!r}: {type(part).__name__}' for key, part in batch.items())}}}"

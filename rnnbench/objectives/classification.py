@@ -1,4 +1,4 @@
-"""One class for a sequence, or one for each step."""
+"""Classes: of a sequence, of each step, of the next token; and labels that are independent of each other."""
 
 import math
 from typing import Any, ClassVar
@@ -15,17 +15,20 @@ from torchmetrics.classification import (
 )
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.objectives.base import Objective, check_shape
+from rnnbench.objectives.base import Objective, OutputKind, check_shape
 
 
 class Classification(Objective):
-    """One class for the whole sequence: targets `[B]` (int64), −100 where unknown.
+    """A class for the whole sequence: targets `[B]` (int64), −100 where unknown.
 
     Loss: cross-entropy in nats. Metrics: accuracy and macro-F1, in [0, 1].
     """
 
-    unknown = -100  # torch's own convention
+    unknown = -100  # the default of torch's own losses
     loss_name = "cross_entropy"
+    description: ClassVar[str] = "a classifier"
+    output_kind: ClassVar[OutputKind | None] = "classes"
+    verbs: ClassVar[tuple[str, ...]] = ("classify",)
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over known targets, summed, and their number."""
@@ -36,10 +39,10 @@ class Classification(Objective):
         return summed, (targets != self.unknown).sum()
 
     def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """As in `Objective`, of any type of whole numbers.
+        """As in `Objective`, for any integer type.
 
         Raises:
-            RnnbenchError: targets that are not whole numbers.
+            RnnbenchError: targets are not integers.
         """
         if targets.is_floating_point():
             raise RnnbenchError(f"targets must be classes, whole numbers, got {targets.dtype}")
@@ -65,10 +68,10 @@ class Classification(Objective):
 
 
 class OrdinalClassification(Classification):
-    """One class for the whole sequence, classes in an order: targets as in `Classification`.
+    """A class for the whole sequence, where classes are ordered: targets as in `Classification`.
 
     Loss: cross-entropy in nats. Metrics: accuracy, macro-F1, and Cohen's kappa with quadratic weights (Cohen 1968),
-    which counts a miss by the square of its distance: 1 is perfect, 0 is what answers drawn at random would reach.
+    which weighs an error by the square of its distance: 1 is perfect, 0 is chance.
     """
 
     def metrics(self) -> MetricCollection:
@@ -80,13 +83,15 @@ class OrdinalClassification(Classification):
 
 
 class Tagging(Classification):
-    """One class for each step, the whole sequence known: targets `[B, T]` (int64), −100 where none is asked for.
+    """A class for each step, given the whole sequence: targets `[B, T]` (int64), −100 where a step has no target.
 
     Loss: cross-entropy in nats. Metrics, in [0, 1]: accuracy and macro-F1 over steps, and exact match, the share of
     sequences whose every step is right.
     """
 
     per_step: ClassVar[bool] = True
+    description: ClassVar[str] = "a tagger"
+    output_kind: ClassVar[OutputKind | None] = "tags"
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """`tags` `[B, T]`, −100 beyond the end, and `probabilities` of all classes `[B, T, O]`."""
@@ -94,7 +99,7 @@ class Tagging(Classification):
         return {"tags": tags, "probabilities": outputs.float().softmax(-1)}
 
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B, O, T]` and classes `[B, T]`: the metrics leave out what is not known."""
+        """Logits `[B, O, T]` and classes `[B, T]`: the metrics ignore unknown targets."""
         return predictions.transpose(1, 2), targets
 
     def metrics(self) -> MetricCollection:
@@ -113,10 +118,13 @@ class LanguageModel(Tagging):
     """The next token at each step: targets `[B, T]` (int64), −100 beyond the end. Causal.
 
     Loss: cross-entropy in nats a token. Metrics: accuracy over tokens; perplexity, `exp` of the mean cross-entropy over
-    all tokens of the part (never of a batch).
+    all tokens of the split (never of a batch).
     """
 
     causal: ClassVar[bool] = True
+    description: ClassVar[str] = "a language model"
+    output_kind: ClassVar[OutputKind | None] = "text"
+    verbs: ClassVar[tuple[str, ...]] = ("generate", "score")
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """The likeliest next `tokens` `[B, T]`, −100 beyond the end, and the `probabilities` `[B, T]` of these."""
@@ -124,7 +132,7 @@ class LanguageModel(Tagging):
         return {"tokens": self.known_targets(tokens, lengths), "probabilities": probabilities}
 
     def metrics(self) -> MetricCollection:
-        """Accuracy: a macro-F1 over a vocabulary, or a text predicted without any mistake, says nothing."""
+        """Accuracy alone: macro-F1 over a vocabulary, or exact match of a text, would say nothing."""
         metrics = super().metrics()
         return MetricCollection({"accuracy": metrics["accuracy"]})
 
@@ -142,11 +150,12 @@ class CharacterModel(LanguageModel):
 
 
 class MultiLabelFrames(Objective):
-    """Which of O keys sound in the next frame, each by itself: targets `[B, T, O]`, 0 or 1, NaN beyond the end. Causal.
+    """Which of O keys sound in the next frame, each independently: targets `[B, T, O]`, 0 or 1, NaN beyond the end.
+    Causal.
 
     Loss: binary cross-entropy, summed over the keys, a frame: the negative log-likelihood in nats a frame as
     Boulanger-Lewandowski et al. 2012, Chung et al. 2014 and Bai et al. 2018 report it. Metric: frame-level accuracy,
-    TP / (TP + FP + FN) over all frames of the part (Bay et al. 2009), where a key counts as predicted if its
+    TP / (TP + FP + FN) over all frames of the split (Bay et al. 2009), where a key counts as predicted if its
     probability is above one half.
     """
 
@@ -154,6 +163,9 @@ class MultiLabelFrames(Objective):
     per_step: ClassVar[bool] = True
     unknown = float("nan")
     loss_name = "nll"
+    description: ClassVar[str] = "a model of polyphonic music"
+    output_kind: ClassVar[OutputKind | None] = "frames"
+    verbs: ClassVar[tuple[str, ...]] = ("generate",)
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over all keys of known frames, summed, and the number of these frames."""
@@ -171,7 +183,7 @@ class MultiLabelFrames(Objective):
     def scored(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities `[N, O]` and keys that sound `[N, O]` of known frames."""
         known = ~targets.isnan().any(-1)
-        # Probabilities, not logits: the metric tells these apart by their range, batch by batch.
+        # Probabilities, not logits: the metric distinguishes them by their range, separately in each batch.
         return predictions[known].sigmoid(), targets[known].long()
 
     def metrics(self) -> MetricCollection:

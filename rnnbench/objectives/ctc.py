@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a text for a sequence of frames, without knowing which frame says what."""
+"""Connectionist temporal classification: a text for a sequence of frames, without an alignment of the two."""
 
 from collections import defaultdict
 from typing import Any, ClassVar, Self
@@ -10,21 +10,21 @@ from torchmetrics import MetricCollection
 from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.objectives.base import Objective
+from rnnbench.objectives.base import Objective, OutputKind
 
 BLANK = 0
-NEVER = -1e4
-"""Log-probability of what cannot be; its exponential is 0."""
+LOG_ZERO = -1e4
+"""Log-probability of the impossible; its exponential is 0."""
 
 
 class Ctc(Objective):
     """A text for a longer sequence (Graves et al. 2006): targets `[B, U]` (int64, from 1), −100 after the text.
 
-    At each step one of the characters or a blank (class 0); a text is what remains when repetitions are made one and
-    blanks left out. The loss is `−ln Σ Π_t p_t` over all paths that give the text (eq. 3 and 12).
+    At each step a character or a blank (class 0); the text is what remains after repetitions are merged and blanks
+    removed. The loss is `−ln Σ Π_t p_t` over all paths that give the text (eq. 3 and 12).
 
-    Loss: nats a sequence. Metrics: word and character error rate (edits over words or characters of the references; 1
-    is as bad as silence, there is no upper bound) of the text decoded greedily, or by beam search.
+    Loss: nats a sequence. Metrics: word and character error rate (edits over words or characters of the references; an
+    empty text has 1, and there is no upper bound) of the text decoded greedily, or by beam search.
 
     Args:
         state_size: features of one direction's hidden state, H.
@@ -41,6 +41,9 @@ class Ctc(Objective):
     aligned: ClassVar[bool] = False
     unknown = -100
     loss_name = "ctc"
+    description: ClassVar[str] = "a transcriber"
+    output_kind: ClassVar[OutputKind | None] = "transcripts"
+    verbs: ClassVar[tuple[str, ...]] = ("transcribe",)
 
     def __init__(self, state_size: int, directions: int, output_size: int, *, alphabet: str, beam: int = 1) -> None:
         super().__init__(state_size, directions, output_size)
@@ -50,21 +53,23 @@ class Ctc(Objective):
 
     @classmethod
     def example(cls) -> Self:
-        """A small one, of one character."""
+        """A small instance, with a single character."""
         return cls(1, 1, 2, alphabet="a")
 
     def forward(self, hidden: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Log-probabilities `[B, T, O]`; beyond a sequence's length a blank is certain, which adds to no text."""
+        """Log-probabilities `[B, T, O]`; beyond a sequence's length a blank has probability 1, which adds nothing to a
+        text.
+        """
         log_probs = F.log_softmax(super().forward(hidden, lengths).float(), -1)
         if lengths is None:
             return log_probs
         beyond = torch.arange(hidden.shape[1], device=hidden.device) >= lengths.to(hidden.device).unsqueeze(1)
-        certain = log_probs.new_full((self.output_size,), NEVER)
-        certain[BLANK] = 0.0
-        return torch.where(beyond.unsqueeze(-1), certain, log_probs)
+        blank = log_probs.new_full((self.output_size,), LOG_ZERO)
+        blank[BLANK] = 0.0
+        return torch.where(beyond.unsqueeze(-1), blank, log_probs)
 
     def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """`targets` as they are: their lengths are their own."""
+        """`targets` as they are: their lengths are not those of the inputs."""
         return targets
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,8 +82,8 @@ class Ctc(Objective):
         steps = torch.full_like(lengths, predictions.shape[1])
         texts = targets.clamp(min=0)
         each = F.ctc_loss(predictions.transpose(0, 1), texts, steps, lengths, BLANK, reduction="none")
-        if not bool((each < -NEVER / 2).all()):  # a path through what cannot be, or none at all
-            row = int((each >= -NEVER / 2).nonzero()[0])
+        if not bool((each < -LOG_ZERO / 2).all()):  # only impossible paths, or no path at all
+            row = int((each >= -LOG_ZERO / 2).nonzero()[0])
             raise RnnbenchError(f"sequence {row} of a batch has too few steps for its text of {int(lengths[row])}")
         return each.sum(), torch.tensor(len(targets), device=targets.device)
 
@@ -91,15 +96,21 @@ class Ctc(Objective):
         return predictions, targets
 
     def update(self, metrics: MetricCollection, predictions: Tensor, targets: Tensor) -> None:
-        """Take the decoded texts of a batch into the metrics."""
-        said = self.transcribe(predictions, self.beam)
-        true = [self.text(row[row != self.unknown].tolist()) for row in targets]
+        """Update the metrics with the decoded texts of a batch."""
+        texts = self.transcribe(predictions, self.beam)
+        references = [self.text(row[row != self.unknown].tolist()) for row in targets]
         for metric in metrics.values():
-            metric.update(said, true)
+            metric.update(texts, references)
 
     def metrics(self) -> MetricCollection:
         """Word and character error rate."""
         return MetricCollection({"wer": WordErrorRate(), "cer": CharErrorRate()}, compute_groups=False)
+
+    def corpus_scores(self, texts: list[str], references: list[str]) -> dict[str, float]:
+        """The metrics of decoded texts, each with one reference."""
+        metrics = self.metrics()
+        metrics.update(texts, references)
+        return {name: float(value) for name, value in metrics.compute().items()}
 
     def text(self, numbers: list[int]) -> str:
         """The characters of numbers from 1."""
@@ -108,19 +119,19 @@ class Ctc(Objective):
     def transcribe(self, log_probs: Tensor, beam: int = 1) -> list[str]:
         """Texts of log-probabilities `[B, T, O]`: decoded greedily, or the likeliest of a beam search."""
         if beam == 1:
-            return [self.text(collapsed(row)) for row in log_probs.argmax(-1).tolist()]
-        return [self.text(list(beam_search(row, beam)[0][0])) for row in log_probs]
+            return [self.text(collapse_path(row)) for row in log_probs.argmax(-1).tolist()]
+        return [self.text(list(prefix_beam_search(row, beam)[0][0])) for row in log_probs]
 
 
-def collapsed(path: list[int]) -> list[int]:
-    """A path without repetitions and blanks."""
-    return [one for one, before in zip(path, [BLANK, *path[:-1]], strict=True) if one not in (before, BLANK)]
+def collapse_path(path: list[int]) -> list[int]:
+    """The path without repetitions and blanks."""
+    return [label for label, before in zip(path, [BLANK, *path[:-1]], strict=True) if label not in (before, BLANK)]
 
 
-def beam_search(log_probs: Tensor, beam: int) -> list[tuple[tuple[int, ...], float]]:
+def prefix_beam_search(log_probs: Tensor, beam: int) -> list[tuple[tuple[int, ...], float]]:
     """Prefix beam search (Hannun et al. 2014, without a language model): the likeliest texts of `[T, O]`, best first.
 
-    For each prefix the probabilities of all its paths are added up, those that end in a blank apart from the others.
+    For each prefix the probabilities of all its paths are summed, separately for paths that end in a blank.
     Exact if `beam` is at least the number of texts.
 
     Args:
@@ -133,14 +144,14 @@ def beam_search(log_probs: Tensor, beam: int) -> list[tuple[tuple[int, ...], flo
         grown: defaultdict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
         for prefix, (blank, other) in beams.items():
             grown[prefix][0] += (blank + other) * step[BLANK]
-            for one, probability in enumerate(step):
-                if one == BLANK or probability == 0:
+            for label, probability in enumerate(step):
+                if label == BLANK or probability == 0:
                     continue
-                if prefix and prefix[-1] == one:
+                if prefix and prefix[-1] == label:
                     grown[prefix][1] += other * probability
-                    grown[(*prefix, one)][1] += blank * probability
+                    grown[(*prefix, label)][1] += blank * probability
                 else:
-                    grown[(*prefix, one)][1] += (blank + other) * probability
+                    grown[(*prefix, label)][1] += (blank + other) * probability
         possible = [(prefix, both) for prefix, both in grown.items() if sum(both) > 0]
         best = sorted(possible, key=lambda item: -sum(item[1]))[:beam]
         largest = sum(best[0][1])

@@ -1,4 +1,4 @@
-"""Real values: one vector for a sequence, or the next one at each step."""
+"""Real values: a vector for a sequence, the next value at each step, or all values up to a horizon."""
 
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -6,20 +6,22 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
-from rnnbench.objectives.base import Objective, Reader, check_shape
+from rnnbench.objectives.base import Objective, OutputKind, StatefulModel, check_shape
 
 
 class Regression(Objective):
-    """One real vector for the whole sequence: targets `[B, O]`, NaN where unknown.
+    """A real vector for the whole sequence: targets `[B, O]`, NaN where unknown.
 
     Loss: mean squared error. Metrics: mean absolute error and root mean squared error, in the unit of the targets.
     """
 
     unknown = float("nan")
     loss_name = "mse"
+    description: ClassVar[str] = "a model of values"
+    output_kind: ClassVar[OutputKind | None] = "values"
 
     def known_targets(self, targets: Tensor, lengths: Tensor | None) -> Tensor:
-        """As in `Objective`; where there is one channel, targets without that dimension get it."""
+        """As in `Objective`; with a single channel, targets may lack the dimension of channels."""
         if self.output_size == 1 and targets.dim() == 1 + self.per_step:
             targets = targets.unsqueeze(-1)
         return super().known_targets(targets, lengths)
@@ -28,7 +30,7 @@ class Regression(Objective):
         """Squared error over known targets, summed, and their number.
 
         Raises:
-            RnnbenchError: targets of another shape than the predictions.
+            RnnbenchError: the shapes of targets and predictions differ.
         """
         check_shape(targets, predictions.shape)
         known = ~targets.isnan()
@@ -53,14 +55,17 @@ class Forecast(Regression):
 
     causal: ClassVar[bool] = True
     per_step: ClassVar[bool] = True
+    description: ClassVar[str] = "a forecaster"
+    output_kind: ClassVar[OutputKind | None] = "forecasts"
+    verbs: ClassVar[tuple[str, ...]] = ("forecast",)
 
 
-class Forecasts(NamedTuple):
-    """What is said of the steps of a window.
+class HorizonPredictions(NamedTuple):
+    """Predictions of a `HorizonForecast` for a window.
 
-    `continuous` `[B, T, O]`: of each next step, every input measured. For the last h steps, the horizon, and None while
-    training: `free` `[B, h, O]`, from inputs that are predictions after the first; `persistence` and `seasonal`
-    `[B, h, O]`: the last value before the horizon, and the value one season before each.
+    `continuous` `[B, T, O]` predicts each next step from measured inputs. The others, None while training, are of the
+    horizon, the last h steps: `free` `[B, h, O]` reads its own predictions after the first step; `persistence` and
+    `seasonal` `[B, h, O]` repeat the last value before the horizon, and the value one season before each step.
     """
 
     continuous: Tensor
@@ -70,12 +75,13 @@ class Forecasts(NamedTuple):
 
 
 class HorizonForecast(Forecast):
-    """The next values at each step, and of the last `horizon` steps from no input after the first: as `Forecast`.
+    """As `Forecast`, and the last `horizon` steps also without measured inputs after the first.
 
-    Inputs `[B, T, O]` are the values that targets `[B, T, O]` are one step later. Two forecasts of the horizon, both
-    scored where something was measured: *continuous*, each step reads the measured value before it; *autoregressive*
-    (the metrics without a prefix), it reads what was predicted there. While training, a step of the horizon reads the
-    measured value with probability `teacher_forcing`, else its own prediction (scheduled sampling, Bengio et al. 2015).
+    Inputs `[B, T, O]` are the values that targets `[B, T, O]` are one step later. There are two forecasts of the
+    horizon, both scored where values were measured: in the *continuous*, each step reads the measured value before it;
+    in the *autoregressive* (the metrics without a prefix), the prediction for it. While training, a step of the horizon
+    reads the measured value with probability `teacher_forcing`, else its own prediction (scheduled sampling, Bengio et
+    al. 2015).
 
     Loss: mean squared error of the continuous forecast. Metrics, in the unit of the targets unless said:
 
@@ -95,7 +101,7 @@ class HorizonForecast(Forecast):
         horizon: steps of the forecast, h.
         season: steps of a season, no more than a window has before its horizon.
         scales: of mase, one for each channel, above 0.
-        teacher_forcing: of a model that does not say otherwise, 0 to 1.
+        teacher_forcing: 0 to 1, where the model has none of its own.
     """
 
     unrolls: ClassVar[bool] = True
@@ -117,58 +123,65 @@ class HorizonForecast(Forecast):
 
     @classmethod
     def example(cls) -> Self:
-        """A small one, of 24 steps."""
+        """A small instance, of 24 steps."""
         return cls(1, 1, 1, horizon=24, season=24, scales=[1.0])
 
     def unroll(
-        self, read: Reader, inputs: Tensor, lengths: Tensor | None, targets: Tensor | None, teacher_forcing: float
-    ) -> Forecasts:
-        """Continuous forecasts, and unless training the autoregressive and the naive ones."""
+        self,
+        model: StatefulModel,
+        inputs: Tensor,
+        lengths: Tensor | None,
+        targets: Tensor | None,
+        teacher_forcing: float,
+    ) -> HorizonPredictions:
+        """The continuous forecast and, unless training, the autoregressive and the naive forecasts."""
         known = inputs.shape[1] - self.horizon + 1
         if self.training and teacher_forcing < 1:
-            return Forecasts(self._run(read, inputs, known, teacher_forcing))
-        hidden, _ = read(inputs)
+            return HorizonPredictions(self._run(model, inputs, known, teacher_forcing))
+        hidden, _ = model(inputs)
         continuous = self.head(hidden)
         if self.training:
-            return Forecasts(continuous)
-        free = self._run(read, inputs, known, 0.0)[:, known - 1 :]
+            return HorizonPredictions(continuous)
+        free = self._run(model, inputs, known, 0.0)[:, known - 1 :]
         persistence = inputs[:, known - 1 : known].expand_as(free)
         ahead = torch.arange(self.horizon, device=inputs.device)
         seasonal = inputs[:, known + ahead % self.season - self.season]
-        return Forecasts(continuous, free, persistence, seasonal)
+        return HorizonPredictions(continuous, free, persistence, seasonal)
 
-    def _run(self, read: Reader, inputs: Tensor, known: int, forcing: float) -> Tensor:
+    def _run(self, model: StatefulModel, inputs: Tensor, known: int, forcing: float) -> Tensor:
         """Predictions of all steps; from `known` on, inputs are measured with probability `forcing`, else predicted."""
-        hidden, state = read(inputs[:, :known])
-        said = [self.head(hidden)]
+        hidden, state = model(inputs[:, :known])
+        predicted = [self.head(hidden)]
         for step in range(known, inputs.shape[1]):
-            before, measured = said[-1][:, -1:], inputs[:, step : step + 1]
+            before, measured = predicted[-1][:, -1:], inputs[:, step : step + 1]
             forced = torch.rand(len(inputs), 1, 1, device=inputs.device) < forcing
-            hidden, state = read(torch.where(forced, measured, before), None, state)
-            said.append(self.head(hidden))
-        return torch.cat(said, 1)
+            hidden, state = model(torch.where(forced, measured, before), None, state)
+            predicted.append(self.head(hidden))
+        return torch.cat(predicted, 1)
 
-    def loss(self, predictions: Forecasts, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, predictions: HorizonPredictions, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Squared error of the continuous forecast over known targets, summed, and their number."""
         return super().loss(predictions.continuous, targets)
 
-    def predict(self, outputs: Forecasts, lengths: Tensor | None) -> dict[str, Any]:
+    def predict(self, outputs: HorizonPredictions, lengths: Tensor | None) -> dict[str, Any]:
         """`autoregressive` `[B, h, O]`, the forecast of the horizon that reads itself, and `continuous` `[B, T, O]`."""
         return {"autoregressive": outputs.free, "continuous": outputs.continuous}
 
-    def scored(self, predictions: Forecasts, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def scored(self, predictions: HorizonPredictions, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Values `[N]` and `[N]` of the known targets, continuous."""
         return super().scored(predictions.continuous, targets)
 
-    def update(self, metrics: MetricCollection, predictions: Forecasts, targets: Tensor) -> None:
-        """Take a batch into the metrics."""
+    def update(self, metrics: MetricCollection, predictions: HorizonPredictions, targets: Tensor) -> None:
+        """Update the metrics with a batch."""
         continuous, *others = predictions
-        free, persistence, seasonal = (one for one in others if one is not None)  # made whenever not training
+        free, persistence, seasonal = (
+            forecast for forecast in others if forecast is not None
+        )  # all set unless training
         forecasts = torch.stack([free, continuous[:, -self.horizon :], persistence, seasonal])
         metrics.update(forecasts, targets[:, -self.horizon :])
 
     def metrics(self) -> MetricCollection:
-        """One metric that gives all."""
+        """A single metric that computes all scores."""
         return MetricCollection({"horizon": HorizonErrors(self.horizon, self.scales)})
 
     def score_names(self) -> list[str]:

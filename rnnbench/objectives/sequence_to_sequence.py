@@ -1,4 +1,4 @@
-"""One sequence in, another out: an encoder of the architecture under test, and a decoder of the same architecture."""
+"""A sequence for a sequence: an encoder and a decoder of the same architecture."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -14,17 +14,16 @@ from torchmetrics.classification import MulticlassAccuracy
 from rnnbench.nn import GRU
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.decoder import Decoder, Encoded, states_of_directions
-from rnnbench.objectives.base import Objective, Reader
-from rnnbench.objectives.text_metrics import Bleu, ChrF, ExactMatch
+from rnnbench.objectives.base import Objective, OutputKind, StatefulModel
+from rnnbench.objectives.special_tokens import END_ID, NOT_GENERATED, PADDING_ID, START_ID
+from rnnbench.objectives.text_metrics import Bleu, ChrF, ExactMatch, corpus_scores
 
-PADDING_ID, UNKNOWN_ID, START_ID, END_ID = 0, 1, 2, 3
 
+class DecoderOutput(NamedTuple):
+    """Outputs of the decoder.
 
-class Decoded(NamedTuple):
-    """What a decoder says.
-
-    `logits` `[B, U, V]` are those of each target given the true ones before it, None without targets; `tokens`
-    `[B, L]` what it says by itself, greedily; None while training.
+    `logits` `[B, U, V]` are those of each target given the true tokens before it, None without targets; `tokens`
+    `[B, L]` are decoded greedily from its own predictions, None while training.
     """
 
     logits: Tensor | None
@@ -36,20 +35,21 @@ class SequenceToSequence(Objective):
 
     Encoder and decoder are stacks of one architecture and size; the decoder reads forwards and begins in the states in
     which the encoder ended, the mean of both directions if there are two. Trained on the true tokens before each
-    (`teacher_forcing`), scored on what it says by itself: greedily, never `<unk>`, up to `</s>` or `max_length` tokens.
+    (`teacher_forcing`), scored on what it decodes greedily by itself: never `<unk>`, up to `</s>` or `max_length`
+    tokens.
 
     Loss: cross-entropy in nats a token, `</s>` among them. Metrics: token accuracy given the true tokens before; over
-    what it says, in percent, BLEU-4 of the corpus (Papineni et al. 2002) and chrF (Popović 2015), both as sacrebleu
-    counts them, on the tokens of `tokenizer` with spaces between (a word that it does not know is never matched); and
-    exact match, the share of sequences said without a mistake, in [0, 1].
+    decoded texts, in percent, BLEU-4 of the corpus (Papineni et al. 2002) and chrF (Popović 2015), both as sacrebleu
+    counts them, on the tokens of `tokenizer` with spaces between (an unknown word never matches); and exact match,
+    the share of sequences decoded without a mistake, in [0, 1].
 
     Args:
         state_size: features of one direction's hidden state, H.
         directions: 1, or 2 for a bidirectional encoder.
         output_size: size of the target vocabulary, V.
         tokenizer: of the targets, as JSON, with `<pad>`, `<unk>`, `<s>`, `</s>` as ids 0 to 3.
-        max_length: tokens after which it stops.
-        make_layer: makes the decoder's stack for a number of input features.
+        max_length: tokens after which decoding stops.
+        make_layer: returns the decoder's stack for a number of input features.
         embedding_size: width of the embedding of target tokens.
         attention: of the decoder over the encoder's states: `none`, `bahdanau` or `luong`; see `rnnbench.nn.Decoder`.
         dropout: probability, in the decoder.
@@ -59,6 +59,9 @@ class SequenceToSequence(Objective):
     loss_name = "cross_entropy"
     unrolls: ClassVar[bool] = True
     decodes: ClassVar[bool] = True
+    description: ClassVar[str] = "a translator"
+    output_kind: ClassVar[OutputKind | None] = "sequences"
+    verbs: ClassVar[tuple[str, ...]] = ("translate",)
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class SequenceToSequence(Objective):
 
     @classmethod
     def example(cls) -> Self:
-        """A small one, without a tokenizer."""
+        """A small instance, without a tokenizer."""
         return cls(1, 1, 4, tokenizer="", max_length=1, make_layer=lambda size: GRU(size, 1), embedding_size=1)
 
     @cached_property
@@ -87,49 +90,59 @@ class SequenceToSequence(Objective):
         """Target tokens to ids and back."""
         return Tokenizer.from_str(self.tokenizer_json)
 
-    def encode(self, read: Reader, inputs: Tensor, lengths: Tensor | None) -> Encoded:
-        """The encoder's hidden states and, for the decoder to begin in, its final ones."""
-        hidden, final = read(inputs, lengths)
+    def encode(self, model: StatefulModel, inputs: Tensor, lengths: Tensor | None) -> Encoded:
+        """The encoder's hidden states, and its final states, in which the decoder starts."""
+        hidden, final = model(inputs, lengths)
         return Encoded(hidden, lengths, states_of_directions(final) if self.directions == 2 else final)
 
     def unroll(
-        self, read: Reader, inputs: Tensor, lengths: Tensor | None, targets: Tensor | None, teacher_forcing: float
-    ) -> Decoded:
-        """Logits of the targets, if there are any, and unless training what the decoder says by itself."""
-        encoded = self.encode(read, inputs, lengths)
-        logits = None if targets is None else self._forced(encoded, targets, teacher_forcing if self.training else 1.0)
-        return Decoded(logits, None if self.training else self.say(encoded))
+        self,
+        model: StatefulModel,
+        inputs: Tensor,
+        lengths: Tensor | None,
+        targets: Tensor | None,
+        teacher_forcing: float,
+    ) -> DecoderOutput:
+        """Logits of the targets, if there are any, and unless training the tokens that are decoded greedily."""
+        encoded = self.encode(model, inputs, lengths)
+        logits = (
+            None
+            if targets is None
+            else self._teacher_forced(encoded, targets, teacher_forcing if self.training else 1.0)
+        )
+        return DecoderOutput(logits, None if self.training else self.decode_greedily(encoded))
 
-    def say(self, encoded: Encoded) -> Tensor:
-        """Token ids `[B, L]`, greedily, each sequence up to `</s>` and then `</s>` again."""
-        return self.decoder.greedy(encoded, START_ID, END_ID, self.max_length, (PADDING_ID, UNKNOWN_ID, START_ID))
+    def decode_greedily(self, encoded: Encoded) -> Tensor:
+        """Token ids `[B, L]`, decoded greedily; each row has `</s>` from its end on."""
+        return self.decoder.greedy(encoded, START_ID, END_ID, self.max_length, NOT_GENERATED)
 
-    def _forced(self, encoded: Encoded, targets: Tensor, teacher_forcing: float) -> Tensor:
+    def _teacher_forced(self, encoded: Encoded, targets: Tensor, teacher_forcing: float) -> Tensor:
         before = F.pad(targets[:, :-1].clamp(min=PADDING_ID), (1, 0), value=START_ID)
         if teacher_forcing >= 1:
             return self.decoder(before, self.decoder.begin(encoded), encoded)[0]  # type: ignore[no-any-return]
-        state, said = self.decoder.begin(encoded), before[:, :1]
+        state, predicted = self.decoder.begin(encoded), before[:, :1]
         logits: list[Tensor] = []
         for true in torch.split(before, 1, 1):
             forced = torch.rand(true.shape, device=true.device) < teacher_forcing if logits else torch.ones_like(true)
-            now, state = self.decoder(torch.where(forced.bool(), true, said), state, encoded)
-            said = now.argmax(-1)
+            now, state = self.decoder(torch.where(forced.bool(), true, predicted), state, encoded)
+            predicted = now.argmax(-1)
             logits.append(now)
         return torch.cat(logits, 1)
 
-    def loss(self, predictions: Decoded, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, predictions: DecoderOutput, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over all true tokens, summed, and their number."""
-        logits, answers = self.scored(predictions, targets)
-        return F.cross_entropy(logits, answers, ignore_index=self.unknown, reduction="sum"), (answers != -100).sum()
+        logits, tokens = self.scored(predictions, targets)
+        summed = F.cross_entropy(logits, tokens, ignore_index=self.unknown, reduction="sum")
+        return summed, (tokens != self.unknown).sum()
 
-    def predict(self, outputs: Decoded, lengths: Tensor | None) -> dict[str, Any]:
+    def predict(self, outputs: DecoderOutput, lengths: Tensor | None) -> dict[str, Any]:
         """Decoded `texts`, one a sequence, tokens with spaces between, and their `tokens` `[B, L]`."""
-        assert outputs.tokens is not None  # made whenever not training
+        assert outputs.tokens is not None  # set unless training
         return {"texts": self.texts(outputs.tokens), "tokens": outputs.tokens}
 
-    def scored(self, predictions: Decoded, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def scored(self, predictions: DecoderOutput, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[B, V, U]` and tokens `[B, U]`."""
-        assert predictions.logits is not None  # made wherever there are targets
+        assert predictions.logits is not None  # set where there are targets
         return predictions.logits.transpose(1, 2), targets
 
     def texts(self, tokens: Tensor) -> list[str]:
@@ -138,15 +151,20 @@ class SequenceToSequence(Objective):
         names = {token: name for name, token in self.tokenizer.get_vocab().items()}
         return [" ".join(names[token] for token in row if token > PADDING_ID) for row in rows]
 
-    def update(self, metrics: MetricCollection, predictions: Decoded, targets: Tensor) -> None:
-        """Take a batch into the metrics: of the tokens given the true ones, and of what was said."""
-        assert predictions.tokens is not None  # made whenever not training
-        said, true = self.texts(predictions.tokens), self.texts(targets)
+    def update(self, metrics: MetricCollection, predictions: DecoderOutput, targets: Tensor) -> None:
+        """Update the metrics with a batch: token accuracy given the true tokens, the others with decoded texts."""
+        assert predictions.tokens is not None  # set unless training
+        texts, references = self.texts(predictions.tokens), self.texts(targets)
         for name, metric in metrics.items():
             if name == "token_accuracy":
                 metric.update(*self.scored(predictions, targets))
             else:
-                metric.update(said, [[text] for text in true])
+                metric.update(texts, [[reference] for reference in references])
+
+    def corpus_scores(self, texts: list[str], references: list[str]) -> dict[str, float]:
+        """BLEU, chrF and exact match of decoded texts, each with one reference as it is written."""
+        encoded = self.tokenizer.encode_batch(references, add_special_tokens=False)
+        return corpus_scores(texts, [" ".join(reference.tokens) for reference in encoded])
 
     def metrics(self) -> MetricCollection:
         """Token accuracy, BLEU, chrF and exact match."""
@@ -160,4 +178,7 @@ class SequenceToSequence(Objective):
 
 
 class Captioning(SequenceToSequence):
-    """A text for the features of a picture: one step, or one for each of its parts. As `SequenceToSequence`."""
+    """A text for the features of a picture, as one step or a step for each of its parts; as `SequenceToSequence`."""
+
+    description: ClassVar[str] = "a model of captions"
+    verbs: ClassVar[tuple[str, ...]] = ("caption",)

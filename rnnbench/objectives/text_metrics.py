@@ -1,4 +1,4 @@
-"""Metrics of texts against references: BLEU, chrF, exact match. Tokens stand with spaces between."""
+"""Metrics of texts against references: BLEU, chrF, exact match. Tokens are separated by spaces."""
 
 from collections import Counter
 
@@ -12,9 +12,9 @@ ORDERS = 6
 
 
 class Bleu(SacreBLEUScore):
-    """BLEU-4 of a corpus in percent (Papineni et al. 2002), over tokens that spaces part, as sacrebleu counts it.
+    """BLEU-4 of a corpus in percent (Papineni et al. 2002), over tokens separated by spaces, as sacrebleu counts it.
 
-    Not smoothed: without one 4-gram in common it is 0.
+    Not smoothed: without a common 4-gram it is 0.
     """
 
     def __init__(self) -> None:
@@ -40,20 +40,20 @@ class ChrF(Metric):
         super().__init__()
         self.add_state("counts", torch.zeros(3, ORDERS, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, said: list[str], references: list[list[str]]) -> None:
-        """Count n-grams said, true, and matched; of each text one reference."""
-        for text, (reference,) in zip(said, references, strict=True):
+    def update(self, texts: list[str], references: list[list[str]]) -> None:
+        """Count the n-grams of texts and references, and those that match; each text has one reference."""
+        for text, (reference,) in zip(texts, references, strict=True):
             for order in range(ORDERS):
-                ours, theirs = (_ngrams(one, order + 1) for one in (text, reference))
+                ours, theirs = _ngrams(text, order + 1), _ngrams(reference, order + 1)
                 counts = ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()
                 self.counts[:, order] += self.counts.new_tensor(counts)
 
     def compute(self) -> Tensor:
         """0 to 100."""
-        said, true, matched = self.counts[:, (self.counts[:2] > 0).all(0)]
-        if not len(said):
+        predicted, true, matched = self.counts[:, (self.counts[:2] > 0).all(0)]
+        if not len(predicted):
             return self.counts.new_zeros(())
-        precision, recall = (matched / said).mean(), (matched / true).mean()
+        precision, recall = (matched / predicted).mean(), (matched / true).mean()
         score: Tensor = 5 * precision * recall / (4 * precision + recall).clamp(min=1e-16)
         return 100 * score.float()
 
@@ -64,7 +64,7 @@ def _ngrams(text: str, order: int) -> Counter[str]:
 
 
 class ExactMatch(Metric):
-    """Share of texts that are the reference, in [0, 1]."""
+    """Share of texts that equal a reference, in [0, 1]."""
 
     full_state_update = False
     right: Tensor
@@ -75,21 +75,21 @@ class ExactMatch(Metric):
         self.add_state("right", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, said: list[str], references: list[list[str]]) -> None:
+    def update(self, texts: list[str], references: list[list[str]]) -> None:
         """Count the texts that are among their references."""
-        self.right += sum(text in true for text, true in zip(said, references, strict=True))
-        self.total += len(said)
+        self.right += sum(text in true for text, true in zip(texts, references, strict=True))
+        self.total += len(texts)
 
     def compute(self) -> Tensor:
         """The share."""
         return self.right / self.total
 
 
-def corpus_scores(said: list[str], true: list[str]) -> dict[str, float]:
-    """`bleu`, `chrf` and `exact_match` of texts, each with its one reference."""
+def corpus_scores(texts: list[str], references: list[str]) -> dict[str, float]:
+    """`bleu`, `chrf` and `exact_match` of texts, each with one reference."""
     scores: dict[str, float] = {}
     metrics: dict[str, Metric] = {"bleu": Bleu(), "chrf": ChrF(), "exact_match": ExactMatch()}
     for name, metric in metrics.items():
-        metric.update(said, [[text] for text in true])
+        metric.update(texts, [[reference] for reference in references])
         scores[name] = float(metric.compute())
     return scores

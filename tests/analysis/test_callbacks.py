@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from rnnbench.analysis.callbacks import GradientWatch
-from rnnbench.analysis.gradients import alone, distance_below, loss_norms
+from rnnbench.analysis.gradients import distance_below, loss_norms, unpadded
 from rnnbench.architectures import CNN, GRU, LSTM, SequenceModule
 from rnnbench.data import Adding
 from rnnbench.objectives import Regression
@@ -50,7 +50,7 @@ def test_training_is_the_same_to_the_bit_and_what_is_logged_is_that_of_its_end(t
     watched, data, logged = train(GRU, tmp_path, GradientWatch(sequences=3), **options)
     assert all(torch.equal(a, b) for a, b in zip(weights(plain), weights(watched), strict=True))
     assert before == {name: value for name, value in logged.items() if name in before}
-    norms = loss_norms(watched.eval(), alone(next(iter(data.val_dataloader())), 3, Regression))
+    norms = loss_norms(watched.eval(), unpadded(next(iter(data.val_dataloader())), 3, Regression))
     assert len(norms) == 2
     for place, one in enumerate(norms, 1):
         distance = distance_below(one)

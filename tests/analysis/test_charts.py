@@ -8,16 +8,25 @@ from typing import Any
 import pytest
 import yaml
 
-from rnnbench.analysis.charts import Curves, Panel, check_plot, gates_chart, gradient_chart, page, save, scripts
+from rnnbench.analysis.charts import (
+    GradientCurves,
+    Panel,
+    check_plot,
+    gates_chart,
+    gradient_chart,
+    html_page,
+    save,
+    scripts,
+)
 from rnnbench.cli import main
-from rnnbench.cli.gradients import Look, shares_of, sparkline, table_of
+from rnnbench.cli.gradients import TaskGradients, shares_of, sparkline, table_of
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
 from tests.fixtures.trained import train
 
 CURVES = [
-    Curves("elman", "before training", [1.0, 0.5, 0.25], [1.0, 0.4, 0.1], [2.0, 0.2, 0.0]),
-    Curves("elman", "after training", [1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [2.0, 4.0, 8.0]),
+    GradientCurves("elman", "before training", [1.0, 0.5, 0.25], [1.0, 0.4, 0.1], [2.0, 0.2, 0.0]),
+    GradientCurves("elman", "after training", [1.0, 2.0, 4.0], [1.0, 1.0, 1.0], [2.0, 4.0, 8.0]),
 ]
 
 
@@ -53,7 +62,9 @@ def test_what_was_logged_during_training_is_a_panel_for_each_measure() -> None:
 
 
 def test_networks_without_jacobian_have_one_row_of_panels() -> None:
-    (panel,) = gradient_chart([Curves("bigru", "before training", [], [], [1.0, 0.5])], "title").to_dict()["vconcat"]
+    (panel,) = gradient_chart([GradientCurves("bigru", "before training", [], [], [1.0, 0.5])], "title").to_dict()[
+        "vconcat"
+    ]
     assert "∂L(T)" in json.dumps(panel, ensure_ascii=False)
 
 
@@ -68,7 +79,7 @@ def test_gates_between_0_and_1_have_one_scale_and_states_are_around_0() -> None:
 @pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "a\u2028b", '"]; alert(1); ["', "\\"])
 def test_no_text_leaves_the_data_of_a_page_and_it_asks_for_nothing(text: str) -> None:
     spec = gates_chart([Panel("gate", [[0.1]], [0])], [text], text).to_dict()
-    whole = page(spec, text)
+    whole = html_page(spec, text)
     assert len(re.findall(r"<script", whole)) == len(re.findall(r"</script", whole)) == 1
     assert not re.search(r"<(?:script|link|img)[^>]*(?:src|href)=", whole.replace(scripts(), ""))
     called = whole[whole.rindex("window.vegaEmbed(") :]
@@ -101,10 +112,12 @@ def test_small_curves_are_logarithmic() -> None:
 
 def test_singular_values_stand_at_the_distance_that_they_are_of() -> None:
     curves = [
-        Curves("elman", "before training", [1.0, 0.5, 0.25], [1.0, 0.5, 0.25], [1.0] * 8),
-        Curves("lstm", "before training", [1.0, 0.75, 0.5, 0.125], [1.0] * 4, [1.0] * 8),
+        GradientCurves("elman", "before training", [1.0, 0.5, 0.25], [1.0, 0.5, 0.25], [1.0] * 8),
+        GradientCurves("lstm", "before training", [1.0, 0.75, 0.5, 0.125], [1.0] * 4, [1.0] * 8),
     ]
-    columns = {str(one.header): list(one.cells) for one in table_of(Look("adding", curves, [], []), 120).columns}
+    columns = {
+        str(one.header): list(one.cells) for one in table_of(TaskGradients("adding", curves, [], []), 120).columns
+    }
     assert columns["σ at\nd = 2"] == ["0.25", "0.5"]
     assert columns["left at\nd = 7"] == ["1", "1"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnbench import nn as layers
-from rnnbench.analysis.gates import Trace, most_varied, trace
+from rnnbench.analysis.gates import GateTrace, most_varied, trace_gates
 from rnnbench.nn import GRU, JANET, LSTM, SLSTM, Cell, LayerNormLSTM, MinLSTM, Recurrent
 
 T, B, H = 4, 2, 3
@@ -17,12 +17,12 @@ LAYERS = sorted(
 )  # fmt: skip
 
 
-def traced(layer: Recurrent) -> tuple[list[Trace], Tensor, tuple[Tensor, ...]]:
+def traced(layer: Recurrent) -> tuple[list[GateTrace], Tensor, tuple[Tensor, ...]]:
     """Traces, output and final states of noise."""
     torch.manual_seed(0)
     layer = layer.double()
     x, kept = torch.randn(T, B, layer.input_size, dtype=torch.float64), []
-    found = trace(layer, lambda: kept.append(layer(x)))
+    found = trace_gates(layer, lambda: kept.append(layer(x)))
     output, final = kept[0]
     torch.testing.assert_close(output, layer(x)[0])
     return found, output, final if isinstance(final, tuple) else (final,)

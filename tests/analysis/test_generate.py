@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from rnnbench.analysis.beam import Hypothesis, beam_search
-from rnnbench.analysis.generate import Sampling, ended, generate
-from rnnbench.analysis.text_codec import END_ID, Script
+from rnnbench.analysis.generate import Sampling, fill_after_end, generate
+from rnnbench.analysis.text_codec import TextCodec
 from rnnbench.architectures import LSTM
 from rnnbench.config.registry import catalogue
 from rnnbench.data import FolkABC, Shakespeare
 from rnnbench.errors import RnnbenchError
+from rnnbench.objectives.special_tokens import END_ID
 
 CARRYING = ("elman", "lstm-2", "lstm-residual-3", "minlstm", "tcn", "window-mlp")
 """Architectures whose states are carried in all the ways that there are."""
@@ -85,8 +86,8 @@ def test_generation_ends_at_the_end_and_never_says_what_is_refused() -> None:
 
 
 def test_what_follows_an_end_is_made_ends() -> None:
-    assert ended(torch.tensor([[5, 3, 6, 7], [5, 6, 3, 8]]), 3).tolist() == [[5, 3, 3], [5, 6, 3]]
-    assert ended(torch.tensor([[5, 6]]), 3).tolist() == [[5, 6]]
+    assert fill_after_end(torch.tensor([[5, 3, 6, 7], [5, 6, 3, 8]]), 3).tolist() == [[5, 3, 3], [5, 6, 3]]
+    assert fill_after_end(torch.tensor([[5, 6]]), 3).tolist() == [[5, 6]]
 
 
 def brute_force(table: Tensor, first: int, longest: int, end: int, alpha: float) -> list[Hypothesis]:
@@ -221,7 +222,7 @@ def test_context_and_text_have_the_probability_of_both(tunes: FolkABC) -> None:
 
 
 def test_what_a_model_does_not_know_is_named(tunes: FolkABC) -> None:
-    script = Script(tunes.tokenizer)
+    script = TextCodec(tunes.tokenizer)
     assert script.encode("K:D é§é").unknown.count("é") == 2
     assert script.end == END_ID
     with pytest.raises(RnnbenchError, match="text 2 of 2 is empty"):

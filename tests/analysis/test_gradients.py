@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.analysis.gradients import (
-    LARGEST,
-    alone,
+    MAX_STATE_SIZE,
     distance_below,
     last_step_loss,
     loss_norms,
@@ -18,8 +17,9 @@ from rnnbench.analysis.gradients import (
     singular_values,
     state_gradients,
     step_jacobians,
+    unpadded,
 )
-from rnnbench.analysis.record_steps import watching
+from rnnbench.analysis.record_steps import record_steps
 from rnnbench.architectures import GRU, LSTM, SequenceModule
 from rnnbench.config.cards import ArchitectureCard
 from rnnbench.errors import Infeasible, RnnbenchError
@@ -153,7 +153,7 @@ def test_gradients_of_a_deep_stack_are_those_of_small_differences(bidirectional:
                 after = after + eps * torch.eye(3, dtype=torch.float64)[unit]  # noqa: B023
             return (after,), None
 
-        with watching(layer, nudged):
+        with record_steps(layer, nudged):
             moved = loss()
         slope = (moved - loss()) / eps
         torch.testing.assert_close(found[place].states["h"][step, 0, unit], slope.detach(), rtol=1e-4, atol=1e-5)
@@ -175,7 +175,7 @@ def test_watching_changes_nothing_and_leaves_the_layer_as_it_was() -> None:
     layer = GRULayer(2, 3, engine="function", checkpoint_steps=2)
     x = torch.randn(5, 1, 2)
     before, cells = layer(x)[0], layer.cells
-    with watching(layer, lambda cell, step, z, s: (step(z, s), len(s))) as found:
+    with record_steps(layer, lambda cell, step, z, s: (step(z, s), len(s))) as found:
         torch.testing.assert_close(layer(x)[0], before)
     assert found == [[1] * 5]
     assert (layer.engine, layer.cells, layer.checkpoint_steps) == ("function", cells, 2)
@@ -210,7 +210,7 @@ def test_the_last_loss_is_that_of_the_last_known_step() -> None:
 def test_targets_are_cut_to_the_length_of_a_sequence_only_where_each_step_has_one() -> None:
     batch = Batch(torch.zeros(2, 5, 1), torch.arange(10).reshape(2, 5), torch.tensor([3, 5]))
     for objective, length in ((Tagging, 3), (Ctc, 5), (SequenceToSequence, 5)):
-        first, second = alone(batch, 2, objective)
+        first, second = unpadded(batch, 2, objective)
         assert (first.inputs.shape[1], first.targets.shape[1], second.targets.shape[1]) == (3, length, 5)
 
 
@@ -227,7 +227,7 @@ def test_sequences_of_different_lengths_count_by_their_distance_from_their_own_e
     torch.manual_seed(0)
     module = GRU(2, 3, "classification", hidden_size=4)
     x, y = torch.randn(2, 6, 2), torch.tensor([0, 2])
-    norms = loss_norms(module, alone(Batch(x, y, torch.tensor([4, 6])), 2, Classification))
+    norms = loss_norms(module, unpadded(Batch(x, y, torch.tensor([4, 6])), 2, Classification))
     short, long = loss_norms(module, [Batch(x[:1, :4], y[:1])]), loss_norms(module, [Batch(x[1:], y[1:])])
     torch.testing.assert_close(norms, torch.cat([(short + long[:, :4]) / 2, long[:, 4:]], 1))
 
@@ -251,7 +251,7 @@ def test_every_architecture_has_a_profile_or_says_why_it_has_none(name: str) -> 
     assert found.loss.shape == (layer.num_layers * layer.directions, 5)
     assert bool((found.loss[-1, 0] > 0) & found.loss.isfinite().all())
     if layer.bidirectional:
-        assert (found.jacobian, "reads both ways" in found.why_not) == (None, True)
+        assert (found.jacobian, "a bidirectional stack" in found.why_not) == (None, True)
     else:
         assert found.jacobian is not None
         size = layer.num_layers * sum(layer.cell.state_sizes(4))
@@ -260,6 +260,6 @@ def test_every_architecture_has_a_profile_or_says_why_it_has_none(name: str) -> 
 
 
 def test_a_state_too_large_is_refused() -> None:
-    layer = ElmanLayer(1, LARGEST + 1)
-    with pytest.raises(RnnbenchError, match=f"a state of {LARGEST + 1} numbers .* most are {LARGEST}"):
+    layer = ElmanLayer(1, MAX_STATE_SIZE + 1)
+    with pytest.raises(RnnbenchError, match=f"a state of {MAX_STATE_SIZE + 1} numbers .* most are {MAX_STATE_SIZE}"):
         step_jacobians(layer, torch.zeros(3, 1))

@@ -13,15 +13,14 @@ from torchmetrics import MetricCollection
 from rnnbench.architectures import GRU, LSTM, Elman
 from rnnbench.architectures.micro_batches import micro_batches
 from rnnbench.architectures.module import MeanLoss
-from rnnbench.config.executors import RemoteSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.data.batches import StreamStore
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.remote import RemoteExecutor
+from rnnbench.harness.executors.loop import Executor, Report, run_jobs
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.job import Job, failure_record
+from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.harness.paths import Folders
-from rnnbench.harness.take_probe import divide_batches
+from rnnbench.harness.take_probe import set_micro_batches
 from rnnbench.objectives.batch import Batch, StreamBatch
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
@@ -188,27 +187,33 @@ def test_a_run_that_still_wants_more_has_failed_and_says_how_often_it_was_tried(
     assert len(record.attempts) == 1
 
 
-class Scheduler(RemoteExecutor):
+class Scheduler(Executor):
     """Machines on which eight rows have place, and one that is lost at first."""
 
-    def start(self) -> None:
+    prepares_data = False
+
+    def __init__(self, retries: int) -> None:
+        self.retries = retries
         self.given: list[Job] = []
 
-    def submit(self, job: Job) -> Any:
+    def open(self) -> None: ...
+
+    def start(self, job: Job, report: Report) -> int:
         self.given.append(job)
         return len(self.given) - 1
 
-    def ended(self, flying: Sequence[Any]) -> list[Any]:
-        return list(flying)
+    def wait(self, running: Sequence[int], seconds: float) -> Sequence[int]:
+        return running
 
-    def result(self, one: int) -> Record | str:
-        job = self.given[one]
+    def result(self, handle: int) -> Ended:
+        job = self.given[handle]
         if not job.attempts:
-            return "lost with its machine"
-        return failure_record(job, "failed", "out of memory: too much" if job.micro_batches < 4 else "something else")
+            return Ended(failure_record(job, "failed", "lost with its machine"), cut_off=True)
+        why = "out of memory: too much" if job.micro_batches < 4 else "something else"
+        return Ended(failure_record(job, "failed", why))
 
-    def close(self, flying: Sequence[Any]) -> None:
-        assert not flying
+    def close(self, running: Sequence[int]) -> None:
+        assert not running
 
 
 @pytest.mark.parametrize(
@@ -222,12 +227,12 @@ def test_a_scheduler_is_handed_a_run_again_in_parts(
     retries: int, given: list[tuple[int, int]], reason: str, grid: Callable[..., GridSpec], tmp_path: Path
 ) -> None:
     (spec,) = grid(architectures=["elman"]).expand()
-    executor, watcher = Scheduler(RemoteSettings(retries=retries)), Silent()
-    (record,) = executor.run([Job(spec, "small", tmp_path)], watcher)
+    executor, watcher = Scheduler(retries), Silent()
+    (record,) = run_jobs(executor, [Job(spec, "small", tmp_path)], watcher)
     assert [(job.micro_batches, len(job.attempts)) for job in executor.given] == given
     assert record.reason == reason
     assert record.attempts[:2] == ["lost with its machine", "out of memory: too much; tried again with 2 micro-batches"]
-    assert [what for kind, what in watcher.told if kind == "retried"] == record.attempts
+    assert [what for kind, what in watcher.events if kind == "retried"] == record.attempts
 
 
 def over_the_batch() -> GRU:
@@ -247,5 +252,5 @@ def over_the_batch() -> GRU:
 )
 def test_what_cannot_go_in_parts_is_told(model: Any, parts: int, why: str) -> None:
     with pytest.raises(RnnbenchError, match=why):
-        divide_batches(model, parts, 32)
+        set_micro_batches(model, parts, 32)
     assert getattr(model, "micro_batches", 1) == 1

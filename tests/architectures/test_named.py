@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from rnnbench import architectures, nn
-from rnnbench.architectures import LSTM, MUT, AnyCell, CoupledLSTM, PeepholeLSTM, SequenceModule
-from rnnbench.architectures.module import _mean, activation_penalties
+from rnnbench.architectures import LSTM, MUT, CellModule, CoupledLSTM, PeepholeLSTM, SequenceModule
+from rnnbench.architectures.module import _mean_over_processes, activation_penalties
 from rnnbench.config.cards import ArchitectureCard, ClassSpec
 from rnnbench.data import Adding
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.execute import backend_of
-from rnnbench.harness.instantiate import construct
+from rnnbench.harness.instantiate import construct, constructor_arguments
 from rnnbench.nn import Cell, Recurrent, run_padded
 from rnnbench.nn.feedforward import Feedforward
 from tests.conftest import ARCHITECTURES
@@ -29,7 +29,8 @@ from tests.fixtures.quiet_trainer import trainer
 COMPILED = {"lstm-peephole", "lstm-zoneout", "slstm", "mingru", "lru"}
 """Named points that this test compiles; the others run as one autograd function, which takes no compiler's time."""
 
-CLASSES = [getattr(architectures, name) for name in architectures.__all__ if name not in ("SequenceModule", "AnyCell")]
+GENERAL = ("SequenceModule", "AnyCell", "CellModule")
+CLASSES = [getattr(architectures, name) for name in architectures.__all__ if name not in GENERAL]
 RECURRENT = [cls for cls in CLASSES if issubclass(cls.layer_class, Recurrent)]
 
 
@@ -176,18 +177,19 @@ def test_the_backend_is_told_before_there_is_a_layer_and_for_an_engine_that_cann
 def test_a_cell_of_ones_own_trains_and_reopens(tmp_path: Path) -> None:
     data = Adding(6, 32, 16)
     options: Any = {"slope": 0.25, "engine": "function", "zoneout": 0.1}
-    model = AnyCell.from_data(data, cell=LEAKY, hidden_size=4, num_layers=2, layer_options=options)
+    model = CellModule.from_data(data, cell=LEAKY, hidden_size=4, num_layers=2, layer_options=options)
     run = trainer(tmp_path)
     run.fit(model, data)
     assert (model.layer.cell.slope, model.layer.zoneout, model.backend) == (0.25, (0.1,), "function")
     run.save_checkpoint(tmp_path / "model.ckpt")
-    again = AnyCell.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
+    again = CellModule.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
     inputs = torch.randn(3, 6, 2)
     assert torch.equal(again(inputs), model.eval()(inputs))
 
 
 def test_a_cells_own_constructor_gets_its_arguments() -> None:
-    model = AnyCell(PLAIN, 2, 1, "regression", hidden_size=4, layer_options={"scale": 2.0, "engine": "reference"})
+    sizes: Any = {"input_size": 2, "output_size": 1, "objective": "regression"}
+    model = CellModule(PLAIN, hidden_size=4, layer_options={"scale": 2.0, "engine": "reference"}, **sizes)
     assert model.layer.cell.scale == 2.0
     assert model.known_options() >= {"scale", "engine", "bias"}
 
@@ -195,25 +197,25 @@ def test_a_cells_own_constructor_gets_its_arguments() -> None:
 @pytest.mark.parametrize(
     ("cell", "options", "told"),
     [
-        ("Leaky", {}, "no import path: write package.module.Class"),
+        ("Leaky", {}, "not an import path: write package.module.Class"),
         ("nowhere.at.All", {}, "cannot be imported: ModuleNotFoundError"),
         (f"{__name__}.Leeky", {}, "did you mean 'Leaky'"),
         (f"{__name__}.CLI", {}, "not a subclass of rnnbench.nn.Cell"),
         ("rnnbench.nn.Cell", {}, "not a subclass of rnnbench.nn.Cell"),
-        (LEAKY, {"slop": 1.0}, "unknown layer option of AnyCell 'slop'; did you mean 'slope'"),
+        (LEAKY, {"slop": 1.0}, "unknown layer option of CellModule 'slop'; did you mean 'slope'"),
         (PLAIN, {}, "cannot be made: .*scale"),
         (PLAIN, {"scale": -1.0}, "cannot be made: scale must be at least 0"),
     ],
 )
 def test_a_path_that_leads_to_no_cell_is_refused(cell: str, options: Any, told: str) -> None:
     with pytest.raises(RnnbenchError, match=told):
-        AnyCell(cell, layer_options=options)
+        CellModule(cell, layer_options=options)
 
 
 def test_any_cell_takes_what_every_architecture_takes() -> None:
-    names, others = (list(inspect.signature(cls).parameters.values()) for cls in (AnyCell, SequenceModule))
-    assert names[0].name == "cell"
-    assert names[1:] == others
+    assert constructor_arguments(CellModule) == {"cell": str, **constructor_arguments(SequenceModule)}
+    with pytest.raises(TypeError, match="hiden_size"):
+        CellModule(LEAKY, hiden_size=4)
 
 
 def test_a_stock_lightning_cli_takes_lists_and_cells(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_a_stock_lightning_cli_takes_lists_and_cells(tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump({**CLI, "model": model}))
     said = python(code, cwd=tmp_path)
     assert f"MADE LSTM {options}" in said
-    assert "MADE AnyCell None" in said
+    assert "MADE CellModule None" in said
 
 
 # --- penalties
@@ -240,7 +242,7 @@ def test_a_stock_lightning_cli_takes_lists_and_cells(tmp_path: Path) -> None:
 
 def penalty(hidden: Tensor, dropped: Tensor, lengths: Tensor | None) -> Tensor:
     terms = activation_penalties(hidden, dropped, lengths, 2.0, 3.0)
-    return sum(map(_mean, terms), torch.zeros(()))
+    return sum(map(_mean_over_processes, terms), torch.zeros(()))
 
 
 def test_penalties_are_means_over_true_steps() -> None:

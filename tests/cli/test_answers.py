@@ -64,7 +64,7 @@ def test_the_probability_of_a_translation_is_that_of_its_tokens(numbers: NumberW
         targets = torch.tensor([[*ids, *([3] if ended else [])]])
         with model.inference_mode():
             encoded = model.objective.encode(model.read, inputs, lengths)
-            logs = model.objective._forced(encoded, targets, 1.0).log_softmax(-1)
+            logs = model.objective._teacher_forced(encoded, targets, 1.0).log_softmax(-1)
         assert said.log_prob == pytest.approx(float(logs[0].gather(-1, targets[0].unsqueeze(-1)).sum()), abs=1e-4)
         assert said.score == said.log_prob
 
@@ -122,7 +122,7 @@ def test_classes_have_the_probabilities_that_the_model_gives(module_stand_ins: N
     assert tagger.classify(["Eu n1 n2"]).shape == (1, 3, 17)
     with pytest.raises(RnnbenchError, match="text 2 of 2 is empty"):
         model.classify(["good", ""])
-    with pytest.raises(RnnbenchError, match="is no Classification"):
+    with pytest.raises(RnnbenchError, match="predicts forecasts, not classes or tags"):
         Elman.from_data(WeatherNYC(), hidden_size=4).classify(["good"])
 
 

@@ -30,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def parsers() -> Iterator[tuple[str, Parser]]:
     """Every verb and its parser."""
-    todo = [("rnnbench", make_parser()[0])]
+    todo = [("rnnbench", make_parser())]
     for name, parser in todo:
         yield name, parser
         for action in parser._actions:

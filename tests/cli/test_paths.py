@@ -21,7 +21,7 @@ from rnnbench.config.registry import find
 from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.remote import surroundings, take_over
+from rnnbench.harness.executors.remote import adopt_environment, shared_environment
 from rnnbench.nn.compiler.build import _compiler
 from rnnbench.records.record import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder, expand_home, user_path, writable_folder
@@ -77,11 +77,11 @@ def _options(parser: Parser, words: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 
 def test_every_option_that_is_a_path_knows_the_home_folder(home: Path) -> None:
-    paths = [(words, one) for words, one in _options(make_parser()[0]) if one.type and repr(one.type) == "path"]
+    paths = [(words, one) for words, one in _options(make_parser()) if one.type and repr(one.type) == "path"]
     assert {"out", "plot", "midi", "sheet", "file", "to", "folder", "leaderboard", "runs"} == {
         one.dest for _, one in paths
     }
-    for words, one in _options(make_parser()[0]):
+    for words, one in _options(make_parser()):
         named = one.metavar in {"FILE", "FOLDER", "DIR"} or "file" in one.dest or "folder" in one.dest
         assert not named or repr(one.type) == "path", (words, one.dest)
     for _, one in paths:
@@ -171,13 +171,13 @@ def test_names_of_folders_of_data(name: str, home: Path) -> None:
 def test_a_relative_cache_stays_where_it_is_and_goes_along(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that are done in another process, which began in another folder, see the same paths."""
     monkeypatch.setenv(CACHE_VARIABLE, "cache")
-    here, environ = Path.cwd(), surroundings()
+    here, environ = Path.cwd(), shared_environment()
     assert cache_folder("x") == here / "cache" / "x"
     monkeypatch.chdir("/")
-    take_over(environ)
+    adopt_environment(environ)
     assert Path.cwd() == here
     assert cache_folder("x") == here / "cache" / "x"
-    take_over({**environ, "PWD": str(here / "of another machine")})
+    adopt_environment({**environ, "PWD": str(here / "of another machine")})
     assert Path.cwd() == here
 
 

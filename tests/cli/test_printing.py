@@ -121,8 +121,8 @@ def test_the_log_of_a_run_is_utf_8(records: Path) -> None:
 
 def test_a_worker_prints_utf_8_into_its_log(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom rnnbench.harness.executors.worker import _settle\n"
-        "_settle(Path(sys.argv[1]), dict(os.environ))\nprint('grüße 漢 \\udce9')\nprint('é', file=sys.stderr)\n"
+        "import os, sys\nfrom pathlib import Path\nfrom rnnbench.harness.executors.worker import redirect_output\n"
+        "redirect_output(Path(sys.argv[1]), dict(os.environ))\nprint('grüße 漢 \\udce9')\nprint('é', file=sys.stderr)\n"
     )
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], env=environ, check=True)
@@ -130,7 +130,7 @@ def test_a_worker_prints_utf_8_into_its_log(tmp_path: Path) -> None:
 
 
 def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnnbench.cli.opening import print_json
+    from rnnbench.cli.console import print_json
 
     content = {"text": "é漢😀 half \udce9"}
     for encoding in ("ascii", "cp1252", "utf-8"):
@@ -142,12 +142,12 @@ def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_standard_input_is_utf_8_as_files_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnnbench.cli.opening import asked
+    from rnnbench.cli.inference import read_texts
     from rnnbench.errors import RnnbenchError
 
     for encoding in ("ascii", "cp1252", "utf-8"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffgrüße\r\n漢\n".encode()), encoding))
-        assert asked([], Path("-"), "score") == ["grüße", "漢"]
+        assert read_texts([], Path("-"), "score") == ["grüße", "漢"]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("grüße".encode("latin-1")), encoding))
         with pytest.raises(RnnbenchError, match="the standard input, line 1, byte 3: not UTF-8"):
-            asked([], Path("-"), "score")
+            read_texts([], Path("-"), "score")

@@ -53,7 +53,7 @@ def test_all_pairs_are_tried_of_what_is_named(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_pair_that_fails_is_told_and_is_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    pairs = [smoke.Pair("lstm", "adding", "ok"), smoke.Pair("gru", "adding", "failed", "ValueError: no")]
+    pairs = [smoke.Outcome("lstm", "adding", "ok"), smoke.Outcome("gru", "adding", "failed", "ValueError: no")]
     assert smoke._report(pairs, 1.0) == 1
     said = capsys.readouterr().out
     assert "failed: gru on adding: ValueError: no" in said

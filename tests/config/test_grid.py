@@ -11,7 +11,6 @@ import yaml
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.paths import EFFECTS
 from rnnbench.utils.fingerprint import digest, imported_modules, source_digest, source_file
 
 GRID: dict[str, Any] = {
@@ -238,7 +237,3 @@ def test_modules_that_are_imported_are_found_whichever_way_they_are_imported(
     found = {"mine", *(f"mine.{name}" for name in ("start", "one", "two", "three", "four"))}
     assert set(imported_modules("mine.start")) == {*found, "rnnbench.errors"}
     assert imported_modules("no.such.module") == ()
-
-
-def test_of_every_field_it_is_said_what_a_change_does_to_cells() -> None:
-    assert set(EFFECTS) == set(GridSpec.model_fields)

@@ -30,7 +30,7 @@ from rnnbench.data.speech import (
 from rnnbench.data.stand_ins.audio import spoken_commands, wav
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives import Ctc
-from rnnbench.objectives.ctc import beam_search, collapsed
+from rnnbench.objectives.ctc import collapse_path, prefix_beam_search
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
 
@@ -198,7 +198,7 @@ def every_text(log_probs: Tensor) -> dict[tuple[int, ...], float]:
     """Probability of each text, over all paths."""
     found: defaultdict[tuple[int, ...], float] = defaultdict(float)
     for path in product(range(log_probs.shape[1]), repeat=log_probs.shape[0]):
-        found[tuple(collapsed(list(path)))] += float(sum(log_probs[t, k] for t, k in enumerate(path)).exp())  # type: ignore[union-attr]
+        found[tuple(collapse_path(list(path)))] += float(sum(log_probs[t, k] for t, k in enumerate(path)).exp())  # type: ignore[union-attr]
     return dict(found)
 
 
@@ -207,10 +207,10 @@ def test_loss_and_beam_search_are_sums_over_all_paths() -> None:
     log_probs = (2 * torch.randn(5, 3, dtype=torch.float64)).log_softmax(-1)
     texts = every_text(log_probs)
     assert sum(texts.values()) == pytest.approx(1)
-    found = dict(beam_search(log_probs, 100))
+    found = dict(prefix_beam_search(log_probs, 100))
     assert {text: np.exp(score) for text, score in found.items()} == pytest.approx(texts)
     assert len(found) == len(texts)
-    best = beam_search(log_probs, 100)[0][0]
+    best = prefix_beam_search(log_probs, 100)[0][0]
     assert texts[best] == max(texts.values())
     objective = Ctc(2, 1, 3, alphabet="ab")
     targets = torch.tensor([[1, 2], [2, -100]])

@@ -11,7 +11,7 @@ from sacrebleu.metrics.chrf import CHRF
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rnnbench.architectures import GRU, LSTM, TCN, AnyCell, SequenceModule
+from rnnbench.architectures import GRU, LSTM, TCN, CellModule, SequenceModule
 from rnnbench.data import InterfaceStrings, Multi30k, NumberWords
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.splits import connected_groups
@@ -21,7 +21,7 @@ from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError
 from rnnbench.nn import GRU as GRULayer
 from rnnbench.nn import BahdanauAttention, Decoder, Encoded, LuongAttention
 from rnnbench.objectives import SequenceToSequence
-from rnnbench.objectives.sequence_to_sequence import Decoded
+from rnnbench.objectives.sequence_to_sequence import DecoderOutput
 from rnnbench.objectives.text_metrics import corpus_scores
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
@@ -270,7 +270,7 @@ def test_scores_of_texts_are_sacrebleus() -> None:
 
     targets = rows(true, -100)
     metrics = objective.metrics()
-    objective.update(metrics, Decoded(torch.zeros(*targets.shape, 12), rows(said, 3)), targets)
+    objective.update(metrics, DecoderOutput(torch.zeros(*targets.shape, 12), rows(said, 3)), targets)
     scores = {name: float(value) for name, value in metrics.compute().items()}
     bleu, chrf = BLEU(tokenize="none").corpus_score(said, [true]), CHRF().corpus_score(said, [true])
     assert scores["bleu"] == pytest.approx(bleu.score, abs=1e-3)
@@ -312,11 +312,11 @@ def test_a_checkpoint_reopens_without_data(tmp_path: Path) -> None:
     from lightning.pytorch import Trainer
 
     torch.manual_seed(0)
-    model: SequenceModule = AnyCell(cell="rnnbench.nn.cells.gru.GRUCell", **facts(attention="bahdanau"))
+    model: SequenceModule = CellModule(cell="rnnbench.nn.cells.gru.GRUCell", **facts(attention="bahdanau"))
     trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    again = AnyCell.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    again = CellModule.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     inputs, lengths, _ = reversed_words()
     model.eval()
     again.eval()

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat, wavfile
 
-from rnnbench.cli.opening import asked, check_encodable
+from rnnbench.cli.inference import check_encodable, read_texts
 from rnnbench.config.schema import read_json, read_yaml
 from rnnbench.data import UCF101, PennTreebank, PianoRoll, SpeechCommands
 from rnnbench.data.abc_notation import parse, sounding_notes
@@ -143,7 +143,7 @@ BINARY = b"2 3\n" + b"".join(
 PICTURE = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
 SOUND = sound_bytes((8000 * np.sin(np.arange(200) / 5)).astype(np.int16))
 READERS = [
-    Reader("lines.txt", LINES, lambda path: asked([], path, "score"), True),
+    Reader("lines.txt", LINES, lambda path: read_texts([], path, "score"), True),
     Reader("ptb.valid.txt", LINES, treebank, True),
     Reader("validation.csv", b"text\n" + LINES, table, True),
     Reader("validation.jsonl", '{"text": "a café"}\n{"text": "the end"}\n'.encode(), table, True),
@@ -332,7 +332,7 @@ def test_a_folder_that_may_not_be_entered_is_named(
 def test_the_standard_input_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for content, encoding in ((BOM + LINES.replace(b"\n", b"\r\n"), "utf-8"), (LINES, "ascii")):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding))
-        assert asked(["before"], Path("-"), "score") == ["before", "a café", "the end"]
+        assert read_texts(["before"], Path("-"), "score") == ["before", "a café", "the end"]
     for content, told in (
         (b"the end\ncaf\xe9\n", "the standard input, line 2, byte 4: not UTF-8 .0xe9."),
         (b"\n", "the standard input is empty: there is nothing to score"),
@@ -341,20 +341,20 @@ def test_the_standard_input_is_read_as_a_file_is(monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         with pytest.raises(RnnbenchError, match=told):
-            asked([], Path("-"), "score")
+            read_texts([], Path("-"), "score")
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(RnnbenchError, match="the standard input is closed"):
-        asked([], Path("-"), "score")
+        read_texts([], Path("-"), "score")
 
 
 def test_a_line_ends_at_a_line_feed_alone_and_joined_files_have_their_marks_taken_out(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(BOM + "one\u2028two\x0c\x85\n".encode() + BOM + b"three")
-    assert asked([], tmp_path / "a", "score") == ["one\u2028two\x0c\x85", "three"]
+    assert read_texts([], tmp_path / "a", "score") == ["one\u2028two\x0c\x85", "three"]
 
 
 def test_an_argument_in_another_encoding_is_refused() -> None:
     with pytest.raises(RnnbenchError, match="the argument 'caf\ufffd' is not text in UTF-8"):
-        asked([os.fsdecode(b"caf\xe9")], None, "score")
+        read_texts([os.fsdecode(b"caf\xe9")], None, "score")
     check_encodable(["café"])
 
 

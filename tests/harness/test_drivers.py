@@ -35,26 +35,26 @@ from tests.fixtures.records import certificate
 
 @pytest.fixture
 def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "BEAT", 0.02)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.02)
     monkeypatch.setattr(lease, "STALE", 0.2)
 
 
 def test_a_cell_has_one_owner_at_a_time(tmp_path: Path) -> None:
     with Leases(tmp_path) as one, Leases(tmp_path) as other:
-        assert one.take("a", "task/lstm/0")
-        assert one.take("a", "task/lstm/0")
-        assert not other.take("a", "task/lstm/0")
-        assert other.take("b", "task/lstm/1")
+        assert one.acquire("a", "task/lstm/0")
+        assert one.acquire("a", "task/lstm/0")
+        assert not other.acquire("a", "task/lstm/0")
+        assert other.acquire("b", "task/lstm/1")
         assert set(leased(tmp_path, ["a", "b", "c"])) == {"a", "b"}
-        one.drop("a")
-        assert other.take("a", "task/lstm/0")
+        one.release("a")
+        assert other.acquire("a", "task/lstm/0")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_lease_says_is_written_with_the_next_beat(tmp_path: Path, quick_beats: None) -> None:
     with Leases(tmp_path) as leases:
-        leases.take("a", "task/lstm/0")
-        leases.tell("a", slot="cpu:1", progress=("train", 3, 0.5, None, 1.5))
+        leases.acquire("a", "task/lstm/0")
+        leases.update("a", slot="cpu:1", progress=("train", 3, 0.5, None, 1.5))
         wait_for(lambda: (said := read_lease(tmp_path / "a.json")) and said.slot == "cpu:1", 10)
         said = read_lease(tmp_path / "a.json")
         assert said
@@ -64,8 +64,8 @@ def test_what_a_lease_says_is_written_with_the_next_beat(tmp_path: Path, quick_b
 
 def someone_else(path: Path, **changes: Any) -> lease.Lease:
     """A lease of a driver that has died."""
-    about: dict[str, Any] = {"owner": "x", "host": "elsewhere", "pid": 1, "born": 1.0, "beat": 7, "label": "t/a/0"}
-    made = lease.Lease(**{**about, **changes})
+    process: dict[str, Any] = {"owner": "x", "host": "elsewhere", "pid": 1, "start_time": 1.0, "heartbeat": 7}
+    made = lease.Lease(**{**process, "label": "t/a/0", **changes})
     path.write_text(made.model_dump_json())
     return made
 
@@ -75,11 +75,11 @@ HERE = {"host": socket.gethostname(), "machine": lease.machine_here()}
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once(tmp_path: Path) -> None:
     someone_else(tmp_path / "a.json", **HERE, pid=2**22 + 1)
-    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), born=0.5)  # the number is used again
+    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), start_time=0.5)  # the number is used again
     assert not leased(tmp_path, ["a", "b"])
     with Leases(tmp_path) as leases:
-        assert leases.take("a", "t/a/0")
-        assert leases.take("b", "t/a/1")
+        assert leases.acquire("a", "t/a/0")
+        assert leases.acquire("b", "t/a/1")
 
 
 def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
@@ -88,11 +88,11 @@ def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
     dead = someone_else(tmp_path / "a.json")
     (tmp_path / "b.json").write_text("no lease at all")
     with Leases(tmp_path) as leases:
-        assert not leases.take("a", "t/a/0")
-        someone_else(tmp_path / "a.json", beat=dead.beat + 1)  # it lives
-        assert not leases.take("a", "t/a/0")
-        wait_for(lambda: leases.take("a", "t/a/0"), 10)
-        wait_for(lambda: leases.take("b", "t/a/1"), 10)
+        assert not leases.acquire("a", "t/a/0")
+        someone_else(tmp_path / "a.json", heartbeat=dead.heartbeat + 1)  # it lives
+        assert not leases.acquire("a", "t/a/0")
+        wait_for(lambda: leases.acquire("a", "t/a/0"), 10)
+        wait_for(lambda: leases.acquire("b", "t/a/1"), 10)
         said = read_lease(tmp_path / "a.json")
         assert said
         assert said.owner == leases.owner
@@ -101,7 +101,7 @@ def test_the_lease_of_another_machine_is_taken_when_it_has_not_beaten_for_long(
 def test_a_process_of_a_machine_of_the_same_name_is_not_taken_for_dead(tmp_path: Path) -> None:
     someone_else(tmp_path / "a.json", host=socket.gethostname(), machine="another container", pid=2**22 + 1)
     with Leases(tmp_path) as leases:
-        assert not leases.take("a", "t/a/0")
+        assert not leases.acquire("a", "t/a/0")
         assert set(leased(tmp_path, ["a"])) == {"a"}
 
 
@@ -109,7 +109,7 @@ def test_what_a_killed_driver_has_left_is_removed_when_the_next_begins(tmp_path:
     dead: dict[str, Any] = {**HERE, "pid": 2**22 + 1}
     someone_else(tmp_path / "driver-x.json", **dead, label="grid")
     someone_else(tmp_path / "a.json", **dead)  # of a cell whose record it had written
-    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), born=lease._born(os.getpid()))
+    someone_else(tmp_path / "b.json", **HERE, pid=os.getpid(), start_time=lease._start_time(os.getpid()))
     someone_else(tmp_path / "driver-y.json")  # of another machine: nobody knows yet
     (tmp_path / ".c.json.17.tmp").write_text("{")
     os.utime(tmp_path / ".c.json.17.tmp", (1.0, 1.0))
@@ -160,7 +160,7 @@ def test_of_many_who_find_a_dead_lease_one_gets_it(tmp_path: Path) -> None:
     def grab(leases: Leases) -> None:
         for round_ in range(20):
             barrier.wait()
-            if leases.take(str(round_), "t/a/0"):
+            if leases.acquire(str(round_), "t/a/0"):
                 got[round_] += 1
 
     threads = [Thread(target=grab, args=(leases,)) for leases in crowd]
@@ -176,7 +176,7 @@ def test_of_many_who_find_a_dead_lease_one_gets_it(tmp_path: Path) -> None:
 def test_who_slept_too_long_learns_that_his_cell_is_lost(tmp_path: Path, quick_beats: None) -> None:
     lost: list[str] = []
     with Leases(tmp_path, lost.append) as leases:
-        leases.take("a", "t/a/0")
+        leases.acquire("a", "t/a/0")
         someone_else(tmp_path / "a.json")
         wait_for(lambda: lost == ["a"], 10)
     assert (tmp_path / "a.json").exists()  # another's lease is left alone
@@ -215,9 +215,9 @@ def test_a_cell_that_another_machine_has_is_told_once_and_waited_for(
     (cell,) = plan(asked, {})[1]
     folders.leases.mkdir(parents=True)
     someone_else(folders.leases / f"{cell.spec.id}.json")
-    with GridDriver(folders, asked, [cell], watcher) as desk:
-        assert [desk.claim(desk.job(cell)) for _ in range(3)] == ["wait"] * 3
-        assert watcher.told == [("elsewhere", "process 1 of elsewhere")]
+    with GridDriver(folders, asked, [cell], watcher) as driver:
+        assert [driver.claim(driver.make_job(cell)) for _ in range(3)] == ["wait"] * 3
+        assert watcher.events == [("elsewhere", "process 1 of elsewhere")]
 
 
 @pytest.mark.parametrize("state", ["missing", "stale"])
@@ -229,12 +229,12 @@ def test_a_broken_file_in_the_place_of_a_record_or_none_any_more_does_not_keep_i
     place = RecordStore(folders.leaderboard).folder / file_of(spec)
     place.parent.mkdir(parents=True)
     place.write_text("{")
-    with GridDriver(folders, asked, [], watcher) as desk:
-        job = desk.job(Cell(spec, state))
+    with GridDriver(folders, asked, [], watcher) as driver:
+        job = driver.make_job(Cell(spec, state))
         if state == "stale":
             place.unlink()
-        assert desk.claim(job) == "go"
-    assert not watcher.told
+        assert driver.claim(job) == "go"
+    assert not watcher.events
 
 
 def test_a_process_that_is_killed_leaves_its_cells_to_the_other(
@@ -330,20 +330,20 @@ def test_a_file_system_that_becomes_read_only_is_told_and_nothing_else_goes_wron
     tmp_path: Path, quick_beats: None
 ) -> None:
     with Leases(tmp_path) as mine:
-        assert mine.take("one", "a/b/0")
+        assert mine.acquire("one", "a/b/0")
         with pytest.MonkeyPatch.context() as patch:
             _read_only(patch)
             with pytest.raises(RnnbenchError, match=r"^cannot write to .*, the leases of .*: Read-only file system$"):
-                mine.take("two", "a/b/1")
+                mine.acquire("two", "a/b/1")
             with pytest.raises(RnnbenchError, match=r"^cannot write .*board.md: Read-only file system$"):
                 write_whole(tmp_path / "board.md", "text")
-            mine.drop("one")
+            mine.release("one")
             before = read_lease(tmp_path / "one.json")
             assert before is not None  # it could not be given back
-        assert mine.take("three", "a/b/2")
+        assert mine.acquire("three", "a/b/2")
         third = mine.read("three")
         assert third is not None
-        wait_for(lambda: (now := mine.read("three")) is not None and now.beat > third.beat)
+        wait_for(lambda: (now := mine.read("three")) is not None and now.heartbeat > third.heartbeat)
 
 
 def test_refresh_runs_what_is_stale_and_nothing_else(
@@ -378,13 +378,14 @@ def test_the_driver_of_a_grid_never_imports_torch(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from rnnbench.harness import executors
+from rnnbench.harness import grid as harness_grid
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.executors.local import LocalExecutor
 from rnnbench.config.grid import GridSpec
 import rnnbench.cli.run
 LocalExecutor.check = lambda self, specs: None  # as the workers do it
-LocalExecutor.run = lambda self, jobs, watcher, driver: (one for one in ())
+harness_grid.run_jobs = lambda executor, jobs, watcher, driver: (record for record in ())
 grid = GridSpec.read({{"name": "g", "architectures": ["gru"], "tasks": ["adding"]}}, "g")
 run_grid(grid, plan(grid, {{}})[1], Folders(Path({str(tmp_path)!r}), Path({str(tmp_path)!r})), None)
 sys.exit(bool({{"torch", "lightning"}} & set(sys.modules)))

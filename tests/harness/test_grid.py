@@ -13,8 +13,9 @@ import yaml
 from rnnbench.config.executors import LocalSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.events import Event, Finished
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.hardware import AUTO_RUNS, Found, Pool, Slot
+from rnnbench.harness.hardware import AUTO_RUNS, DevicesFound, Pool, Slot
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.probe import code_version
@@ -51,7 +52,7 @@ def test_a_grid_gives_a_whole_record_a_cell_and_the_second_time_starts_nothing(
     assert watcher.count("finished") == 2
     again = Silent()
     run(grid(), folders, again)
-    assert again.told == []
+    assert again.events == []
 
 
 def test_one_architecture_more_starts_tasks_times_seeds_runs(
@@ -82,7 +83,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there' \(in tests\.strange\.Raises\.training_step, line \d+\)$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests\.fixtures\.strange\.Raises\.training_step, line \d+\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -106,7 +107,7 @@ def test_a_run_that_ends_badly_is_a_record_with_its_reason_and_the_others_go_on(
     assert "last words" in records["dies/0"].log_tail
     quiet = Silent()
     run(grid(architectures=[*names, "gru"], executor=LOCAL), folders, quiet)
-    assert quiet.told == []
+    assert quiet.events == []
     retried = Silent()
     run(grid(architectures=[*names[:1], "gru"], executor=LOCAL), folders, retried, ("failed",))
     assert retried.count("started") == 1
@@ -126,6 +127,7 @@ UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
     "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' "
     r"\(in tests\.fixtures\.strange\.NoFile\.build_splits, line \d+\)$",
+    "ExitsInPreparation": r"^preparing data: exit\(3\) was called$",
     "NoModelKwargs": r"^preparing data: TypeError: not ours "
     r"\(in tests\.fixtures\.strange\.NoModelKwargs\.model_kwargs, line \d+\)$",
 }
@@ -145,22 +147,21 @@ def test_a_run_whose_data_cannot_be_prepared_stays_missing_and_the_rest_runs(
         assert re.search(reason, told.reasons[name.lower()]), told.reasons
     cells, todo = plan(asked, kept)
     assert {cell.spec.task.name: cell.state for cell in todo} == {name.lower(): "missing" for name in UNPREPARED}
-    assert len(cells) == 4
-    log = folders.of("small") / ("prepare-nofile.log" if executor != "inline" else f"{told.ids['nofile']}/log.txt")
-    assert "in build_splits" in log.read_text()
+    assert len(cells) == 1 + len(UNPREPARED)
+    assert "in build_splits" in (folders.working("small") / "prepare-nofile.log").read_text()
 
 
 class Reasons(Silent):
-    """Why runs have ended, and their ids, by task."""
+    """Why runs have ended, by task."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reasons: dict[str, str] = {}
-        self.ids: dict[str, str] = {}
 
-    def finished(self, record: Record) -> None:
-        super().finished(record)
-        self.reasons[record.spec.task.name], self.ids[record.spec.task.name] = record.reason, record.id
+    def on_event(self, event: Event) -> None:
+        super().on_event(event)
+        if isinstance(event, Finished):
+            self.reasons[event.record.spec.task.name] = event.record.reason
 
 
 def test_data_that_cannot_be_prepared_takes_no_record_away(
@@ -218,7 +219,7 @@ def test_the_test_part_is_read_once_and_from_the_best_checkpoint(
     best = min(record.curve, key=lambda point: point.score)
     assert (record.best_step, record.validation["mse"]) == (best.step, best.score)
     assert best.step < 40  # a rate of 1 makes the last step no better than the best
-    checkpoint = torch.load(folders.of("small") / record.id / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint = torch.load(folders.working("small") / record.id / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["global_step"] == best.step
 
 
@@ -255,14 +256,14 @@ def test_a_worker_sees_its_device_and_its_grids_environment(
     from rnnbench.harness.executors.local import LocalExecutor
 
     monkeypatch.setenv("RNNBENCH_TEST", "here")
-    found, environ = Found("cuda", (1 << 30, 1 << 30), 1 << 34), {"CUDA_VISIBLE_DEVICES": "5,7"}
+    found, environ = DevicesFound("cuda", (1 << 30, 1 << 30), 1 << 34), {"CUDA_VISIBLE_DEVICES": "5,7"}
     monkeypatch.setattr(LocalExecutor, "_pool", lambda self: Pool(found, 8, self.settings, environ))
     records = run(
         grid(architectures=[architecture("tells", "tests.fixtures.strange.Tells")], seeds=4, executor="local"),
         folders,
         watcher,
     )
-    logs = [(folders.of("small") / record.id / "log.txt").read_text() for record in records.values()]
+    logs = [(folders.working("small") / record.id / "log.txt").read_text() for record in records.values()]
     seen = [re.search(r"SEES \{'CUDA_VISIBLE_DEVICES': '(\d)', 'RNNBENCH_TEST': 'here'\} 4 (\d+)", log) for log in logs]
     assert {match[1] for match in seen if match} == {"5", "7"}
     assert len({match[2] for match in seen if match} | {str(os.getpid())}) == 5
@@ -275,12 +276,12 @@ def slots(pool: Pool, devices: int = 1, known: int | None = None) -> list[Slot]:
     """All places for runs of a kind, one after the other."""
     found = []
     while pool.has(devices, known):
-        found.append(pool.take(devices, known))
+        found.append(pool.acquire(devices, known))
     return found
 
 
 def pool(kind: str, count: int, cores: int, environ: dict[str, str] | None = None, **settings: Any) -> Pool:
-    return Pool(Found(kind, (GPU,) * count, 64 * 2**30), cores, LocalSettings(**settings), environ or {})
+    return Pool(DevicesFound(kind, (GPU,) * count, 64 * 2**30), cores, LocalSettings(**settings), environ or {})
 
 
 def test_slots_are_devices_or_cores() -> None:
@@ -301,9 +302,9 @@ def test_a_run_on_two_devices_takes_two_and_sees_both() -> None:
         ("cuda:2+3", "7,6"),
     ]
     mixed = pool("cuda", 2, 16)
-    one = mixed.take(1, None)
+    one = mixed.acquire(1, None)
     assert not mixed.has(2, None)
-    mixed.give(one)
+    mixed.release(one)
     assert mixed.has(2, None)
 
 
@@ -319,11 +320,11 @@ def test_auto_gives_the_first_run_a_device_and_then_packs_as_memory_allows() -> 
     first = slots(auto)
     assert [slot.name for slot in first] == ["cuda:0", "cuda:1"]
     for slot in first:
-        auto.give(slot)
+        auto.release(slot)
     packed = slots(auto, known=GPU // 4)
     assert sorted(slot.name for slot in packed) == ["cuda:0"] * 3 + ["cuda:1"] * 3  # a fifth more than was measured
     for slot in packed:
-        auto.give(slot)
+        auto.release(slot)
     assert len(slots(auto, known=GPU // 1000)) == 2 * AUTO_RUNS
     cores = pool("cpu", 0, 4, runs_per_device="auto")
     assert len(slots(cores, known=20 * 2**30)) == 2  # of 64 GiB
@@ -351,7 +352,7 @@ def test_a_wrong_argument_is_refused_before_anything_starts(
     small = grid(**change, executor=executor)
     with pytest.raises(RnnbenchError, match=re.escape(told)):
         run_grid(small, plan(small, {})[1], folders, watcher)
-    assert watcher.told == []
+    assert watcher.events == []
 
 
 def test_a_data_module_that_states_no_facts_is_refused_before_anything_starts(
@@ -394,7 +395,7 @@ def test_a_logger_is_written_beside_the_record(
 ) -> None:
     record = run(grid(architectures=["gru"], loggers=[logger], executor=LOCAL), folders, watcher)["gru/0"]
     assert record.status == "done", record.reason + record.log_tail
-    folder = folders.of("small") / record.id
+    folder = folders.working("small") / record.id
     if logger == "csv":
         rows = (folder / "curves" / "metrics.csv").read_text()
         assert "val/mse" in rows

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnbench.analysis.capabilities import check_able
 from rnnbench.architectures import Elman, SequenceModule, WindowMLP
 from rnnbench.cli import main
+from rnnbench.cli.inference import check_verb
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.load_run import checkpoint_of, load_run
 from rnnbench.harness.paths import Folders
@@ -169,7 +169,7 @@ def test_all_that_a_run_can_is_told(
 ) -> None:
     model = module(input_size=2, output_size=3, objective=objective, hidden_size=4)
     with pytest.raises(RnnbenchError) as told:
-        check_able(model, "generate", *others)
+        check_verb(model, "generate", *others)
     assert str(told.value) == f"this run is {says}"
 
 

@@ -12,12 +12,12 @@ import pytest
 from rnnbench.config.executors import LocalSettings
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors import processes
+from rnnbench.harness.events import Event, Finished, Progressed, Started
 from rnnbench.harness.executors.local import LocalExecutor
-from rnnbench.harness.executors.queue import Queue
+from rnnbench.harness.executors.loop import NullDriver, Queue
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.hardware import Found, Pool
-from rnnbench.harness.job import Job, NullDriver
+from rnnbench.harness.hardware import DevicesFound, Pool
+from rnnbench.harness.job import Job
 from rnnbench.harness.paths import Folders
 from rnnbench.records.record import Record, RecordStore
 from tests.conftest import Silent
@@ -53,7 +53,7 @@ def test_a_run_whose_process_dies_goes_on_and_ends_with_the_same_score(
     reason = "stopped by SIGTERM" if number == signal.SIGTERM else f"killed by signal {int(number)} ({number.name})"
     (attempt,) = record.attempts
     assert attempt.startswith(reason)
-    assert ("retried", attempt) in watcher.told
+    assert ("retried", attempt) in watcher.events
     assert not list(folders.runs.rglob("resume.*"))
     untouched = Folders(tmp_path / "other", tmp_path / "runs-2")  # the mark is there: it does not die again
     assert same_numbers(record, run(once, untouched, Silent()))
@@ -108,12 +108,12 @@ def test_before_anything_runs_another_worker_is_asked_in_the_place_of_one_that_d
     counter.touch()
     executor.warm_up()
     if times < 3:
-        assert executor._ask(dies, times, counter) == "here"
+        assert executor._call(dies, times, counter) == "here"
     else:
         with pytest.raises(
-            RnnbenchError, match=r"^3 worker .* asked to dies; of the last: killed by signal 9 \(SIGKILL\)"
+            RnnbenchError, match=r"^3 worker .* died before .*; the last: killed by signal 9 \(SIGKILL\)"
         ):
-            executor._ask(dies, times, counter)
+            executor._call(dies, times, counter)
     assert len(counter.read_text()) == min(times + 1, 3)
     assert not executor.processes
 
@@ -124,8 +124,8 @@ def test_whoever_does_not_stop_when_told_to_is_killed(
     monkeypatch.setattr("rnnbench.harness.executors.local.GRACE", 0.5)
 
     class Leaves(Silent):
-        def progress(self, spec: Any, progress: Any) -> None:
-            if progress.step:
+        def on_event(self, event: Event) -> None:
+            if isinstance(event, Progressed) and event.progress.step:
                 raise KeyboardInterrupt
 
     slow = architecture("stubborn", "tests.fixtures.strange.Stubborn")
@@ -141,15 +141,15 @@ def test_a_run_on_two_devices_is_trained_by_both_and_tested_on_one(
     changes: dict[str, Any] = {"architectures": ["gru"], "budget": {"steps": 8, "validate_every": 4}}
     two = run(grid(**changes, devices=2, executor=local(), watch=["gradients"]), folders, watcher)
     assert two.status == "done", two.reason + two.log_tail
-    assert ("started", two.id) in watcher.told
+    assert ("started", two.id) in watcher.events
     one = run(grid(**changes, executor=local()), Folders(tmp_path / "other", tmp_path / "runs-2"), Silent())
     assert two.id != one.id
     assert two.cost
     assert one.cost
     assert two.cost.steps == one.cost.steps == 8
     assert two.scores == pytest.approx(one.scores, rel=1e-4)  # the same batches, halved
-    assert (folders.of("small") / two.id / "log-1.txt").exists()
-    assert "gradients/layer1/distance" in (folders.of("small") / two.id / "curves" / "metrics.csv").read_text()
+    assert (folders.working("small") / two.id / "log-1.txt").exists()
+    assert "gradients/layer1/distance" in (folders.working("small") / two.id / "curves" / "metrics.csv").read_text()
 
 
 def test_a_run_on_two_devices_that_loses_one_goes_on(
@@ -173,7 +173,7 @@ def test_with_auto_the_first_run_of_a_kind_is_measured_before_others_of_its_kind
     grid: Callable[..., GridSpec], tmp_path: Path
 ) -> None:
     specs = grid(architectures=["gru", "elman"], seeds=3).expand()
-    queue = Queue([Job(spec, "g", tmp_path) for spec in specs], NullDriver(), measures=True)
+    queue = Queue([Job(spec, "g", tmp_path) for spec in specs], NullDriver(), measures_memory=True)
     task = specs[0].task.fingerprint
     assert queue.take(lambda job: True) == (Job(specs[0], "g", tmp_path), True)
     queue.data[task] = "ready"
@@ -200,26 +200,24 @@ def test_simulated_devices_hold_no_more_runs_than_they_have_places(
     pools: list[Pool] = []
 
     def pool(self: LocalExecutor) -> Pool:
-        pools.append(Pool(Found("cuda", (10**11, 10**11), 10**11), 4, self.settings, {}))
+        pools.append(Pool(DevicesFound("cuda", (10**11, 10**11), 10**11), 4, self.settings, {}))
         return pools[-1]
 
     monkeypatch.setattr(LocalExecutor, "_pool", pool)
     most, at_work = 0, set()
 
     class Counts(Silent):
-        def started(self, spec: Any, slot: str) -> None:
+        def on_event(self, event: Event) -> None:
             nonlocal most
-            at_work.add(spec.id)
-            most = max(most, len(at_work))
-            super().started(spec, slot)
-
-        def finished(self, record: Record) -> None:
-            at_work.discard(record.id)
-            super().finished(record)
+            if isinstance(event, Started):
+                at_work.add(event.spec.id)
+                most = max(most, len(at_work))
+            elif isinstance(event, Finished):
+                at_work.discard(event.record.id)
+            super().on_event(event)
 
     small = grid(architectures=["gru"], seeds=6, executor={"local": {"runs_per_device": 2}})
     run_grid(small, plan(small, {})[1], folders, Counts())
     assert len(RecordStore(folders.leaderboard).read()[0]) == 6
     assert 2 <= most <= 4
     assert [device.places for device in pools[-1].devices] == [2, 2]
-    assert processes.GRACE > 0

@@ -31,16 +31,16 @@ def whole_and_cut(spec: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, at: 
     """A run in one go; the same run cut off at each of some steps; and how often it was."""
     whole = outcome(run(Job(spec, "g", folder / "whole"), lambda progress: None))
     cuts = list(at)
-    keep = resume.Resume._keep
+    save = resume.Resume._save
 
     def cut(self: resume.Resume, trainer: Any) -> None:
-        keep(self, trainer)
+        save(self, trainer)
         if cuts and trainer.global_step >= cuts[0]:
             cuts.pop(0)
             raise Preempted("cut")
 
     monkeypatch.setattr(resume, "CHECKPOINT_INTERVAL", 0.0)
-    monkeypatch.setattr(resume.Resume, "_keep", cut)
+    monkeypatch.setattr(resume.Resume, "_save", cut)
     lives = 0
     while True:
         lives += 1

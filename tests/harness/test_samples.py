@@ -42,7 +42,7 @@ def place(module_stand_ins: None, tmp_path_factory: pytest.TempPathFactory) -> t
     folder = tmp_path_factory.mktemp("place")
     folders = Folders(folder / "leaderboard", folder / "runs")
     asked = SampleConfig(examples=3, length=30)
-    return folders, {task: train(folders, task, asked=asked, replay=True) for task in TASKS}
+    return folders, {task: train(folders, task, samples=asked, replay=True) for task in TASKS}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -112,7 +112,7 @@ def test_steps_are_kept_at_powers_of_four_and_replayed(
     for path in folder.glob("step-*"):
         path.unlink()
     assert main(["replay", record.id, *where]) == 2
-    assert "has kept no steps: say `replay: true`" in capsys.readouterr().err
+    assert "has kept no steps: set `replay: true`" in capsys.readouterr().err
 
 
 def test_a_grid_asks_and_keeps_and_its_runs_are_the_same_runs(

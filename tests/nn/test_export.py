@@ -100,7 +100,8 @@ class Normalised(nn.Cell):
 
 
 def test_an_architecture_in_onnx_takes_other_sizes(tmp_path: Path) -> None:
-    model = architectures.AnyCell(f"{__name__}.Normalised", 3, 2, "classification", hidden_size=4).eval()
+    sizes: Any = {"input_size": 3, "output_size": 2, "objective": "classification"}
+    model = architectures.CellModule(f"{__name__}.Normalised", hidden_size=4, **sizes).eval()
     run = to_onnx(model, (draw(2, 3, 3, dtype=SINGLE),), ({0: "batch", 1: "steps"},), tmp_path / "model.onnx")
     inputs = draw(4, 20, 3, dtype=SINGLE)
     close(run(inputs), [model(inputs)], SINGLE)

@@ -11,7 +11,7 @@ from rnnbench.architectures import GRU, LSTM, TCN, WindowMLP
 from rnnbench.data import WeatherNYC24h
 from rnnbench.data.module import SPLITS
 from rnnbench.objectives import HorizonForecast
-from rnnbench.objectives.regression import Forecasts, HorizonErrors
+from rnnbench.objectives.regression import HorizonErrors, HorizonPredictions
 
 NAN = float("nan")
 
@@ -56,7 +56,7 @@ def test_naive_forecasts_are_the_last_value_and_the_value_a_season_before() -> N
 def test_errors_are_those_of_the_definitions() -> None:
     objective = HorizonForecast(2, 1, 2, horizon=2, season=1, scales=[0.5, 2.0])
     targets = torch.tensor([[[9.0, 9.0], [1.0, 2.0], [NAN, 4.0]]])
-    forecasts = Forecasts(
+    forecasts = HorizonPredictions(
         torch.tensor([[[0.0, 0.0], [1.0, 1.0], [7.0, 4.0]]]),
         torch.tensor([[[2.0, 2.0], [5.0, 1.0]]]),
         torch.tensor([[[4.0, 2.0], [5.0, 4.0]]]),

@@ -26,9 +26,9 @@ from rnnbench.data import Adding
 from rnnbench.data.batches import GlobalBatches
 from rnnbench.harness import execute as cell
 from rnnbench.harness.callbacks import Reporter, number_of
-from rnnbench.harness.certify import Ask, certify, open_questions
+from rnnbench.harness.certify import TakeProbes, certify, uncertified_records
 from rnnbench.harness.grid import plan, run_grid
-from rnnbench.harness.job import Job, Taken
+from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import FirstSteps, probe_again
 from rnnbench.leaderboard.table import read_board
@@ -229,15 +229,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[GridSpec, Path]:
     return grid, folders.leaderboard
 
 
-def inline(jobs: Sequence[Job]) -> Iterable[tuple[Job, Taken | None]]:
+def inline(jobs: Sequence[Job]) -> Iterable[tuple[Job, ProbeResult | None]]:
     """Probes in this process."""
     return ((job, probe_again(job)) for job in jobs)
 
 
-def certify_now(leaderboard: Path, ask: Ask = inline) -> list[Certificate | tuple[Record, str]]:
+def certify_now(leaderboard: Path, ask: TakeProbes = inline) -> list[Certificate | tuple[Record, str]]:
     records, problems = RecordStore(leaderboard).read()
     assert not problems
-    return list(certify(leaderboard, records, open_questions(records, Certificates(leaderboard)), ask))
+    return list(certify(leaderboard, records, uncertified_records(records, Certificates(leaderboard)), ask))
 
 
 def states(leaderboard: Path) -> dict[str, str]:
@@ -453,15 +453,15 @@ def test_a_moved_module_and_a_renamed_function_keep_all_records(
 
 
 def test_probes_that_could_not_be_taken_certify_nothing_and_what_was_certified_before_a_kill_stays(board: Path) -> None:
-    def one_then_dies(jobs: Sequence[Job]) -> Iterable[tuple[Job, Taken | None]]:
+    def one_then_dies(jobs: Sequence[Job]) -> Iterable[tuple[Job, ProbeResult | None]]:
         yield jobs[0], probe_again(jobs[0])
         yield jobs[1], None
-        yield jobs[2], Taken(error="data unavailable: the archive is gone")
+        yield jobs[2], ProbeResult(error="data unavailable: the archive is gone")
         raise KeyboardInterrupt
 
     found: list[Any] = []
     records, _ = RecordStore(board).read()
-    going = certify(board, records, open_questions(records, Certificates(board)), one_then_dies)
+    going = certify(board, records, uncertified_records(records, Certificates(board)), one_then_dies)
     with pytest.raises(KeyboardInterrupt):
         found.extend(iter(lambda: found.append(next(going)), 0))
     assert [one[1] for one in found if isinstance(one, tuple)] == [
@@ -479,13 +479,17 @@ def test_records_of_one_configuration_made_by_different_code_are_certified_apart
     for record in (second, first, done(spec(seed=2)), done(spec("gru"), code_version="1" * 12), lost(spec(seed=5))):
         store.write(record)
     records, _ = store.read()
-    assert {one.id for one in open_questions(records, Certificates(tmp_path))} == {first.id, second.id, spec("gru").id}
+    assert {one.id for one in uncertified_records(records, Certificates(tmp_path))} == {
+        first.id,
+        second.id,
+        spec("gru").id,
+    }
     certificates = Certificates(tmp_path)
     certificates.add([certificate(first), certificate(second, why="other")])
     found = cells_on_record(records, Certificates(tmp_path))
     cells = {one.spec.seed: one.state for one in found if one.spec.architecture.name == "lstm"}
     assert cells == {0: "done", 1: "stale", 2: "done", 5: "failed"}
-    (again,) = open_questions(records, Certificates(tmp_path))
+    (again,) = uncertified_records(records, Certificates(tmp_path))
     assert again.id == spec("gru").id
 
 
@@ -563,7 +567,7 @@ def test_every_verb_that_shows_states_takes_certificates_into_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rnnbench.cli.show.can_build", lambda: False)
+    monkeypatch.setattr("rnnbench.cli.board.can_build", lambda: False)
     grid = {"name": "g", "architectures": ["lstm"], "tasks": ["adding"], "budget": {"steps": 3}}
     (tmp_path / "g.yaml").write_text(yaml.safe_dump(grid))
     record = done(code_version=OLD)
@@ -654,7 +658,7 @@ def test_records_of_the_first_version_are_read_and_are_stale_as_they_have_no_pro
     assert not problems
     assert records[done().id].curve == [Point(3, None, 0.5)]
     assert states(tmp_path) == {"adding/lstm": "stale"}
-    assert not open_questions(records, Certificates(tmp_path))
+    assert not uncertified_records(records, Certificates(tmp_path))
     assert "code" not in json.loads(RecordStore(tmp_path).write(records[done().id]).read_text())
 
 

@@ -3,117 +3,84 @@
 import logging
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from threading import Event, current_thread, main_thread
+from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
-from rnnbench.config.grid import RunSpec
-from rnnbench.harness.job import ALONE, Driver, Job, Progress, Watcher, timed
-from rnnbench.records.record import Record
-
-POLL = 0.5
-"""Seconds between two looks at what other drivers have done."""
+from rnnbench.harness.executors.loop import Executor, Report
+from rnnbench.harness.job import Ended, Job, Progress, timed
 
 
-class InlineExecutor:
-    """Runs jobs here, with one thread, as a worker would."""
+class InlineExecutor(Executor):
+    """Runs jobs here, with one thread, as a worker would: a job has ended when `start` returns its handle.
 
-    def check(self, specs: Sequence[RunSpec]) -> None:
-        """Check all runs before any is started."""
-        from rnnbench.harness.preflight import check
+    Ctrl-C raises as ever and is remembered as well, and raised again after the run if it was lost: Python drops an
+    exception raised in a destructor or a callback of the garbage collector, and third parties' code has bare
+    `except`s; the grid would go on as if nobody had pressed a key.
+    """
 
-        check(specs)
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._handler_before: Any = None
 
-    def survey(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-        """What is known of runs before they are run, see `Executor`."""
-        from rnnbench.harness.preflight import survey
+    def open(self) -> None:
+        """Remember interrupts from now on."""
+        before = signal.getsignal(signal.SIGINT)
+        self.interrupted = False
+        if current_thread() is not main_thread() or not callable(before):
+            return
 
-        return survey(specs)
+        def remember(number: int, frame: Any) -> None:
+            self.interrupted = True
+            before(number, frame)
 
-    def places(self) -> int:
-        """One."""
-        return 1
+        self._handler_before = before
+        signal.signal(signal.SIGINT, remember)
 
-    def run(self, jobs: Sequence[Job], watcher: Watcher, driver: Driver = ALONE) -> Generator[Record, None, None]:
-        """Run all jobs in order."""
+    def close(self, running: Sequence[Ended]) -> None:
+        """Handle interrupts as before."""
+        if self._handler_before is not None:
+            signal.signal(signal.SIGINT, self._handler_before)
+            self._handler_before = None
+
+    def prepare(self, job: Job) -> Ended:
+        """Prepare the data of a job's task."""
+        from rnnbench.harness.execute import prepare_data
+
+        with _one_thread(), _printing_to(job.preparation_log):
+            ended = Ended(prepare_data(job))
+        self._check_interrupt()
+        return ended
+
+    def start(self, job: Job, report: Report) -> Ended:
+        """Run a job to its end."""
         from rnnbench.harness.execute import run
 
-        unprepared: dict[str, Record] = {}  # of each task whose data could not be prepared
-        with _heeded_interrupts() as heed:
-            for job in claimed(jobs, driver):
+        def check_and_report(progress: Progress) -> None:
+            self._check_interrupt()
+            report(progress)
 
-                def report(progress: Progress, job: Job = job) -> None:
-                    heed()
-                    driver.heed()
-                    watcher.progress(job.spec, progress)
+        report("inline")
+        begun = time.monotonic()
+        with _one_thread(), _printing_to(job.log):
+            record = run(job, check_and_report)
+        assert record is not None  # only other processes of a run have none
+        self._check_interrupt()
+        return Ended(timed(record, job, time.monotonic() - begun))
 
-                if lost := unprepared.get(job.spec.task.fingerprint):
-                    record = lost.model_copy(update={"id": job.spec.id, "spec": job.spec})
-                    watcher.finished(record)
-                    yield record
-                    continue
-                watcher.started(job.spec, "inline")
-                job.folder.mkdir(parents=True, exist_ok=True)
-                begun = time.monotonic()
-                with _one_thread(), _printing_to(job):
-                    ended = run(job, report)
-                assert ended is not None  # the only process of its run gives one
-                record = timed(ended, job, time.monotonic() - begun)
-                if record.unprepared:
-                    unprepared[job.spec.task.fingerprint] = record
-                heed()
-                watcher.finished(record)
-                yield record
+    def wait(self, running: Sequence[Ended], seconds: float) -> Sequence[Ended]:
+        """Everything that was started has ended."""
+        return running
 
+    def result(self, handle: Ended) -> Ended:
+        """How it has ended."""
+        return handle
 
-def claimed(jobs: Sequence[Job], driver: Driver) -> Iterator[Job]:
-    """The jobs that nobody else does; those that others have begun last, in case they do not end."""
-    left, waiting = deque(jobs), 0
-    while True:
-        left.extendleft(reversed(driver.more()))
-        if not left:
-            return
-        if waiting >= len(left):  # others have all of them
-            time.sleep(POLL)
-            waiting = 0
-        driver.heed()
-        job = left.popleft()
-        answer = driver.claim(job)
-        if answer == "go":
-            waiting = 0
-            yield job
-        elif answer == "wait":
-            left.append(job)
-            waiting += 1
-
-
-@contextmanager
-def _heeded_interrupts() -> Iterator[Callable[[], None]]:
-    """Ctrl-C raises as ever and is remembered as well: what is yielded raises one that was lost.
-
-    Python drops an exception raised in a destructor or a callback of the garbage collector, and third parties' code
-    has bare `except`s; the grid would go on as if nobody had pressed a key.
-    """
-    before, pressed = signal.getsignal(signal.SIGINT), Event()
-    if current_thread() is not main_thread() or not callable(before):
-        yield lambda: None
-        return
-
-    def note(number: int, frame: Any) -> None:
-        pressed.set()
-        before(number, frame)
-
-    def heed() -> None:
-        if pressed.is_set():
+    def _check_interrupt(self) -> None:
+        if self.interrupted:
             raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield heed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -129,8 +96,9 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _printing_to(job: Job) -> Iterator[None]:
-    """What Python code prints or logs goes to the job's log; Lightning's handlers keep the stream they began with."""
+def _printing_to(path: Path) -> Iterator[None]:
+    """What Python code prints or logs goes to this file, Lightning's handlers included, which keep their streams."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     names = ("lightning", "lightning.pytorch", "lightning.fabric")
     handlers = [
         handler
@@ -139,7 +107,7 @@ def _printing_to(job: Job) -> Iterator[None]:
         if isinstance(handler, logging.StreamHandler)
     ]
     with (
-        job.log.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as log,
+        path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
     ):

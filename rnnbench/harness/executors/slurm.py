@@ -8,25 +8,45 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnnbench.config.executors import SlurmSettings
+from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.executors.remote import POLL, RemoteExecutor, do, surroundings, take_over
-from rnnbench.harness.job import Job
+from rnnbench.harness.executors.loop import Executor, Report
+from rnnbench.harness.executors.remote import check_here, preflight_here, run_locally, shared_environment
+from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.records.record import Record
 
 
-class SlurmExecutor(RemoteExecutor):
+class SlurmExecutor(Executor):
     """Hands jobs to Slurm. The folders of runs and of the cache have to be ones that all machines share.
 
     A job that Slurm stops for another, or at the end of its time, is put in the queue again and goes on from its last
     checkpoint.
     """
 
-    settings: SlurmSettings
+    prepares_data = False
 
-    def start(self) -> None:
+    def __init__(self, settings: SlurmSettings) -> None:
+        self.settings, self.retries = settings, settings.retries
+        self.executor: Any = None
+        self.jobs: dict[Any, Job] = {}
+
+    def check(self, specs: Sequence[RunSpec]) -> None:
+        """Check all runs before any is started, and that there is a Slurm."""
+        check_here(specs)
+        self.open()
+
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+        """What is known of runs before they are started, see `Executor`."""
+        return preflight_here(specs)
+
+    def capacity(self) -> int:
+        """How many are handed in at a time: Slurm does not say how many it will run."""
+        return 1000
+
+    def open(self) -> None:
         """See that there is a Slurm, and that it knows the options."""
         submitit = _submitit()
-        self.executor: Any = None
+        self.executor = None
         if self.settings.cluster == "slurm" and submitit.AutoExecutor.which() != "slurm":
             raise RnnbenchError("executor slurm: there is no Slurm on this machine (srun is not found)")
         try:
@@ -35,18 +55,16 @@ class SlurmExecutor(RemoteExecutor):
         except (AssertionError, NameError) as error:
             raise RnnbenchError(f"executor slurm: options: {str(error).partition(chr(10))[0]}") from None
 
-    def places(self) -> int:
-        """As many as are handed in: Slurm does not say how many it will run."""
-        return self.most()
-
-    def submit(self, job: Job) -> Any:
-        """Hand in a job."""
+    def start(self, job: Job, report: Report) -> Any:
+        """Hand in a job; Slurm sends no news of it until it has ended."""
         if self.executor is None:
             self.executor = self._make(job.folder.parent / "slurm", job.spec.devices)
         try:
-            return self.executor.submit(Work(job, self.settings))
+            handle = self.executor.submit(Task(job, self.settings))
         except _submitit().core.utils.FailedJobError as error:
             raise RnnbenchError(f"executor slurm: a job was refused: {' '.join(str(error).split())[-300:]}") from None
+        self.jobs[handle] = job
+        return handle
 
     def _make(self, folder: Path, devices: int) -> Any:
         settings = self.settings
@@ -61,40 +79,40 @@ class SlurmExecutor(RemoteExecutor):
         )
         return executor
 
-    def ended(self, flying: Sequence[Any]) -> list[Any]:
-        """Those that have ended."""
-        time.sleep(POLL)
-        return [one for one in flying if one.done()]
+    def wait(self, running: Sequence[Any], seconds: float) -> Sequence[Any]:
+        """Wait a moment; return the jobs that have ended."""
+        time.sleep(seconds)
+        return [handle for handle in running if handle.done()]
 
-    def result(self, one: Any) -> Record | str:
-        """The record of a job, or how it was lost."""
-        submitit = _submitit()
+    def result(self, handle: Any) -> Ended:
+        """The record of a job, or that it was lost with its machine."""
+        errors, job = _submitit().core.utils, self.jobs.pop(handle)
         try:
-            return one.result()  # type: ignore[no-any-return]
-        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
-            return f"lost by Slurm: {' '.join(str(error).split())[:200]}"
+            return Ended(handle.result())
+        except (errors.UncompletedJobError, errors.FailedJobError) as error:
+            reason = f"lost by Slurm: {' '.join(str(error).split())[:200]}"
+            return Ended(failure_record(job, "failed", reason), cut_off=True)
 
-    def close(self, flying: Sequence[Any]) -> None:
-        """Cancel what still flies."""
-        for one in flying:
-            one.cancel()
+    def close(self, running: Sequence[Any]) -> None:
+        """Cancel what still runs."""
+        for handle in running:
+            handle.cancel()
 
 
-class Work:
+class Task:
     """What Slurm does for a job; when it is preempted, it is handed in again and goes on from its checkpoint."""
 
     def __init__(self, job: Job, settings: SlurmSettings) -> None:
         self.job, self.settings = job, settings
-        self.environ = surroundings()
+        self.environ = shared_environment()
 
     def __call__(self) -> Record:
         """Do it."""
-        take_over(self.environ)
-        return do(self.job, self.settings, lambda message: None, "slurm")
+        return run_locally(self.job, self.settings, self.environ, lambda message: None, "slurm")
 
     def checkpoint(self) -> Any:
         """What submitit hands in again."""
-        return _submitit().helpers.DelayedSubmission(Work(self.job, self.settings))
+        return _submitit().helpers.DelayedSubmission(Task(self.job, self.settings))
 
 
 def _submitit() -> Any:

@@ -1,4 +1,4 @@
-"""What a worker process does: one job, or the preparation of one task's data."""
+"""What a worker process does: one job, the preparation of one task's data, one probe, or one call."""
 
 import errno
 import faulthandler
@@ -9,25 +9,25 @@ import sys
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from pkgutil import resolve_name
 from threading import Thread
+from typing import Any, TypeAlias
 
-from rnnbench.config.grid import RunSpec
-from rnnbench.errors import Infeasible, Preempted, RnnbenchError
-from rnnbench.harness import hardware as devices
+from rnnbench.errors import Preempted, RnnbenchError
 from rnnbench.harness.hardware import Slot
-from rnnbench.harness.job import OUT_OF_MEMORY, Job, Progress
+from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress
 from rnnbench.utils.allocator import keep_freed_memory
 
 PREEMPTED = 128 + signal.SIGTERM
-"""Exit code of a run that has stopped by itself when it was told to."""
-Outcome = tuple[str, str]
-"""Status (`ready`, `infeasible` or `failed`) and reason."""
+"""Exit code of a run that has written a checkpoint and stopped after SIGTERM."""
+Sender: TypeAlias = "Connection[object, object]"
+"""The end of a pipe that a worker writes to."""
 
 
-def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[object, object]") -> None:
+def work(job: Job, slot: Slot, environ: dict[str, str], sender: Sender) -> None:
     """Do a job, or one process's part of it; the first sends its progress, then its record."""
     rank = environ.get("LOCAL_RANK", "0")
-    _settle(
+    redirect_output(
         job.log if rank == "0" else job.log.with_stem(f"log-{rank}"),
         {**environ, **slot.environment},
         bool(job.attempts),
@@ -40,7 +40,7 @@ def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[obje
 
     def report(progress: Progress) -> None:
         if rank == "0":
-            _say(answer, progress)
+            send(sender, progress)
 
     try:
         record = run(job, report)
@@ -51,7 +51,7 @@ def work(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[obje
     if rank != "0":
         print(f"process {rank} has failed: {record.reason}", file=sys.stderr)
         sys.exit(errno.ENOMEM if record.reason.startswith(OUT_OF_MEMORY) else 1)
-    _say(answer, record)
+    send(sender, Ended(record))
 
 
 def ranks(count: int) -> list[dict[str, str]]:
@@ -65,73 +65,48 @@ def ranks(count: int) -> list[dict[str, str]]:
     return [{**common, "LOCAL_RANK": str(rank), "RANK": str(rank)} for rank in range(count)]
 
 
-def prepare(job: Job, environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Prepare the data of a job's task; sends the outcome."""
-    _settle(job.folder.parent / f"prepare-{job.spec.task.name}.log", environ)
-    from rnnbench.harness.instantiate import make_data, prepare
+def prepare(job: Job, environ: dict[str, str], sender: Sender) -> None:
+    """Prepare the data of a job's task, and send an `Ended`."""
+    redirect_output(job.preparation_log, environ)
+    from rnnbench.harness.execute import prepare_data
 
-    outcome: Outcome = ("ready", "")
-    try:
-        prepare(make_data(job.spec))
-    except Infeasible as error:
-        outcome = ("infeasible", str(error))
-    except RnnbenchError as error:
-        outcome = ("failed", str(error))
-    _say(answer, outcome)
+    send(sender, Ended(prepare_data(job)))
 
 
-def find_devices(environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Send what torch finds."""
-    _become(environ)
-    _say(answer, devices.find_devices())
-
-
-def probe(job: Job, slot: Slot, environ: dict[str, str], answer: "Connection[object, object]") -> None:
+def probe(job: Job, slot: Slot, environ: dict[str, str], sender: Sender) -> None:
     """Take the probe of a job again; sends what `rnnbench.harness.take_probe.probe_again` gives."""
-    _settle(job.log, {**environ, **slot.environment})
+    redirect_output(job.log, {**environ, **slot.environment})
     keep_freed_memory()
     import torch
 
     torch.set_num_threads(slot.threads)
     from rnnbench.harness.take_probe import probe_again
 
-    _say(answer, probe_again(job))
+    send(sender, probe_again(job))
 
 
-def check(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Check runs; send what is wrong, or nothing."""
-    _become(environ)
-    from rnnbench.harness.preflight import check
-
+def call(function: str, *arguments: Any) -> None:
+    """Call a function by its path (`package.module:name`); send what it returns, or the `RnnbenchError` it raises."""
+    *own, environ, sender = arguments
+    reset_process(environ)
     try:
-        check(specs)
+        answer = resolve_name(function)(*own)
     except RnnbenchError as error:
-        _say(answer, str(error))
-    else:
-        _say(answer, "")
+        answer = RnnbenchError(str(error))
+    send(sender, answer)
 
 
-def survey(specs: list[RunSpec], environ: dict[str, str], answer: "Connection[object, object]") -> None:
-    """Send what is known of runs before they are run, or the sentence of what is wrong."""
-    _become(environ)
-    from rnnbench.harness.preflight import survey
-
+def send(sender: Sender, message: object) -> None:
+    """Send a message to the grid; end this process if the grid is gone."""
     try:
-        _say(answer, survey(specs))
-    except RnnbenchError as error:
-        _say(answer, str(error))
-
-
-def _say(answer: "Connection[object, object]", what: object) -> None:
-    try:
-        answer.send(what)
+        sender.send(message)
     except BrokenPipeError:
-        os._exit(1)  # nobody is left to hear it
+        os._exit(1)
 
 
-def _settle(log: Path, environ: dict[str, str], goes_on: bool = False) -> None:
+def redirect_output(log: Path, environ: dict[str, str], goes_on: bool = False) -> None:
     """Take over an environment, print into a log; after what an earlier attempt has printed, if the run goes on."""
-    _become(environ)
+    reset_process(environ)
     log.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC), 0o644)
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
@@ -142,7 +117,7 @@ def _settle(log: Path, environ: dict[str, str], goes_on: bool = False) -> None:
     faulthandler.enable()
 
 
-def _become(environ: dict[str, str]) -> None:
+def reset_process(environ: dict[str, str]) -> None:
     """Take over an environment (the server's is that of the first grid it was started for), and die with the grid."""
     os.environ.clear()
     os.environ.update(environ)

@@ -20,8 +20,8 @@ from rnnbench.records.status import Cell
 from rnnbench.utils.fingerprint import digest
 
 
-class Past:
-    """What records say of the time and memory that runs of a kind need."""
+class CostEstimate:
+    """Expected time and memory of runs, from the records of similar ones."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self.costs: dict[tuple[str, ...], list[Cost]] = defaultdict(list)
@@ -31,10 +31,10 @@ class Past:
                     self.costs[kind].append(record.cost)
 
     def expected(self, spec: RunSpec) -> tuple[float | None, int | None]:
-        """Seconds and bytes of a run, from the most similar ones that there are: the same model, else the same task.
+        """Seconds and bytes of a run, from the most similar records: of the same model, else of the same task.
 
-        Training goes with the number of steps; start, data, validations and test take what they took. Patience may end
-        a run earlier; of one that nothing else ends, the time is not known.
+        The time of training is proportional to the number of steps; start, data, validations and test take as long as
+        on record. Patience may end a run earlier; without any other end of the budget, the time is None.
         """
         costs = next((self.costs[kind] for kind in _kinds(spec) if kind in self.costs), [])
         if not costs:
@@ -46,14 +46,14 @@ class Past:
 
 
 def _training(budget: Budget, costs: Sequence[Cost], step: float) -> float | None:
-    """Seconds of training, by whichever end of a budget comes first."""
+    """Seconds of training until the first limit of the budget; None if no limit says how long."""
     epochs = [cost.steps_per_epoch for cost in costs if cost.steps_per_epoch]
-    ends = [
+    limits = [
         budget.steps and budget.steps * step,
         budget.epochs and epochs and budget.epochs * median(epochs) * step,
         budget.minutes and budget.minutes * 60,
     ]
-    return min((end for end in ends if end), default=None)
+    return min((limit for limit in limits if limit), default=None)
 
 
 def _kinds(spec: RunSpec) -> list[tuple[str, ...]]:
@@ -64,15 +64,15 @@ def _kinds(spec: RunSpec) -> list[tuple[str, ...]]:
 def show_plan(
     grid: GridSpec, cells: Sequence[Cell], todo: Sequence[Cell], records: Iterable[Record], console: Console
 ) -> None:
-    """Print the plan of a grid; everything that a run would check is checked.
+    """Print the plan of a grid, after all checks of a real run.
 
     Raises:
-        RnnbenchError: what a run would refuse.
+        RnnbenchError: a check fails.
     """
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
-    facts, past = executor.survey([cell.spec for cell in todo]), Past(records)
+    facts, estimate = executor.preflight([cell.spec for cell in todo]), CostEstimate(records)
     grouped: dict[tuple[str, str], list[RunSpec]] = defaultdict(list)
     for cell in todo:
         kind = f"{cell.spec.architecture.name} trials" if cell.spec.trial else cell.spec.row
@@ -81,32 +81,32 @@ def show_plan(
     total, unknown = 0.0, 0
     for (task, kind), specs in grouped.items():
         why_not = Counter(why for spec in specs if (why := facts[spec.id][1]))
-        expected = [past.expected(spec) for spec in specs if not facts[spec.id][1]]
+        expected = [estimate.expected(spec) for spec in specs if not facts[spec.id][1]]
         known = [seconds for seconds, _ in expected if seconds is not None]
-        memory = max((most for _, most in expected if most), default=None)
+        memory = max((size for _, size in expected if size), default=None)
         total, unknown = total + sum(known), unknown + len(expected) - len(known)
         table.add_row(
             Text(task),
             Text(kind),
             str(len(specs)),
-            _told(f"{sum(known) / 60:.1f}", len(known) == len(expected), expected),
-            _told(f"{(memory or 0) / 1e9:.2f} GB", memory is not None, expected),
+            _value(f"{sum(known) / 60:.1f}", len(known) == len(expected), expected),
+            _value(f"{(memory or 0) / 1e9:.2f} GB", memory is not None, expected),
             _data(*facts[specs[0].id]),
-            Text("; ".join(_infeasible(*one, len(specs)) for one in why_not.items()), style="yellow"),
+            Text("; ".join(_infeasible(why, count, len(specs)) for why, count in why_not.items()), style="yellow"),
         )
     if todo:
         console.print(table)
     counts = Counter(cell.state for cell in cells)
     console.print(f"{len(cells)} cells: {', '.join(f'{count} {state}' for state, count in counts.items())}")
-    places = executor.places()
+    places = executor.capacity()
     hours = total / 3600 / places
-    told = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
+    duration = f"about {hours:.2f} hours on {places} at a time" if total or not unknown else "time unknown"
     more = f", and {unknown} runs of which nothing is on record" if unknown and total else ""
     later = awaited(grid, (cell.spec for cell in todo))
     then = f", then up to {later} tuned runs" if later else ""
     hopeless = sum(bool(facts[cell.spec.id][1]) for cell in todo)
     but = f", {hopeless} of them cannot be run" if hopeless else ""
-    console.print(f"{len(todo)} to run{but}{then}: {told}{more}; nothing was started", highlight=False)
+    console.print(f"{len(todo)} to run{but}{then}: {duration}{more}; nothing was started", highlight=False)
 
 
 def _data(cached: bool, why_not: str) -> str:
@@ -114,10 +114,10 @@ def _data(cached: bool, why_not: str) -> str:
     return "cached" if cached else "unavailable" if unavailable else "to prepare"
 
 
-def _told(value: str, known: bool, of: Sequence[object]) -> str:
+def _value(value: str, known: bool, of: Sequence[object]) -> str:
     return "" if not of else value if known else "?"
 
 
 def _infeasible(why: str, count: int, of: int) -> str:
-    said = why if why.startswith(DataUnavailable.PREFIX) else f"infeasible: {why}"
-    return said if count == of else f"{count} {said}"
+    reason = why if why.startswith(DataUnavailable.PREFIX) else f"infeasible: {why}"
+    return reason if count == of else f"{count} {reason}"

@@ -1,0 +1,43 @@
+"""What verbs share that print: the console, JSON, and files that are set aside."""
+
+import json
+import os
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from rnnbench.harness.paths import Folders
+from rnnbench.utils.text import clean
+
+
+def make_console() -> Console:
+    """A console as wide as the terminal; into a pipe or a file, as `COLUMNS` says, else wide enough for a board."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
+
+
+def can_print(text: str) -> bool:
+    """Whether the standard output has all letters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def print_json(content: Any) -> None:
+    """Print as JSON, letters as they are, or as escapes where the standard output lacks one."""
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    print(text if can_print(text) else json.dumps(content, indent=1))
+
+
+def warn_set_aside(problems: list[str]) -> None:
+    """Print which files are not records and are left out."""
+    for line in (line for problem in problems for line in problem.splitlines()):
+        print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
+
+
+def no_records(folders: Folders) -> str:
+    """A sentence for an empty leaderboard, with the command that fills it."""
+    return f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart{folders.options}"

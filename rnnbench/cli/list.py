@@ -1,0 +1,30 @@
+"""`rnnbench list`."""
+
+from jsonargparse import Namespace
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.cli.console import make_console
+from rnnbench.cli.parser import Parser
+from rnnbench.config.cards import summary_of
+from rnnbench.config.registry import catalogue, first_line
+
+KINDS = {"architecture": "architectures", "task": "tasks", "grid": "grids", "space": "spaces"}
+
+
+def add_options(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("kind", nargs="?", choices=[*KINDS.values()], help="only these")
+
+
+def run(options: Namespace) -> None:
+    """Print names with one line each."""
+    console = make_console()
+    for kind, title in KINDS.items():
+        if options.kind in (None, title):
+            table = Table(
+                title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
+            )
+            for name, path in catalogue(kind).items():
+                table.add_row(Text(name), Text(first_line(path, summary_of), style="dim"))
+            console.print(table, "")
