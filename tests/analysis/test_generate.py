@@ -155,7 +155,7 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
     model: Any = construct(small, LightningModule, name, FACTS, **tunes.model_kwargs())
     ids = torch.randint(4, 10, (3, 14))
     with model.inference_mode():
-        advance = model.inference.advancing()
+        advance = model.inference.fast_advance()
         (logits, state), (plain, other) = advance(ids[:, :5]), model.inference.advance(ids[:, :5])
         for place in range(5, 14):
             logits, state = advance(ids[:, place : place + 1], state)
