@@ -208,7 +208,7 @@ def test_a_long_text_is_scored_in_pieces_as_in_one(tunes: FolkABC, monkeypatch: 
     model = LSTM.from_data(tunes, hidden_size=8)
     texts = ["K:D\n" + "ABcdef|" * 6, "AB"]
     whole = model.score(texts, context="M:4/4\n")
-    monkeypatch.setattr("rnnbench.architectures.inference.STEPS", 7)
+    monkeypatch.setattr("rnnbench.architectures.inference.MAX_STEPS", 7)
     for one, other in zip(whole, model.score(texts, context="M:4/4\n"), strict=True):
         assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
     assert [len(one.pieces) for one in whole] == [46, 2]
