@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,19 @@ def test_versions_agree() -> None:
 
 def project() -> Any:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+TEXTS = {".md", ".py", ".yaml", ".toml", ".cff", ".j2", ".js", ".css", ".h"}
+
+
+def test_no_file_has_marks_of_a_merge() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for path in (ROOT / name for name in listed.splitlines()):
+        if path.suffix in TEXTS and path.exists():
+            assert not re.search(r"^(<{7}|>{7}) ", path.read_text(), re.M), path
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    folders = "rnnbench|tests|tasks|configs|docs|benchmarks"
+    names = set(re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./-]*\w)", (ROOT / "README.md").read_text()))
+    assert not [name for name in names - {"rnnbench/tasks", "rnnbench/configs"} if not (ROOT / name).exists()]

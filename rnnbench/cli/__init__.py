@@ -17,7 +17,7 @@ VERBS = {
     "run": "run what is missing of a grid, then print the board",
     "watch": "follow a grid that is being run, from another terminal",
     "stop": "ask whoever runs a grid to stop: runs keep a checkpoint, and go on later",
-    "smoke": "train and test architectures on twins of tasks for a moment, offline",
+    "smoke": "train and test architectures on stand-ins for tasks for a moment, offline",
     "list": "architectures, tasks, grids and spaces, each with one line",
     "status": "what of a grid is done, running, missing, and what failed why",
     "board": "print the board and write it to leaderboard/README.md",

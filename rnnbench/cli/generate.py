@@ -24,7 +24,7 @@ def add_options(parser: Parser) -> None:
     add_several(parser, "--prompt", "a text to go on with (default: begin one)")
     parser.add_argument("--count", type=int, default=1, help="texts for each prompt")
     parser.add_argument("--length", type=int, default=200, help="most tokens to add")
-    parser.add_argument("--temperature", type=float, default=1.0, help="below 1 bolder, above 1 wilder")
+    parser.add_argument("--temperature", type=float, default=1.0, help="below 1 safer, above 1 more varied")
     parser.add_argument("--top-k", type=int, help="draw from the k likeliest tokens alone")
     parser.add_argument("--top-p", type=float, help="draw from the fewest tokens of this probability together")
     parser.add_argument("--greedy", action="store_true", help="the likeliest token at each step")

@@ -117,11 +117,11 @@ def _temporary_cache() -> Iterator[Path]:
 _worker_resources = ExitStack()
 """Contexts of a worker process, open until it ends."""
 _worker_arguments: tuple[list[str], Path]
-"""Arguments of a worker process: the tasks, and the folder of twins."""
+"""Arguments of a worker process: the tasks, and the folder of stand-ins."""
 
 
 def _start_worker(tasks: list[str], folder: Path) -> None:
-    """Set up a worker process: one thread, twins instead of archives until it ends, no log output."""
+    """Set up a worker process: one thread, stand-ins instead of archives until it ends, no log output."""
     global _worker_arguments
     import datasets
     import torch
@@ -152,6 +152,8 @@ def _modules() -> dict[str, Any]:
         card = TaskCard.load(name)
         cls: Any = import_class(card.data.class_path, LightningDataModule, name)
         arguments = {**card.data.init_args, **stand_in_arguments(cls, folder), "batch_size": BATCH}
+        if card.test is not None:
+            arguments["test_lengths"] = [arguments["length"] + 1, arguments["length"] + 2, 1]
         spec = ClassSpec(class_path=card.data.class_path, init_args=arguments)
         modules[name] = construct(spec, LightningDataModule, f"task {name!r}", set())
         modules[name].setup()
@@ -182,7 +184,7 @@ def _train(architecture: str, task: str, data: Any) -> Outcome:
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
         trainer.fit(model, datamodule=data)
-        (scores,) = trainer.test(model, datamodule=data, verbose=False)
+        scores = trainer.test(model, datamodule=data, verbose=False)[0]
     except DataUnavailable as error:
         return Outcome(architecture, task, "failed", str(error))
     except Infeasible as why:

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
-from rnnbench.data.splits import exact_moments, majority_scores, stratified_splits
+from rnnbench.data.splits import majority_scores, mean_and_std, stratified_splits
 from rnnbench.errors import DataUnavailable
 from rnnbench.utils.download import Source
 
@@ -49,7 +49,7 @@ class JapaneseVowels(SequenceDataModule):
             "validation": ([series[row] for row in rows["validation"]], speakers[rows["validation"]]),
             "test": (test, test_speakers),
         }
-        mean, deviation = exact_moments(np.concatenate(parts["train"][0]))
+        mean, deviation = mean_and_std(np.concatenate(parts["train"][0]))
         tables = {split: _table(some, labels, mean, deviation) for split, (some, labels) in parts.items()}
         scores = majority_scores(parts["train"][1], test_speakers, SPEAKERS)
         return Splits(tables, CHANNELS, SPEAKERS, "majority class", scores)

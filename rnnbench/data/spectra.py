@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split
-from rnnbench.data.splits import Frames, exact_moments, read_moments, standard, standardise_splits
+from rnnbench.data.splits import Frames, mean_and_std, read_moments, standard, standardise_splits
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import check_unpacked, read_bytes
 
@@ -140,7 +140,7 @@ def standardised(parts: dict[Split, list[Sound]], folder: Path, rate: int) -> di
 
     The rate of the sounds, in Hz, is kept as well: a later input must have it.
     """
-    return standardise_splits(parts, *exact_moments(np.concatenate(parts["train"])), folder, rate=rate)
+    return standardise_splits(parts, *mean_and_std(np.concatenate(parts["train"])), folder, rate=rate)
 
 
 def add_noise(sound: Sound, snr: float | None, random: np.random.Generator) -> Sound:

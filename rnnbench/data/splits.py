@@ -69,7 +69,7 @@ def majority_scores(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], cla
     return {"accuracy": right, "macro_f1": 2 * right / (1 + right) / classes}
 
 
-def exact_moments(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def mean_and_std(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Mean and standard deviation of each column without NaN, exactly rounded: every machine prepares the same data."""
     mean, deviation = [], []
     for column in values.T:

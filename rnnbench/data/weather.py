@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import exact_moments, read_moments, write_moments
+from rnnbench.data.splits import mean_and_std, read_moments, write_moments
 from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
@@ -84,7 +84,7 @@ class WeatherNYC(SequenceDataModule):
         stations = read_stations(self.sources[0].fetch())
         parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
-        train_moments = exact_moments(train)
+        train_moments = mean_and_std(train)
         write_moments(folder, *train_moments)
         mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in train_moments)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}

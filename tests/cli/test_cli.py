@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rnnbench.cli import main
+from rnnbench.cli import VERBS, main
 from rnnbench.config.grid import GridSpec
 from rnnbench.records.record import LengthPoint, RecordStore
 from tests.conftest import ARCHITECTURES, GRIDS, TASKS
@@ -25,35 +25,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        [],
-        ["list"],
-        ["run"],
-        ["status"],
-        ["board"],
-        ["show"],
-        ["check"],
-        ["publish"],
-        ["verify"],
-        ["export"],
-        ["compare"],
-        ["upload"],
-        ["vectors"],
-        ["generate"],
-        ["score"],
-        ["classify"],
-        ["translate"],
-        ["caption"],
-        ["transcribe"],
-        ["forecast"],
-        ["replay"],
-        ["data"],
-        ["data", "list"],
-        ["data", "fetch"],
-    ],
-)
+@pytest.mark.parametrize("verb", [[], *([name] for name in VERBS), ["data", "list"], ["data", "fetch"]], ids=" ".join)
 def test_every_verb_helps(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([*verb, "--help"])

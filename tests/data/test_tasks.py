@@ -17,7 +17,7 @@ from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import incipit, read_tunes
 from rnnbench.data.series import read_series
-from rnnbench.data.splits import exact_moments, grouped_splits, random_splits, stratified_splits
+from rnnbench.data.splits import grouped_splits, mean_and_std, random_splits, stratified_splits
 from rnnbench.data.tags import TAGS, read_sentences
 from rnnbench.data.tokens import character_tokenizer, text_tokenizer, token_tokenizer
 
@@ -80,7 +80,7 @@ def test_the_items_of_a_group_stay_together() -> None:
 
 
 def test_moments_leave_out_what_is_missing() -> None:
-    mean, deviation = exact_moments(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
+    mean, deviation = mean_and_std(np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 7.0]]))
     assert mean.tolist() == [2.0, 6.0]
     assert deviation.tolist() == [1.0, 1.0]
 

@@ -11,10 +11,8 @@ from typing import Any
 from rnnbench.data import (
     SST5,
     UCF101,
-    Adding,
     BachChorales,
     CaptionEmoji,
-    CopyMemory,
     Flickr8k,
     FolkABC,
     InterfaceStrings,
@@ -24,11 +22,9 @@ from rnnbench.data import (
     MovingDigits,
     Multi30k,
     NumberWords,
-    Parity,
     PennTreebank,
     PianoRoll,
     PortugueseTags,
-    SelectiveCopy,
     SequenceDataModule,
     Shakespeare,
     SpeechCommands,
@@ -54,6 +50,7 @@ from rnnbench.data.stand_ins.texts import (
     treebank_files,
     wiki_lines,
 )
+from rnnbench.data.synthetic import Generated
 from rnnbench.data.text_classification import INNER, OUTER
 from rnnbench.data.weather import MEMBER
 
@@ -79,16 +76,12 @@ STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[byt
 
 
 SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
-    Adding: {"length": 12, "train_size": 64},
-    CopyMemory: {"length": 12, "train_size": 64},
-    SelectiveCopy: {"length": 12, "train_size": 64},
-    Parity: {"length": 12, "train_size": 64},
     NumberWords: {"size": 100},
     SpeechDigits: {"voices": 8},
     MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},
 }
-"""Arguments for little data of classes that generate it."""
+"""Arguments for little data of classes that generate it, beside the subclasses of `Generated`."""
 
 USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
     PianoRoll: piano_rolls,
@@ -106,6 +99,8 @@ USER_FILES: dict[type[SequenceDataModule], Callable[[Path], str]] = {
 def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str, Any]:
     """Arguments for little data of a class; if it reads a user's file, a stand-in for that is written into `folder`."""
     arguments = SMALL_ARGUMENTS.get(cls, {})
+    if issubclass(cls, Generated):
+        arguments = {"length": 12, "train_size": 64, "test_lengths": None, **arguments}
     if cls not in USER_FILES:
         return arguments
     place = folder / cls.__name__

@@ -60,7 +60,7 @@ class SlurmExecutor(Executor):
         if self.executor is None:
             self.executor = self._make(job.folder.parent / "slurm", job.spec.devices)
         try:
-            handle = self.executor.submit(Task(job, self.settings))
+            handle = self.executor.submit(SlurmJob(job, self.settings))
         except _submitit().core.utils.FailedJobError as error:
             raise RnnbenchError(f"executor slurm: a job was refused: {' '.join(str(error).split())[-300:]}") from None
         self.jobs[handle] = job
@@ -99,7 +99,7 @@ class SlurmExecutor(Executor):
             handle.cancel()
 
 
-class Task:
+class SlurmJob:
     """What Slurm does for a job; when it is preempted, it is handed in again and goes on from its checkpoint."""
 
     def __init__(self, job: Job, settings: SlurmSettings) -> None:
@@ -107,12 +107,12 @@ class Task:
         self.environ = shared_environment()
 
     def __call__(self) -> Record:
-        """Do it."""
+        """Run the job."""
         return run_locally(self.job, self.settings, self.environ, lambda message: None, "slurm")
 
     def checkpoint(self) -> Any:
         """What submitit hands in again."""
-        return _submitit().helpers.DelayedSubmission(Task(self.job, self.settings))
+        return _submitit().helpers.DelayedSubmission(SlurmJob(self.job, self.settings))
 
 
 def _submitit() -> Any:
