@@ -17,7 +17,7 @@ def add_options(parser: Parser) -> None:
     add_run(parser)
     add_several(parser, "--prompt", "a text instead of those of the test part")
     parser.add_argument("--length", type=int, default=80, help="most tokens to add to a text")
-    parser.add_argument("--temperature", type=float, default=0.8, help="below 1 bolder, above 1 wilder")
+    parser.add_argument("--temperature", type=float, default=0.8, help="below 1 safer, above 1 more varied")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--examples", type=int, default=3, help="how many of the test part")
     add_json(parser)
