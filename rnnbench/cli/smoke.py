@@ -152,7 +152,7 @@ def _modules() -> dict[str, Any]:
         card = TaskCard.load(name)
         cls: Any = import_class(card.data.class_path, LightningDataModule, name)
         arguments = {**card.data.init_args, **stand_in_arguments(cls, folder), "batch_size": BATCH}
-        if card.test is not None:
+        if card.test is not None and arguments.get("test_lengths") is None:
             arguments["test_lengths"] = [arguments["length"] + 1, arguments["length"] + 2, 1]
         spec = ClassSpec(class_path=card.data.class_path, init_args=arguments)
         modules[name] = construct(spec, LightningDataModule, f"task {name!r}", set())

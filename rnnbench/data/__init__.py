@@ -1,6 +1,7 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
+from rnnbench.data.counting import AnBn, Dyck1, Dyck2
 from rnnbench.data.formal import (
     BucketSort,
     CycleNavigation,
@@ -14,10 +15,12 @@ from rnnbench.data.formal import (
     StackManipulation,
 )
 from rnnbench.data.images import MNIST5k
+from rnnbench.data.lags import Multiplication, SpikeTiming, TemporalOrder, TwoSequence
 from rnnbench.data.language import LanguageStream, PennTreebank, Shakespeare, WikiText2
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
+from rnnbench.data.reber import ContinualReber, EmbeddedReber
 from rnnbench.data.series import MNIST1D, JapaneseVowels
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
@@ -33,13 +36,18 @@ __all__ = [
     "SST5",
     "UCF101",
     "Adding",
+    "AnBn",
     "BachChorales",
     "BucketSort",
     "CaptionEmoji",
     "Captions",
+    "ContinualReber",
     "CopyMemory",
     "CycleNavigation",
     "DuplicateString",
+    "Dyck1",
+    "Dyck2",
+    "EmbeddedReber",
     "EvenPairs",
     "Flickr8k",
     "FolkABC",
@@ -52,6 +60,7 @@ __all__ = [
     "MovieSentiment",
     "MovingDigits",
     "Multi30k",
+    "Multiplication",
     "NumberWords",
     "OddsFirst",
     "ParallelText",
@@ -68,9 +77,12 @@ __all__ = [
     "SpeechCommands",
     "SpeechDigits",
     "SpeechPrompts",
+    "SpikeTiming",
     "Splits",
     "StackManipulation",
+    "TemporalOrder",
     "TextClassification",
+    "TwoSequence",
     "WeatherNYC",
     "WeatherNYC24h",
     "WikiText2",

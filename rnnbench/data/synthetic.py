@@ -15,6 +15,11 @@ from rnnbench.data.batches import GlobalBatches, make_loader
 from rnnbench.data.module import EVALUATION_BATCHES, SPLITS, SequenceDataModule, Split, Splits
 
 Values = np.ndarray[Any, Any]
+Rows = Values | list[Values]
+"""Sequences of one length, a row each; or a list of rows of different lengths."""
+
+TEST_SIZE = 100
+"""Sequences of each of several test lengths."""
 
 
 class Generated(SequenceDataModule):
@@ -38,6 +43,8 @@ class Generated(SequenceDataModule):
 
     shortest: ClassVar[int]
     varied: ClassVar[bool] = False
+    per_length: ClassVar[int] = TEST_SIZE
+    """Sequences of each of several test lengths."""
 
     def __init__(
         self,
@@ -62,7 +69,7 @@ class Generated(SequenceDataModule):
         return identity if identity["test_lengths"] else {k: v for k, v in identity.items() if k != "test_lengths"}
 
     @abstractmethod
-    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Values, Values]:
+    def draw(self, random: np.random.Generator, size: int, length: int) -> tuple[Rows, Values]:
         """Inputs, a row a sequence, and targets, for `size` sequences of `length`."""
 
     def tables(self) -> dict[Split, datasets.Dataset]:
@@ -73,7 +80,7 @@ class Generated(SequenceDataModule):
         random = np.random.default_rng((self.data_seed, number))
         size = self.train_size if split == "train" else max(1000, self.train_size // 10)
         if split == "test" and self.test_lengths:
-            counts = dict.fromkeys(self.test_lengths, TEST_SIZE)
+            counts = dict.fromkeys(self.test_lengths, self.per_length)
         elif self.varied:
             lengths, numbers = np.unique(random.integers(self.shortest, self.length + 1, size), return_counts=True)
             counts = dict(zip(lengths.tolist(), numbers.tolist(), strict=True))
@@ -88,6 +95,12 @@ class Generated(SequenceDataModule):
         """The lengths over which test scores are means."""
         return self.test_lengths or (self.length,)
 
+    def test_parts(self, rows: int) -> list[slice]:
+        """The rows of each test length among all `rows` of the test part; all of them, without `test_lengths`."""
+        if not self.test_lengths:
+            return [slice(0, rows)]
+        return [slice(first, first + self.per_length) for first in range(0, rows, self.per_length)]
+
     def test_dataloader(self) -> Any:
         """Test batches, in order; with `test_lengths` a loader for each length, by its name."""
         if not self.test_lengths:
@@ -95,13 +108,9 @@ class Generated(SequenceDataModule):
         store, size = self.store("test"), self.batch_size * EVALUATION_BATCHES
         loaders = {}
         for number, length in enumerate(self.test_lengths):
-            part = store.rows(number * TEST_SIZE, (number + 1) * TEST_SIZE)
+            part = store.rows(number * self.per_length, (number + 1) * self.per_length)
             loaders[f"length_{length}"] = make_loader(part, GlobalBatches(part.lengths, size, shuffle=False), size)
         return loaders
-
-
-TEST_SIZE = 100
-"""Sequences of each of several test lengths."""
 
 
 def _lengths(bounds: Sequence[int] | None, longest: int) -> tuple[int, ...]:

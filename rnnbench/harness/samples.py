@@ -267,6 +267,25 @@ def _music(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     return [_artefact(f"{name}, gone on with after {given} frames", "\n".join(draw_roll(notes, len(whole), given)))]
 
 
+def _symbols(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
+    """The first strings of the test part, and at each step the legal next symbols beside those that are predicted."""
+    alphabet = getattr(data, "symbols", "") or [f" {number}" for number in range(model.hparams["output_size"])]
+    table = data.table("test")
+    _, inputs, _ = examples(model, data, config.examples)
+    lines = []
+    for string, targets in zip(inputs, table.select(range(len(inputs)))["targets"][:], strict=True):
+        with model.inference_mode():
+            predicted = model(string.unsqueeze(0))[0] > 0
+        legal = torch.tensor(targets).reshape(predicted.shape) > 0
+        lines.append(f"{'symbol':>6}  {'legal next':<12} predicted")
+        for token, *sets in zip(string.tolist(), legal.tolist(), predicted.tolist(), strict=True):
+            true, said = ("".join(name for name, some in zip(alphabet, one, strict=True) if some) for one in sets)
+            symbol = alphabet[token - 1].strip() if token else "–"
+            lines.append(f"{symbol:>6}  {true:<12} {said}{'' if true == said else '  ← wrong'}".rstrip())
+        lines.append("")
+    return [_artefact(f"symbols that may come next in {len(inputs)} strings of the test part", "\n".join(lines[:-1]))]
+
+
 def _values(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
     """Values of the first of the test part, beside the true ones."""
     shown, inputs, _ = examples(model, data, config.examples)
@@ -291,6 +310,7 @@ MAKERS: dict[OutputKind | None, Callable[[Any, Any, SampleConfig], list[Artefact
     "transcripts": _transcripts,
     "forecasts": _forecasts,
     "values": _values,
+    "symbols": _symbols,
 }
 """What is made of each kind of output."""
 

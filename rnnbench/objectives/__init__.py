@@ -10,6 +10,7 @@ from rnnbench.objectives.classification import (
     Tagging,
 )
 from rnnbench.objectives.ctc import Ctc
+from rnnbench.objectives.next_symbols import NextSymbols
 from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
 from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
 
@@ -22,6 +23,7 @@ __all__ = [
     "HorizonForecast",
     "LanguageModel",
     "MultiLabelFrames",
+    "NextSymbols",
     "Objective",
     "OrdinalClassification",
     "Regression",

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 
 from rnnbench.errors import RnnbenchError, unknown
 
-OutputKind = Literal["text", "frames", "tags", "classes", "sequences", "transcripts", "forecasts", "values"]
+OutputKind = Literal["text", "frames", "tags", "classes", "sequences", "transcripts", "forecasts", "values", "symbols"]
 """What the predictions of a trained model are, for everything that shows them."""
 
 

@@ -252,6 +252,10 @@ def test_predictions_of_steps_end_where_sequences_end() -> None:
     frames = Elman(3, 3, "multi_label_frames", hidden_size=4).eval().predict_step(batch, 0)
     assert frames["probabilities"][1, 2:].isnan().all()
     assert not frames["keys"][1, 2:].any()
+    legal = Elman(3, 3, "next_symbols", hidden_size=4).eval().predict_step(batch, 0)
+    assert torch.equal(legal["symbols"][0], legal["probabilities"][0] > 0.5)
+    assert legal["probabilities"][1, 2:].isnan().all()
+    assert not legal["symbols"][1, 2:].any()
 
 
 def test_predictions_of_a_stream_are_those_of_reading_it_in_one_go() -> None:

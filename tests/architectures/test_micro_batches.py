@@ -78,6 +78,7 @@ OBJECTIVES: dict[str, tuple[dict[str, Any], tuple[Tensor, Tensor]]] = {
         (FEATURES, VALUES),
     ),
     "multi_label_frames": ({"output_size": 2}, (FEATURES, (FEATURES > 0).double())),
+    "next_symbols": ({"output_size": 2}, (FEATURES, (FEATURES > 0).double())),
     "ctc": (
         {"output_size": 3, "objective_options": {"alphabet": "ab"}},
         (FEATURES, (TEXTS - 2).where((TEXTS > 2) & (TEXTS < 5), -100)),

@@ -33,6 +33,7 @@ TASKS = {
     "weather-nyc": "24 steps each: temp, the unit of the data",
     "bach-chorales": "gone on with after",
     "adding": "values of the first 3",
+    "embedded-reber": "symbols that may come next in 3 strings",
 }
 
 

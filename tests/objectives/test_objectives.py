@@ -13,6 +13,7 @@ from rnnbench.objectives import (
     Forecast,
     LanguageModel,
     MultiLabelFrames,
+    NextSymbols,
     OrdinalClassification,
     Regression,
     Tagging,
@@ -83,7 +84,7 @@ def test_errors_of_values_are_those_of_the_definition() -> None:
 
 
 def test_what_asks_for_the_next_step_is_causal() -> None:
-    assert all(cls.causal for cls in (Forecast, LanguageModel, CharacterModel, MultiLabelFrames))
+    assert all(cls.causal for cls in (Forecast, LanguageModel, CharacterModel, MultiLabelFrames, NextSymbols))
     assert not any(cls.causal for cls in (Classification, OrdinalClassification, Tagging, Regression))
 
 
@@ -99,6 +100,7 @@ def test_a_card_can_rank_by_every_score() -> None:
         "cross_entropy", "perplexity", "bits_per_character", "accuracy",
     }  # fmt: skip
     assert set(Tagging(2, 1, 4).score_names()) == {"cross_entropy", "accuracy", "macro_f1", "exact_match"}
+    assert set(NextSymbols(2, 1, 4).score_names()) == {"binary_cross_entropy", "accuracy", "exact_match"}
     assert set(Forecast(2, 1, 4).score_names()) == {"mse", "mae", "rmse"}
 
 
@@ -145,10 +147,54 @@ def test_frame_accuracy_is_accumulated_over_all_frames_of_the_part() -> None:
     assert math.isclose(metrics.compute()["frame_accuracy"], 2 / 4, rel_tol=1e-6)  # 2 hits, 1 false, 1 missed
 
 
+def test_next_symbols_are_right_where_the_whole_set_is() -> None:
+    objective = NextSymbols(2, 1, 3)
+    metrics = objective.metrics()
+    yes, no = 0.1, -0.1
+    predictions = torch.tensor(
+        [
+            [[yes, no, no], [yes, yes, no], [yes, yes, yes]],
+            [[yes, no, no], [yes, no, no], [no, no, yes]],
+            [[no, no, no], [no, no, no], [yes, no, yes]],
+        ]
+    )
+    targets = torch.tensor(
+        [
+            [[1.0, 0, 0], [1, 1, 0], [NAN, NAN, NAN]],  # right where it is scored
+            [[1, 0, 0], [1, 1, 0], [0, 0, 1]],  # one symbol missing at one step
+            [[0, 0, 0], [NAN, NAN, NAN], [1, 0, 1]],  # nothing may follow, and nothing is predicted
+        ]
+    )
+    objective.update(metrics, predictions, targets)
+    assert {name: round(float(value), 6) for name, value in metrics.compute().items()} == {
+        "accuracy": round(6 / 7, 6),
+        "exact_match": round(2 / 3, 6),
+    }
+    objective.update(metrics, predictions[1:2], targets[1:2])
+    assert float(metrics.compute()["exact_match"]) == 0.5  # of all sequences, not of batches
+
+
+def test_next_symbols_cost_the_cross_entropy_of_each_symbol() -> None:
+    objective = NextSymbols(2, 1, 2)
+    logits = torch.tensor([[[0.0, 1.0], [3.0, 0.5], [9.0, 9.0]]], requires_grad=True)
+    targets = torch.tensor([[[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]])
+    summed, count = objective.loss(logits, objective.known_targets(targets, torch.tensor([2])))
+    chances = 1 / (1 + np.exp(-logits.detach().numpy()[0, :2].astype(np.float64)))
+    by_hand = -np.log(np.where(targets[0, :2].numpy() == 1, chances, 1 - chances)).sum()
+    assert count == 2
+    assert math.isclose(summed.item(), by_hand, rel_tol=1e-6)
+    summed.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert not logits.grad[0, 2].any()
+    with pytest.raises(RnnbenchError, match="targets must have shape"):
+        objective.loss(logits, targets[..., :1])
+
+
 def test_an_objective_is_found_by_name_or_import_path() -> None:
     assert find_objective("tagging") is Tagging
     assert find_objective("language_model") is LanguageModel
     assert find_objective("multi_label_frames") is MultiLabelFrames
+    assert find_objective("next_symbols") is NextSymbols
     assert find_objective("rnnbench.objectives.Forecast") is Forecast
 
 
