@@ -329,6 +329,7 @@ class SequenceModule(LightningModule):
     def set_objective(self, objective: Objective) -> None:
         """Install the head and fresh metrics."""
         self.objective = objective
+        objective.state_rows_dim = 1 if self.stateful else 0
         self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
         self.losses = nn.ModuleDict({stage: MeanLoss() for stage in ("val", "test")})
 

@@ -10,6 +10,12 @@ from rnnbench.objectives.classification import (
     Tagging,
 )
 from rnnbench.objectives.ctc import Ctc
+from rnnbench.objectives.probabilistic import (
+    GaussianForecast,
+    GaussianHorizonForecast,
+    QuantileForecast,
+    QuantileHorizonForecast,
+)
 from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
 from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
 
@@ -19,11 +25,15 @@ __all__ = [
     "Classification",
     "Ctc",
     "Forecast",
+    "GaussianForecast",
+    "GaussianHorizonForecast",
     "HorizonForecast",
     "LanguageModel",
     "MultiLabelFrames",
     "Objective",
     "OrdinalClassification",
+    "QuantileForecast",
+    "QuantileHorizonForecast",
     "Regression",
     "SequenceToSequence",
     "Tagging",
