@@ -1,6 +1,8 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
+from rnnbench.data.chaos import Lorenz, MackeyGlass, Narma10, SantaFeLaser
+from rnnbench.data.forecasts import SeriesForecast
 from rnnbench.data.formal import (
     BucketSort,
     CycleNavigation,
@@ -46,12 +48,15 @@ __all__ = [
     "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
+    "Lorenz",
     "MNIST5k",
+    "MackeyGlass",
     "MissingDuplicate",
     "ModularArithmetic",
     "MovieSentiment",
     "MovingDigits",
     "Multi30k",
+    "Narma10",
     "NumberWords",
     "OddsFirst",
     "ParallelText",
@@ -61,8 +66,10 @@ __all__ = [
     "PianoRoll",
     "PortugueseTags",
     "ReverseString",
+    "SantaFeLaser",
     "SelectiveCopy",
     "SequenceDataModule",
+    "SeriesForecast",
     "Shakespeare",
     "Source",
     "SpeechCommands",

