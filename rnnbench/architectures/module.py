@@ -120,7 +120,7 @@ class SequenceModule(LightningModule):
         input_size: channels of a step, or size of the vocabulary.
         output_size: classes or channels to predict.
         objective: `classification`, `ordinal_classification`, `tagging`, `language_model`, `character_model`,
-            `regression`, `forecast`, or the import path of an `Objective`.
+            `regression`, `forecast`, `quantile_forecast`, …, or the import path of an `Objective`.
         input_kind: `features` (real vectors) or `tokens` (ids, 0 is padding; see `embedding`).
         hidden_size: units of each layer in each direction, H.
         num_layers: depth of the stack.
