@@ -378,12 +378,34 @@ def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
     colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale)
     size = {"width": 760, "height": 240} if alone else {"width": 340, "height": 150}
     panels = [
-        _line_chart(_window_rows(one, names), one["unit"], colour).properties(**size, title=one["channel"])
+        alt.layer(*_fan_bands(one), _line_chart(_window_rows(one, names), one["unit"], colour)).properties(
+            **size, title=one["channel"]
+        )
+        if one.get("fan")
+        else _line_chart(_window_rows(one, names), one["unit"], colour).properties(**size, title=one["channel"])
         for one in windows
     ]
     above = alt.concat(*panels, columns=1 if alone else 2)
     below = _line_chart(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
-    return house_style(alt.vconcat(above, below), title, f"{horizon} steps ahead; step 0 is the last that was measured")
+    bands = "; bands hold 20, 40, 60 and 80 % of the sampled futures" if windows[0].get("fan") else ""
+    subtitle = f"{horizon} steps ahead; step 0 is the last that was measured{bands}"
+    return house_style(alt.vconcat(above, below), title, subtitle)
+
+
+def _fan_bands(one: Mapping[str, Any]) -> list[Any]:
+    """The central intervals between quantiles of a forecast, the widest first."""
+    import altair as alt
+
+    quantiles = list(zip(*one["fan"], strict=True))
+    bands = []
+    for low, high in zip(quantiles[: len(quantiles) // 2], quantiles[::-1], strict=False):
+        rows = [{"step": step, "low": a, "high": b} for step, (a, b) in enumerate(zip(low, high, strict=True), 1)]
+        bands.append(
+            alt.Chart(alt.InlineData(values=rows))
+            .mark_area(color=COLOURS[1], opacity=0.16)
+            .encode(x="step:Q", y=alt.Y("low:Q", title=one["unit"], scale=alt.Scale(zero=False)), y2="high:Q")
+        )
+    return bands
 
 
 def _window_rows(one: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:

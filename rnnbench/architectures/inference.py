@@ -303,10 +303,11 @@ class Inference:
         self.require("forecasts")
         if not 1 <= horizon < inputs.shape[1]:
             raise RnnbenchError(f"horizon must be from 1 to {inputs.shape[1] - 1}, less than a window, got {horizon}")
-        if inputs.shape[-1] != self.model.objective.output_size:
+        objective = self.model.objective
+        if inputs.shape[-1] != objective.output_size + objective.known_inputs:
             raise RnnbenchError("the model does not forecast its inputs: it cannot continue from its own forecasts")
         with self.model.inference_mode():
-            return forecast_windows(self.model.read, self.model.objective.head, inputs, horizon)
+            return forecast_windows(self.model.read, objective, inputs, horizon)
 
 
 def _chunks(inputs: Tensor, lengths: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:

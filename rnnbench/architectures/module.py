@@ -120,7 +120,7 @@ class SequenceModule(LightningModule):
         input_size: channels of a step, or size of the vocabulary.
         output_size: classes or channels to predict.
         objective: `classification`, `ordinal_classification`, `tagging`, `language_model`, `character_model`,
-            `regression`, `forecast`, or the import path of an `Objective`.
+            `regression`, `forecast`, `quantile_forecast`, …, or the import path of an `Objective`.
         input_kind: `features` (real vectors) or `tokens` (ids, 0 is padding; see `embedding`).
         hidden_size: units of each layer in each direction, H.
         num_layers: depth of the stack.
@@ -329,6 +329,7 @@ class SequenceModule(LightningModule):
     def set_objective(self, objective: Objective) -> None:
         """Install the head and fresh metrics."""
         self.objective = objective
+        objective.state_rows_dim = 1 if self.stateful else 0
         self.metrics = nn.ModuleDict({stage: objective.metrics() for stage in ("val", "test")})
         self.losses = nn.ModuleDict({stage: MeanLoss() for stage in ("val", "test")})
 

@@ -42,7 +42,7 @@ def run(options: Namespace) -> None:
         windows = [test.window(options.window, channel)._asdict() for channel in channels]
         save(forecast_chart(windows, trained.name), options.plot, trained.name)
     if options.json:
-        print_json(window._asdict())
+        print_json({name: value for name, value in window._asdict().items() if value is not None})
     else:
         _print(window)
 
@@ -50,15 +50,16 @@ def run(options: Namespace) -> None:
 def _print(window: Window) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"{window.channel}, in {window.unit}", title_justify="left")
     ways = ("continuous", "on its own")
-    heads = ("step", "measured", *ways, *(f"rmse\n{way}" for way in (*ways, "persistence")))
+    bounds = ("10 %", "90 %") if window.fan else ()
+    heads = ("step", "measured", *ways, *bounds, *(f"rmse\n{way}" for way in (*ways, "persistence")))
     for head in heads:
         table.add_column(head, justify="right")
-    columns = zip(window.measured, window.continuous, window.free, window.continuous_error, window.free_error,
-                  window.persistence_error, strict=True)  # fmt: skip
-    for step, (measured, *numbers) in enumerate(columns, 1):
+    fan = window.fan or [[] for _ in window.free]
+    values = zip(window.measured, window.continuous, window.free, fan, strict=True)
+    errors = zip(window.continuous_error, window.free_error, window.persistence_error, strict=True)
+    for step, ((measured, continuous, free, quantiles), wrong) in enumerate(zip(values, errors, strict=True), 1):
         first = "–" if measured is None else f"{measured:.2f}"
-        table.add_row(
-            str(step), first, *(f"{value:.2f}" for value in numbers[:2]), *(f"{value:.3f}" for value in numbers[2:])
-        )
+        numbers = (continuous, free, *(quantiles[:1] + quantiles[-1:]))
+        table.add_row(str(step), first, *(f"{one:.2f}" for one in numbers), *(f"{one:.3f}" for one in wrong))
     Console(highlight=False).print(table)
     print("rmse: over all windows and channels of the test part, in standard deviations, so many steps ahead")

@@ -2,6 +2,8 @@
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
 from rnnbench.data.counting import AnBn, Dyck1, Dyck2
+from rnnbench.data.chaos import Lorenz, MackeyGlass, Narma10, SantaFeLaser
+from rnnbench.data.forecasts import SeriesForecast
 from rnnbench.data.formal import (
     BucketSort,
     CycleNavigation,
@@ -54,13 +56,16 @@ __all__ = [
     "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
+    "Lorenz",
     "MNIST5k",
+    "MackeyGlass",
     "MissingDuplicate",
     "ModularArithmetic",
     "MovieSentiment",
     "MovingDigits",
     "Multi30k",
     "Multiplication",
+    "Narma10",
     "NumberWords",
     "OddsFirst",
     "ParallelText",
@@ -70,8 +75,10 @@ __all__ = [
     "PianoRoll",
     "PortugueseTags",
     "ReverseString",
+    "SantaFeLaser",
     "SelectiveCopy",
     "SequenceDataModule",
+    "SeriesForecast",
     "Shakespeare",
     "Source",
     "SpeechCommands",

@@ -82,7 +82,7 @@ class SequenceDataModule(LightningDataModule, ABC):
         shuffle_seed: seed of the order of the training batches.
     """
 
-    objective: ClassVar[str]
+    objective: str
     input_kind: ClassVar[Literal["features", "tokens"]] = "features"
     per_step: ClassVar[bool] = False
     """Whether there is a target for each step, and not one for the sequence."""

@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
+from rnnbench.data.forecasts import HorizonObjective, StepObjective, checked_objective
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
 from rnnbench.data.splits import mean_and_std, read_moments, write_moments
 from rnnbench.utils.download import Source
@@ -38,6 +39,13 @@ class WeatherNYC(SequenceDataModule):
         batch_size: see `SequenceDataModule`.
         data_seed: without influence, nothing is drawn.
         shuffle_seed: see `SequenceDataModule`.
+        calendar: two more channels of the input, `[B, T, 9]`, which are known ahead: sine and cosine of the time of day
+            (UTC) of the hour that is forecast.
+        objective: `forecast`, or one that forecasts a distribution, `quantile_forecast` or `gaussian_forecast`; changes
+            nothing about the data.
+
+    Raises:
+        ValueError: a number out of its range, or another objective.
     """
 
     objective = "forecast"
@@ -61,23 +69,32 @@ class WeatherNYC(SequenceDataModule):
         batch_size: int = 64,
         data_seed: int = 0,
         shuffle_seed: int = 0,
+        calendar: bool = False,
+        objective: StepObjective = "forecast",
     ) -> None:
         if not 0 <= context < window:
             raise ValueError(f"context must be at least 0 and less than window={window}, got {context}")
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.window, self.context, self.stride = window, context, stride
+        self.window, self.context, self.stride, self.calendar = window, context, stride, calendar
+        self.objective = checked_objective(objective, type(self).objective)
+
+    def identity(self) -> dict[str, Any]:
+        """As in `SequenceDataModule`, without the objective, and without a calendar that is off."""
+        added = {"objective"} if self.calendar else {"objective", "calendar"}
+        return {name: value for name, value in super().identity().items() if name not in added}
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
         standard = self._standardised(folder)
         pairs = {split: [self._windows(part, split) for part in standard[split]] for split in SPLITS}
         inputs, targets = (np.concatenate(some) for some in zip(*pairs["test"], strict=True))
-        baseline, scores = self._naive(inputs, targets)
+        baseline, scores = self._naive(inputs[..., : len(CHANNELS)], targets)
         tables = {
             split: _table(*(np.concatenate(some) for some in zip(*pairs[split], strict=True))) for split in SPLITS
         }
-        return Splits(tables, len(CHANNELS), len(CHANNELS), baseline, scores, self._options(standard["train"]))
+        options = self._options(standard["train"]) | ({"known_inputs": 2} if self.calendar else {})
+        return Splits(tables, inputs.shape[2], len(CHANNELS), baseline, scores, options)
 
     def _standardised(self, folder: Path) -> dict[Split, list[pd.DataFrame]]:
         """The hours of each part and station, by mean and standard deviation of the training part; keeps these."""
@@ -104,13 +121,18 @@ class WeatherNYC(SequenceDataModule):
         return {}
 
     def _windows(self, hours: pd.DataFrame, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets `[n, T, 7]` of one station's part of the year, already standardised."""
+        """Inputs and targets, `[n, T, 7]` each, of one station's part of the year, already standardised.
+
+        With `calendar`, inputs are `[n, T, 9]`.
+        """
         measured = hours.to_numpy(np.float32)
         filled = hours.ffill().fillna(0.0).to_numpy(np.float32)  # nothing yet: the training mean
         stride = self.stride if split == "train" else self.window - self.context
         starts = np.arange(0, len(hours) - self.window, stride)
         places = starts[:, None] + np.arange(self.window)
         inputs, targets = filled[places], measured[places + 1]
+        if self.calendar:
+            inputs = np.concatenate([inputs, _time_of_day(hours.index)[places + 1]], axis=2)
         if split != "train":
             targets[:, : self.context] = np.nan
         return inputs, targets
@@ -131,9 +153,12 @@ class WeatherNYC24h(WeatherNYC):
         shuffle_seed: see `SequenceDataModule`.
         teacher_forcing: probability that a model in training, unless it says otherwise, reads what was measured in a
             step of the horizon, and not its own prediction: one that never reads its own goes astray by them.
+        calendar: see `WeatherNYC`.
+        objective: `horizon_forecast`, or one that forecasts a distribution, `quantile_horizon_forecast` or
+            `gaussian_horizon_forecast`; changes nothing about the data.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number out of its range, or another objective.
     """
 
     objective = "horizon_forecast"
@@ -147,12 +172,23 @@ class WeatherNYC24h(WeatherNYC):
         data_seed: int = 0,
         shuffle_seed: int = 0,
         teacher_forcing: float = 0.5,
+        calendar: bool = False,
+        objective: HorizonObjective = "horizon_forecast",
     ) -> None:
         if not 0 <= teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing must be at least 0 and at most 1, got {teacher_forcing}")
         if not 1 <= horizon <= window - DAY:
             raise ValueError(f"horizon must be at least 1 and at most window - 24 = {window - DAY}, got {horizon}")
-        super().__init__(window, window - horizon, stride, batch_size, data_seed, shuffle_seed)
+        super().__init__(
+            window,
+            window - horizon,
+            stride,
+            batch_size,
+            data_seed,
+            shuffle_seed,
+            calendar,
+            objective,  # type: ignore[arg-type]
+        )
         self.horizon, self.teacher_forcing = horizon, teacher_forcing
 
     def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
@@ -169,6 +205,13 @@ class WeatherNYC24h(WeatherNYC):
         jumps = pd.concat([part.diff(DAY).abs() for part in train]).to_numpy()
         scales = [math.fsum(column[~np.isnan(column)]) / int((~np.isnan(column)).sum()) for column in jumps.T]
         return {"horizon": self.horizon, "season": DAY, "scales": scales, "teacher_forcing": self.teacher_forcing}
+
+
+def _time_of_day(times: pd.Index) -> np.ndarray:
+    """Sine and cosine of the time of day, `[hours, 2]`."""
+    angles = [2 * math.pi * hour / DAY for hour in range(DAY)]
+    table = np.array([[math.sin(angle), math.cos(angle)] for angle in angles], np.float32)
+    return table[pd.DatetimeIndex(times).hour]
 
 
 def _errors(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:

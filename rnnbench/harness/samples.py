@@ -57,7 +57,8 @@ def class_names(model: Any, data: Any) -> list[str]:
 class Window(NamedTuple):
     """A window of the test part in the unit of the data, one channel of it: measured values and forecasts by step.
 
-    `measured` is None where a value is missing; errors are over all windows and channels, standardised.
+    `measured` is None where a value is missing; errors are over all windows and channels, standardised. Of a forecaster
+    of distributions, `fan` has the quantiles 0.1 to 0.9 of the forecast `free`, nine a step; else it is None.
     """
 
     channel: str
@@ -69,6 +70,7 @@ class Window(NamedTuple):
     continuous_error: list[float]
     free_error: list[float]
     persistence_error: list[float]
+    fan: list[list[float]] | None = None
 
 
 class ForecastWindows:
@@ -95,11 +97,13 @@ class ForecastWindows:
             raise RnnbenchError(
                 f"horizon must be at most {scored}, the steps of a window that are scored, got {horizon}"
             )
-        self.names, self.mean, self.deviation = _units(data, self.inputs.shape[-1])
+        measured = self.inputs[..., : targets.shape[-1]]
+        self.names, self.mean, self.deviation = _units(data, measured.shape[-1])
         self.unit = "the unit of the data" if hasattr(data, "units") else "standard deviations"
         self.known = self.inputs.shape[1] - horizon + 1
-        persistence = self.inputs[:, self.known - 1 : self.known].expand_as(self.ends)
-        self.errors = [errors_by_step(forecast, self.ends) for forecast in (*self.forecasts, persistence)]
+        persistence = measured[:, self.known - 1 : self.known].expand_as(self.ends)
+        every = (self.forecasts.continuous, self.forecasts.free, persistence)
+        self.errors = [errors_by_step(forecast, self.ends) for forecast in every]
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -114,13 +118,15 @@ class ForecastWindows:
             raise RnnbenchError(f"window must be from 0 to {len(self) - 1}, got {number}")
         index = _channel_index(channel, self.names)
 
-        def real(values: Any) -> list[float]:
-            return [float(value) for value in values[number, :, index] * self.deviation[index] + self.mean[index]]
+        def real(values: Any) -> Any:
+            return (values[number, :, index] * self.deviation[index] + self.mean[index]).tolist()
 
         measured = [None if math.isnan(value) else value for value in real(self.ends)]
-        continuous, free = map(real, self.forecasts)
+        continuous, free = map(real, (self.forecasts.continuous, self.forecasts.free))
+        fan = None if self.forecasts.fan is None else real(self.forecasts.fan)
         past = real(self.inputs[:, : self.known])
-        return Window(self.names[index], self.unit, past, measured, continuous, free, *self.errors)
+        first, second, third = self.errors
+        return Window(self.names[index], self.unit, past, measured, continuous, free, first, second, third, fan)
 
 
 def _units(data: Any, channels: int) -> tuple[list[str], list[float], list[float]]:

@@ -11,6 +11,12 @@ from rnnbench.objectives.classification import (
 )
 from rnnbench.objectives.ctc import Ctc
 from rnnbench.objectives.next_symbols import NextSymbols
+from rnnbench.objectives.probabilistic import (
+    GaussianForecast,
+    GaussianHorizonForecast,
+    QuantileForecast,
+    QuantileHorizonForecast,
+)
 from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
 from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
 
@@ -20,12 +26,16 @@ __all__ = [
     "Classification",
     "Ctc",
     "Forecast",
+    "GaussianForecast",
+    "GaussianHorizonForecast",
     "HorizonForecast",
     "LanguageModel",
     "MultiLabelFrames",
     "NextSymbols",
     "Objective",
     "OrdinalClassification",
+    "QuantileForecast",
+    "QuantileHorizonForecast",
     "Regression",
     "SequenceToSequence",
     "Tagging",

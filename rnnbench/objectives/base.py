@@ -64,6 +64,8 @@ class Objective(nn.Module, ABC):
     head: nn.Linear
     teacher_forcing: float = 1.0
     """What `unroll` gets where the model has no `teacher_forcing` of its own."""
+    state_rows_dim: int = 1
+    """Dimension of the sequences of a batch in the states that the model of `unroll` gives; the model sets it."""
 
     def __init__(self, state_size: int, directions: int, output_size: int) -> None:
         super().__init__()

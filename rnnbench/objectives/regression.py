@@ -51,13 +51,33 @@ class Regression(Objective):
 
 
 class Forecast(Regression):
-    """The next values at each step: targets `[B, T, O]`, NaN where nothing was measured. Causal."""
+    """The next values at each step: targets `[B, T, O]`, NaN where nothing was measured. Causal.
+
+    Args:
+        state_size: features of one direction's hidden state, H.
+        directions: 1.
+        output_size: channels, O.
+        known_inputs: channels of the input behind the O that are forecast, K, whose future is known: a calendar, a
+            force that acts on a system. A forecast that reads itself still reads these.
+    """
 
     causal: ClassVar[bool] = True
     per_step: ClassVar[bool] = True
     description: ClassVar[str] = "a forecaster"
     output_kind: ClassVar[OutputKind | None] = "forecasts"
     verbs: ClassVar[tuple[str, ...]] = ("forecast",)
+
+    def __init__(self, state_size: int, directions: int, output_size: int, *, known_inputs: int = 0) -> None:
+        super().__init__(state_size, directions, output_size)
+        self.known_inputs = known_inputs
+
+    def point(self, outputs: Tensor) -> Tensor:
+        """The forecast values `[…, O]` of what the head gives."""
+        return outputs
+
+    def next_inputs(self, values: Tensor, inputs: Tensor) -> Tensor:
+        """Inputs `[B, 1, O + K]` of a step: forecast values `[B, 1, O]`, and what is known in `inputs` of that step."""
+        return torch.cat([values, inputs[..., self.output_size :]], -1) if self.known_inputs else values
 
 
 class HorizonPredictions(NamedTuple):
@@ -77,11 +97,11 @@ class HorizonPredictions(NamedTuple):
 class HorizonForecast(Forecast):
     """As `Forecast`, and the last `horizon` steps also without measured inputs after the first.
 
-    Inputs `[B, T, O]` are the values that targets `[B, T, O]` are one step later. There are two forecasts of the
-    horizon, both scored where values were measured: in the *continuous*, each step reads the measured value before it;
-    in the *autoregressive* (the metrics without a prefix), the prediction for it. While training, a step of the horizon
-    reads the measured value with probability `teacher_forcing`, else its own prediction (scheduled sampling, Bengio et
-    al. 2015).
+    Inputs `[B, T, O + K]` are the values that targets `[B, T, O]` are one step later, and `known_inputs`, K channels
+    that are always read. There are two forecasts of the horizon, both scored where values were measured: in the
+    *continuous*, each step reads the measured value before it; in the *autoregressive* (the metrics without a prefix),
+    the prediction for it. While training, a step of the horizon reads the measured value with probability
+    `teacher_forcing`, else its own prediction (scheduled sampling, Bengio et al. 2015).
 
     Loss: mean squared error of the continuous forecast. Metrics, in the unit of the targets unless said:
 
@@ -94,6 +114,13 @@ class HorizonForecast(Forecast):
         continuous_mae, continuous_rmse   of the continuous forecast, over the same steps
         rmse_1 … rmse_h                   autoregressive, so many steps ahead
 
+    and where `means` and `deviations` are given:
+
+        smape                             autoregressive; mean of 200 |y − ŷ| / (|y| + |ŷ|), in per cent, of values in
+                                          the unit of the data (Makridakis 1993); 0 where both are 0
+        nrmse, continuous_nrmse           square root of the mean over channels of the mean squared error over the
+                                          variance of the same targets; the mean of the targets would score 1
+
     Args:
         state_size: features of one direction's hidden state, H.
         directions: 1.
@@ -102,6 +129,9 @@ class HorizonForecast(Forecast):
         season: steps of a season, no more than a window has before its horizon.
         scales: of mase, one for each channel, above 0.
         teacher_forcing: 0 to 1, where the model has none of its own.
+        known_inputs: see `Forecast`.
+        means: by which each channel was standardised, in the unit of the data; with `deviations`.
+        deviations: by which each channel was divided.
     """
 
     unrolls: ClassVar[bool] = True
@@ -116,9 +146,13 @@ class HorizonForecast(Forecast):
         season: int,
         scales: list[float],
         teacher_forcing: float = 1.0,
+        known_inputs: int = 0,
+        means: list[float] | None = None,
+        deviations: list[float] | None = None,
     ) -> None:
-        super().__init__(state_size, directions, output_size)
+        super().__init__(state_size, directions, output_size, known_inputs=known_inputs)
         self.horizon, self.season, self.scales = horizon, season, scales
+        self.moments = None if means is None or deviations is None else (means, deviations)
         self.teacher_forcing = teacher_forcing
 
     @classmethod
@@ -142,18 +176,28 @@ class HorizonForecast(Forecast):
         continuous = self.head(hidden)
         if self.training:
             return HorizonPredictions(continuous)
-        free = self._run(model, inputs, known, 0.0)[:, known - 1 :]
-        persistence = inputs[:, known - 1 : known].expand_as(free)
+        free = self.run_free(model, inputs, known)
+        measured = inputs[..., : self.output_size]
+        persistence = measured[:, known - 1 : known].expand(-1, self.horizon, -1)
         ahead = torch.arange(self.horizon, device=inputs.device)
-        seasonal = inputs[:, known + ahead % self.season - self.season]
+        seasonal = measured[:, known + ahead % self.season - self.season]
         return HorizonPredictions(continuous, free, persistence, seasonal)
+
+    def run_free(self, model: StatefulModel, inputs: Tensor, known: int) -> Tensor:
+        """The forecast of the horizon from the first `known` inputs, for `HorizonPredictions.free`."""
+        return self._run(model, inputs, known, 0.0)[:, known - 1 :]
+
+    def fed_back(self, outputs: Tensor) -> Tensor:
+        """The values `[B, 1, O]` that a step of training reads in place of measured ones, from the head's outputs."""
+        return outputs
 
     def _run(self, model: StatefulModel, inputs: Tensor, known: int, forcing: float) -> Tensor:
         """Predictions of all steps; from `known` on, inputs are measured with probability `forcing`, else predicted."""
         hidden, state = model(inputs[:, :known])
         predicted = [self.head(hidden)]
         for step in range(known, inputs.shape[1]):
-            before, measured = predicted[-1][:, -1:], inputs[:, step : step + 1]
+            measured = inputs[:, step : step + 1]
+            before = self.next_inputs(self.fed_back(predicted[-1][:, -1:]), measured)
             forced = torch.rand(len(inputs), 1, 1, device=inputs.device) < forcing
             hidden, state = model(torch.where(forced, measured, before), None, state)
             predicted.append(self.head(hidden))
@@ -173,20 +217,32 @@ class HorizonForecast(Forecast):
 
     def update(self, metrics: MetricCollection, predictions: HorizonPredictions, targets: Tensor) -> None:
         """Update the metrics with a batch."""
+        metrics.update(self._points(predictions), targets[:, -self.horizon :])
+
+    def _points(self, predictions: HorizonPredictions) -> Tensor:
+        """Values `[4, B, h, O]`: autoregressive, continuous, persistence, seasonal."""
         continuous, *others = predictions
         free, persistence, seasonal = (
             forecast for forecast in others if forecast is not None
         )  # all set unless training
-        forecasts = torch.stack([free, continuous[:, -self.horizon :], persistence, seasonal])
-        metrics.update(forecasts, targets[:, -self.horizon :])
+        return torch.stack([self.free_point(free), self.point(continuous[:, -self.horizon :]), persistence, seasonal])
+
+    def free_point(self, free: Tensor) -> Tensor:
+        """The values `[B, h, O]` of what `run_free` gives."""
+        return free
 
     def metrics(self) -> MetricCollection:
         """A single metric that computes all scores."""
-        return MetricCollection({"horizon": HorizonErrors(self.horizon, self.scales)})
+        return MetricCollection({"horizon": self._errors()})
+
+    def _errors(self) -> "HorizonErrors":
+        if self.moments is None:
+            return HorizonErrors(self.horizon, self.scales)
+        return RelativeHorizonErrors(self.horizon, self.scales, *self.moments)
 
     def score_names(self) -> list[str]:
         """Names of all scores."""
-        own: Metric = HorizonErrors(self.horizon, self.scales)
+        own: Metric = self._errors()
         own.update(torch.zeros(4, 1, self.horizon, self.output_size), torch.zeros(1, self.horizon, self.output_size))
         return [self.loss_name, *own.compute()]
 
@@ -236,3 +292,45 @@ class HorizonErrors(Metric):
         }
         scores |= {f"rmse_{step + 1}": value for step, value in enumerate(by_step)}
         return {name: value.float() for name, value in scores.items()}
+
+
+class RelativeHorizonErrors(HorizonErrors):
+    """As `HorizonErrors`, with errors relative to the values: `smape`, `nrmse`, `continuous_nrmse`.
+
+    Args:
+        horizon: steps, h.
+        scales: one for each channel, O.
+        means: one for each channel.
+        deviations: one for each channel.
+    """
+
+    percentage: Tensor
+    targets_summed: Tensor
+    targets_squared: Tensor
+
+    def __init__(self, horizon: int, scales: list[float], means: list[float], deviations: list[float]) -> None:
+        super().__init__(horizon, scales)
+        self.moments = means, deviations
+        for name in ("percentage", "targets_summed", "targets_squared"):
+            self.add_state(name, torch.zeros(len(scales), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, forecasts: Tensor, targets: Tensor) -> None:
+        """As in `HorizonErrors`."""
+        super().update(forecasts, targets)
+        known = ~targets.isnan()
+        mean, deviation = (targets.new_tensor(values, dtype=torch.float64) for values in self.moments)
+        true = torch.where(known, targets, 0.0).double()
+        said, real = (values.double() * deviation + mean for values in (forecasts[0], true))
+        size = said.abs() + real.abs()
+        share = torch.where(known & (size > 0), 200 * (said - real).abs() / size.clamp(min=1e-300), 0.0)
+        self.percentage += share.sum((0, 1))
+        self.targets_summed += true.sum((0, 1))
+        self.targets_squared += true.square().sum((0, 1))
+
+    def compute(self) -> dict[str, Tensor]:
+        """All scores by name."""
+        count = self.count.sum(0)
+        variance = self.targets_squared / count - (self.targets_summed / count).square()
+        free, continuous = ((self.squared[way].sum(0) / count / variance).nanmean().sqrt() for way in (0, 1))
+        scores = {"smape": self.percentage.sum() / count.sum(), "nrmse": free, "continuous_nrmse": continuous}
+        return {**super().compute(), **{name: value.float() for name, value in scores.items()}}

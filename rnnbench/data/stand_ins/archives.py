@@ -54,6 +54,15 @@ def weather_csv(hours: int = 1000) -> str:
     return "\n".join(lines) + "\n"
 
 
+def laser_npy(steps: int = 600) -> bytes:
+    """Whole numbers from 0 to 255 that swell and fall together, `[steps, 1]`, as NumPy keeps them."""
+    time = np.arange(steps)
+    values = 60 + 60 * np.sin(time) * np.sin(time / 40) + np.random.default_rng(0).random(steps)
+    out = io.BytesIO()
+    np.save(out, values.astype(np.int64)[:, None])
+    return out.getvalue()
+
+
 def digits_gz() -> bytes:
     """`digits_csv`, packed."""
     return gzip.compress(digits_csv().encode(), mtime=0)

