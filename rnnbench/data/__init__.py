@@ -15,10 +15,13 @@ from rnnbench.data.formal import (
 )
 from rnnbench.data.images import MNIST5k
 from rnnbench.data.language import LanguageStream, PennTreebank, Shakespeare, WikiText2
+from rnnbench.data.listops import ListOps
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
-from rnnbench.data.series import MNIST1D, JapaneseVowels
+from rnnbench.data.pronunciation import CMUDict, CMUDictCTC
+from rnnbench.data.questions import FactQuestions
+from rnnbench.data.series import MNIST1D, JapaneseVowels, UCRSeries
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
@@ -35,17 +38,21 @@ __all__ = [
     "Adding",
     "BachChorales",
     "BucketSort",
+    "CMUDict",
+    "CMUDictCTC",
     "CaptionEmoji",
     "Captions",
     "CopyMemory",
     "CycleNavigation",
     "DuplicateString",
     "EvenPairs",
+    "FactQuestions",
     "Flickr8k",
     "FolkABC",
     "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
+    "ListOps",
     "MNIST5k",
     "MissingDuplicate",
     "ModularArithmetic",
@@ -71,6 +78,7 @@ __all__ = [
     "Splits",
     "StackManipulation",
     "TextClassification",
+    "UCRSeries",
     "WeatherNYC",
     "WeatherNYC24h",
     "WikiText2",

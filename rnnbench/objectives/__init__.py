@@ -11,7 +11,7 @@ from rnnbench.objectives.classification import (
 )
 from rnnbench.objectives.ctc import Ctc
 from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
-from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
+from rnnbench.objectives.sequence_to_sequence import Captioning, Pronunciation, SequenceToSequence
 
 __all__ = [
     "Captioning",
@@ -24,6 +24,7 @@ __all__ = [
     "MultiLabelFrames",
     "Objective",
     "OrdinalClassification",
+    "Pronunciation",
     "Regression",
     "SequenceToSequence",
     "Tagging",

