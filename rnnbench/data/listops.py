@@ -94,7 +94,7 @@ class ListOps(TokenDataModule):
         while len(symbols) < size:
             before = len(symbols)
             drawn = draw_expressions(random, DRAWN, self.depth, self.longest)
-            symbols, values = (np.concatenate(pair) for pair in zip((symbols, values), drawn, strict=True))
+            symbols, values = np.concatenate([symbols, drawn[0]]), np.concatenate([values, drawn[1]])
             first = first_of_each(symbols)
             symbols, values = symbols[first], values[first]
             if len(symbols) - before < DRAWN // 100:

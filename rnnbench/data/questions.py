@@ -101,7 +101,7 @@ class FactQuestions(TokenDataModule):
     def _different(self, size: int) -> tuple[Values, Values]:
         """So many different stories, 8 words of a question at the end of each row, and the answers, in random order."""
         random = np.random.default_rng(self.data_seed)
-        some = draw_stories(random, DRAWN, self.facts)
+        some = draw_stories(random, 0, self.facts)
         while len(some.answers) < size:
             more = draw_stories(random, DRAWN, self.facts)
             some = Stories(*(np.concatenate(pair) for pair in zip(some, more, strict=True)))
@@ -140,7 +140,8 @@ def last_places(words: Values) -> Values:
     story = words[:, :-QUESTION]
     places = (story >= _first(PLACES)) & (story < _first(PLACES) + len(PLACES))
     last = story.shape[1] - 1 - places[:, ::-1].argmax(1)
-    return story[np.arange(len(story)), last] - _first(PLACES)
+    answers: Values = story[np.arange(len(story)), last] - _first(PLACES)
+    return answers
 
 
 class World:

@@ -63,13 +63,13 @@ class UCRSeries(SequenceDataModule):
     - `OSULeaf` (T = 427): outlines of leaves, six species (Gandhi 2002).
 
     Args:
-        name: of the set.
+        dataset: the name of the set.
         batch_size: see `SequenceDataModule`.
         data_seed: see `SequenceDataModule`.
         shuffle_seed: see `SequenceDataModule`.
 
     Raises:
-        RnnbenchError: `name` is not one of the four.
+        RnnbenchError: `dataset` is not one of the four.
         ValueError: when prepared, a line of the archive that is not a series of one channel and the common length.
     """
 
@@ -77,18 +77,18 @@ class UCRSeries(SequenceDataModule):
     sources = (AEON,)
 
     def __init__(
-        self, name: UCRName = "GunPoint", batch_size: int = 16, data_seed: int = 0, shuffle_seed: int = 0
+        self, dataset: UCRName = "GunPoint", batch_size: int = 16, data_seed: int = 0, shuffle_seed: int = 0
     ) -> None:
-        if name not in get_args(UCRName):
-            raise unknown("UCR set", name, get_args(UCRName))
+        if dataset not in get_args(UCRName):
+            raise unknown("UCR set", dataset, get_args(UCRName))
         super().__init__(batch_size, data_seed, shuffle_seed)
-        self.name = name
+        self.dataset = dataset
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        parts = read_parts(self.sources[0].fetch(), self.name, 1, self.data_seed)
+        parts = read_parts(self.sources[0].fetch(), self.dataset, 1, self.data_seed)
         lengths = {len(one) for some, _ in parts.values() for one in some}
         if len(lengths) != 1:
-            raise ValueError(f"{self.name} has series of {min(lengths)} to {max(lengths)} steps, not of one length")
+            raise ValueError(f"{self.dataset} has series of {min(lengths)} to {max(lengths)} steps, not of one length")
         tables = {split: _table(some, labels, np.zeros(1), np.ones(1)) for split, (some, labels) in parts.items()}
         classes = 1 + int(parts["train"][1].max())
         scores = majority_scores(parts["train"][1], parts["test"][1], classes)
