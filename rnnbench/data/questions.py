@@ -132,7 +132,7 @@ def draw_stories(random: np.random.Generator, size: int, facts: int) -> Stories:
         sentences[:, number] = world.step(random, number < lengths, facts > 1)
     questions, answers = world.ask(random, facts)
     kept = answers >= 0
-    return Stories(sentences.reshape(size, -1)[kept], questions[kept], answers[kept])
+    return Stories(sentences.reshape(-1, most * SENTENCE)[kept], questions[kept], answers[kept])
 
 
 def last_places(words: Values) -> Values:
@@ -187,7 +187,7 @@ class World:
 
     def ask(self, random: np.random.Generator, facts: int) -> tuple[Values, Values]:
         """Questions `[N, 8]` and answers `[N]`, −1 where a story tells too little for one."""
-        known = {1: self.person, 2: self.thing, 3: self.before.reshape(len(self.rows), -1)}[facts]
+        known = {1: self.person, 2: self.thing, 3: self.before.reshape(-1, len(THINGS) * len(PLACES))}[facts]
         chosen = np.where(known >= 0, random.random(known.shape), -1.0).argmax(1)
         if facts == 1:
             words: tuple[Any, ...] = ("where", "is", _first(PEOPLE) + chosen, "?")
