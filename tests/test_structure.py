@@ -83,6 +83,11 @@ def test_files_form_no_circle() -> None:
         pytest.fail(f"these import each other in a circle: {' → '.join(error.args[1])}")
 
 
+def test_every_package_says_what_it_holds() -> None:
+    for folder in {path.parent for path in FILES}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
 def test_nothing_lies_loose_at_the_root() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py"}
 

@@ -43,6 +43,7 @@ def add_options(parser: Parser) -> None:
     add_grid(parser)
     parser.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     parser.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
+    parser.add_argument("--lengths", type=str, help="41:500:20: test on these, for tasks tested on longer sequences")
     add_names(parser, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
     parser.add_argument("--refresh", action="store_true", help="run only what is stale")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
@@ -66,6 +67,8 @@ def resolve(options: Namespace) -> GridSpec:
         change = {"executor": options.executor}
     if options.workers:
         change = {"executor": {"local": {"workers": options.workers}}}
+    if options.lengths is not None:
+        change["lengths"] = options.lengths
     return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
 
 
@@ -189,6 +192,6 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
 
 
 def _executor_options(options: Namespace) -> str:
-    """The options of this call that choose the executor."""
-    words = [f" --{name} {options[name]}" for name in ("executor", "workers") if options[name]]
+    """The options of this call that change the grid."""
+    words = [f" --{name} {options[name]}" for name in ("executor", "workers", "lengths") if options[name]]
     return "".join(words)

@@ -12,8 +12,10 @@ from rnnbench.config.schema import write_yaml
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore
 from rnnbench.records.find import find_run
-from rnnbench.records.record import RecordStore
+from rnnbench.records.record import Record, RecordStore
 from rnnbench.utils.text import clean, number
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def add_options(parser: Parser) -> None:
@@ -31,8 +33,11 @@ def run(options: Namespace) -> None:
     console = Console(highlight=False)
     content = record.model_dump(mode="json", exclude_defaults=True)
     curve, log = content.pop("curve", []), content.pop("log_tail", "")
+    content.pop("length_curve", None)
     lines = write_yaml(content).splitlines()
     console.print(Text("\n".join(map(clean, lines))))
+    if record.length_curve:
+        console.print(Text(_by_length(record), style="bold"), soft_wrap=True)
     if curve:
         table = Table(
             "step", "train loss", f"validation {record.spec.task.metric}", title="learning curve", box=box.SIMPLE
@@ -51,3 +56,14 @@ def run(options: Namespace) -> None:
     for folder in sorted(folders.runs.glob(f"*/{record.id}")):
         console.print(f"checkpoint, log, curves: {folder}", soft_wrap=True)
     warn_set_aside(problems)
+
+
+def _by_length(record: Record) -> str:
+    """Scores by length as a small curve from 0, or the lowest score, to 1, or the highest."""
+    points = record.length_curve
+    low = min(0.0, *(point.score for point in points))
+    high = max(1.0, *(point.score for point in points))
+    blocks = "".join(BLOCKS[round((point.score - low) / (high - low) * (len(BLOCKS) - 1))] for point in points)
+    first, last = points[0], points[-1]
+    ends = f"{number(first.score)} at {first.length} to {number(last.score)} at {last.length}"
+    return f"{record.spec.task.metric} by length: {blocks} {ends}"

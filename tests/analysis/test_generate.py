@@ -155,7 +155,7 @@ def test_an_architecture_carries_its_state_as_if_it_had_read_all(name: str, tune
     model: Any = construct(small, LightningModule, name, FACTS, **tunes.model_kwargs())
     ids = torch.randint(4, 10, (3, 14))
     with model.inference_mode():
-        advance = model.inference.advancing()
+        advance = model.inference.fast_advance()
         (logits, state), (plain, other) = advance(ids[:, :5]), model.inference.advance(ids[:, :5])
         for place in range(5, 14):
             logits, state = advance(ids[:, place : place + 1], state)
@@ -208,7 +208,7 @@ def test_a_long_text_is_scored_in_pieces_as_in_one(tunes: FolkABC, monkeypatch: 
     model = LSTM.from_data(tunes, hidden_size=8)
     texts = ["K:D\n" + "ABcdef|" * 6, "AB"]
     whole = model.score(texts, context="M:4/4\n")
-    monkeypatch.setattr("rnnbench.architectures.inference.STEPS", 7)
+    monkeypatch.setattr("rnnbench.architectures.inference.MAX_STEPS", 7)
     for one, other in zip(whole, model.score(texts, context="M:4/4\n"), strict=True):
         assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
     assert [len(one.pieces) for one in whole] == [46, 2]

@@ -12,7 +12,7 @@ import yaml
 
 from rnnbench.cli import main
 from rnnbench.config.grid import GridSpec
-from rnnbench.records.record import RecordStore
+from rnnbench.records.record import LengthPoint, RecordStore
 from tests.conftest import ARCHITECTURES, GRIDS, TASKS
 from tests.fixtures.grid_files import write
 from tests.fixtures.records import done
@@ -370,3 +370,10 @@ def test_an_interrupt_of_code_that_runs_text_exits_with_130_too(tmp_path: Path) 
     command = [sys.executable, "-m", "interrupted"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "rnnbench: interrupted\n")
+
+
+def test_show_draws_scores_by_length(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    curve = [LengthPoint(41, 1.0), LengthPoint(61, 0.5), LengthPoint(81, 0.0)]
+    RecordStore(place / "leaderboard").write(record := done(length_curve=curve))
+    assert main(["show", record.id]) == 0
+    assert "by length: █▅▁ 1.000 at 41 to 0.000 at 81" in capsys.readouterr().out

@@ -20,9 +20,10 @@ from rnnbench.leaderboard.html.assets import kept, own
 from rnnbench.leaderboard.html.build import html, most_first, write_html
 from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict, words_about
 from rnnbench.leaderboard.html.charts import chart_specs, drawn
+from rnnbench.leaderboard.html.runs import grid_of
 from rnnbench.leaderboard.statistics import seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import RecordStore
+from rnnbench.records.record import LengthPoint, RecordStore
 from rnnbench.records.status import Cell
 from rnnbench.utils.extras import EXTRAS
 from tests.conftest import ARCHITECTURES
@@ -189,6 +190,19 @@ def test_a_field_says_how_it_stands_to_the_best_and_how_many_seeds_would_tell() 
     same = "the same as the best, gru, as far as the seeds tell"
     more = f"about {needed - 2} more seeds of each would tell them apart"
     assert told == ["the best here; others are the same", f"{same}; {more}"]
+
+
+def test_scores_by_length_have_a_section_and_a_field_opens_them() -> None:
+    curve = [LengthPoint(41, 0.9), LengthPoint(91, 0.6)]
+    cells = [Cell(spec, "done", "", made(spec, length_curve=curve)) for spec in specs(["gru"], ["reverse-string"], 2)]
+    page = Reader()
+    page.feed(text := html(make_table(cells), []))
+    assert '<select id="length-task"><option value="0">reverse-string' in text
+    (field,) = json.loads(page.scripts[0])["runs"]["fields"].values()
+    assert field["trained_to"] == 40
+    assert [run["lengths"] for run in field["runs"]] == [[[41, 0.9], [91, 0.6]]] * 2
+    assert grid_of([cell.spec for cell in cells])["lengths"] == "41:500:20"
+    assert 'id="lengths"' not in html(make_table(made_up_cells()), [])
 
 
 def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:

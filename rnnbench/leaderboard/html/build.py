@@ -77,6 +77,7 @@ def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefac
         "tuned": any(row.studies for row in table.rows),
         "rankings": rankings,
         "costs": costs,
+        "lengths": _tested_by_length(table),
         "machines": most_first(row.machine for row in costs),
         "costed": most_first(row.column for row in costs),
         "quantities": QUANTITIES,
@@ -95,6 +96,20 @@ def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefac
         "hashes": " ".join(map(_hash, scripts)),
         "data": _embedded(data),
     }
+
+
+def _tested_by_length(table: Table) -> list[tuple[int, str]]:
+    """Number and heading of the columns whose runs have a score by length."""
+    return [
+        (index, ", ".join(table.headings[column]))
+        for index, column in enumerate(table.columns)
+        if any(
+            cell.record and cell.record.length_curve
+            for row in table.rows
+            if column in row.entries
+            for cell in row.entries[column].cells
+        )
+    ]
 
 
 def _counts(table: Table) -> dict[str, int]:

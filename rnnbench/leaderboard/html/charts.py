@@ -26,6 +26,8 @@ def drawn() -> dict[str, dict[str, Any]]:
         "seeds": _seeds(alt),
         "score": _curve(alt, "score", "validation score"),
         "loss": _curve(alt, "loss", "training loss"),
+        "lengths": _lengths(alt, "label", "architecture"),
+        "lengths_by_seed": _lengths(alt, "seed", "seed"),
         "trials": _trials(alt),
         "pareto": _pareto(alt),
     }
@@ -57,6 +59,26 @@ def _curve(alt: Any, name: str, title: str) -> Any:
         color=alt.Color("seed:N").title("seed").legend(orient="top"),
         tooltip=[alt.Tooltip("seed:N"), alt.Tooltip("step:Q"), alt.Tooltip(f"{name}:Q")],
     )
+
+
+def _lengths(alt: Any, by: str, title: str) -> Any:
+    """Test score over the length of sequences, a line each; lengths of training are shaded, seeds are a band."""
+    description = f"test score by length, a line for each {title}"
+    base = alt.Chart(alt.NamedData(DATA), width=FULL, height=280, description=description)
+    x = alt.X("length:Q").scale(zero=True, nice=False).title("length of the sequence")
+    color = alt.Color(f"{by}:N").title(title).legend(orient="top")
+    trained = (
+        base.transform_aggregate(trained_to="max(trained_to)")
+        .transform_calculate(start="0")
+        .mark_rect(opacity=0.12)
+        .encode(x=alt.X("start:Q").title("length of the sequence"), x2="trained_to:Q")
+    )
+    band = base.mark_errorband(extent="stdev").encode(x=x, y=alt.Y("score:Q").title("test score"), color=color)
+    tips = [alt.Tooltip(f"{by}:N"), alt.Tooltip("length:Q"), alt.Tooltip("mean(score):Q").title("score")]
+    line = base.mark_line(point={"size": 22}).encode(
+        x=x, y=alt.Y("mean(score):Q").scale(zero=False).title("test score"), color=color, tooltip=tips
+    )
+    return trained + band + line
 
 
 def _trials(alt: Any) -> Any:

@@ -178,6 +178,21 @@ if ($("costs")) {
   whenSeen($("pareto"), refresh);
 }
 
+// Length generalisation: a task at a time, a line for each architecture.
+function lengthRows(field) {
+  return field.runs.flatMap((run) => (run.lengths ?? []).map(([length, score]) => (
+    { label: field.label, seed: `${run.seed}`, length, score, trained_to: field.trained_to })));
+}
+if ($("length-task")) {
+  const show = () => {
+    const task = Number($("length-task").value);
+    const fields = Object.entries(data().runs.fields).filter(([key]) => Number(key.split(",")[1]) === task).map(([, field]) => field);
+    draw($("length-chart"), "lengths", fields.flatMap(lengthRows));
+  };
+  $("length-task").addEventListener("change", show);
+  whenSeen($("length-chart"), show);
+}
+
 // A field opens.
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button.field");
@@ -233,6 +248,11 @@ function open(key) {
     const numbers = make("details");
     numbers.append(make("summary", "in numbers"), table(["seed", "step", "training loss", "validation score"], points.map((point) => [point.seed, point.step, point.loss, point.score]), "Learning curves in numbers"));
     add(numbers);
+  }
+  const lengths = lengthRows(field);
+  if (lengths.length) {
+    add(make("h3", "Score by length; shaded: lengths of training"), make("div", null, { class: "chart" }));
+    charts.push(["lengths_by_seed", lengths]);
   }
   if (field.tuning) {
     add(make("h3", `Tuned: ${field.tuning.chosen}`), make("div", null, { class: "chart" }));

@@ -68,15 +68,24 @@ def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefac
     settings |= {"size": str(spec.size)} if spec.size else {}
     return {
         "title": clean(f"{row.label} on {spec.task.name}"),
+        "label": clean(row.label),
         "metric": spec.task.metric,
         "better": "lower" if spec.task.direction == "minimise" else "higher",
         "baseline": short(entry.baseline.value) if entry.baseline else None,
+        "trained_to": _trained_to(spec),
         "settings": {clean(str(name)): _plain(value) for name, value in settings.items()},
         "budget": spec.budget.model_dump(exclude_none=True),
         "data": {clean(str(name)): _plain(value) for name, value in spec.task.data.init_args.items()},
         "again": command_of([cell.spec for cell in cells]),
         "runs": [_run(cell, environments, artefacts) for cell in cells],
     } | _tuning(row, spec)
+
+
+def _trained_to(spec: RunSpec) -> int | None:
+    """The longest sequences of training, where the test part has longer ones."""
+    arguments = spec.task.data.init_args
+    length = arguments.get("length")
+    return length if arguments.get("test_lengths") and isinstance(length, int) else None
 
 
 def _tuning(row: Row, spec: RunSpec) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def _outcome(record: Record) -> dict[str, Any]:
         "scores": {clean(name): short(value) for name, value in record.scores.items()},
         "validation": {clean(name): short(value) for name, value in record.validation.items()},
         "best_step": record.best_step,
+        "lengths": [[point.length, short(point.score)] for point in record.length_curve],
         "curve": [[point.step, short(point.train_loss), short(point.score)] for point in record.curve[::step] + last],
         "parameters": record.parameters,
         "backend": clean(record.backend),
@@ -161,6 +171,8 @@ def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
     }
     if "batch_size" in spec.task.data.init_args:
         grid["batch_size"] = spec.task.data.init_args["batch_size"]
+    if "test_lengths" in spec.task.data.init_args:
+        grid["lengths"] = ":".join(map(str, spec.task.data.init_args["test_lengths"]))
     if spec.data_seed is not None:
         grid["data_seed"] = spec.data_seed
     if spec.selected:

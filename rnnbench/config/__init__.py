@@ -1,0 +1,1 @@
+"""What a person writes: grids, cards of tasks and architectures, search spaces, sizes, executors; strictly checked."""

@@ -1,0 +1,1 @@
+"""Files, digests, downloads, word vectors, text for terminals, optional packages: what any other package may use."""
