@@ -1,8 +1,8 @@
 """Data: LightningDataModules, one modality a file, usable with a plain Trainer."""
 
 from rnnbench.data.captions import CaptionEmoji, Captions, Flickr8k
-from rnnbench.data.counting import AnBn, Dyck1, Dyck2
 from rnnbench.data.chaos import Lorenz, MackeyGlass, Narma10, SantaFeLaser
+from rnnbench.data.counting import AnBn, Dyck1, Dyck2
 from rnnbench.data.forecasts import SeriesForecast
 from rnnbench.data.formal import (
     BucketSort,
@@ -19,11 +19,14 @@ from rnnbench.data.formal import (
 from rnnbench.data.images import MNIST5k
 from rnnbench.data.lags import Multiplication, SpikeTiming, TemporalOrder, TwoSequence
 from rnnbench.data.language import LanguageStream, PennTreebank, Shakespeare, WikiText2
+from rnnbench.data.listops import ListOps
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.data.music import FolkABC
 from rnnbench.data.pianoroll import BachChorales, PianoRoll
+from rnnbench.data.pronunciation import CMUDict, CMUDictCTC
+from rnnbench.data.questions import FactQuestions
 from rnnbench.data.reber import ContinualReber, EmbeddedReber
-from rnnbench.data.series import MNIST1D, JapaneseVowels
+from rnnbench.data.series import MNIST1D, JapaneseVowels, UCRSeries
 from rnnbench.data.speech import SpeechCommands, SpeechDigits, SpeechPrompts
 from rnnbench.data.synthetic import Adding, CopyMemory, Parity, SelectiveCopy
 from rnnbench.data.tags import PortugueseTags
@@ -41,6 +44,8 @@ __all__ = [
     "AnBn",
     "BachChorales",
     "BucketSort",
+    "CMUDict",
+    "CMUDictCTC",
     "CaptionEmoji",
     "Captions",
     "ContinualReber",
@@ -51,11 +56,13 @@ __all__ = [
     "Dyck2",
     "EmbeddedReber",
     "EvenPairs",
+    "FactQuestions",
     "Flickr8k",
     "FolkABC",
     "InterfaceStrings",
     "JapaneseVowels",
     "LanguageStream",
+    "ListOps",
     "Lorenz",
     "MNIST5k",
     "MackeyGlass",
@@ -90,6 +97,7 @@ __all__ = [
     "TemporalOrder",
     "TextClassification",
     "TwoSequence",
+    "UCRSeries",
     "WeatherNYC",
     "WeatherNYC24h",
     "WikiText2",

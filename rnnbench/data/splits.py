@@ -62,6 +62,12 @@ def _cut(order: Indices, cuts: tuple[float, float]) -> SplitRows:
     return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
 
+def first_of_each(rows: np.ndarray[Any, Any]) -> Indices:
+    """Where each different row of a table of whole numbers stands for the first time, in order."""
+    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+    return np.sort(np.unique(keys, return_index=True)[1])
+
+
 def majority_scores(train: np.ndarray[Any, Any], test: np.ndarray[Any, Any], classes: int) -> dict[str, float]:
     """What always answering the most frequent class of `train` scores on `test`."""
     majority = np.bincount(train, minlength=classes).argmax()

@@ -18,7 +18,7 @@ from rnnbench.objectives.probabilistic import (
     QuantileHorizonForecast,
 )
 from rnnbench.objectives.regression import Forecast, HorizonForecast, Regression
-from rnnbench.objectives.sequence_to_sequence import Captioning, SequenceToSequence
+from rnnbench.objectives.sequence_to_sequence import Captioning, Pronunciation, SequenceToSequence
 
 __all__ = [
     "Captioning",
@@ -34,6 +34,7 @@ __all__ = [
     "NextSymbols",
     "Objective",
     "OrdinalClassification",
+    "Pronunciation",
     "QuantileForecast",
     "QuantileHorizonForecast",
     "Regression",

@@ -10,13 +10,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.text import WordErrorRate
 
 from rnnbench.nn import GRU
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.decoder import Decoder, Encoded, states_of_directions
 from rnnbench.objectives.base import Objective, OutputKind, StatefulModel
 from rnnbench.objectives.special_tokens import END_ID, NOT_GENERATED, PADDING_ID, START_ID
-from rnnbench.objectives.text_metrics import Bleu, ChrF, ExactMatch, corpus_scores
+from rnnbench.objectives.text_metrics import Bleu, ChrF, ExactMatch, MistakenTexts, corpus_scores
 
 
 class DecoderOutput(NamedTuple):
@@ -182,3 +183,38 @@ class Captioning(SequenceToSequence):
 
     description: ClassVar[str] = "a model of captions"
     verbs: ClassVar[tuple[str, ...]] = ("caption",)
+
+
+class Pronunciation(SequenceToSequence):
+    """Phonemes for the letters of a word; as `SequenceToSequence`, with other metrics.
+
+    Metrics: token accuracy given the true tokens before; over decoded pronunciations the word error rate `wer`, the
+    share of words with any mistake, in [0, 1], and the phoneme error rate `per`, edits (insertions, deletions and
+    substitutions) over the phonemes of the references, which has no upper bound.
+    """
+
+    description: ClassVar[str] = "a model of pronunciation"
+
+    def corpus_scores(self, texts: list[str], references: list[str]) -> dict[str, float]:
+        """Word and phoneme error rate of pronunciations, phonemes with spaces between, each with one reference."""
+        metrics = {name: metric for name, metric in self.metrics().items() if name != "token_accuracy"}
+        self._update_decoded(metrics, texts, references)
+        return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+    def update(self, metrics: MetricCollection, predictions: DecoderOutput, targets: Tensor) -> None:
+        """Update the metrics with a batch: token accuracy given the true tokens, the others with decoded texts."""
+        assert predictions.tokens is not None  # set unless training
+        metrics["token_accuracy"].update(*self.scored(predictions, targets))
+        self._update_decoded(metrics, self.texts(predictions.tokens), self.texts(targets))
+
+    @staticmethod
+    def _update_decoded(metrics: Any, texts: list[str], references: list[str]) -> None:
+        metrics["wer"].update(texts, [[reference] for reference in references])
+        metrics["per"].update(texts, references)
+
+    def metrics(self) -> MetricCollection:
+        """Token accuracy, word error rate and phoneme error rate."""
+        accuracy = super().metrics()["token_accuracy"]
+        return MetricCollection(
+            {"token_accuracy": accuracy, "wer": MistakenTexts(), "per": WordErrorRate()}, compute_groups=False
+        )

@@ -85,6 +85,14 @@ class ExactMatch(Metric):
         return self.right / self.total
 
 
+class MistakenTexts(ExactMatch):
+    """Share of texts that equal none of their references, in [0, 1]."""
+
+    def compute(self) -> Tensor:
+        """The share."""
+        return 1 - super().compute()
+
+
 def corpus_scores(texts: list[str], references: list[str]) -> dict[str, float]:
     """`bleu`, `chrf` and `exact_match` of texts, each with one reference."""
     scores: dict[str, float] = {}

@@ -4,22 +4,35 @@ import math
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rnnbench.data import FolkABC, JapaneseVowels, MNIST5k, Parity, PortugueseTags, SelectiveCopy, Shakespeare, music
+from rnnbench.data import (
+    FolkABC,
+    JapaneseVowels,
+    MNIST5k,
+    Parity,
+    PortugueseTags,
+    SelectiveCopy,
+    Shakespeare,
+    UCRSeries,
+    music,
+)
 from rnnbench.data import batches as batches_module
 from rnnbench.data.batches import StreamOrder, StreamStore
 from rnnbench.data.images import read_digits
 from rnnbench.data.module import SPLITS, Split
 from rnnbench.data.music import incipit, read_tunes
-from rnnbench.data.series import read_series
+from rnnbench.data.series import FILES, UCRName, read_series
 from rnnbench.data.splits import grouped_splits, mean_and_std, random_splits, stratified_splits
+from rnnbench.data.stand_ins.archives import wheel
 from rnnbench.data.tags import TAGS, read_sentences
 from rnnbench.data.tokens import character_tokenizer, text_tokenizer, token_tokenizer
+from rnnbench.errors import RnnbenchError
 
 PAIRS: list[tuple[Split, Split]] = [("train", "validation"), ("train", "test"), ("validation", "test")]
 
@@ -154,6 +167,36 @@ def test_vowels_keep_the_archives_own_test_and_their_lengths() -> None:
     assert np.allclose(train.mean(0), 0, atol=1e-5)
     assert np.allclose(train.std(0), 1, atol=1e-5)
     assert inputs.shape[2] == 12
+
+
+@pytest.mark.usefixtures("module_stand_ins")
+@pytest.mark.parametrize(
+    ("name", "classes"), [("ArrowHead", 3), ("GunPoint", 2), ("ItalyPowerDemand", 2), ("OSULeaf", 6)]
+)
+def test_a_set_of_the_archive_keeps_its_own_test_and_its_values(name: UCRName, classes: int) -> None:
+    data = UCRSeries(name)
+    series, labels = read_series(data.sources[0].path, "TEST", name, channels=1)
+    inputs, targets, _ = whole(data, "test")
+    assert np.allclose(inputs.numpy(), np.stack(series).astype(np.float32))
+    assert targets.tolist() == labels.tolist()
+    assert np.bincount(data.table("train")["targets"]).tolist() == [8] * classes
+    assert np.bincount(data.table("validation")["targets"]).tolist() == [2] * classes
+    rows = {tuple(row["inputs"]) for split in SPLITS for row in data.table(split)}
+    assert len(rows) == 14 * classes
+
+
+def test_a_set_that_is_none_of_the_archive_or_damaged_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RnnbenchError, match="GunPiont"):
+        UCRSeries("GunPiont")  # type: ignore[arg-type]
+    for content, message in (
+        ("@data\n1,2:1", "has no line @classLabel"),
+        ("@classLabel true 1 2\n@data\n1,2:1\n1,2:3", "series 2 must have 1 channels of one length and one of"),
+        ("@classLabel true 1 2\n@data\n1,2:1,2:1", "series 1 must have 1 channels"),
+    ):
+        path = tmp_path / "aeon.whl"
+        path.write_bytes(wheel({FILES.format(name="GunPoint", part="TEST"): content.encode()}))
+        with pytest.raises(ValueError, match=message):
+            read_series(path, "TEST", "GunPoint", channels=1)
 
 
 # --- tags

