@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import SPLITS, SequenceDataModule, Split, Splits
-from rnnbench.data.splits import CUTS, exact_moments, read_moments, write_moments
+from rnnbench.data.splits import CUTS, mean_and_std, read_moments, write_moments
 from rnnbench.errors import RnnbenchError
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
@@ -90,7 +90,7 @@ class SeriesForecast(SequenceDataModule):
                 raise RnnbenchError(
                     f"{name}, split {split!r} has {part.shape[1]} steps of a series: too few for window={self.window}"
                 )
-        mean, deviation = exact_moments(parts["train"].reshape(-1, series.shape[2]))
+        mean, deviation = mean_and_std(parts["train"].reshape(-1, series.shape[2]))
         write_moments(folder, mean[:forecast], deviation[:forecast])
         windows = {split: self._windows((part - mean) / deviation, split) for split, part in parts.items()}
         tables = {split: _table(*pair) for split, pair in windows.items()}
@@ -152,7 +152,7 @@ def errors(forecast: Values, targets: Values, mean: Values, deviation: Values) -
     real, said = targets * deviation + mean, np.broadcast_to(forecast, targets.shape) * deviation + mean
     size = np.abs(real) + np.abs(said)
     share = np.divide(200 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
-    channels = list(zip(np.moveaxis(wrong, 2, 0), exact_moments(targets.reshape(-1, targets.shape[2]))[1], strict=True))
+    channels = list(zip(np.moveaxis(wrong, 2, 0), mean_and_std(targets.reshape(-1, targets.shape[2]))[1], strict=True))
     relative = [_mean(np.square(errors)) / float(spread) ** 2 for errors, spread in channels if spread > 0]
     mse = _mean(np.square(wrong))
     return {

@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.module import SequenceDataModule, Split, Splits
-from rnnbench.data.splits import exact_moments, majority_scores, mean_and_std, stratified_splits
+from rnnbench.data.splits import majority_scores, mean_and_std, stratified_splits
 from rnnbench.errors import DataUnavailable, unknown
 from rnnbench.utils.download import Source
 
@@ -51,7 +51,7 @@ class JapaneseVowels(SequenceDataModule):
         }
         mean, deviation = mean_and_std(np.concatenate(parts["train"][0]))
         parts = read_parts(self.sources[0].fetch(), "JapaneseVowels", CHANNELS, self.data_seed)
-        mean, deviation = exact_moments(np.concatenate(parts["train"][0]))
+        mean, deviation = mean_and_std(np.concatenate(parts["train"][0]))
         tables = {split: _table(some, labels, mean, deviation) for split, (some, labels) in parts.items()}
         scores = majority_scores(parts["train"][1], parts["test"][1], SPEAKERS)
         return Splits(tables, CHANNELS, SPEAKERS, "majority class", scores)

@@ -80,9 +80,8 @@ def test_parts_follow_in_time_and_share_no_step(cls: Any) -> None:
     names, mean, deviation = module.units()
     assert names == list(cls.channels)
     steps: dict[str, set[int]] = {}
-    ranks = {
-        value: step for one in series[..., 0] for step, value in enumerate(np.float32((one - mean[0]) / deviation[0]))
-    }
+    scaled: Any = ((series[..., 0] - mean[0]) / deviation[0]).astype(np.float32)
+    ranks = {value: step for one in scaled for step, value in enumerate(one)}
     module.setup()
     for split in SPLITS:
         inputs, targets, _ = module.stores[split].batch(range(len(module.stores[split])))
