@@ -80,17 +80,16 @@ def test_parts_follow_in_time_and_share_no_step(cls: Any) -> None:
     names, mean, deviation = module.units()
     assert names == list(cls.channels)
     steps: dict[str, set[int]] = {}
-    ranks = {
-        value: step for one in series[..., 0] for step, value in enumerate(np.float32((one - mean[0]) / deviation[0]))
-    }
+    first = ((series[..., 0] - mean[0]) / deviation[0]).astype(np.float32)
+    ranks = {value: step for one in first.tolist() for step, value in enumerate(one)}
     module.setup()
     for split in SPLITS:
         inputs, targets, _ = module.stores[split].batch(range(len(module.stores[split])))
         shared = inputs[:, 1:, : targets.shape[2]]
         known = ~targets[:, :-1].isnan()
         assert torch.equal(shared[known], targets[:, :-1][known])
-        steps[split] = {ranks[value] for value in inputs[..., 0].flatten().numpy()}
-        steps[split] |= {ranks[value] for value in targets[..., 0].flatten().numpy() if not np.isnan(value)}
+        steps[split] = {ranks[value] for value in inputs[..., 0].flatten().tolist()}
+        steps[split] |= {ranks[value] for value in targets[..., 0].flatten().tolist() if not np.isnan(value)}
         if split != "train":
             assert targets[:, :-6].isnan().all()
             scored = targets[:, -6:, 0].flatten().tolist()

@@ -54,12 +54,13 @@ def test_pinball_is_its_definition() -> None:
 def test_scores_of_a_gaussian_are_those_of_its_density() -> None:
     mean, deviation, true = 0.4, 1.7, -1.2
     numbers = numbers_of(mean, deviation)
-    normal = torch.distributions.Normal(mean, deviation)
+    normal: Any = torch.distributions.Normal(mean, deviation)
     assert float(GAUSSIAN.loss(numbers, torch.tensor(true))) == pytest.approx(
         -float(normal.log_prob(torch.tensor(true)))
     )
     grid = torch.linspace(-20, 20, 400_001, dtype=torch.float64)
-    below = torch.distributions.Normal(torch.tensor(mean).double(), deviation).cdf(grid)
+    wide: Any = torch.distributions.Normal(torch.tensor(mean).double(), deviation)
+    below = wide.cdf(grid)
     integral = float(((below - (grid >= true).double()) ** 2).sum() * (grid[1] - grid[0]))
     assert float(GAUSSIAN.crps(numbers, torch.tensor(true))) == pytest.approx(integral, abs=1e-3)
     assert fan(GAUSSIAN, numbers).tolist() == pytest.approx(normal.icdf(torch.tensor(LEVELS)).tolist(), abs=1e-5)
@@ -115,7 +116,7 @@ def test_every_score_has_its_name_and_gradients_reach_the_layer(objective: str, 
     model = GRU(**facts(objective, known), teacher_forcing=0.5)
     inputs, targets = torch.randn(3, 9, 2 + known), torch.randn(3, 9, 2)
     targets[0, 8, 1] = float("nan")
-    model.training_step((inputs, targets, None), 0).backward()
+    model.training_step((inputs, targets, None), 0).backward()  # type: ignore[no-untyped-call]
     assert all(float(weight.grad.abs().sum()) > 0 for weight in model.layer.parameters() if weight.grad is not None)
     model.eval()
     own, metrics = model.objective, model.objective.metrics()
