@@ -88,8 +88,8 @@ def test_parts_follow_in_time_and_share_no_step(cls: Any) -> None:
         shared = inputs[:, 1:, : targets.shape[2]]
         known = ~targets[:, :-1].isnan()
         assert torch.equal(shared[known], targets[:, :-1][known])
-        steps[split] = {ranks[value] for value in inputs[..., 0].flatten().numpy()}
-        steps[split] |= {ranks[value] for value in targets[..., 0].flatten().numpy() if not np.isnan(value)}
+        steps[split] = {ranks[value] for value in inputs[..., 0].flatten().tolist()}
+        steps[split] |= {ranks[value] for value in targets[..., 0].flatten().tolist() if not np.isnan(value)}
         if split != "train":
             assert targets[:, :-6].isnan().all()
             scored = targets[:, -6:, 0].flatten().tolist()
