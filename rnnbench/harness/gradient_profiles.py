@@ -40,7 +40,7 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
-    return unpadded(next(iter(data.val_dataloader())), most, objective), data.facts()
+    return unpadded(next(iter(data.val_dataloader())), most, objective), data.model_kwargs()
 
 
 def profiles(
