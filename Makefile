@@ -1,8 +1,8 @@
 # Each target is what a person would type; .venv is made, and remade when the dependencies change.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two more than there are cores: many tests wait for processes of their own.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# One more than there are cores: some tests wait for processes of their own.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # What `make quickstart` trains lies apart from the committed leaderboard, in a folder that git ignores.
 QUICK := runs/quickstart/leaderboard

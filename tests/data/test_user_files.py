@@ -2,15 +2,17 @@
 
 import builtins
 import errno
+import gc
 import gzip
 import io
 import os
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,19 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.utils import files
 from rnnbench.utils.files import read_bytes, read_text
 from rnnbench.utils.word_vectors import read_vectors
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+"""`datasets` leaves a file that it cannot read open until the error that says so is collected."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _files_left_open_are_closed() -> Iterator[None]:
+    """Here, and not in the middle of a test of another file that collects garbage."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
 
 BOM = b"\xef\xbb\xbf"
 
