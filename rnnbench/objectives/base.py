@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeGuard
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -161,6 +162,21 @@ def check_shape(targets: Tensor, shape: torch.Size) -> None:
     """
     if targets.shape != shape:
         raise RnnbenchError(f"targets must have shape {[*shape]}, as the predictions, got {[*targets.shape]}")
+
+
+def multi_label_loss(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy of logits `[B, T, O]` over all labels of known steps, summed, and the number of these steps.
+
+    Targets `[B, T, O]` are 0 or 1; a step with a NaN is not known.
+
+    Raises:
+        RnnbenchError: the shapes of targets and predictions differ.
+    """
+    check_shape(targets, predictions.shape)
+    known = ~targets.isnan().any(-1)
+    weight = known.unsqueeze(-1).to(predictions.dtype)
+    summed = F.binary_cross_entropy_with_logits(predictions, targets.nan_to_num(), weight, reduction="sum")
+    return summed, known.sum()
 
 
 def find_objective(name: str) -> type[Objective]:

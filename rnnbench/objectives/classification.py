@@ -15,7 +15,7 @@ from torchmetrics.classification import (
 )
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.objectives.base import Objective, OutputKind, check_shape
+from rnnbench.objectives.base import Objective, OutputKind, check_shape, multi_label_loss
 
 
 class Classification(Objective):
@@ -169,11 +169,7 @@ class MultiLabelFrames(Objective):
 
     def loss(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy over all keys of known frames, summed, and the number of these frames."""
-        check_shape(targets, predictions.shape)
-        known = ~targets.isnan().any(-1)
-        weight = known.unsqueeze(-1).to(predictions.dtype)
-        summed = F.binary_cross_entropy_with_logits(predictions, targets.nan_to_num(), weight, reduction="sum")
-        return summed, known.sum()
+        return multi_label_loss(predictions, targets)
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """`probabilities` `[B, T, O]` that a key sounds in the next frame, NaN beyond the end; `keys` that do, bool."""

@@ -3,11 +3,10 @@
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from rnnbench.objectives.base import Objective, OutputKind, check_shape
+from rnnbench.objectives.base import Objective, OutputKind, multi_label_loss
 
 
 class NextSymbols(Objective):
@@ -35,11 +34,7 @@ class NextSymbols(Objective):
         Raises:
             RnnbenchError: the shapes of targets and predictions differ.
         """
-        check_shape(targets, predictions.shape)
-        known = ~targets.isnan().any(-1)
-        weight = known.unsqueeze(-1).to(predictions.dtype)
-        summed = F.binary_cross_entropy_with_logits(predictions, targets.nan_to_num(), weight, reduction="sum")
-        return summed, known.sum()
+        return multi_label_loss(predictions, targets)
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """`symbols` `[B, T, O]` that are predicted, bool, and `probabilities` of each, NaN beyond the end."""

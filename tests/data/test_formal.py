@@ -113,6 +113,12 @@ def test_a_grid_says_other_lengths_to_tasks_that_have_some() -> None:
     assert TaskCard.load("reverse-string").data.init_args["test_lengths"] == [41, 500, 20]
 
 
+def test_lengths_that_no_task_of_a_grid_has_are_refused() -> None:
+    grid = GridSpec.read({"name": "g", "architectures": ["gru"], "tasks": ["parity"], "lengths": "50:70:10"}, "test")
+    with pytest.raises(RnnbenchError, match="no task of it is tested on longer sequences"):
+        grid.expand()
+
+
 @pytest.mark.parametrize("lengths", ["41", "50:40:1", [41, 500, 0], [0, 3], "a:b:c", [1, 2, 3, 4], [41, 10**7]])
 def test_lengths_that_are_none_are_refused(lengths: object) -> None:
     with pytest.raises(RnnbenchError, match="such as 41:500:20"):
