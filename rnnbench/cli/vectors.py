@@ -46,10 +46,10 @@ def run(options: Namespace) -> None:
 
 def _texts(module: Any, task: str) -> list[list[str]]:
     """The tokens of the training part by name, without special ones."""
-    from rnnbench.objectives.special_tokens import SPECIALS
+    from rnnbench.data.tokens import is_special
 
     if not hasattr(module, "tokenizer"):
         raise RnnbenchError(f"task {task!r} has no tokens with names: its inputs are {module.input_kind}")
     names = {number: token for token, number in module.tokenizer.get_vocab().items()}
     table = module.table("train").with_format("numpy", columns=["inputs"])
-    return [[names[number] for number in row.tolist() if number >= len(SPECIALS)] for row in table["inputs"]]
+    return [[names[number] for number in row.tolist() if not is_special(number)] for row in table["inputs"]]

@@ -30,6 +30,11 @@ Tokens = Literal["characters", "words", "ngrams", "bpe"]
 """What a text is cut into, see `text_tokenizer`."""
 
 
+def is_special(token_id: int) -> bool:
+    """Whether an id is that of a special token, not of one of the text."""
+    return token_id < len(SPECIALS)
+
+
 class TokenDataModule(SequenceDataModule):
     """Sequences of token ids; `build_splits` saves `tokenizer.json`. Arguments as in `SequenceDataModule`."""
 
