@@ -148,6 +148,7 @@ class Claim(StrictModel):
     name: str
     claim: str
     source: str
+    deviation: str = ""
     task: str
     metric: str
     rule: str

@@ -1,0 +1,157 @@
+"""Networks and data of published comparisons that are of no use beside them, for `benchmarks.conformance`.
+
+They read series of one length whole: what they say of a series is no function of its last steps alone, as that of a
+recurrent network is.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rnnbench.architectures.feedforward import FeedforwardModule
+from rnnbench.data import MNIST1D, JapaneseVowels, UCRSeries
+from rnnbench.data.module import Splits
+from rnnbench.nn.feedforward import Feedforward
+
+ACTIVATIONS: dict[str, Any] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+
+
+class WholeSeriesLayer(Feedforward):
+    """A network that reads a series whole, zeros after its end, and gives every step the same output `[B, H, T]`.
+
+    Args:
+        input_size: channels of a step.
+        hidden_size: units, or channels, of a hidden layer.
+        num_layers: hidden layers.
+        dropout: unused here: it stands before the head.
+        steps: of the longest series.
+    """
+
+    causal = False
+    network: nn.Module
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float, *, steps: int) -> None:
+        super().__init__(input_size, hidden_size, num_layers, dropout, steps=steps)
+        self.receptive_field = self.steps = steps
+
+    def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
+        """The output `[B, H, T]` of `signal` `[B, I, T]`."""
+        whole = F.pad(signal, (0, self.steps - signal.shape[-1]))
+        return self.network(whole).unsqueeze(-1).expand(-1, -1, signal.shape[-1])  # type: ignore[no-any-return]
+
+
+class WholeSeriesMLP(WholeSeriesLayer):
+    """Hidden layers of ReLU on all values of a series at once (Wang, Yan & Oates 2017).
+
+    Args:
+        input_size: see `WholeSeriesLayer`.
+        hidden_size: see `WholeSeriesLayer`.
+        num_layers: see `WholeSeriesLayer`.
+        dropout: see `WholeSeriesLayer`.
+        steps: see `WholeSeriesLayer`.
+        input_dropout: probability, on the values.
+        hidden_dropout: probability, on the output of every layer but the last.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+        *,
+        steps: int,
+        input_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, dropout, steps=steps)
+        widths = [input_size * steps, *[hidden_size] * (num_layers - 1)]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for k, width in enumerate(widths):
+            layers += [nn.Dropout(hidden_dropout if k else input_dropout), nn.Linear(width, hidden_size), nn.ReLU()]
+        self.network = nn.Sequential(*layers)
+
+
+class WholeSeriesCNN(WholeSeriesLayer):
+    """Convolutions without padding at the ends but `padding`, whose outputs at all places go to the head.
+
+    Args:
+        input_size: see `WholeSeriesLayer`.
+        hidden_size: see `WholeSeriesLayer`; without influence, `channels` has them.
+        num_layers: see `WholeSeriesLayer`; without influence.
+        dropout: see `WholeSeriesLayer`.
+        steps: see `WholeSeriesLayer`.
+        channels: of each convolution.
+        kernel_sizes: of each convolution.
+        stride: of all convolutions.
+        padding: of all convolutions.
+        pool: steps over which the mean is taken after each convolution; 1 for none.
+        activation: `relu` or `sigmoid`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        dropout: float,
+        *,
+        steps: int,
+        channels: tuple[int, ...],
+        kernel_sizes: tuple[int, ...],
+        stride: int = 1,
+        padding: int = 0,
+        pool: int = 1,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__(input_size, hidden_size, num_layers, dropout, steps=steps)
+        layers: list[nn.Module] = []
+        before, left = input_size, steps
+        for width, kernel in zip(channels, kernel_sizes, strict=True):
+            layers += [nn.Conv1d(before, width, kernel, stride, padding), ACTIVATIONS[activation](), nn.AvgPool1d(pool)]
+            before, left = width, ((left + 2 * padding - kernel) // stride + 1) // pool
+        self.network = nn.Sequential(*layers, nn.Flatten())
+        self.output_size = before * left
+
+
+class MLP(FeedforwardModule):
+    """`WholeSeriesMLP` on a classification."""
+
+    layer_class = WholeSeriesMLP
+
+
+class CNN(FeedforwardModule):
+    """`WholeSeriesCNN` on a classification."""
+
+    layer_class = WholeSeriesCNN
+
+
+def with_validation(splits: Splits) -> Splits:
+    """The same, but validation trains, too, as with those who publish without one: it can then select nothing."""
+    both: list[Any] = [splits.tables["train"], splits.tables["validation"]]
+    splits.tables["train"] = datasets.concatenate_datasets(both)
+    return splits
+
+
+class AllOfMNIST1D(MNIST1D):
+    """`MNIST1D` that trains on all 4,000 sequences."""
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        return with_validation(super().build_splits(folder))
+
+
+class AllOfJapaneseVowels(JapaneseVowels):
+    """`JapaneseVowels` that trains on all 270 utterances."""
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        return with_validation(super().build_splits(folder))
+
+
+class AllOfUCRSeries(UCRSeries):
+    """`UCRSeries` that trains on the whole training part."""
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        return with_validation(super().build_splits(folder))
