@@ -25,9 +25,9 @@ KINDS = {
 @cache
 def roots() -> tuple[Path, ...]:
     """Folders that hold `tasks` and `configs`: ours, then one for each plug-in."""
-    folders = [_home("rnnbench")]
+    folders = [package_home("rnnbench")]
     for plugin in entry_points(group=PLUGINS):
-        folders.append(_home(plugin.module))
+        folders.append(package_home(plugin.module))
     return tuple(folders)
 
 
@@ -36,7 +36,7 @@ def packages() -> set[str]:
     return {"rnnbench", *(plugin.module.partition(".")[0] for plugin in entry_points(group=PLUGINS))}
 
 
-def _home(package: str) -> Path:
+def package_home(package: str) -> Path:
     """The package's folder if it carries `tasks` or `configs` (a wheel), else the folder around it (a checkout)."""
     init = source_file(package)
     if init is None:

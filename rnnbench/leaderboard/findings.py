@@ -1,0 +1,272 @@
+"""What a board says, in sentences: who is best over each group of tasks, what is settled, and what papers say.
+
+Every sentence has a number, how many runs it rests on, and the test behind it. Nothing is written by hand: the claims
+of the literature stand in a file (`configs/literature.yaml`), and the board's runs say what becomes of them.
+"""
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, TypeAdapter, model_validator
+
+from rnnbench.config.registry import package_home
+from rnnbench.config.schema import StrictModel, read_yaml
+from rnnbench.leaderboard.pairs import compare_all
+from rnnbench.leaderboard.ranking import Ranking, rank, seed_means
+from rnnbench.leaderboard.scores import Resamples, Scores, scores_of
+from rnnbench.leaderboard.statistics import half_width
+from rnnbench.leaderboard.table import Column, Table
+from rnnbench.utils.files import write_whole
+from rnnbench.utils.text import escape, number
+
+LITERATURE = package_home("rnnbench") / "configs" / "literature.yaml"
+Verdict = Literal["agrees", "disagrees", "not settled", "not on this board"]
+
+
+class Statement(StrictModel):
+    """A claim of a paper about two architectures.
+
+    Args:
+        claim: in a sentence.
+        source: author, year, table or figure.
+        better: an architecture that is said to be better …
+        than: … than this one.
+        alike: or two that are said to be about the same.
+        groups: of tasks that the claim is about; by default all.
+        margin: of a mean normalised score, within which two count as about the same.
+    """
+
+    claim: str
+    source: str
+    better: str | None = None
+    than: str | None = None
+    alike: list[str] | None = Field(None, min_length=2, max_length=2)
+    groups: list[str] = []
+    margin: float = Field(0.05, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if (self.better is None) != (self.than is None) or (self.better is None) == (self.alike is None):
+            raise ValueError("give better and than, or alike")
+        return self
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two, the one that is said to be better first."""
+        first, second = self.alike or (str(self.better), str(self.than))
+        return first, second
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two architectures on what both have run.
+
+    Args:
+        mean: of the first's normalised scores minus the second's; seeds averaged within tasks.
+        low, high: its 95 % interval, a paired bootstrap over tasks and seeds; None from one task and seed.
+        better: probability that the first is better at a task and seed drawn at random.
+        tasks: on how many tasks.
+        runs: how many pairs of task and seed.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    better: float
+    tasks: int
+    runs: int
+
+    def text(self) -> str:
+        """In a few words."""
+        bounds = "" if self.low is None or self.high is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
+        return (
+            f"mean difference {self.mean:+.3f}{bounds}, better with probability {self.better:.0%}, "
+            f"{count(self.tasks, 'task')}, n = {self.runs}"
+        )
+
+
+def count(amount: int, what: str) -> str:
+    """`3 tasks`, `1 task`."""
+    return f"{amount} {what}{'s' * (amount != 1)}"
+
+
+def difference(scores: Scores, first: str, second: str) -> Difference | None:
+    """Two rows of some scores on the pairs of task and seed that both have; None where there are none."""
+    if not {first, second} <= set(scores.configurations):
+        return None
+    values = scores.values[[scores.configurations.index(name) for name in (first, second)]]
+    shared = ~np.isnan(values).any(0)
+    tasks = shared.any(1)
+    if not tasks.any():
+        return None
+    present = shared[tasks]
+    kept = np.where(present, np.maximum(values[:, tasks], 0), 0.0)
+    means = seed_means(kept, present)
+    draws = Resamples.draw(present)
+    replicates = draws.means(kept).mean(1)
+    low, high = draws.interval(replicates[:, 0] - replicates[:, 1])
+    pairs = compare_all(np.where(shared, values, np.nan))
+    return Difference(
+        float((means[0] - means[1]).mean()),
+        None if math.isnan(low) else float(low),
+        None if math.isnan(high) else float(high),
+        float(pairs.better[0, 1]),
+        int(tasks.sum()),
+        int(present.sum()),
+    )
+
+
+def verdict(statement: Statement, found: Difference | None) -> Verdict:
+    """What the runs say of a claim."""
+    if found is None:
+        return "not on this board"
+    if found.low is None or found.high is None:
+        return "not settled"
+    if statement.alike:
+        if -statement.margin <= found.low and found.high <= statement.margin:
+            return "agrees"
+        return "disagrees" if found.low > 0 or found.high < 0 else "not settled"
+    return "agrees" if found.low > 0 else "disagrees" if found.high < 0 else "not settled"
+
+
+def read_statements(path: Path = LITERATURE) -> list[Statement]:
+    """All claims of a file.
+
+    Raises:
+        RnnbenchError: something in it is wrong.
+    """
+    entries = TypeAdapter(list[dict[str, object]]).validate_python(read_yaml(path))
+    return [Statement.read(one, f"{path}, claim {place}") for place, one in enumerate(entries, 1)]
+
+
+def overview(table: Table, most: int = 3) -> list[str]:
+    """The first few findings over all tasks: who may be best, who is behind, whether anything is settled at all."""
+    ranking = rank(scores_of(table))
+    return [] if ranking is None else ranking_sentences(ranking)[:most]
+
+
+def ranking_sentences(ranking: Ranking) -> list[str]:
+    """What a ranking says."""
+    on = f"{count(ranking.tasks, 'task')}, n = {ranking.cells} pairs of task and seed"
+    first, *others = ranking.places
+    interval = ""
+    if first.score.low is not None and first.score.high is not None:
+        interval = f" [{first.score.low:.3f}, {first.score.high:.3f}]"
+    lines = [f"{first.label} has the best mean normalised score, {first.score.value:.3f}{interval} ({on})."]
+    alike = [place for place in others if place.may_be_best]
+    behind = [place for place in others if not place.may_be_best]
+    if alike:
+        names = ", ".join(f"{place.label} {place.score.value:.3f}" for place in alike)
+        lines.append(
+            f"As good as far as these runs tell, {len(alike)} of {len(others)} others: {names} "
+            "(all pairs judged at once, single-step max-T, 5 %)."
+        )
+    if behind:
+        names = ", ".join(f"{place.label} {place.score.value:.3f}" for place in behind)
+        lines.append(
+            f"Significantly worse than another one, {len(behind)} of {len(others)} others: {names} (all pairs judged at once, single-step max-T, 5 %)."
+        )
+    if ranking.friedman is not None:
+        lines.append(
+            f"That all {len(ranking.places)} are the same has p = {ranking.friedman:.2g} (Friedman's test over "
+            f"{count(ranking.tasks, 'task')})."
+        )
+    if first.power is not None and alike:
+        lines.append(f"Not settled: {first.label} and {ranking.places[1].label} "
+                     f"({first.power.text()}; power 80 %).")  # fmt: skip
+    return lines
+
+
+def task_sentences(table: Table, column: Column) -> list[str]:
+    """Who is best on one task, with Welch's test against each other one, adjusted by Holm."""
+    rows = [(row.label, row.entries[column]) for row in table.rows
+            if column in row.entries and row.entries[column].scores]  # fmt: skip
+    best = [(label, entry) for label, entry in rows if entry.standing == "best"]
+    tied = [(label, entry) for label, entry in rows if entry.standing == "tied"]
+    if not best and not tied:
+        return []
+    sign = 1 if column.direction == "maximise" else -1
+    shown = best or sorted(tied, key=lambda one: -sign * float(np.mean(one[1].scores)))
+    label, entry = shown[0]
+    mean, width = float(np.mean(entry.scores)), half_width(entry.scores)
+    value = f"{number(mean)}{'' if width is None else f' ± {number(width)}'}"
+    head = f"{column.task} ({column.metric} {column.arrow}): {label}, {value} (n = {len(entry.scores)})"
+    if best:
+        return [f"{head}, is better than each of {count(len(rows) - 1, 'other')} (Welch's t test, Holm, p < 0.05)."]
+    names = ", ".join(one for one, _ in shown[1:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
+    return [f"{head}, is not told from {len(shown) - 1} of {count(len(rows) - 1, 'other')}: {names} "
+            "(Welch's t test, Holm, p ≥ 0.05)."]  # fmt: skip
+
+
+def groups_of(table: Table) -> dict[str, list[Column]]:
+    """The groups of a board's tasks, by name."""
+    groups: dict[str, list[Column]] = defaultdict(list)
+    for column in table.columns:
+        if column in table.scoring:
+            groups[table.scoring[column].group].append(column)
+    return dict(sorted(groups.items()))
+
+
+def findings(table: Table, statements: list[Statement]) -> str:
+    """All sentences as Markdown."""
+    scores = scores_of(table)
+    ranking = rank(scores)
+    parts = [
+        "# Findings",
+        "Made from the records by `rnnbench board`; do not edit. A normalised score is 0 at chance and 1 at the "
+        "ceiling of a task or, where it has none, at the best mean here; a run below chance counts as chance. "
+        "Intervals are 95 %.",
+        "## Over all tasks",
+        _bullets(ranking_sentences(ranking) if ranking else ["No two architectures share a task and a seed."]),
+    ]
+    for name, columns in groups_of(table).items():
+        own = rank(scores_of(table, columns.__contains__))
+        lines = ranking_sentences(own) if own else []
+        lines += [line for column in columns for line in task_sentences(table, column)]
+        if lines:
+            parts += [f"## {name.capitalize()}", _bullets(lines)]
+    parts += ["## What the literature says", _literature(table, scores, statements)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _literature(table: Table, scores: Scores, statements: list[Statement]) -> str:
+    lines = ["| claim | source | here | verdict |", "|---|---|---|---|"]
+    verdicts = Counter[str]()
+    for one in statements:
+        chosen = scores
+        if one.groups:
+            chosen = scores_of(table, lambda column, one=one: (  # type: ignore[misc]
+                column in table.scoring and table.scoring[column].group in one.groups
+            ))  # fmt: skip
+        found = difference(chosen, *one.pair)
+        what = verdict(one, found)
+        verdicts[what] += 1
+        where = f" (on {', '.join(one.groups)})" if one.groups else ""
+        here = f"{' against '.join(one.pair)}: {found.text()}" if found else f"{' or '.join(one.pair)} has no run here"
+        lines.append(f"| {' | '.join(map(escape, [one.claim + where, one.source, here, what]))} |")
+    counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
+    explained = (
+        "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds) is on the side that "
+        "the claim says, or, of two that are said to be alike, within ±0.05. Disagrees: it is on the other side, or "
+        "leaves out 0."
+    )
+    return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", "", *lines])
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def write_findings(leaderboard: Path, table: Table) -> Path:
+    """Write `FINDINGS.md` of a leaderboard.
+
+    Raises:
+        RnnbenchError: it cannot be written, or the claims of the literature cannot be read.
+    """
+    path = leaderboard / "FINDINGS.md"
+    write_whole(path, findings(table, read_statements()))
+    return path

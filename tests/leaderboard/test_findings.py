@@ -1,0 +1,104 @@
+"""Findings: sentences from the records, and what becomes of the literature's claims."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rnnbench.config.registry import catalogue
+from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.findings import (
+    Difference,
+    Statement,
+    Verdict,
+    difference,
+    findings,
+    overview,
+    read_statements,
+    verdict,
+    write_findings,
+)
+from rnnbench.leaderboard.scores import scores_of
+from rnnbench.leaderboard.table import Table, make_table
+from rnnbench.records.status import Cell
+from tests.fixtures.made_up_board import ARCHITECTURES, made, made_up_cells, specs
+
+BETTER = Statement(claim="a", source="b", better="lstm", than="gru")
+ALIKE = Statement(claim="a", source="b", alike=["lstm", "gru"])
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return make_table(made_up_cells())
+
+
+@pytest.mark.parametrize(
+    ("statement", "bounds", "expected"),
+    [
+        (BETTER, (0.01, 0.2), "agrees"),
+        (BETTER, (-0.2, -0.01), "disagrees"),
+        (BETTER, (-0.1, 0.1), "not settled"),
+        (BETTER, (None, None), "not settled"),
+        (ALIKE, (-0.04, 0.03), "agrees"),
+        (ALIKE, (0.01, 0.04), "agrees"),
+        (ALIKE, (0.01, 0.2), "disagrees"),
+        (ALIKE, (-0.1, 0.01), "not settled"),
+    ],
+)
+def test_verdicts(statement: Statement, bounds: tuple[float | None, float | None], expected: Verdict) -> None:
+    assert verdict(statement, Difference(0.0, *bounds, better=0.5, tasks=3, runs=9)) == expected
+
+
+def test_a_claim_about_what_was_not_run(table: Table) -> None:
+    assert difference(scores_of(table), "lstm", "mgu") is None
+    assert verdict(BETTER, None) == "not on this board"
+
+
+def test_a_difference_is_paired_and_signed() -> None:
+    runs = specs(["gru", "lstm"], ["adding", "parity", "mnist1d"], 3)
+    records = [made(spec) for spec in runs]
+    table = make_table([Cell(record.spec, "done", "", record) for record in records])
+    scores = scores_of(table)
+    found, back = difference(scores, "lstm", "gru"), difference(scores, "gru", "lstm")
+    assert found is not None
+    assert back is not None
+    assert found.low is not None
+    assert back.high is not None
+    assert (found.tasks, found.runs) == (3, 9)
+    assert found.mean == pytest.approx(float((scores.values[1] - scores.values[0]).mean()))
+    assert found.low < found.mean
+    assert found.low == pytest.approx(-back.high, abs=0.02)
+    assert found.better == pytest.approx(1 - back.better)
+
+
+def test_every_sentence_has_a_number(table: Table) -> None:
+    text = findings(table, read_statements())
+    sentences = [line for line in text.splitlines() if line.startswith("- ")]
+    assert len(sentences) > 8
+    assert [line for line in sentences if not re.search(r"n = \d|p (=|&lt;|≥) ?\d|\d %", line)] == []
+    assert "## Memory" in text
+    assert "## What the literature says" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| claim")]
+    assert len(rows) == len(read_statements())
+    assert all("n = " in row or "has no run here | not on this board" in row for row in rows)
+    assert 0 < len(overview(table)) <= 3
+
+
+def test_the_claims_of_the_literature_name_architectures() -> None:
+    assert {name for one in read_statements() for name in one.pair} - {"mingru-2", "lru-2"} <= catalogue(
+        "architecture"
+    ).keys()
+
+
+def test_a_claim_that_says_two_things(tmp_path: Path) -> None:
+    path = tmp_path / "literature.yaml"
+    path.write_text("- {claim: a, source: b, better: lstm, alike: [gru, lstm]}", encoding="utf-8")
+    with pytest.raises(RnnbenchError, match=r"claim 1: .*give better and than, or alike"):
+        read_statements(path)
+
+
+def test_it_is_written_beside_the_board(table: Table, tmp_path: Path) -> None:
+    path = write_findings(tmp_path, table)
+    assert path.name == "FINDINGS.md"
+    assert path.read_text(encoding="utf-8") == findings(table, read_statements())
+    assert ARCHITECTURES[-1] in path.read_text(encoding="utf-8")
