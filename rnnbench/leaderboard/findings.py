@@ -168,7 +168,8 @@ def ranking_sentences(ranking: Ranking) -> list[str]:
     if behind:
         names = ", ".join(f"{place.label} {place.score.value:.3f}" for place in behind)
         lines.append(
-            f"Significantly worse than another one, {len(behind)} of {len(others)} others: {names} (all pairs judged at once, single-step max-T, 5 %)."
+            f"Significantly worse than another one, {len(behind)} of {len(others)} others: {names} "
+            "(all pairs judged at once, single-step max-T, 5 %)."
         )
     if ranking.friedman is not None:
         lines.append(
