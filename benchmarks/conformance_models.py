@@ -43,6 +43,19 @@ class WholeSeriesLayer(Feedforward):
         return self.network(whole).unsqueeze(-1).expand(-1, -1, signal.shape[-1])  # type: ignore[no-any-return]
 
 
+def _hidden(before: int, size: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(before, size), nn.ReLU())
+
+
+class _Residual(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input + self.layer(input)  # type: ignore[no-any-return]
+
+
 class WholeSeriesMLP(WholeSeriesLayer):
     """Hidden layers of ReLU on all values of a series at once (Wang, Yan & Oates 2017).
 
@@ -54,6 +67,7 @@ class WholeSeriesMLP(WholeSeriesLayer):
         steps: see `WholeSeriesLayer`.
         input_dropout: probability, on the values.
         hidden_dropout: probability, on the output of every layer but the last.
+        residual: add what a layer reads to what it says, from the second on.
     """
 
     def __init__(
@@ -66,13 +80,13 @@ class WholeSeriesMLP(WholeSeriesLayer):
         steps: int,
         input_dropout: float = 0.0,
         hidden_dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, num_layers, dropout, steps=steps)
-        widths = [input_size * steps, *[hidden_size] * (num_layers - 1)]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for k, width in enumerate(widths):
-            layers += [nn.Dropout(hidden_dropout if k else input_dropout), nn.Linear(width, hidden_size), nn.ReLU()]
-        self.network = nn.Sequential(*layers)
+        self.network = nn.Sequential(nn.Flatten(), _hidden(input_size * steps, hidden_size, input_dropout))
+        for _ in range(num_layers - 1):
+            layer = _hidden(hidden_size, hidden_size, hidden_dropout)
+            self.network.append(_Residual(layer) if residual else layer)
 
 
 class WholeSeriesCNN(WholeSeriesLayer):

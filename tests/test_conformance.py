@@ -109,6 +109,7 @@ def test_verdicts_from_records() -> None:
     ("model", "options", "width"),
     [
         (MLP, {"steps": 9, "hidden_dropout": 0.2, "input_dropout": 0.1}, 6),
+        (MLP, {"steps": 40, "residual": True}, 6),
         (CNN, {"steps": 40, "channels": [25, 25, 25], "kernel_sizes": [5, 3, 3], "stride": 2, "padding": 1}, 125),
         (
             CNN,
