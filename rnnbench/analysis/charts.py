@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -201,6 +202,8 @@ class GradientCurves:
         jacobian: largest singular value of ∂s(T)/∂s(T−d); empty if not computed.
         median: the median of its singular values.
         loss: ‖∂L(T)/∂s(T−d)‖ of the top layer.
+        shares: share of step T − d in ∂L(T)/∂W of the top layer, a signed projection; empty if not computed.
+        norms: norm of that step's term, as a share of that of the whole gradient.
     """
 
     architecture: str
@@ -208,12 +211,15 @@ class GradientCurves:
     jacobian: Sequence[float]
     median: Sequence[float]
     loss: Sequence[float]
+    shares: Sequence[float] = ()
+    norms: Sequence[float] = ()
 
 
 def gradient_chart(
     curves: Sequence[GradientCurves], title: str, subtitle: str = "", training: Sequence[Row] = ()
 ) -> alt.TopLevelMixin:
-    """Singular values of ∂s(T)/∂s(T−d), and ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, before and after training.
+    """Singular values of ∂s(T)/∂s(T−d), ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, and the shares and norms of the
+    terms of ∂L(T)/∂W, before and after training.
 
     `training` has values that were logged while training: rows with `architecture`, `step`, `measure` (the title of a
     panel) and `value`.
@@ -240,36 +246,41 @@ def gradient_chart(
             )
         )
     panels.append(_distance_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=VANISHED))
+    shares = [row for one in curves for row in _curve_rows(one, "share", one.shares, above=-math.inf)]
+    norms = [row for one in curves for row in _curve_rows(one, "norm", one.norms)]
+    if shares:
+        panels.append(_distance_panels(shares, "share of step T−d in ∂L(T)/∂W", whens, [colour, dash], log=False))
+        panels.append(_distance_panels(norms, "‖term of step T−d‖ / ‖∂L(T)/∂W‖", whens, [colour, dash]))
     if training:
         panels.append(_training_panels(training, [colour, dash]))
     return house_style(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
 
 
-def _curve_rows(one: GradientCurves, kind: str, values: Sequence[float]) -> Iterable[Row]:
-    """The points of a curve that a logarithmic axis can show."""
+def _curve_rows(one: GradientCurves, kind: str, values: Sequence[float], above: float = 0.0) -> Iterable[Row]:
+    """The points of a curve that are finite and greater than `above`; by default a logarithmic axis can show them."""
     for distance, value in enumerate(values):
-        if 0 < value < float("inf"):
+        if above < value < math.inf:
             yield {
                 "architecture": one.architecture, "when": one.when, "kind": kind, "distance": distance, "value": value,
             }  # fmt: skip
 
 
 def _distance_panels(
-    rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None
+    rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None, log: bool = True
 ) -> Any:
-    """A panel for each of `whens`, side by side, with common axes."""
+    """A panel for each of `whens`, side by side, with common axes; the vertical one is logarithmic, or linear."""
     import altair as alt
 
     shown = [row["value"] for row in rows] + ([rule] if rule else [])
     bounds = [max(AXIS_MIN, min(shown) / 2), min(AXIS_MAX, max(shown) * 2)]
-    scale = alt.Scale(type="log", domain=bounds, nice=False)
+    scale = alt.Scale(type="log", domain=bounds, nice=False) if log else alt.Scale()
     layers = [
         alt.Chart()
         .mark_line(strokeWidth=2, clip=True)
         .encode(
             *channels,
             alt.X("distance:Q", title="distance d, steps", axis=alt.Axis(tickCount=6)),
-            alt.Y("value:Q", title=what, scale=scale, axis=alt.Axis(format=".0e", tickCount=7)),
+            alt.Y("value:Q", title=what, scale=scale, axis=alt.Axis(format=".0e" if log else "~g", tickCount=7)),
             tooltip=["architecture:N", "kind:N", "distance:Q", alt.Tooltip("value:Q", format=".3e")],
         )
     ]
