@@ -1,4 +1,4 @@
-"""Charts by Altair: gates, gradients, piano rolls and forecasts, saved as self-contained pages or pictures."""
+"""Charts by Altair: gates, gradients, piano rolls, forecasts and words, saved as self-contained pages or pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnbench.analysis.word_map import MapWord, place_labels
 from rnnbench.data.abc_notation import OCTAVE, Note, pitch_name
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.extras import check_extra
@@ -444,3 +445,64 @@ def _line_chart(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
             tooltip=["what:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
         )
     )
+
+
+# --- words
+
+
+MAP_WIDTH, MAP_HEIGHT, MAP_MARGIN = 960, 680, 72
+"""Pixels of a map at most, and between its outermost points and its edges."""
+FONT, ASKED_FONT = 12, 15
+"""Sizes of letters of a label; of a word that was asked for."""
+
+
+def word_map_chart(
+    words: Sequence[MapWord], points: Sequence[Sequence[float]], shares: Sequence[float], title: str, subtitle: str
+) -> Any:
+    """Words at their `points` `[N, 2]`, both axes with the same scale; `shares` are those of the variance on each.
+
+    Words that were asked for are bold, and their neighbours have their colour. Labels are placed beside their points in
+    the order of `words`, so that none covers another; a word for whose label there is no room is a dot.
+    """
+    import altair as alt
+
+    xs, ys = zip(*points, strict=True)
+    wide, high = (max(values) - min(values) for values in (xs, ys))
+    unit = max(wide / (MAP_WIDTH - 2 * MAP_MARGIN), high / (MAP_HEIGHT - 2 * MAP_MARGIN)) or 1.0  # of a pixel
+    height = max(240.0, high / unit + 2 * MAP_MARGIN)
+    left, top = (min(xs) + max(xs) - MAP_WIDTH * unit) / 2, (min(ys) + max(ys) + height * unit) / 2
+    pixels = [((x - left) / unit, (top - y) / unit) for x, y in points]
+    fonts = [ASKED_FONT if one.asked else FONT for one in words]
+    boxes = place_labels(
+        pixels, [(0.6 * font * len(one.word), 1.1 * font) for one, font in zip(words, fonts, strict=True)]
+    )
+    rows = [
+        {"x": x, "y": y, "word": one.word, "group": one.group}
+        for one, (x, y) in zip(words, points, strict=True)
+    ]  # fmt: skip
+    labels = [
+        {
+            "x": left + (box.left + box.right) / 2 * unit, "y": top - (box.top + box.bottom) / 2 * unit,
+            "word": one.word, "group": one.group, "asked": one.asked,
+        }
+        for one, box in zip(words, boxes, strict=True) if box is not None
+    ]  # fmt: skip
+    groups = list(dict.fromkeys(one.group for one in words))
+    colour = alt.Color("group:N", sort=groups, legend=None, scale=_colour_scale(groups, COLOURS))
+    x, y = (
+        alt.X("x:Q", title=f"first principal component, {shares[0]:.0%} of the variance",
+              scale=alt.Scale(domain=[left, left + MAP_WIDTH * unit], nice=False), axis=alt.Axis(tickCount=6)),
+        alt.Y("y:Q", title=f"second, {shares[1]:.0%}",
+              scale=alt.Scale(domain=[top - height * unit, top], nice=False), axis=alt.Axis(tickCount=6)),
+    )  # fmt: skip
+    dots = alt.Chart(data(rows)).mark_circle(size=36, opacity=0.9).encode(x, y, colour, tooltip=["word:N"])
+    texts = [
+        alt.Chart(data([row for row in labels if row["asked"] == asked]))
+        .mark_text(align="center", baseline="middle", fontSize=font, fontWeight=weight)
+        .encode(x, y, colour, text="word:N")
+        for asked, font, weight in ((False, FONT, "normal"), (True, ASKED_FONT, "bold"))
+    ]
+    missing = sum(box is None for box in boxes)
+    if missing:
+        subtitle += f"; {missing} without a label, for lack of room"
+    return house_style(alt.layer(dots, *texts).properties(width=MAP_WIDTH, height=height), title, subtitle)
