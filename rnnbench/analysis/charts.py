@@ -404,6 +404,60 @@ def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
     return house_style(alt.vconcat(above, below), title, subtitle)
 
 
+def range_chart(found: Mapping[str, Any], title: str) -> Any:
+    """A window at several offsets, the range of values of training shaded, above the errors by the offset."""
+    import altair as alt
+
+    names = {
+        "measured": "measured, moved",
+        "free": "forecast, on its own",
+        "persistence": "persistence (the last value)",
+    }
+    scale = alt.Scale(domain=list(names.values()), range=["#000000", COLOURS[1], GREY])
+    colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale, legend=alt.Legend(orient="top"))
+    unit = f"{found['channel']}, {found['unit']}"
+    band = {"low": found["low"], "high": found["high"]}
+    every = [value for one in found["windows"] for key in ("past", "measured", "free") for value in one[key]]
+    known = [value for value in every if value is not None]
+    limits = alt.Scale(domain=[min(*known, found["low"]), max(*known, found["high"])])
+    panels = []
+    for one in found["windows"]:
+        rows = [
+            {"step": step - len(one["past"]) + 1, "value": value, "what": names["measured"]}
+            for step, value in enumerate(one["past"])
+        ] + [row for key in ("measured", "free") for row in _step_rows(names[key], one[key])]
+        shade = (
+            alt.Chart(data([band]))
+            .mark_rect(color=COLOURS[0], opacity=0.12)
+            .encode(y=alt.Y("low:Q", scale=limits), y2="high:Q")
+        )
+        lines = _line_chart(rows, unit, colour).encode(y=alt.Y("value:Q", title=unit, scale=limits))
+        moved = f"moved by {one['offset']:+.3g}" if one["offset"] else "as measured"
+        panels.append(alt.layer(shade, lines).properties(width=270, height=220, title=alt.Title(moved, fontSize=13)))
+    width = found["high"] - found["low"]
+    inside = alt.Chart(data([{"from": -width, "to": width}])).mark_rect(color=COLOURS[0], opacity=0.12)
+    errors = [
+        {"offset": offset, "value": value, "outside": outside, "what": names[key]}
+        for key in ("free", "persistence")
+        for offset, outside, value in zip(found["offsets"], found["outside"], found[f"{key}_error"], strict=True)
+    ]
+    below = (
+        alt.Chart(data(errors))
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=24))
+        .encode(
+            x=alt.X("offset:Q", title="offset of the windows; shaded as far as some values are still in the range"),
+            y=alt.Y("value:Q", title=f"rmse, {found['unit']}", scale=alt.Scale(zero=True)),
+            color=colour,
+            tooltip=["what:N", "offset:Q", "value:Q", alt.Tooltip("outside:Q", format=".0%")],
+        )
+    )
+    errors_chart = alt.layer(inside.encode(x="from:Q", x2="to:Q"), below).properties(
+        width=900, height=240, title=alt.Title("errors over the whole test part", fontSize=13)
+    )
+    subtitle = "shaded: the range of values of training; inputs and true values are moved alike, by the same offset"
+    return house_style(alt.vconcat(alt.hconcat(*panels), errors_chart, spacing=24), title, subtitle)
+
+
 def _fan_bands(one: Mapping[str, Any]) -> list[Any]:
     """The central intervals between quantiles of a forecast, the widest first."""
     import altair as alt
