@@ -1,8 +1,9 @@
-"""Charts by Altair: gates, gradients, piano rolls and forecasts, saved as self-contained pages or pictures."""
+"""Charts by Altair: gates, gradients, piano rolls, forecasts and words, saved as self-contained pages or pictures."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnbench.analysis.word_map import MapWord, place_labels
 from rnnbench.data.abc_notation import OCTAVE, Note, pitch_name
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.extras import check_extra
@@ -201,6 +203,8 @@ class GradientCurves:
         jacobian: largest singular value of ∂s(T)/∂s(T−d); empty if not computed.
         median: the median of its singular values.
         loss: ‖∂L(T)/∂s(T−d)‖ of the top layer.
+        shares: share of step T − d in ∂L(T)/∂W of the top layer, a signed projection; empty if not computed.
+        norms: norm of that step's term, as a share of that of the whole gradient.
     """
 
     architecture: str
@@ -208,12 +212,15 @@ class GradientCurves:
     jacobian: Sequence[float]
     median: Sequence[float]
     loss: Sequence[float]
+    shares: Sequence[float] = ()
+    norms: Sequence[float] = ()
 
 
 def gradient_chart(
     curves: Sequence[GradientCurves], title: str, subtitle: str = "", training: Sequence[Row] = ()
 ) -> alt.TopLevelMixin:
-    """Singular values of ∂s(T)/∂s(T−d), and ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, before and after training.
+    """Singular values of ∂s(T)/∂s(T−d), ‖∂L(T)/∂s(T−d)‖ as a share of that at d = 0, and the shares and norms of the
+    terms of ∂L(T)/∂W, before and after training.
 
     `training` has values that were logged while training: rows with `architecture`, `step`, `measure` (the title of a
     panel) and `value`.
@@ -240,36 +247,41 @@ def gradient_chart(
             )
         )
     panels.append(_distance_panels(loss, "‖∂L(T)/∂s(T−d)‖, share of d = 0", whens, [colour, dash], rule=VANISHED))
+    shares = [row for one in curves for row in _curve_rows(one, "share", one.shares, above=-math.inf)]
+    norms = [row for one in curves for row in _curve_rows(one, "norm", one.norms)]
+    if shares:
+        panels.append(_distance_panels(shares, "share of step T−d in ∂L(T)/∂W", whens, [colour, dash], log=False))
+        panels.append(_distance_panels(norms, "‖term of step T−d‖ / ‖∂L(T)/∂W‖", whens, [colour, dash]))
     if training:
         panels.append(_training_panels(training, [colour, dash]))
     return house_style(alt.vconcat(*panels, spacing=28), title, subtitle)  # type: ignore[no-any-return]
 
 
-def _curve_rows(one: GradientCurves, kind: str, values: Sequence[float]) -> Iterable[Row]:
-    """The points of a curve that a logarithmic axis can show."""
+def _curve_rows(one: GradientCurves, kind: str, values: Sequence[float], above: float = 0.0) -> Iterable[Row]:
+    """The points of a curve that are finite and greater than `above`; by default a logarithmic axis can show them."""
     for distance, value in enumerate(values):
-        if 0 < value < float("inf"):
+        if above < value < math.inf:
             yield {
                 "architecture": one.architecture, "when": one.when, "kind": kind, "distance": distance, "value": value,
             }  # fmt: skip
 
 
 def _distance_panels(
-    rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None
+    rows: list[Row], what: str, whens: list[str], channels: list[Any], rule: float | None = None, log: bool = True
 ) -> Any:
-    """A panel for each of `whens`, side by side, with common axes."""
+    """A panel for each of `whens`, side by side, with common axes; the vertical one is logarithmic, or linear."""
     import altair as alt
 
     shown = [row["value"] for row in rows] + ([rule] if rule else [])
     bounds = [max(AXIS_MIN, min(shown) / 2), min(AXIS_MAX, max(shown) * 2)]
-    scale = alt.Scale(type="log", domain=bounds, nice=False)
+    scale = alt.Scale(type="log", domain=bounds, nice=False) if log else alt.Scale()
     layers = [
         alt.Chart()
         .mark_line(strokeWidth=2, clip=True)
         .encode(
             *channels,
             alt.X("distance:Q", title="distance d, steps", axis=alt.Axis(tickCount=6)),
-            alt.Y("value:Q", title=what, scale=scale, axis=alt.Axis(format=".0e", tickCount=7)),
+            alt.Y("value:Q", title=what, scale=scale, axis=alt.Axis(format=".0e" if log else "~g", tickCount=7)),
             tooltip=["architecture:N", "kind:N", "distance:Q", alt.Tooltip("value:Q", format=".3e")],
         )
     ]
@@ -392,6 +404,60 @@ def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
     return house_style(alt.vconcat(above, below), title, subtitle)
 
 
+def range_chart(found: Mapping[str, Any], title: str) -> Any:
+    """A window at several offsets, the range of values of training shaded, above the errors by the offset."""
+    import altair as alt
+
+    names = {
+        "measured": "measured, moved",
+        "free": "forecast, on its own",
+        "persistence": "persistence (the last value)",
+    }
+    scale = alt.Scale(domain=list(names.values()), range=["#000000", COLOURS[1], GREY])
+    colour = alt.Color("what:N", sort=list(names.values()), title=None, scale=scale, legend=alt.Legend(orient="top"))
+    unit = f"{found['channel']}, {found['unit']}"
+    band = {"low": found["low"], "high": found["high"]}
+    every = [value for one in found["windows"] for key in ("past", "measured", "free") for value in one[key]]
+    known = [value for value in every if value is not None]
+    limits = alt.Scale(domain=[min(*known, found["low"]), max(*known, found["high"])])
+    panels = []
+    for one in found["windows"]:
+        rows = [
+            {"step": step - len(one["past"]) + 1, "value": value, "what": names["measured"]}
+            for step, value in enumerate(one["past"])
+        ] + [row for key in ("measured", "free") for row in _step_rows(names[key], one[key])]
+        shade = (
+            alt.Chart(data([band]))
+            .mark_rect(color=COLOURS[0], opacity=0.12)
+            .encode(y=alt.Y("low:Q", scale=limits), y2="high:Q")
+        )
+        lines = _line_chart(rows, unit, colour).encode(y=alt.Y("value:Q", title=unit, scale=limits))
+        moved = f"moved by {one['offset']:+.3g}" if one["offset"] else "as measured"
+        panels.append(alt.layer(shade, lines).properties(width=270, height=220, title=alt.Title(moved, fontSize=13)))
+    width = found["high"] - found["low"]
+    inside = alt.Chart(data([{"from": -width, "to": width}])).mark_rect(color=COLOURS[0], opacity=0.12)
+    errors = [
+        {"offset": offset, "value": value, "outside": outside, "what": names[key]}
+        for key in ("free", "persistence")
+        for offset, outside, value in zip(found["offsets"], found["outside"], found[f"{key}_error"], strict=True)
+    ]
+    below = (
+        alt.Chart(data(errors))
+        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=24))
+        .encode(
+            x=alt.X("offset:Q", title="offset of the windows; shaded as far as some values are still in the range"),
+            y=alt.Y("value:Q", title=f"rmse, {found['unit']}", scale=alt.Scale(zero=True)),
+            color=colour,
+            tooltip=["what:N", "offset:Q", "value:Q", alt.Tooltip("outside:Q", format=".0%")],
+        )
+    )
+    errors_chart = alt.layer(inside.encode(x="from:Q", x2="to:Q"), below).properties(
+        width=900, height=240, title=alt.Title("errors over the whole test part", fontSize=13)
+    )
+    subtitle = "shaded: the range of values of training; inputs and true values are moved alike, by the same offset"
+    return house_style(alt.vconcat(alt.hconcat(*panels), errors_chart, spacing=24), title, subtitle)
+
+
 def _fan_bands(one: Mapping[str, Any]) -> list[Any]:
     """The central intervals between quantiles of a forecast, the widest first."""
     import altair as alt
@@ -433,3 +499,64 @@ def _line_chart(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
             tooltip=["what:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
         )
     )
+
+
+# --- words
+
+
+MAP_WIDTH, MAP_HEIGHT, MAP_MARGIN = 960, 680, 72
+"""Pixels of a map at most, and between its outermost points and its edges."""
+FONT, ASKED_FONT = 12, 15
+"""Sizes of letters of a label; of a word that was asked for."""
+
+
+def word_map_chart(
+    words: Sequence[MapWord], points: Sequence[Sequence[float]], shares: Sequence[float], title: str, subtitle: str
+) -> Any:
+    """Words at their `points` `[N, 2]`, both axes with the same scale; `shares` are those of the variance on each.
+
+    Words that were asked for are bold, and their neighbours have their colour. Labels are placed beside their points in
+    the order of `words`, so that none covers another; a word for whose label there is no room is a dot.
+    """
+    import altair as alt
+
+    xs, ys = zip(*points, strict=True)
+    wide, high = (max(values) - min(values) for values in (xs, ys))
+    unit = max(wide / (MAP_WIDTH - 2 * MAP_MARGIN), high / (MAP_HEIGHT - 2 * MAP_MARGIN)) or 1.0  # of a pixel
+    height = max(240.0, high / unit + 2 * MAP_MARGIN)
+    left, top = (min(xs) + max(xs) - MAP_WIDTH * unit) / 2, (min(ys) + max(ys) + height * unit) / 2
+    pixels = [((x - left) / unit, (top - y) / unit) for x, y in points]
+    fonts = [ASKED_FONT if one.asked else FONT for one in words]
+    boxes = place_labels(
+        pixels, [(0.6 * font * len(one.word), 1.1 * font) for one, font in zip(words, fonts, strict=True)]
+    )
+    rows = [
+        {"x": x, "y": y, "word": one.word, "group": one.group}
+        for one, (x, y) in zip(words, points, strict=True)
+    ]  # fmt: skip
+    labels = [
+        {
+            "x": left + (box.left + box.right) / 2 * unit, "y": top - (box.top + box.bottom) / 2 * unit,
+            "word": one.word, "group": one.group, "asked": one.asked,
+        }
+        for one, box in zip(words, boxes, strict=True) if box is not None
+    ]  # fmt: skip
+    groups = list(dict.fromkeys(one.group for one in words))
+    colour = alt.Color("group:N", sort=groups, legend=None, scale=_colour_scale(groups, COLOURS))
+    x, y = (
+        alt.X("x:Q", title=f"first principal component, {shares[0]:.0%} of the variance",
+              scale=alt.Scale(domain=[left, left + MAP_WIDTH * unit], nice=False), axis=alt.Axis(tickCount=6)),
+        alt.Y("y:Q", title=f"second, {shares[1]:.0%}",
+              scale=alt.Scale(domain=[top - height * unit, top], nice=False), axis=alt.Axis(tickCount=6)),
+    )  # fmt: skip
+    dots = alt.Chart(data(rows)).mark_circle(size=36, opacity=0.9).encode(x, y, colour, tooltip=["word:N"])
+    texts = [
+        alt.Chart(data([row for row in labels if row["asked"] == asked]))
+        .mark_text(align="center", baseline="middle", fontSize=font, fontWeight=weight)
+        .encode(x, y, colour, text="word:N")
+        for asked, font, weight in ((False, FONT, "normal"), (True, ASKED_FONT, "bold"))
+    ]
+    missing = sum(box is None for box in boxes)
+    if missing:
+        subtitle += f"; {missing} without a label, for lack of room"
+    return house_style(alt.layer(dots, *texts).properties(width=MAP_WIDTH, height=height), title, subtitle)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from rnnbench.analysis.record_steps import record_steps
+from rnnbench.analysis.weight_terms import TermShares, term_shares
 from rnnbench.errors import RnnbenchError
 from rnnbench.nn import Recurrent
 from rnnbench.objectives import Objective
@@ -145,12 +146,15 @@ class Profile:
         directions: D.
         jacobian: singular values of ∂s_T/∂s_{T−d}, largest first, `[T + 1, N]`, T at most `MAX_DISTANCE`; None if they
             could not be computed.
-        why_not: the reason for that.
+        terms: of the sum of which ∂L_T/∂W consists, W being all weights of the top layer, the shares and norms of the
+            terms of step T − d; None if they could not be computed, or the gradient is 0.
+        why_not: the reason why something could not be computed.
     """
 
     loss: Tensor
     directions: int
     jacobian: Tensor | None
+    terms: TermShares | None = None
     why_not: str = ""
 
 
@@ -223,6 +227,32 @@ def _from_last(norms: Tensor) -> Tensor:
     return norms[:, int(counts[0]) :] if len(counts) else norms
 
 
+def loss_terms(module: Any, batches: Sequence[Batch]) -> TermShares | None:
+    """Shares and norms of the terms of ∂L_T/∂W by distance d from step T, means over all sequences; a sequence without
+    so many steps counts as 0 there, so that shares still sum to 1. W are all weights of the top layer.
+
+    None if the gradient is 0 for every sequence.
+
+    Raises:
+        RnnbenchError: the stack is bidirectional.
+    """
+    layer = recurrent_layer(module)
+    names = [name for name, _ in layer.named_parameters() if name.endswith(f"_l{layer.num_layers - 1}")]
+    each = []
+    for batch in batches:
+        for row in range(len(batch.inputs)):
+            sequence = Batch(batch.inputs[row : row + 1], batch.targets[row : row + 1])
+            found = term_shares(layer, partial(last_step_loss, module, sequence), names)
+            if found is not None:
+                steps = int(found.norms.nonzero()[-1]) + 1  # nothing depends on those after them
+                each.append(torch.stack(found)[:, :steps].flip(1))
+    if not each:
+        return None
+    longest = max(values.shape[1] for values in each)
+    padded = [torch.nn.functional.pad(values, (0, longest - values.shape[1])) for values in each]
+    return TermShares(*torch.stack(padded).mean(0))
+
+
 def mean_of_lengths(each: Sequence[Tensor]) -> Tensor:
     """Mean of tensors `[…, T]` of different T, at each position over the tensors that reach it."""
     longest = max(values.shape[-1] for values in each)
@@ -244,17 +274,23 @@ def profile(module: Any, batches: Sequence[Batch], jacobians: int = 2) -> Profil
     double = copy.deepcopy(module).double().eval()
     layer = recurrent_layer(double)
     doubled = [Batch(*(_to_double(part) for part in batch)) for batch in batches]
-    loss = loss_norms(double, doubled)
+    loss, whys = loss_norms(double, doubled), []
     sequences = [row for batch in doubled for row in batch.inputs][:jacobians]
+    values, terms = None, None
     try:
         with torch.no_grad():
             each = [
                 singular_values(step_jacobians(layer, double.embedding(row.unsqueeze(0))[0], MAX_DISTANCE))
                 for row in sequences
             ]
+        values = mean_of_lengths([one.T for one in each]).T
     except RnnbenchError as error:
-        return Profile(loss, layer.directions, None, str(error))
-    return Profile(loss, layer.directions, mean_of_lengths([values.T for values in each]).T)
+        whys.append(str(error))
+    try:
+        terms = loss_terms(double, doubled)
+    except RnnbenchError as error:
+        whys.append(str(error))
+    return Profile(loss, layer.directions, values, terms, "; ".join(whys))
 
 
 def _to_double(part: Any) -> Any:

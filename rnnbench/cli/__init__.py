@@ -40,7 +40,7 @@ VERBS = {
     "export": "records as rows (csv, json, parquet), or the board as a table (latex)",
     "compare": "two architectures against each other, on the tasks and seeds that both have run",
     "upload": "the board and its records to Weights & Biases; offline with WANDB_MODE=offline",
-    "vectors": "train word vectors on a task, for `embedding: FILE` of an architecture",
+    "vectors": "train word vectors on a task, for `embedding: FILE`; nearest words and a map of words",
     "data": "the data of tasks",
 }
 """The verbs and what `rnnbench --help` says of them, in that order.
@@ -53,6 +53,7 @@ SUBSTITUTES = {
     "±": "+-", "≈": "~", "≤": "<=", "≥": ">=", "−": "-", "–": "-", "—": "-", "·": "-", "…": "...", "×": "x",
     "→": "->", "↓": "v", "↑": "^", "’": "'", "∞": "inf", "√": "sqrt",
     "∂": "d", "σ": "s", "‖": "|", "²": "^2", "⁻": "^-", "¹": "1", "⁴": "4", "⁶": "6",
+    "Σ": "sum", "⁺": "+", "⟨": "<", "⟩": ">",
     **dict(zip("▁▂▃▄▅▆▇█░▒▓▬", ".,-=+*##.:#=", strict=True)),
 }  # fmt: skip
 """Replacements of characters that the encoding of a terminal or a file lacks; any other becomes `?`."""

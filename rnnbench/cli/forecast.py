@@ -1,6 +1,7 @@
 """`rnnbench forecast`."""
 
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import open_run
 from rnnbench.cli.parser import Parser, add_json, add_run
+from rnnbench.harness.forecast_range import RangeErrors, range_errors
 from rnnbench.harness.samples import ForecastWindows, Window
 
 
@@ -18,12 +20,15 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--horizon", type=int, default=24, help="steps ahead")
     parser.add_argument("--window", type=int, default=0, help="which window of the test part, from 0")
     parser.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="a figure of both (.html, .png or .svg)")
+    parser.add_argument("--range", action="store_true", help="errors inside and beyond the range of values of "
+                        "training: the channel is moved by offsets")  # fmt: skip
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a figure of it (.html, .png or .svg)")
     add_json(parser)
 
 
 def run(options: Namespace) -> None:
-    """Print a forecast of a window of the test part with measured inputs and on its own, and errors by step.
+    """Print a forecast of a window of the test part with measured inputs and on its own, and errors by step; or the
+    errors inside and beyond the range of values of training.
 
     Raises:
         RnnbenchError: no such run, a run of another objective, or a value out of its range.
@@ -34,6 +39,9 @@ def run(options: Namespace) -> None:
         check_plot(options.plot)
     trained = open_run(options, "forecast")
     test = ForecastWindows(trained.model, trained.data, options.horizon)
+    if options.range:
+        _run_range(options, trained, test)
+        return
     window = test.window(options.window, options.channel)
     if options.plot:
         from rnnbench.analysis.charts import forecast_chart, save
@@ -45,6 +53,34 @@ def run(options: Namespace) -> None:
         print_json({name: value for name, value in window._asdict().items() if value is not None})
     else:
         _print(window)
+
+
+def _run_range(options: Namespace, trained: Any, test: ForecastWindows) -> None:
+    """Print, and draw, forecasts inside and beyond the range of training."""
+    found = range_errors(trained.model, trained.data, test, options.channel, options.window)
+    if options.plot:
+        from rnnbench.analysis.charts import range_chart, save
+
+        save(range_chart({**found._asdict(), "windows": [one._asdict() for one in found.windows]}, trained.name),
+             options.plot, trained.name)  # fmt: skip
+    if options.json:
+        print_json({**found._asdict(), "windows": [one._asdict() for one in found.windows]})
+    else:
+        _print_range(found)
+
+
+def _print_range(found: RangeErrors) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"{found.channel}, in {found.unit}", title_justify="left")
+    for head in ("moved by", "outside the range\nof training", "rmse\non its own", "rmse\npersistence"):
+        table.add_column(head, justify="right")
+    rows = zip(found.offsets, found.outside, found.free_error, found.persistence_error, strict=True)
+    for offset, outside, free, persistence in rows:
+        table.add_row(f"{offset:+.4g}", f"{outside:.0%}", f"{free:.4g}", f"{persistence:.4g}")
+    Console(highlight=False).print(table)
+    print(
+        f"range of training: {found.low:.4g} to {found.high:.4g}; moved by 0: as measured. Inputs and true values are"
+    )
+    print("moved alike, by the same offset in all windows: the same series, measured from another zero")
 
 
 def _print(window: Window) -> None:

@@ -28,11 +28,18 @@ SPARK, LOW, HIGH = 14, -6, 2
 """Columns of a small curve in the terminal, and the powers of ten it reaches from and to."""
 WIDE = 100
 """From this width on a terminal shows more distances."""
+NEAR = 10
+"""Steps whose shares are summed up in the terminal."""
 DISTANCE = "distance from which < 1 % of the gradient is left"
 BY_NORM, BY_VALUE = "share of steps clipped by norm", "share of steps clipped by value"
 LEGEND = (
     "‖∂L(T)/∂s(T−d)‖: gradient of the last loss by the states d steps before, as a share of that at d = 0. σ: largest "
-    "singular value of ∂s(T)/∂s(T−d). GradientCurves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
+    "singular value of ∂s(T)/∂s(T−d). Curves: from 10⁻⁶ to 10² on a logarithmic scale, d from left to right."
+)
+TERMS_LEGEND = (
+    "∂L(T)/∂W = Σ_k (∂L(T)/∂s_k)(∂⁺s_k/∂W), W: all weights of the top layer. Share of step k = T−d: projection of its "
+    "term on the sum, ⟨term, ∂L/∂W⟩ / ‖∂L/∂W‖², negative where it points against the sum; all shares sum to 1. Norms: "
+    "‖term‖ / ‖∂L/∂W‖, on the same scale."
 )
 
 
@@ -148,7 +155,8 @@ def curves_of(name: str, when: str, profile: "Profile") -> "GradientCurves":
     values = profile.jacobian
     largest = [] if values is None else values[:, 0].tolist()
     median = [] if values is None else values.median(1).values.tolist()
-    return GradientCurves(name, when, largest, median, profile.loss[-profile.directions].tolist())
+    shares, norms = ([], []) if profile.terms is None else (values.tolist() for values in profile.terms)
+    return GradientCurves(name, when, largest, median, profile.loss[-profile.directions].tolist(), shares, norms)
 
 
 def training_log(name: str, spec: RunSpec, folders: Folders) -> Iterator[dict[str, Any]]:
@@ -167,17 +175,21 @@ def print_tables(results: Sequence[TaskGradients], console: Console) -> None:
     for result in results:
         if result.curves:
             console.print(table_of(result, console.width))
+        if any(curve.shares for curve in result.curves):
+            console.print(terms_table(result, console.width))
         if result.training:
             console.print(_training(result))
         for note in result.notes:
             console.print(Text(clean(note), style="dim"), soft_wrap=True)
     console.print(Text(LEGEND, style="dim"))
+    if any(curve.shares for result in results for curve in result.curves):
+        console.print(Text(TERMS_LEGEND, style="dim"))
 
 
 def table_of(result: TaskGradients, width: int) -> Table:
     """A row for each curve; the largest singular value at the farthest distance to which all were taken."""
-    length = max(len(curve.loss) for curve in result.curves) - 1
-    marks = sorted({min(d, length) for d in ((1, 10, 50, length) if width >= WIDE else (10, length))})
+    marks = _marks([curve.loss for curve in result.curves], width)
+    length = marks[-1]
     far = min((len(curve.jacobian) - 1 for curve in result.curves if curve.jacobian), default=length)
     table = Table(title=f"{escape(clean(result.task))}: ‖∂L(T)/∂s(T−d)‖ by distance d", title_justify="left",
                   box=box.SIMPLE_HEAVY, pad_edge=False)  # fmt: skip
@@ -196,6 +208,33 @@ def table_of(result: TaskGradients, width: int) -> Table:
         table.add_row(Text(name), curve.when.split()[0], gone, *at, sigma, sparkline(shares))
         before = curve.architecture
     return table
+
+
+def terms_table(result: TaskGradients, width: int) -> Table:
+    """A row for each curve: the shares of some steps in ∂L(T)/∂W, and of the nearest ten together."""
+    curves = [curve for curve in result.curves if curve.shares]
+    marks = sorted({0, *_marks([curve.shares for curve in curves], width)})
+    table = Table(title=f"{escape(clean(result.task))}: share of step T−d in ∂L(T)/∂W", title_justify="left",
+                  box=box.SIMPLE_HEAVY, pad_edge=False)  # fmt: skip
+    table.add_column("architecture", overflow="fold")
+    table.add_column("when")
+    for name in (*(f"d = {d}" for d in marks), f"all of\nd < {NEAR}"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("norms", no_wrap=True)
+    before = ""
+    for curve in curves:
+        at = [_number(curve.shares[d]) if d < len(curve.shares) else "" for d in marks]
+        name = "" if curve.architecture == before else clean(curve.architecture)
+        near = _number(sum(curve.shares[:NEAR]))
+        table.add_row(Text(name), curve.when.split()[0], *at, near, sparkline(curve.norms))
+        before = curve.architecture
+    return table
+
+
+def _marks(curves: Sequence[Sequence[float]], width: int) -> list[int]:
+    """Distances from 1 on that a table has columns for, the last being the longest curve's."""
+    length = max(map(len, curves)) - 1
+    return sorted({min(d, length) for d in ((1, 10, 50, length) if width >= WIDE else (10, length))})
 
 
 def _training(result: TaskGradients) -> Table:

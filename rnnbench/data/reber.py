@@ -50,8 +50,9 @@ def walk(random: np.random.Generator, size: int, length: int) -> tuple[Values, V
     state = np.zeros(size, dtype=np.int64)
     symbols, states = np.empty((2, length, size), dtype=np.int64)
     for step, choice in enumerate(random.integers(0, 2, (length, size))):
-        symbols[step] = SYMBOL[state, choice]
-        state = states[step] = AFTER[state, choice]
+        arc = 2 * state + choice  # in the order of both tables
+        symbols[step] = SYMBOL.take(arc)
+        state = states[step] = AFTER.take(arc)
     return symbols.T, states.T
 
 
@@ -82,22 +83,30 @@ class EmbeddedReber(SymbolPrediction):
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.train_size = train_size
 
-    def tables(self) -> dict[Split, datasets.Dataset]:  # noqa: D102
-        random, count = np.random.default_rng(self.data_seed), self.train_size * len(SPLITS)
+    def strings(self, random: np.random.Generator) -> list[tuple[Values, Values]]:
+        """As many different strings as all parts need, in the order drawn, and for each step the legal next symbols."""
+        count = self.train_size * len(SPLITS)
         strings: dict[bytes, tuple[Values, Values]] = {}
         while len(strings) < count:
             symbols, states = walk(random, 4 * count, LONGEST)
             ends = (states == 0).argmax(axis=1)  # 0 where none is within reach: such strings are left out
             for row, path, end in zip(symbols, states, ends.tolist(), strict=True):
-                if end:
-                    strings.setdefault(row[:end].tobytes(), (row[:end] + 1, LEGAL[path[:end]]))
-        chosen = list(strings.values())[:count]
-        order = random.permutation(count).reshape(len(SPLITS), -1).tolist()
+                key = row[:end].tobytes()
+                if end and key not in strings:
+                    strings[key] = row[:end] + 1, LEGAL[path[:end]]
+                    if len(strings) == count:
+                        break
+        return list(strings.values())
+
+    def tables(self) -> dict[Split, datasets.Dataset]:  # noqa: D102
+        random = np.random.default_rng(self.data_seed)
+        strings = self.strings(random)
+        order = random.permutation(len(strings)).reshape(len(SPLITS), -1).tolist()
         return {
             split: datasets.Dataset.from_dict(
                 {
-                    "inputs": [chosen[row][0] for row in rows],
-                    "targets": [chosen[row][1].astype(np.float32).ravel() for row in rows],
+                    "inputs": [strings[row][0] for row in rows],
+                    "targets": [strings[row][1].astype(np.float32).ravel() for row in rows],
                 }
             )
             for split, rows in zip(SPLITS, order, strict=True)

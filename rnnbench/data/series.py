@@ -40,16 +40,6 @@ class JapaneseVowels(SequenceDataModule):
     sources = (AEON,)
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        archive = self.sources[0].fetch()
-        series, speakers = read_series(archive, "TRAIN")
-        rows = stratified_splits(speakers, self.data_seed, cuts=(0.8, 1.0))
-        test, test_speakers = read_series(archive, "TEST")
-        parts: dict[Split, tuple[list[np.ndarray], np.ndarray]] = {
-            "train": ([series[row] for row in rows["train"]], speakers[rows["train"]]),
-            "validation": ([series[row] for row in rows["validation"]], speakers[rows["validation"]]),
-            "test": (test, test_speakers),
-        }
-        mean, deviation = mean_and_std(np.concatenate(parts["train"][0]))
         parts = read_parts(self.sources[0].fetch(), "JapaneseVowels", CHANNELS, self.data_seed)
         mean, deviation = mean_and_std(np.concatenate(parts["train"][0]))
         tables = {split: _table(some, labels, mean, deviation) for split, (some, labels) in parts.items()}

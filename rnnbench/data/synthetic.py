@@ -74,10 +74,16 @@ class Generated(SequenceDataModule):
 
     def tables(self) -> dict[Split, datasets.Dataset]:
         """The three splits."""
-        return {split: self._table(number, split) for number, split in enumerate(SPLITS)}
+        return {split: self._table(split) for split in SPLITS}
 
-    def _table(self, number: int, split: Split) -> datasets.Dataset:
-        random = np.random.default_rng((self.data_seed, number))
+    def _table(self, split: Split) -> datasets.Dataset:
+        inputs, targets = zip(*self.drawn(split), strict=True)
+        answers = np.concatenate(targets) if targets[0].ndim == 1 else list(chain(*targets))
+        return datasets.Dataset.from_dict({"inputs": list(chain(*inputs)), "targets": answers})
+
+    def drawn(self, split: Split) -> list[tuple[Rows, Values]]:
+        """Inputs and targets of a split, as `draw` gives them, for each of its lengths."""
+        random = np.random.default_rng((self.data_seed, SPLITS.index(split)))
         size = self.train_size if split == "train" else max(1000, self.train_size // 10)
         if split == "test" and self.test_lengths:
             counts = dict.fromkeys(self.test_lengths, self.per_length)
@@ -86,9 +92,7 @@ class Generated(SequenceDataModule):
             counts = dict(zip(lengths.tolist(), numbers.tolist(), strict=True))
         else:
             counts = {self.length: size}
-        inputs, targets = zip(*(self.draw(random, count, length) for length, count in counts.items()), strict=True)
-        answers = np.concatenate(targets) if targets[0].ndim == 1 else list(chain(*targets))
-        return datasets.Dataset.from_dict({"inputs": list(chain(*inputs)), "targets": answers})
+        return [self.draw(random, count, length) for length, count in counts.items()]
 
     @property
     def scored_lengths(self) -> tuple[int, ...]:

@@ -116,7 +116,7 @@ class ForecastWindows:
         """
         if not 0 <= number < len(self):
             raise RnnbenchError(f"window must be from 0 to {len(self) - 1}, got {number}")
-        index = _channel_index(channel, self.names)
+        index = self.index_of(channel)
 
         def real(values: Any) -> Any:
             return (values[number, :, index] * self.deviation[index] + self.mean[index]).tolist()
@@ -128,22 +128,26 @@ class ForecastWindows:
         first, second, third = self.errors
         return Window(self.names[index], self.unit, past, measured, continuous, free, first, second, third, fan)
 
+    def index_of(self, channel: str | None) -> int:
+        """The place of a channel, by its name or number; without either the first.
+
+        Raises:
+            RnnbenchError: there is none of that name.
+        """
+        if channel is None:
+            return 0
+        if channel.isdigit() and int(channel) < len(self.names):
+            return int(channel)
+        if channel not in self.names:
+            raise unknown("channel", channel, self.names)
+        return self.names.index(channel)
+
 
 def _units(data: Any, channels: int) -> tuple[list[str], list[float], list[float]]:
     """Names, means and deviations of the channels; numbers and standard deviations where the data does not say."""
     if hasattr(data, "units"):
         return data.units()  # type: ignore[no-any-return]
     return [str(number) for number in range(channels)], [0.0] * channels, [1.0] * channels
-
-
-def _channel_index(channel: str | None, names: list[str]) -> int:
-    if channel is None:
-        return 0
-    if channel.isdigit() and int(channel) < len(names):
-        return int(channel)
-    if channel not in names:
-        raise unknown("channel", channel, names)
-    return names.index(channel)
 
 
 BEAM = 4

@@ -1,4 +1,4 @@
-"""Word vectors: read from files and archives, and trained by skip-gram (gensim)."""
+"""Word vectors: read from files and archives, and trained by skip-gram or CBOW (gensim)."""
 
 import codecs
 import gzip
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -91,12 +91,22 @@ def read_vectors(name: str) -> WordVectors:
     return vectors
 
 
-def train_skip_gram(
-    texts: Sequence[Sequence[str]], size: int = 50, epochs: int = 5, window: int = 5, seed: int = 0
-) -> Any:
-    """gensim's `KeyedVectors` of every word in `texts`, by skip-gram with five negative samples (Mikolov et al. 2013).
+Method = Literal["skip-gram", "cbow"]
 
-    Deterministic: one thread, and all that is drawn comes from `seed`.
+
+def train_vectors(
+    texts: Sequence[Sequence[str]],
+    method: Method = "skip-gram",
+    size: int = 50,
+    epochs: int = 5,
+    window: int = 5,
+    seed: int = 0,
+) -> Any:
+    """gensim's `KeyedVectors` of every word in `texts`, the commonest first, with five negative samples.
+
+    Skip-gram predicts each of the words around a word from that word; CBOW, the continuous bag of words, predicts the
+    word from the mean of the vectors around it (Mikolov et al. 2013). Deterministic: one thread, and all that is drawn
+    comes from `seed`.
 
     Raises:
         RnnbenchError: no gensim, or fewer than two words to learn from.
@@ -104,8 +114,14 @@ def train_skip_gram(
     pieces = [list(text[start : start + MAX_SENTENCE]) for text in texts for start in range(0, len(text), MAX_SENTENCE)]
     if len({word for piece in pieces for word in piece}) < 2:
         raise RnnbenchError("fewer than two words to learn vectors of")
-    arguments = {"vector_size": size, "epochs": epochs, "window": window, "seed": seed}
-    return _gensim().Word2Vec(pieces, sg=1, hs=0, negative=5, min_count=1, workers=1, **arguments).wv
+    arguments = {
+        "vector_size": size,
+        "epochs": epochs,
+        "window": window,
+        "seed": seed,
+        "sg": int(method == "skip-gram"),
+    }
+    return _gensim().Word2Vec(pieces, cbow_mean=1, hs=0, negative=5, min_count=1, workers=1, **arguments).wv
 
 
 def write_vectors(vectors: Any, path: Path) -> None:

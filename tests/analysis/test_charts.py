@@ -19,7 +19,7 @@ from rnnbench.analysis.charts import (
     scripts,
 )
 from rnnbench.cli import main
-from rnnbench.cli.gradients import TaskGradients, shares_of, sparkline, table_of
+from rnnbench.cli.gradients import TaskGradients, shares_of, sparkline, table_of, terms_table
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
 from tests.fixtures.trained import train
@@ -59,6 +59,17 @@ def test_what_was_logged_during_training_is_a_panel_for_each_measure() -> None:
     rows = [{"architecture": "elman", "step": step, "measure": what, "value": 1.0} for what in "ab" for step in (1, 2)]
     *_, last = gradient_chart(CURVES, "title", training=rows).to_dict()["vconcat"]
     assert values(last) == rows
+
+
+def test_shares_of_steps_have_panels_and_a_table_where_they_are_known() -> None:
+    curve = GradientCurves("elman", "before training", [], [], [1.0, 0.5, 0.0], [1.25, -0.25, 0.0], [1.3, 0.4, 0.0])
+    (_, shares, norms) = gradient_chart([curve], "title").to_dict()["vconcat"]
+    assert [row["value"] for row in values(shares)] == [1.25, -0.25, 0.0]
+    assert [row["value"] for row in values(norms)] == [1.3, 0.4]  # an axis of logarithms has no 0
+    found = terms_table(TaskGradients("adding", [curve, CURVES[0]], [], []), 120)
+    columns = {str(one.header): list(one.cells) for one in found.columns}
+    assert (columns["d = 0"], columns["d = 1"], columns["d = 2"]) == (["1.2"], ["-0.25"], ["0"])
+    assert columns["all of\nd < 10"] == ["1"]
 
 
 def test_networks_without_jacobian_have_one_row_of_panels() -> None:

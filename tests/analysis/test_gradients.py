@@ -251,8 +251,12 @@ def test_every_architecture_has_a_profile_or_says_why_it_has_none(name: str) -> 
     assert found.loss.shape == (layer.num_layers * layer.directions, 5)
     assert bool((found.loss[-1, 0] > 0) & found.loss.isfinite().all())
     if layer.bidirectional:
-        assert (found.jacobian, "a bidirectional stack" in found.why_not) == (None, True)
+        assert (found.jacobian, found.terms) == (None, None)
+        assert found.why_not.count("a bidirectional stack has no single") == 2
     else:
+        assert found.terms is not None
+        assert len(found.terms.shares) == 5
+        assert float(found.terms.shares.sum()) == pytest.approx(1.0, abs=1e-9)
         assert found.jacobian is not None
         size = layer.num_layers * sum(layer.cell.state_sizes(4))
         torch.testing.assert_close(found.jacobian[0], torch.ones(size, dtype=torch.float64))

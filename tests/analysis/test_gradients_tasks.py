@@ -29,3 +29,5 @@ def test_every_kind_of_question_has_gradients_through_time(stand_ins: None, tmp_
         assert bool(found.loss.isfinite().all() & (found.loss[:, 0] > 0).all()), kind
         assert found.jacobian is not None
         assert found.jacobian.shape[1] == 8
+        assert found.terms is not None
+        assert abs(float(found.terms.shares.sum()) - 1) < 1e-9, kind

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow
@@ -220,7 +220,7 @@ def test_without_gensim_files_are_read_and_for_training_the_way_to_it_is_told(
     monkeypatch.setitem(sys.modules, "gensim", None)
     assert list(read_vectors(file).rows) == list(WORDS)
     with pytest.raises(RnnbenchError, match=r"training word vectors needs gensim: pip install 'rnnbench\[vectors\]'"):
-        vectors.train_skip_gram([["one", "two"]])
+        vectors.train_vectors([["one", "two"]])
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -285,11 +285,12 @@ def test_vectors_of_one_task_are_the_input_of_another(tmp_path: Path, capsys: py
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_words_that_stand_together_get_vectors_that_point_the_same_way() -> None:
+@pytest.mark.parametrize("method", get_args(vectors.Method))
+def test_words_that_stand_together_get_vectors_that_point_the_same_way(method: str) -> None:
     texts = [["cold", "ice"] * 40, ["hot", "fire"] * 40] * 30
-    found = vectors.train_skip_gram(texts, size=8, epochs=30)
+    found = vectors.train_vectors(texts, method, size=8, epochs=30)  # type: ignore[arg-type]
     assert found.similarity("cold", "ice") > found.similarity("cold", "fire")
-    assert len(vectors.train_skip_gram([[f"w{k}" for k in range(12_000)]], size=2, epochs=1)) == 12_000
+    assert len(vectors.train_vectors([[f"w{k}" for k in range(12_000)]], size=2, epochs=1)) == 12_000
 
 
 @pytest.mark.usefixtures("module_stand_ins")

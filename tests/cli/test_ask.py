@@ -112,6 +112,22 @@ def test_a_forecast_is_drawn_channel_by_channel_unless_one_is_asked_for(ask: Ask
         assert {row["what"][:4] for row in spec["datasets"][below["data"]["name"]]} == {"cont", "auto", "pers"}
 
 
+def test_a_forecast_is_asked_beyond_the_range_of_training(ask: Ask, tmp_path: Path) -> None:
+    words = ("forecast", "weather-nyc-24h/elman", "--range", "--channel", "dewp")
+    code, out, _ = ask(*words, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["channel"] == "dewp"
+    assert max(found["free_error"]) > found["free_error"][len(found["offsets"]) // 2]  # one step of training: levels
+    code, out, _ = ask(*words, "--plot", str(tmp_path / "r.json"))
+    assert code == 0
+    assert "outside the range" in out
+    above, below = json.loads((tmp_path / "r.json").read_text())["vconcat"]
+    assert above["hconcat"][0]["title"]["text"] == "as measured"
+    assert below["title"]["text"] == "errors over the whole test part"
+    assert "unknown channel 'dew'; did you mean 'dewp'" in ask("forecast", words[1], "--range", "--channel", "dew")[2]
+
+
 def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
     code, out, _ = ask("gates", "translate-numbers/elman", "one two", "--json")
     assert code == 0
