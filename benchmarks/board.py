@@ -28,7 +28,7 @@ from rnnbench.leaderboard.table import read_board
 from rnnbench.records.record import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE
 
-SHAPES = {1_000: (10, 10, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
+SHAPES = {1_000: (10, 10, 10), 5_000: (25, 20, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}
 """Tasks, architectures and seeds."""
 STEPS = ("README.md", "with index.html")
 GOALS = {(20_000, "README.md"): "< 5 s", (100_000, "README.md"): "< 20 s, < 2 GB"}
