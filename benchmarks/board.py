@@ -25,7 +25,7 @@ from rnnbench.config.registry import catalogue
 from rnnbench.leaderboard.html.build import write_html
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE
 
 SHAPES = {1_000: (10, 10, 10), 5_000: (25, 20, 10), 20_000: (25, 20, 40), 100_000: (25, 20, 200)}

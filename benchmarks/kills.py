@@ -24,7 +24,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 
 GRID: dict[str, Any] = {
     "name": "kills",

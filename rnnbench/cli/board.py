@@ -21,9 +21,10 @@ from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.table import Table as Board
 from rnnbench.leaderboard.table import budget_text, make_table, read_board
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils.text import clean
 

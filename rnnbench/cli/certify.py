@@ -17,7 +17,8 @@ from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificate, Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 

@@ -12,8 +12,8 @@ from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.compare import interval_of, place_of, versus
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean, number
 
 

@@ -13,9 +13,9 @@ from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.export import check_target, rows_of, to_csv, to_json, to_latex, to_parquet
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import Cell, cells_of, cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import write_whole
 
 TEXTS: dict[str, Callable[[list[Cell]], str]] = {

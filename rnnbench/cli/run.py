@@ -21,15 +21,17 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
+from rnnbench.harness.driver import fold_ended
 from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.render import Terminal, write_markdown
 from rnnbench.leaderboard.table import make_table, read_board
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import awaited, runs_of
 from rnnbench.records.status import Cell, cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 RETRY = ("failed", "infeasible", "done")
@@ -115,6 +117,7 @@ def run(options: Namespace) -> int:
         highlight=False,
     )
     unprepared: list[Record] = []
+    fold_ended((cell.spec for cell in cells), records, RecordStore(folders.leaderboard))
     if not todo:
         folders.check()
         folders.note(grid)

@@ -17,8 +17,8 @@ from rnnbench.leaderboard.html.build import can_build, write_html
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 PAGES = ("README.md", "index.html")

@@ -7,8 +7,9 @@ from pathlib import Path
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.table import Column, Table, make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.altered import records_at
 from rnnbench.records.submissions.git import Repository
 

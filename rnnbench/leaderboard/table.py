@@ -14,9 +14,10 @@ from rnnbench.config.registry import catalogue
 from rnnbench.leaderboard.configuration import Configuration, labels_of
 from rnnbench.leaderboard.statistics import half_width, same_as_best
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import study_of
 from rnnbench.records.status import STATES, Cell, cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.trials import Study, studies, up_to_date
 from rnnbench.utils.text import amount, number
 

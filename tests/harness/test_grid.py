@@ -19,7 +19,8 @@ from rnnbench.harness.hardware import AUTO_RUNS, DevicesFound, Pool, Slot
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.probe import code_version
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 
 LOCAL = {"local": {"workers": 2}}

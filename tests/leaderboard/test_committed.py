@@ -10,7 +10,7 @@ from rnnbench.cli import main
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from tests.fixtures.records import done
 

@@ -23,8 +23,9 @@ from rnnbench.leaderboard.html.charts import chart_specs, drawn
 from rnnbench.leaderboard.html.runs import grid_of
 from rnnbench.leaderboard.statistics import seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint, RecordStore
+from rnnbench.records.record import LengthPoint
 from rnnbench.records.status import Cell
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS
 from tests.conftest import ARCHITECTURES
 from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs, tuned_cells

@@ -36,8 +36,9 @@ from rnnbench.nn import GRU, run_padded
 from rnnbench.objectives import Regression, Tagging
 from rnnbench.records.certificates import MAX_FILE_BYTES, Certificate, Certificates
 from rnnbench.records.probe import Probe, code_version
-from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, RecordStore, thinned
+from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, thinned
 from rnnbench.records.status import cells_of, cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils import fingerprint
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder

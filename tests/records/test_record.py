@@ -10,7 +10,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.html.build import html
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.find import find_run
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import writable_folder, write_whole
 from tests.fixtures.records import done, lost, spec, tampered
 

@@ -15,7 +15,8 @@ from rnnbench.cli import main
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import Artefact, ArtefactStore
-from rnnbench.records.record import MAX_RECORD_BYTES, Point, Record, RecordStore
+from rnnbench.records.record import MAX_RECORD_BYTES, Point, Record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from tests.fixtures.records import done, lost, spec, tampered
 
