@@ -22,9 +22,9 @@ from benchmarks.made_up import made_up
 from benchmarks.scale import peak
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.html.build import write_html
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE
 
@@ -55,13 +55,13 @@ def measure(leaderboard: Path, step: str) -> dict[str, float]:
     """Draw the board once, in this process."""
     me = psutil.Process()
     before, wall, processor = me.memory_info().rss, time.perf_counter(), time.process_time()
-    table, problems = read_board(leaderboard)
-    write_markdown(leaderboard, table)
+    tables, problems = read_board(leaderboard)
+    write_markdown(leaderboard, tables)
     if step == "with index.html":
-        write_html(leaderboard, table, problems)
+        write_html(leaderboard, tables, problems)
     figures = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
     assert not problems
-    return figures | {"memory": peak(me) - before, "rows": len(table.rows), "columns": len(table.columns)}
+    return figures | {"memory": peak(me) - before, "rows": len(tables[0].rows), "columns": len(tables[0].columns)}
 
 
 def measured(leaderboard: Path, step: str) -> dict[str, float]:

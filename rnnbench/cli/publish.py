@@ -10,8 +10,8 @@ from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import packages
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import Record

@@ -17,7 +17,7 @@ from rich.text import Text
 from rnnbench.cli.console import can_print, make_console, warn_set_aside
 from rnnbench.cli.dry_run import show_plan
 from rnnbench.cli.parser import Parser, add_folders, add_grid, add_names, names_of
-from rnnbench.config.grid import GridSpec
+from rnnbench.config.grid import GridSpec, read_grid
 from rnnbench.config.schema import write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
@@ -25,8 +25,9 @@ from rnnbench.harness.driver import fold_ended
 from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
 from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import Terminal, write_markdown
-from rnnbench.leaderboard.table import make_table, read_board
+from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.record import Record
 from rnnbench.records.selection import awaited, runs_of
@@ -71,7 +72,7 @@ def resolve(options: Namespace) -> GridSpec:
         change = {"executor": {"local": {"workers": options.workers}}}
     if options.lengths is not None:
         change["lengths"] = options.lengths
-    return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+    return read_grid({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
 
 
 def _print_config(grid: GridSpec) -> None:
@@ -182,9 +183,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console: Console) -> None:
-    console.print(Terminal(make_table(cells)))
-    table, problems = read_board(folders.leaderboard)
-    page = write_markdown(folders.leaderboard, table)
+    console.print(Terminal(make_table(cells, grid)))
+    tables, problems = read_board(folders.leaderboard)
+    page = write_markdown(folders.leaderboard, tables)
     warn_set_aside(problems)
     lines = [
         f"board: {page} (for a browser: rnnbench board{folders.options})",

@@ -144,12 +144,14 @@ class Tune(StrictModel):
         space: name or path of a file that says what is tuned.
         sampler: of the points: `sobol` (Sobol 1967, scrambled) or `halton`. Point i is the same however many there are.
         seeds: with which each is tried, how many or which; the mean over them counts.
+        defaults: whether every architecture is run as its file has it, too.
     """
 
     trials: int = Field(ge=1, le=MAX_TRIALS)
     space: str
     sampler: Sampler = "sobol"
     seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
+    defaults: bool = True
 
     @property
     def seed_list(self) -> list[int]:

@@ -31,7 +31,7 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import FirstSteps, probe_again
-from rnnbench.leaderboard.table import read_board
+from rnnbench.leaderboard.board import read_board
 from rnnbench.nn import GRU, run_padded
 from rnnbench.objectives import Regression, Tagging
 from rnnbench.records.certificates import MAX_FILE_BYTES, Certificate, Certificates
