@@ -27,6 +27,7 @@ from rnnbench.records.submissions.publish import (
     select,
     with_trials,
 )
+from rnnbench.records.tracks import tracks_of
 from rnnbench.utils.text import clean
 
 
@@ -53,7 +54,7 @@ def run(options: Namespace) -> None:
     certificates = Certificates(options.leaderboard)
     if reasons := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
         raise RnnbenchError("nothing is published:\n" + "\n".join(reasons))
-    done, target = PublishedFiles(), RecordStore(options.to)
+    done, target, in_tracks = PublishedFiles(), RecordStore(options.to), tracks_of(records)
     trials: dict[str, list[Record]] = defaultdict(list)
     for record in chosen:
         if record.spec.trial is not None:
@@ -62,7 +63,8 @@ def run(options: Namespace) -> None:
         _copy_artefacts(record, options.leaderboard, options.to)
         publish(record, source := provenance(options.by, needs(record.spec)), target, done)
         needed = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
-        print(f"{clean(record.spec.label)}: {_hardware(record)}{needed}")
+        track = f"; track {', '.join(in_tracks[record.id])}" if record.id in in_tracks else "; of no track"
+        print(f"{clean(record.spec.label)}: {_hardware(record)}{needed}{track}")
     for study in trials.values():
         spec = study[0].spec
         publish_trials(study, source := provenance(options.by, needs(spec)), target, done)

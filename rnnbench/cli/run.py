@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -17,7 +17,7 @@ from rich.text import Text
 from rnnbench.cli.console import can_print, make_console, warn_set_aside
 from rnnbench.cli.dry_run import show_plan
 from rnnbench.cli.parser import Parser, add_folders, add_grid, add_names, names_of
-from rnnbench.config.grid import GridSpec, read_grid
+from rnnbench.config.grid import GridSpec, RunSpec, read_grid
 from rnnbench.config.schema import write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
@@ -37,6 +37,11 @@ from rnnbench.utils.text import clean
 
 RETRY = ("failed", "infeasible", "done")
 """States whose cells can be run again."""
+PARTS: dict[str, Callable[[RunSpec], str]] = {
+    "architectures": lambda spec: spec.architecture.name,
+    "tasks": lambda spec: spec.task.name,
+}
+"""Options that choose cells, and what they choose by."""
 MAX_LABELS = 3
 """Cells that are named beside a reason that they share."""
 
@@ -47,6 +52,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     parser.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
     parser.add_argument("--lengths", type=str, help="41:500:20: test on these, for tasks tested on longer sequences")
+    add_names(parser, "--architectures", "run only cells of these")
+    add_names(parser, "--tasks", "run only cells of these")
     add_names(parser, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
     parser.add_argument("--refresh", action="store_true", help="run only what is stale")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
@@ -73,6 +80,26 @@ def resolve(options: Namespace) -> GridSpec:
     if options.lengths is not None:
         change["lengths"] = options.lengths
     return read_grid({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+
+
+def _planned(
+    grid: GridSpec, options: Namespace, records: Mapping[str, Record], certificates: Certificates
+) -> tuple[list[Cell], list[Cell]]:
+    """All cells of a grid, and those to run: of the architectures and tasks that are asked for.
+
+    Raises:
+        RnnbenchError: the grid has no such architecture or task, or something in it is wrong.
+    """
+    cells, todo = plan(grid, records, options.retry, options.refresh, certificates)
+    for option, name_in in PARTS.items():
+        if not (names := names_of(options[option])):
+            continue
+        known = dict.fromkeys(name_in(cell.spec) for cell in cells)
+        for name in names:
+            if name not in known:
+                raise unknown(option.removesuffix("s"), name, known, f"grid {grid.name!r}")
+        todo = [cell for cell in todo if name_in(cell.spec) in names]
+    return cells, todo
 
 
 def _print_config(grid: GridSpec) -> None:
@@ -103,7 +130,7 @@ def run(options: Namespace) -> int:
         return 0
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
+    cells, todo = _planned(grid, options, records, Certificates(folders.leaderboard))
     for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
@@ -198,4 +225,5 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
 def _executor_options(options: Namespace) -> str:
     """The options of this call that change the grid."""
     words = [f" --{name} {options[name]}" for name in ("executor", "workers", "lengths") if options[name]]
+    words += [f" --{name} {','.join(names_of(options[name]))}" for name in PARTS if options[name]]
     return "".join(words)

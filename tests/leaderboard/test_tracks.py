@@ -51,9 +51,9 @@ def test_records_with_another_setting_rename_no_row_and_are_the_only_change(
     """A pull request brings a GRU with `hidden_size: 32` beside the one that is there with 64."""
     board = tmp_path / "leaderboard"
     store = RecordStore(board)
-    for name in ("gru", "lstm"):
-        for task in ("adding", "parity"):
-            store.write(done(with_arguments(spec(name, task), hidden_size=64), 0.1))
+    there = [("gru", "adding"), ("gru", "parity"), ("lstm", "adding"), ("lstm", "parity")]
+    for place, (name, task) in enumerate(there, 1):
+        store.write(done(with_arguments(spec(name, task), hidden_size=64), 0.1 * place))
     store.write(done(spec("elman"), 0.3))
     commit_all(tmp_path, "the board")
     (before,), _ = read_board(board)
