@@ -110,7 +110,7 @@ def disturbed(folder: Path, wanted: int, killed: Counter[str]) -> int:
 
 
 def left_over(folder: Path) -> list[str]:
-    """Leases, files of single trials and processes that should be gone; of a write that was cut off a later driver takes care."""
+    """Leases, files of single trials, processes that should be gone; later drivers remove what a cut-off write left."""
     leases = [str(one) for one in (folder / "leaderboard" / ".leases").glob("*.json")]
     records = RecordStore(folder / "leaderboard").read()[0].values()
     leases += [str(one.file) for one in records if one.spec.trial and not isinstance(one, FoldedTrial)]

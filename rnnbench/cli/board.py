@@ -14,7 +14,7 @@ from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.board import read_board, table_of
+from rnnbench.leaderboard.board import OTHER_RUNS, read_board, table_of
 from rnnbench.leaderboard.html.build import can_build, write_html
 from rnnbench.leaderboard.preview import Difference, preview
 from rnnbench.leaderboard.ranking import rank
@@ -136,22 +136,17 @@ def _name_records(what: str, records: list[Record], console: Console) -> None:
 
 
 def _difference_table(differences: list[Difference]) -> Table:
-    table = Table("track", "task", "architecture", "before", "after", "", box=box.SIMPLE_HEAVY, pad_edge=False)
+    in_tracks = any(difference.track != OTHER_RUNS for difference in differences)
+    heads = [*(["track"] if in_tracks else []), "task", "architecture", "before", "after", ""]
+    table = Table(*heads, box=box.SIMPLE_HEAVY, pad_edge=False)
     for difference in differences:
         column = difference.column
         task = f"{column.task} {column.metric} {column.arrow}, {budget_text(column.budget)}"
         best = {(False, True): "now the best", (True, False): "no longer the best"}.get(
             (difference.was_best, difference.is_best), ""
         )
-        table.add_row(
-            *(
-                Text(clean(text))
-                for text in (
-                    *(difference.track, task, difference.row),
-                    *(difference.before or "–", difference.after or "–", best),
-                )
-            )
-        )
+        fields = [task, difference.row, difference.before or "–", difference.after or "–", best]
+        table.add_row(*(Text(clean(text)) for text in [difference.track, *fields][not in_tracks :]))
     for head in table.columns:
         head.overflow = "fold"
     return table

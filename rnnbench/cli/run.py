@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -82,24 +82,21 @@ def resolve(options: Namespace) -> GridSpec:
     return read_grid({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
 
 
-def _planned(
-    grid: GridSpec, options: Namespace, records: Mapping[str, Record], certificates: Certificates
-) -> tuple[list[Cell], list[Cell]]:
-    """All cells of a grid, and those to run: of the architectures and tasks that are asked for.
+def _asked_for(options: Namespace, grid: GridSpec, cells: list[Cell]) -> list[Cell]:
+    """The cells of a grid that are of the architectures and tasks in the options.
 
     Raises:
-        RnnbenchError: the grid has no such architecture or task, or something in it is wrong.
+        RnnbenchError: the grid has no such architecture or task.
     """
-    cells, todo = plan(grid, records, options.retry, options.refresh, certificates)
     for option, name_in in PARTS.items():
         if not (names := names_of(options[option])):
             continue
-        known = dict.fromkeys(name_in(cell.spec) for cell in cells)
+        known = dict.fromkeys(name_in(spec) for spec in grid.expand())
         for name in names:
             if name not in known:
                 raise unknown(option.removesuffix("s"), name, known, f"grid {grid.name!r}")
-        todo = [cell for cell in todo if name_in(cell.spec) in names]
-    return cells, todo
+        cells = [cell for cell in cells if name_in(cell.spec) in names]
+    return cells
 
 
 def _print_config(grid: GridSpec) -> None:
@@ -130,7 +127,9 @@ def run(options: Namespace) -> int:
         return 0
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells, todo = _planned(grid, options, records, Certificates(folders.leaderboard))
+    certificates = Certificates(folders.leaderboard)
+    planned = plan(grid, records, options.retry, options.refresh, certificates)
+    cells, todo = (_asked_for(options, grid, some) for some in planned)
     for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
@@ -160,6 +159,7 @@ def run(options: Namespace) -> int:
             return 130
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
+    cells = _asked_for(options, grid, cells)
     failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
     for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.working(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)

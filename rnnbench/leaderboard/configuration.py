@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from rnnbench.config.cards import ArchitectureCard
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.model_size import Size
 from rnnbench.config.registry import catalogue
+from rnnbench.config.search_space import Space, design_of
 from rnnbench.utils.fingerprint import canonical
 
 DEFAULT = "default"
@@ -70,7 +72,8 @@ def settings_of(grid: GridSpec | None = None) -> Settings:
     """What tells configurations from their cards, and so from others of their name. It depends on nobody's records.
 
     In the rows of a `grid` the arguments, the size and the space that it gives to all of them are no difference. Of an
-    architecture without a card here all arguments are named.
+    architecture without a card here all arguments are named. A space by which a configuration was tuned is named unless
+    it is one that has a name here, as it is here, with the default sampler.
 
     Raises:
         RnnbenchError: an architecture of the grid does not exist.
@@ -79,6 +82,13 @@ def settings_of(grid: GridSpec | None = None) -> Settings:
     cards = dict(ArchitectureCard.load(name) for name in grid.architectures) if grid else {}
     given = grid.model if grid else {}
     size = str(Size.of(grid.params, grid.flops) or "") if grid else ""
+
+    @cache
+    def has_name(space: str, architecture: str) -> bool:
+        name, _, design = space.rpartition(" ")
+        if name not in catalogue("space"):
+            return False
+        return design == design_of(Space.load(name, "", [architecture]), architecture, "sobol")
 
     def settings(one: Configuration) -> str:
         if one.name not in cards and one.name in known:
@@ -92,7 +102,7 @@ def settings_of(grid: GridSpec | None = None) -> Settings:
         if one.size != size:
             texts.append(f"size={one.size or DEFAULT}")
         if grid is None:
-            texts += [f"space={one.space}"] if one.space else []
+            texts += [f"space={one.space}"] if one.space and not has_name(one.space, one.name) else []
             texts += [f"content of {_word(name)}={text[:8]}" for name, text in json.loads(one.files).items()]
         return ", ".join(texts)
 

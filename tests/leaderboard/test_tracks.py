@@ -293,3 +293,18 @@ def test_a_track_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any],
     path.write_text(yaml.safe_dump({k: v for k, v in (content | change).items() if v is not None}))
     with pytest.raises(RnnbenchError, match=sentence):
         GridSpec.load(str(path))
+
+
+# --- parts of a grid
+
+
+def test_some_cells_of_a_grid_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "quickstart", "--architectures", "lstm,gru", "--tasks", "adding", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "4 cells: 4 missing" in said
+    assert "bilstm" not in said
+    assert main(["run", "quickstart", "--architectures", "lstn"]) == 2
+    assert "grid 'quickstart': unknown architecture 'lstn'; did you mean 'lstm'?" in capsys.readouterr().err
