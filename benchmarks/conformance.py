@@ -28,8 +28,9 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.statistics import LEVEL, welch
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.status import cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import escape
 

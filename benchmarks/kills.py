@@ -3,8 +3,8 @@
 A small grid is run by two drivers at once, and again and again one of its processes, chosen at random, is killed: a
 driver, the server of its workers, or a worker, by SIGKILL or SIGTERM. Drivers that die are started again, until the
 grid is done; then the next round begins in new folders, until there have been as many kills as asked for. Every round
-has to end with the scores, curves and states of the grid that nobody has disturbed, with one record a cell, and with no
-lease and no process left.
+has to end with the scores, curves and states of the grid that nobody has disturbed, with one record a cell, with the
+trials of each study in one file, and with no lease and no process left.
 """
 
 import argparse
@@ -24,7 +24,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.records.record import RecordStore
+from rnnbench.records.folded import FoldedTrial
+from rnnbench.records.store import RecordStore
 
 GRID: dict[str, Any] = {
     "name": "kills",
@@ -33,6 +34,7 @@ GRID: dict[str, Any] = {
     "seeds": 2,
     "budget": {"steps": 400, "validate_every": 20},
     "model": {"hidden_size": 32},
+    "tune": {"trials": 2, "space": "core"},
     "executor": {"local": {"workers": 2, "retries": 100}},
 }
 FACTS = {"scores", "validation", "curve", "best_step", "parameters", "status", "data_fingerprint", "probe", "backend"}
@@ -108,8 +110,10 @@ def disturbed(folder: Path, wanted: int, killed: Counter[str]) -> int:
 
 
 def left_over(folder: Path) -> list[str]:
-    """Leases and processes that should be gone; of a write that was cut off a later driver takes care."""
+    """Leases, files of single trials, processes that should be gone; later drivers remove what a cut-off write left."""
     leases = [str(one) for one in (folder / "leaderboard" / ".leases").glob("*.json")]
+    records = RecordStore(folder / "leaderboard").read()[0].values()
+    leases += [str(one.file) for one in records if one.spec.trial and not isinstance(one, FoldedTrial)]
     lines = [(one.pid, " ".join(one.info["cmdline"] or [])) for one in psutil.process_iter(["cmdline"])]
     return leases + [f"process {pid}: {line}" for pid, line in lines if str(folder) in line]
 

@@ -29,7 +29,7 @@ from rnnbench.harness.executors.loop import Report
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Ended, Job
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 
 ARCHITECTURES = ["elman", "elman-relu", "gru", "gru-before", "irnn", "janet", "lstm", "lstm-peephole", "mgu", "mingru"]
 TASKS = ["adding", "copy-memory", "parity", "selective-copy", "mnist1d"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from tests.conftest import REAL_ARCHIVES
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ VERBS = {
     "watch": "follow a grid that is being run, from another terminal",
     "stop": "ask whoever runs a grid to stop: runs keep a checkpoint, and go on later",
     "smoke": "train and test architectures on stand-ins for tasks for a moment, offline",
-    "list": "architectures, tasks, grids and spaces, each with one line",
+    "list": "architectures, tasks, grids, tracks and spaces, each with one line",
     "status": "what of a grid is done, running, missing, and what failed why",
     "board": "print the board and write it to leaderboard/README.md",
     "show": "everything a record says about one run",

@@ -1,5 +1,6 @@
 """`rnnbench board`, and with `--preview` what records change on it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -13,17 +14,19 @@ from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.board import OTHER_RUNS, read_board, table_of
 from rnnbench.leaderboard.html.build import can_build, write_html
 from rnnbench.leaderboard.preview import Difference, preview
 from rnnbench.leaderboard.ranking import rank
 from rnnbench.leaderboard.render import Terminal, write_markdown
 from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.table import Table as Board
-from rnnbench.leaderboard.table import budget_text, make_table, read_board
+from rnnbench.leaderboard.table import budget_text, make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils.text import clean
 
@@ -34,17 +37,22 @@ MAX_NAMED = 20
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("grid", nargs="?", type=str, help="only this grid (printed, not written)")
+    parser.add_argument("--track", type=str, help="print the table of this track, or other-runs (default: the first)")
+    parser.add_argument("--settings", type=str, help="print rows with this text in their settings; card: with none")
     parser.add_argument("--preview", action="store_true", help="print what the records change against --base, no more")
     parser.add_argument("--base", type=str, metavar="REV", help="a revision of git (default: where HEAD left main)")
     add_folders(parser)
 
 
 def run(options: Namespace) -> int:
-    """Print the board; without a grid, of all records, and write the page.
+    """Print the board; without a grid, one track of all records, and write the pages, which have all of them.
 
     Raises:
-        RnnbenchError: `--preview` with a grid, or without a repository or such a revision.
+        RnnbenchError: `--preview` or `--track` with a grid, `--preview` without a repository or such a revision, no
+            run of such a track, or no row with such settings.
     """
+    if options.grid and options.track:
+        raise RnnbenchError(f"--track is of all records; leave out the grid {options.grid!r}")
     if options.preview:
         if options.grid:
             raise RnnbenchError(f"--preview is of all records; leave out the grid {options.grid!r}")
@@ -57,22 +65,42 @@ def run(options: Namespace) -> int:
         specs = runs_of(grid, records)
         running = leased(folders.leases, [spec.id for spec in specs])
         cells = cells_of(specs, records, running, Certificates(folders.leaderboard))
-        console.print(Terminal(make_table(cells)))
+        console.print(Terminal(_only(make_table(cells, grid), options.settings)))
     else:
-        table, problems = read_board(folders.leaderboard)
-        if table.rows or table.trials or problems:
+        tables, problems = read_board(folders.leaderboard)
+        if tables[0].rows or tables[0].trials or problems:
+            table = _only(table_of(tables, options.track), options.settings)
             console.print(Terminal(table, rank(scores_of(table))))
-            console.print(f"written to {write_markdown(folders.leaderboard, table)}", highlight=False, soft_wrap=True)
-            _show_html(folders.leaderboard, table, problems, console)
+            for other in tables:
+                if other.name != table.name:
+                    title = f"{other.title}: rnnbench board --track {other.name}{folders.options}"
+                    console.print(title, highlight=False, soft_wrap=True)
+            console.print(f"written to {write_markdown(folders.leaderboard, tables)}", highlight=False, soft_wrap=True)
+            _show_html(folders.leaderboard, tables, problems, console)
         else:
             console.print(no_records(folders), highlight=False, soft_wrap=True)
     warn_set_aside(problems)
     return 0
 
 
-def _show_html(leaderboard: Path, table: Board, problems: list[str], console: Console) -> None:
+def _only(table: Board, settings: str | None) -> Board:
+    """The rows whose settings have a text; with `card` those that have none. All scores count where they did.
+
+    Raises:
+        RnnbenchError: there is no such row.
+    """
+    if settings is None:
+        return table
+    rows = [row for row in table.rows if (settings in row.settings if settings != "card" else not row.settings)]
+    if not rows:
+        raise RnnbenchError(f"no row has settings with {settings!r}, of {len(table.rows)} rows")
+    columns = [column for column in table.columns if any(column in row.entries for row in rows)]
+    return replace(table, rows=rows, columns=columns)
+
+
+def _show_html(leaderboard: Path, tables: list[Board], problems: list[str], console: Console) -> None:
     if can_build():
-        page = write_html(leaderboard, table, problems)
+        page = write_html(leaderboard, tables, problems)
         console.print(f"open in a browser: {page}", highlight=False, soft_wrap=True)
     else:
         console.print("for the page (index.html): pip install 'rnnbench[board]'", highlight=False)
@@ -108,19 +136,17 @@ def _name_records(what: str, records: list[Record], console: Console) -> None:
 
 
 def _difference_table(differences: list[Difference]) -> Table:
-    table = Table("task", "architecture", "before", "after", "", box=box.SIMPLE_HEAVY, pad_edge=False)
+    in_tracks = any(difference.track != OTHER_RUNS for difference in differences)
+    heads = [*(["track"] if in_tracks else []), "task", "architecture", "before", "after", ""]
+    table = Table(*heads, box=box.SIMPLE_HEAVY, pad_edge=False)
     for difference in differences:
         column = difference.column
         task = f"{column.task} {column.metric} {column.arrow}, {budget_text(column.budget)}"
         best = {(False, True): "now the best", (True, False): "no longer the best"}.get(
             (difference.was_best, difference.is_best), ""
         )
-        table.add_row(
-            *(
-                Text(clean(text))
-                for text in (task, difference.row, difference.before or "–", difference.after or "–", best)
-            )
-        )
+        fields = [task, difference.row, difference.before or "–", difference.after or "–", best]
+        table.add_row(*(Text(clean(text)) for text in [difference.track, *fields][not in_tracks :]))
     for head in table.columns:
         head.overflow = "fold"
     return table

@@ -14,10 +14,11 @@ from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, uncertified_records
 from rnnbench.harness.job import Job, ProbeResult
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificate, Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 

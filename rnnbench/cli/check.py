@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.cards import ArchitectureCard, TaskCard
-from rnnbench.config.grid import GridSpec
+from rnnbench.config.grid import GridSpec, Track
 from rnnbench.config.registry import catalogue
 from rnnbench.config.search_space import Space
 from rnnbench.errors import RnnbenchError
@@ -50,15 +50,29 @@ def _check_names() -> tuple[list[str], dict[str, int]]:
         "architecture": ArchitectureCard.load,
         "space": lambda name: Space.load(name, "", []),
         "grid": lambda name: check(GridSpec.load(name).expand()),
+        "track": lambda name: check(_track(name).expand()),
     }
     for kind, load in loaders.items():
-        for name in catalogue(kind):
+        others = catalogue("track") if kind == "grid" else {}
+        for name in (name for name in catalogue(kind) if name not in others):
             counts[kind] = counts.get(kind, 0) + 1
             problems += _error_of(load, name)
     if not problems:
         names = {"architectures": list(catalogue("architecture")), "tasks": list(catalogue("task"))}
         problems = _error_of(lambda _: check(GridSpec.read({"name": "check", **names}, "check").expand()), "")
     return problems, counts
+
+
+def _track(name: str) -> Track:
+    """The track of that name.
+
+    Raises:
+        RnnbenchError: something in it is wrong, or it is a grid without title and version.
+    """
+    grid = GridSpec.load(name)
+    if not isinstance(grid, Track):
+        raise RnnbenchError(f"{catalogue('track')[name]}: a track has a title, a summary and a version")
+    return grid
 
 
 def _error_of(load: Callable[[str], Any], name: str) -> list[str]:

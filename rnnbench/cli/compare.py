@@ -9,11 +9,12 @@ from rnnbench.cli.console import make_console, no_records, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.board import make_board, table_of
 from rnnbench.leaderboard.compare import interval_of, place_of, versus
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean, number
 
 
@@ -22,6 +23,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("a", type=str, help="an architecture, or a row of the board as it is labelled there")
     parser.add_argument("b", type=str, help="another")
     parser.add_argument("--task", type=str, help="only on this one")
+    parser.add_argument("--track", type=str, help="only runs of this one, or other-runs (default: all runs)")
     add_folders(parser)
 
 
@@ -35,8 +37,12 @@ def run(options: Namespace) -> None:
     warn_set_aside(problems)
     if not records:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
-    cells = cells_on_record(records, Certificates(options.leaderboard))
-    comparison = versus(make_table(cells), options.a, options.b, options.task)
+    certificates = Certificates(options.leaderboard)
+    if options.track is None:
+        board = make_table(cells_on_record(records, certificates))
+    else:
+        board = table_of(make_board(records, certificates), options.track)
+    comparison = versus(board, options.a, options.b, options.task)
     a, b = clean(comparison.a.label), clean(comparison.b.label)
     table = Table(box=box.SIMPLE_HEAVY, pad_edge=False)
     table.add_column("task", overflow="fold")

@@ -16,7 +16,7 @@ from rnnbench.config.search_space import Dimension, Space
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.importance import INTERACTIONS, importances
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.records.trials import Study, studies
 from rnnbench.utils.extras import check_extra
 

@@ -9,7 +9,7 @@ from rnnbench.cli.parser import Parser
 from rnnbench.config.cards import summary_of
 from rnnbench.config.registry import catalogue, first_line
 
-KINDS = {"architecture": "architectures", "task": "tasks", "grid": "grids", "space": "spaces"}
+KINDS = {"architecture": "architectures", "task": "tasks", "grid": "grids", "track": "tracks", "space": "spaces"}
 
 
 def add_options(parser: Parser) -> None:
@@ -25,6 +25,7 @@ def run(options: Namespace) -> None:
             table = Table(
                 title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
             )
-            for name, path in catalogue(kind).items():
+            others = catalogue("track") if kind == "grid" else {}
+            for name, path in ((name, path) for name, path in catalogue(kind).items() if name not in others):
                 table.add_row(Text(name), Text(first_line(path, summary_of), style="dim"))
             console.print(table, "")

@@ -1,5 +1,6 @@
 """`rnnbench publish`."""
 
+from collections import defaultdict
 from pathlib import Path
 from shlex import quote
 
@@ -9,13 +10,24 @@ from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import packages
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.selection import study_of
 from rnnbench.records.status import CurrentVersions
-from rnnbench.records.submissions.publish import PublishedFiles, provenance, publish, reasons_to_refuse, select
+from rnnbench.records.store import RecordStore
+from rnnbench.records.submissions.publish import (
+    PublishedFiles,
+    provenance,
+    publish,
+    publish_trials,
+    reasons_to_refuse,
+    select,
+    with_trials,
+)
+from rnnbench.records.tracks import tracks_of
 from rnnbench.utils.text import clean
 
 
@@ -38,16 +50,25 @@ def run(options: Namespace) -> None:
         RnnbenchError: no records are chosen, a record is refused, or the leaderboard cannot be written.
     """
     records, _ = RecordStore(options.leaderboard).read()
-    chosen = select(options.records, records)
+    chosen = with_trials(select(options.records, records), records)
     certificates = Certificates(options.leaderboard)
     if reasons := reasons_to_refuse(chosen, CurrentVersions.of(records.values(), certificates), options.to):
         raise RnnbenchError("nothing is published:\n" + "\n".join(reasons))
-    done, target = PublishedFiles(), RecordStore(options.to)
+    done, target, in_tracks = PublishedFiles(), RecordStore(options.to), tracks_of(records)
+    trials: dict[str, list[Record]] = defaultdict(list)
     for record in chosen:
+        if record.spec.trial is not None:
+            trials[study_of(record.spec)].append(record)
+            continue
         _copy_artefacts(record, options.leaderboard, options.to)
         publish(record, source := provenance(options.by, needs(record.spec)), target, done)
         needed = f"; to verify it takes {', '.join(source.needs)}" if source.needs else ""
-        print(f"{clean(record.spec.label)}: {_hardware(record)}{needed}")
+        track = f"; track {', '.join(in_tracks[record.id])}" if record.id in in_tracks else "; of no track"
+        print(f"{clean(record.spec.label)}: {_hardware(record)}{needed}{track}")
+    for study in trials.values():
+        spec = study[0].spec
+        publish_trials(study, source := provenance(options.by, needs(spec)), target, done)
+        print(f"{clean(f'{spec.task.name}/{spec.architecture.name}')}: {len(study)} trials")
     keys = {(record.spec.configuration, record.code_version) for record in chosen}
     if options.leaderboard.resolve() != options.to.resolve():
         Certificates(options.to).add(certificate for key, certificate in certificates.all.items() if key in keys)

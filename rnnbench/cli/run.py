@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -17,23 +17,31 @@ from rich.text import Text
 from rnnbench.cli.console import can_print, make_console, warn_set_aside
 from rnnbench.cli.dry_run import show_plan
 from rnnbench.cli.parser import Parser, add_folders, add_grid, add_names, names_of
-from rnnbench.config.grid import GridSpec
+from rnnbench.config.grid import GridSpec, RunSpec, read_grid
 from rnnbench.config.schema import write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
+from rnnbench.harness.driver import fold_ended
 from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
 from rnnbench.harness.lease import Leases
 from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import Terminal, write_markdown
-from rnnbench.leaderboard.table import make_table, read_board
+from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import awaited, runs_of
 from rnnbench.records.status import Cell, cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 RETRY = ("failed", "infeasible", "done")
 """States whose cells can be run again."""
+PARTS: dict[str, Callable[[RunSpec], str]] = {
+    "architectures": lambda spec: spec.architecture.name,
+    "tasks": lambda spec: spec.task.name,
+}
+"""Options that choose cells, and what they choose by."""
 MAX_LABELS = 3
 """Cells that are named beside a reason that they share."""
 
@@ -44,6 +52,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--executor", choices=["local", "inline", "ray", "slurm"], help="instead of the grid's own")
     parser.add_argument("--workers", type=int, help="runs at a time (default: one a GPU, or without GPUs one a core)")
     parser.add_argument("--lengths", type=str, help="41:500:20: test on these, for tasks tested on longer sequences")
+    add_names(parser, "--architectures", "run only cells of these")
+    add_names(parser, "--tasks", "run only cells of these")
     add_names(parser, "--retry", f"run cells in these states again: {', '.join(RETRY)}")
     parser.add_argument("--refresh", action="store_true", help="run only what is stale")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run, and how long it may take")
@@ -69,7 +79,24 @@ def resolve(options: Namespace) -> GridSpec:
         change = {"executor": {"local": {"workers": options.workers}}}
     if options.lengths is not None:
         change["lengths"] = options.lengths
-    return GridSpec.read({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+    return read_grid({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+
+
+def _asked_for(options: Namespace, grid: GridSpec, cells: list[Cell]) -> list[Cell]:
+    """The cells of a grid that are of the architectures and tasks in the options.
+
+    Raises:
+        RnnbenchError: the grid has no such architecture or task.
+    """
+    for option, name_in in PARTS.items():
+        if not (names := names_of(options[option])):
+            continue
+        known = dict.fromkeys(name_in(spec) for spec in grid.expand())
+        for name in names:
+            if name not in known:
+                raise unknown(option.removesuffix("s"), name, known, f"grid {grid.name!r}")
+        cells = [cell for cell in cells if name_in(cell.spec) in names]
+    return cells
 
 
 def _print_config(grid: GridSpec) -> None:
@@ -100,7 +127,9 @@ def run(options: Namespace) -> int:
         return 0
     console = make_console()
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
-    cells, todo = plan(grid, records, options.retry, options.refresh, Certificates(folders.leaderboard))
+    certificates = Certificates(folders.leaderboard)
+    planned = plan(grid, records, options.retry, options.refresh, certificates)
+    cells, todo = (_asked_for(options, grid, some) for some in planned)
     for line in [*folders.changes(grid), *grid.notes()]:
         console.print(line, highlight=False)
     if options.dry_run:
@@ -115,6 +144,7 @@ def run(options: Namespace) -> int:
         highlight=False,
     )
     unprepared: list[Record] = []
+    fold_ended((cell.spec for cell in cells), records, RecordStore(folders.leaderboard))
     if not todo:
         folders.check()
         folders.note(grid)
@@ -129,6 +159,7 @@ def run(options: Namespace) -> int:
             return 130
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
+    cells = _asked_for(options, grid, cells)
     failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
     for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.working(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)
@@ -179,9 +210,9 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console: Console) -> None:
-    console.print(Terminal(make_table(cells)))
-    table, problems = read_board(folders.leaderboard)
-    page = write_markdown(folders.leaderboard, table)
+    console.print(Terminal(make_table(cells, grid)))
+    tables, problems = read_board(folders.leaderboard)
+    page = write_markdown(folders.leaderboard, tables)
     warn_set_aside(problems)
     lines = [
         f"board: {page} (for a browser: rnnbench board{folders.options})",
@@ -194,4 +225,5 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
 def _executor_options(options: Namespace) -> str:
     """The options of this call that change the grid."""
     words = [f" --{name} {options[name]}" for name in ("executor", "workers", "lengths") if options[name]]
+    words += [f" --{name} {','.join(names_of(options[name]))}" for name in PARTS if options[name]]
     return "".join(words)

@@ -12,7 +12,8 @@ from rnnbench.config.schema import write_yaml
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore
 from rnnbench.records.find import find_run
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean, number
 
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -12,9 +12,9 @@ from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.table import UNCERTIFIED_MEANS
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import STATES, cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
 

@@ -11,14 +11,15 @@ from rnnbench.cli.console import no_records, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
+from rnnbench.leaderboard.board import make_board
 from rnnbench.leaderboard.export import flat, rows_of
 from rnnbench.leaderboard.grid_layout import GridLayout
 from rnnbench.leaderboard.html.build import can_build, write_html
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
+from rnnbench.records.tracks import tracks_of
 from rnnbench.utils.text import clean
 
 PAGES = ("README.md", "index.html")
@@ -44,15 +45,17 @@ def run(options: Namespace) -> None:
     warn_set_aside(problems)
     if not records:
         raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
-    cells = cells_on_record(records, Certificates(options.leaderboard))
-    table = make_table(cells)
-    write_markdown(options.leaderboard, table)
+    certificates = Certificates(options.leaderboard)
+    cells, tables = cells_on_record(records, certificates), make_board(records, certificates)
+    write_markdown(options.leaderboard, tables)
     wandb_run = _start(options.project, options.entity)
     try:
-        wandb_run.log({"board": _table(*_fields(GridLayout.of(table)))})
-        wandb_run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
+        for table in tables:
+            wandb_run.log({" ".join(["board", table.name]).strip(): _table(*_fields(GridLayout.of(table)))})
+        rows = rows_of(cells, tracks_of(records))
+        wandb_run.log({"records": _table(*_records([flat(row) for row in rows]))})
         if can_build():
-            wandb_run.log({"page": _html(write_html(options.leaderboard, table, problems))})
+            wandb_run.log({"page": _html(write_html(options.leaderboard, tables, problems))})
         else:
             print("without the page (index.html): pip install 'rnnbench[board]'", file=sys.stderr)
         wandb_run.log_artifact(_pages(options.leaderboard))
@@ -93,8 +96,8 @@ def _html(page: Path) -> Any:
 
 
 def _fields(layout: GridLayout) -> tuple[list[str], list[list[Any]]]:
-    heads = [layout.corner, *(", ".join(lines) for lines in layout.across)]
-    return heads, [[", ".join(head), *(one.text for one in row)]
+    heads = [*layout.corner, *(", ".join(lines) for lines in layout.across)]
+    return heads, [[*map(", ".join, layout.columns_before(head)), *(one.text for one in row)]
                    for head, row in zip(layout.down, layout.fields, strict=True)]  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from rnnbench.cli.publish import foreign
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.verify import compare
 from rnnbench.utils.text import clean
 

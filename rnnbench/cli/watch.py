@@ -14,9 +14,9 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.harness.lease import Lease, LivenessTracker, drivers, leased
 from rnnbench.harness.paths import Folders
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import STATES, cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean, number
 
 SECONDS = 2.0

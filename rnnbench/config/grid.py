@@ -20,7 +20,7 @@ from rnnbench.config.cards import (
 )
 from rnnbench.config.executors import ExecutorField
 from rnnbench.config.model_size import WIDTH, FlopsField, ParamsField, Size
-from rnnbench.config.registry import find
+from rnnbench.config.registry import catalogue, find
 from rnnbench.config.sampling import SamplesField
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
@@ -198,15 +198,19 @@ class GridSpec(StrictModel):
             raise ValueError(f"devices: {self.devices} needs a process for each; the executor inline has one")
         return self
 
-    @classmethod
-    def load(cls, name: str) -> Self:
-        """The grid of that name, or in that file.
+    @staticmethod
+    def load(name: str) -> "GridSpec":
+        """The grid or track of that name, or in that file.
 
         Raises:
             RnnbenchError: there is none, or something in it is wrong.
         """
         path = find("grid", name)
-        return cls.read(read_yaml(path), os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+        where = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+        grid = read_grid(read_yaml(path), where)
+        if isinstance(grid, Track) and grid.name != path.stem:
+            raise RnnbenchError(f"{where}: the track is named {grid.name!r}, but its file {path.name!r}")
+        return grid
 
     def notes(self) -> list[str]:
         """What it asks for without effect, a sentence each."""
@@ -247,8 +251,9 @@ class GridSpec(StrictModel):
             for card in cards
             for model in models
         ]
+        with_defaults = self.tune is None or self.tune.defaults
         specs = self._trials(cells) + [
-            cell.model_copy(update={"seed": seed}) for seed in self.seed_list for cell in cells
+            cell.model_copy(update={"seed": seed}) for seed in self.seed_list if with_defaults for cell in cells
         ]
         _refuse_twice(specs, where)
         return specs
@@ -299,6 +304,68 @@ class GridSpec(StrictModel):
         data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size, **lengths})
         same = ("name", "version", "fingerprint", "objective", "metric", "direction", "scoring")
         return TaskPart(data=data, **{name: getattr(card, name) for name in same})
+
+
+class Track(GridSpec):
+    """A grid with the rules under which rows of the board are compared: `configs/tracks/<name>.yaml`.
+
+    A record belongs to it if the grid has its run; a tuned one, if the grid's trials have selected it.
+
+    Args:
+        title: a few words.
+        summary: one sentence: what is compared, and under which rules.
+        version: raised whenever runs before and after are not comparable.
+        groups: the tasks by groups that are shown together; without it, as each task's card says. Stands for `tasks`.
+    """
+
+    title: str = Field(min_length=1, max_length=100)
+    summary: str = Field(min_length=1, max_length=500)
+    version: int = Field(ge=1)
+    groups: dict[str, list[str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_of_groups(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "tasks" in content or not isinstance(content.get("groups"), dict):
+            return content
+        tasks = [task for group in content["groups"].values() for task in (group if isinstance(group, list) else [])]
+        return {**content, "tasks": tasks}
+
+    @model_validator(mode="after")
+    def _each_task_in_a_group(self) -> Self:
+        tasks = [task for group in self.groups.values() for task in group]
+        if self.groups and tasks != self.tasks:
+            raise ValueError("groups and tasks differ: give groups alone, each task in one of them")
+        return self
+
+    def group_of(self) -> dict[str, str]:
+        """The group of each task, by the name on its card; empty without groups.
+
+        Raises:
+            RnnbenchError: there is no such task, or its card is wrong.
+        """
+        return {TaskCard.load(task).name: group for group, tasks in self.groups.items() for task in tasks}
+
+
+def read_grid(content: Any, where: str) -> GridSpec:
+    """A grid, or a track if `content` has a field of one.
+
+    Raises:
+        RnnbenchError: something in it is wrong.
+    """
+    is_track = isinstance(content, dict) and not {"title", "version", "groups"}.isdisjoint(content)
+    return Track.read(content, where) if is_track else GridSpec.read(content, where)
+
+
+def tracks() -> list[Track]:
+    """All tracks that have a name, `core` first.
+
+    Raises:
+        RnnbenchError: one of them is wrong.
+    """
+    grids = [GridSpec.load(str(path)) for path in catalogue("track").values()]
+    found = [grid for grid in grids if isinstance(grid, Track)]
+    return sorted(found, key=lambda track: (track.name != "core", track.name))
 
 
 def _files(arguments: dict[str, Any]) -> dict[str, str]:

@@ -14,12 +14,15 @@ PLUGINS = "rnnbench.plugins"
 """Entry-point group; the value is a package that holds its own `tasks` and `configs` folders."""
 
 YAML = {".yaml", ".yml"}
+TRACKS = "configs/tracks/*.yaml"
 KINDS = {
-    "task": "tasks/*/task.yaml",
-    "architecture": "configs/architectures/*.yaml",
-    "grid": "configs/grids/*.yaml",
-    "space": "configs/spaces/*.yaml",
+    "task": ("tasks/*/task.yaml",),
+    "architecture": ("configs/architectures/*.yaml",),
+    "grid": ("configs/grids/*.yaml", TRACKS),
+    "track": (TRACKS,),
+    "space": ("configs/spaces/*.yaml",),
 }
+"""Patterns of the files of each kind; a track is a grid, too."""
 
 
 @cache
@@ -46,14 +49,14 @@ def package_home(package: str) -> Path:
 
 
 def catalogue(kind: str) -> dict[str, Path]:
-    """All files of a kind (`task`, `architecture`, `grid`, `space`) by name, sorted.
+    """All files of a kind (`task`, `architecture`, `grid`, `track`, `space`) by name, sorted.
 
     Raises:
         RnnbenchError: two packages use the same name.
     """
     files: dict[str, Path] = {}
     for root in roots():
-        for path in sorted(root.glob(KINDS[kind])):
+        for path in (path for pattern in KINDS[kind] for path in sorted(root.glob(pattern))):
             name = path.parent.name if kind == "task" else path.stem
             if name in files:
                 raise RnnbenchError(f"{kind} {name!r} stands twice: {files[name]} and {path}")

@@ -144,12 +144,14 @@ class Tune(StrictModel):
         space: name or path of a file that says what is tuned.
         sampler: of the points: `sobol` (Sobol 1967, scrambled) or `halton`. Point i is the same however many there are.
         seeds: with which each is tried, how many or which; the mean over them counts.
+        defaults: whether every architecture is run as its file has it, too.
     """
 
     trials: int = Field(ge=1, le=MAX_TRIALS)
     space: str
     sampler: Sampler = "sobol"
     seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
+    defaults: bool = True
 
     @property
     def seed_list(self) -> list[int]:
@@ -194,6 +196,12 @@ class Selected(Design):
     by: str
 
 
+def design_of(space: Space, architecture: str, sampler: Sampler) -> str:
+    """The digest of what decides an architecture's points: trials with the same can be compared."""
+    content = {name: one.model_dump(exclude_none=True) for name, one in space.dimensions(architecture).items()}
+    return digest([content, sampler], length=8)
+
+
 def trials_of(tune: Tune, space: Space, architecture: str) -> list[Trial]:
     """The configurations of an architecture that are tried.
 
@@ -203,8 +211,7 @@ def trials_of(tune: Tune, space: Space, architecture: str) -> list[Trial]:
     dimensions = space.dimensions(architecture)
     if len(dimensions) > MAX_DIMENSIONS:
         raise RnnbenchError(f"space {tune.space!r}: {len(dimensions)} dimensions are more than {MAX_DIMENSIONS}")
-    content = {name: one.model_dump(exclude_none=True) for name, one in dimensions.items()}
-    common = {"design": digest([content, tune.sampler], length=8), "space": tune.space}
+    common = {"design": design_of(space, architecture, tune.sampler), "space": tune.space}
     trials = []
     for index, point in enumerate(points(tune.sampler, tune.trials)):
         arguments = {name: one.at(share) for (name, one), share in zip(dimensions.items(), point, strict=False)}

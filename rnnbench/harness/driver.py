@@ -1,7 +1,7 @@
 """The driver of a grid: which cells may be started, which process has which, and what is run after trials."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,9 +13,11 @@ from rnnbench.harness.job import Job, Progress
 from rnnbench.harness.lease import DRIVER, STALE, Leases
 from rnnbench.harness.paths import Folders
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore, file_of
+from rnnbench.records.folded import FoldedTrial, trials_file
+from rnnbench.records.record import Record, file_of
 from rnnbench.records.selection import study_of, tuned_runs
 from rnnbench.records.status import Cell, cells_of
+from rnnbench.records.store import RecordStore
 
 
 class GridDriver:
@@ -38,6 +40,8 @@ class GridDriver:
         self.new_jobs: list[Job] = []
         self.stamps_before: dict[str, tuple[int, int] | None] = {}
         """Of each run, what its record's file was when it was planned."""
+        self.trials_before: dict[str, tuple[str, float | None]] = {}
+        """Of each trial that had a record when it was planned, when it was started and its score."""
         self.announced: set[str] = set()
         """Runs of which was said that another process has them."""
         self.lost: list[str] = []
@@ -55,6 +59,8 @@ class GridDriver:
     def make_job(self, cell: Cell) -> Job:
         """The job of a cell. A record that is new when it is claimed was written by another process."""
         self.stamps_before[cell.spec.id] = _stamp(self.record_path(cell.spec)) if cell.record else None
+        if cell.record is not None and cell.spec.trial is not None:
+            self.trials_before[cell.spec.id] = _outcome(cell.record)
         grid = self.grid
         is_final = cell.spec.trial is None  # a trial never sees the test part, from which samples are made
         samples = grid.artefacts if is_final and isinstance(grid.artefacts, SampleConfig) else None
@@ -77,13 +83,22 @@ class GridDriver:
         if not self.leases.acquire(spec.id, spec.label):
             self._announce_owner(spec)
             return "wait"
-        path = self.record_path(spec)
-        record = None if _stamp(path) == self.stamps_before[spec.id] else self.store.present(path)
+        record = self._new_record(spec)
         if record is None:
             return "go"
         self.watcher.on_event(Finished(record))
         self.settle(record)
         return "drop"
+
+    def _new_record(self, spec: RunSpec) -> Record | None:
+        """The record of a run that has come since it was planned, if there is one; that of a trial may be folded."""
+        path = self.record_path(spec)
+        if _stamp(path) != self.stamps_before[spec.id] and (record := self.store.present(path)):
+            return record
+        if spec.trial is None or path.exists():
+            return None
+        folded = self.store.folded(trials_file(spec)).get(spec.id)
+        return None if folded is None or _outcome(folded) == self.trials_before.get(spec.id) else folded
 
     def _announce_owner(self, spec: RunSpec) -> None:
         """Say once which process has a run."""
@@ -131,6 +146,11 @@ class GridDriver:
         return self.store.folder / file_of(spec)
 
 
+def _outcome(trial: Record) -> tuple[str, float | None]:
+    """What tells the record of a trial from that of the same trial run again."""
+    return trial.started, trial.headline_score
+
+
 def _stamp(path: Path) -> tuple[int, int] | None:
     """What tells a file from a later one in its place."""
     try:
@@ -160,7 +180,7 @@ class Studies:
                 self.open[study_of(cell.spec)].add(cell.spec.id)
 
     def after(self, spec: RunSpec) -> list[Cell]:
-        """The tuned runs that are to be done now that a run has ended."""
+        """The tuned runs that are to be done now that a run has ended; the trials of a study that has are folded."""
         if self.grid.tune is None or spec.trial is None:
             return []
         waiting = self.open[study_of(spec)]
@@ -172,15 +192,37 @@ class Studies:
             for trial in self.designs[spec.architecture.name]
             for seed in self.grid.tune.seed_list
         ]
-        records = self._read(trials)
+        records = self.store.find(trials)
         runs = tuned_runs(self.grid, trials, records)
+        fold_study(trials, records, self.store)
         return [
             cell
-            for cell in cells_of(runs, records | self._read(runs), certificates=self.certificates)
+            for cell in cells_of(runs, records | self.store.find(runs), certificates=self.certificates)
             if cell.state in self.wanted
         ]
 
-    def _read(self, specs: Iterable[RunSpec]) -> dict[str, Record]:
-        """The records that there are."""
-        records = (self.store.present(self.store.folder / file_of(spec)) for spec in specs)
-        return {record.id: record for record in records if record is not None}
+
+def fold_study(trials: Sequence[RunSpec], records: Mapping[str, Record], store: RecordStore) -> None:
+    """Fold the trials of a study, if all of them have ended and some are not folded yet.
+
+    Raises:
+        RnnbenchError: the file of the study cannot be written.
+    """
+    ended = [records[spec.id] for spec in trials if spec.id in records and not records[spec.id].unprepared]
+    own = [record for record in ended if not isinstance(record, FoldedTrial)]
+    if own and len(ended) == len(trials):
+        store.fold(own)
+
+
+def fold_ended(specs: Iterable[RunSpec], records: Mapping[str, Record], store: RecordStore) -> None:
+    """Fold the trials of all studies among some runs whose trials have ended: what a process left that was killed.
+
+    Raises:
+        RnnbenchError: as `fold_study`.
+    """
+    studies: dict[str, list[RunSpec]] = defaultdict(list)
+    for spec in specs:
+        if spec.trial is not None:
+            studies[study_of(spec)].append(spec)
+    for trials in studies.values():
+        fold_study(trials, records, store)

@@ -16,7 +16,7 @@ from rnnbench.harness.instantiate import make_data, make_model, prepare
 from rnnbench.harness.load_run import load_run
 from rnnbench.objectives import find_objective
 from rnnbench.objectives.batch import Batch
-from rnnbench.records.record import RecordStore, file_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import read_text
 
 WATCHED = (f"{GRADIENTS}/", f"{CLIPPING}/")
@@ -54,7 +54,7 @@ def profiles(
     sized, _ = fit_size(spec, model_kwargs)
     seed_everything(spec.seed, verbose=False)
     before = profile(make_model(sized, **model_kwargs), batches)
-    if not (RecordStore(leaderboard).folder / file_of(spec)).is_file():
+    if not RecordStore(leaderboard).find([spec]):
         return Profiles(before, None, "not run yet: as it begins only")
     try:
         trained = load_run(spec.id, leaderboard, runs).model

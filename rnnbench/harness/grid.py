@@ -17,9 +17,10 @@ from rnnbench.harness.job import ARTEFACTS
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import runs_of, study_of
 from rnnbench.records.status import Cell, cells_of
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder
 

@@ -13,7 +13,8 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.callbacks import snapshots
 from rnnbench.harness.instantiate import import_class, make_data
 from rnnbench.records.find import find_run, is_checkpoint, of_checkpoint
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import expand_home
 
 OWN = "rnnbench.architectures."

@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from rnnbench.config.grid import GridSpec
+from rnnbench.config.grid import GridSpec, read_grid
 from rnnbench.config.schema import StrictModel, read_json
 from rnnbench.config.search_space import Space
 from rnnbench.errors import RnnbenchError, UnknownName
@@ -51,7 +51,7 @@ class Folders:
             path = self.working(name) / "grid.json"
             if not path.is_file():
                 raise
-            return GridSpec.read(read_json(path), str(path))
+            return read_grid(read_json(path), str(path))
 
     def note(self, grid: GridSpec) -> None:
         """Keep what was run under a name, and the content of the space that it was tuned in."""
@@ -64,7 +64,7 @@ class Folders:
         """Which keys of a grid, and of the space that it is tuned in, are not as when it was last run here: a line."""
         folder = self.working(grid.name)
         try:
-            before: dict[str, Any] = _content(GridSpec.read(read_json(folder / "grid.json"), "grid.json"))
+            before: dict[str, Any] = _content(read_grid(read_json(folder / "grid.json"), "grid.json"))
             now = _content(grid)
             if grid.tune is not None and (folder / "space.json").is_file():
                 before["space"] = _content(Space.read(read_json(folder / "space.json"), "space.json"))

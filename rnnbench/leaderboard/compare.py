@@ -102,8 +102,9 @@ def _stale(*rows: Row) -> str:
 
 
 def _row(table: Table, name: str) -> Row:
-    """The row of that label, or the only one of that architecture."""
+    """The row of that label, or the only one of that name or architecture."""
     rows = [row for row in table.rows if row.label == name]
+    rows = rows or [row for row in table.rows if row.name == name]
     rows = rows or [row for row in table.rows if row.configuration.name == name]
     if not rows:
         raise unknown("architecture on the board", name, [row.label for row in table.rows])

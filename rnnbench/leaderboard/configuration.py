@@ -1,16 +1,24 @@
 """Who stands in a row of the board: an architecture with its arguments, and how these were chosen."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache
 from typing import Any
 
-from rnnbench.config.grid import RunSpec
+from rnnbench.config.cards import ArchitectureCard
+from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.config.model_size import Size
+from rnnbench.config.registry import catalogue
+from rnnbench.config.search_space import Space, design_of
 from rnnbench.utils.fingerprint import canonical
 
 DEFAULT = "default"
+PLAIN = re.compile(r"[A-Za-z_][\w./:-]*")
+"""Words that stand in the text of settings without quotation marks."""
+KEYWORDS = {DEFAULT, "true", "false", "null", "NaN", "Infinity"}
+"""Such words that stand for something else there."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Configuration:
 
     @property
     def shown(self) -> str:
-        """Its name, and that it is tuned."""
+        """The name of its row: that of its card, and that it is tuned. Others of that name differ in their settings."""
         return self.name if self.tuning == DEFAULT else f"{self.name} {self.tuning}"
 
     @property
@@ -55,32 +63,60 @@ class Configuration:
         """The name of its class."""
         return self.class_path.rpartition(".")[2]
 
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Whatever tells it from others of its name."""
-        rules = {"size": self.size} if self.size else {}
-        rules |= {"space": self.space} if self.space else {}
-        rules |= {f"content of {name}": checksum[:8] for name, checksum in json.loads(self.files).items()}
-        return {"class": self.class_path, **json.loads(self.arguments), **rules}
+
+Settings = Callable[[Configuration], str]
+"""Gives what differs from the architecture's card, as a text such as `hidden_size=32`; empty if nothing does."""
 
 
-def labels_of(configurations: Iterable[Configuration]) -> dict[Configuration, str]:
-    """A label for each: the architecture's name, with its settings where one name stands for several."""
-    by_name: dict[str, list[Configuration]] = defaultdict(list)
-    for one in sorted(
-        set(configurations), key=lambda one: (one.name, one.class_path, one.arguments, one.files, one.size, one.tuning)
-    ):
-        by_name[one.shown].append(one)
-    return {one: _label(one, others) for others in by_name.values() for one in others}
+def settings_of(grid: GridSpec | None = None) -> Settings:
+    """What tells configurations from their cards, and so from others of their name. It depends on nobody's records.
+
+    In the rows of a `grid` the arguments, the size and the space that it gives to all of them are no difference. Of an
+    architecture without a card here all arguments are named. A space by which a configuration was tuned is named unless
+    it is one that has a name here, as it is here, with the default sampler.
+
+    Raises:
+        RnnbenchError: an architecture of the grid does not exist.
+    """
+    known = catalogue("architecture")
+    cards = dict(ArchitectureCard.load(name) for name in grid.architectures) if grid else {}
+    given = grid.model if grid else {}
+    size = str(Size.of(grid.params, grid.flops) or "") if grid else ""
+
+    @cache
+    def has_name(space: str, architecture: str) -> bool:
+        name, _, design = space.rpartition(" ")
+        if name not in catalogue("space"):
+            return False
+        return design == design_of(Space.load(name, "", [architecture]), architecture, "sobol")
+
+    def settings(one: Configuration) -> str:
+        if one.name not in cards and one.name in known:
+            cards[one.name] = ArchitectureCard.load(one.name)[1]
+        card, own = cards.get(one.name), json.loads(one.arguments)
+        usual = {**card.init_args, **given} if card else {}
+        keys = [key for key in sorted({*own, *usual}) if _differ(key, own, usual)]
+        texts = [f"{_word(key)}={_value(own[key]) if key in own else DEFAULT}" for key in keys]
+        if card is None or card.class_path != one.class_path:
+            texts.insert(0, f"class={_word(one.class_path)}")
+        if one.size != size:
+            texts.append(f"size={one.size or DEFAULT}")
+        if grid is None:
+            texts += [f"space={one.space}"] if one.space and not has_name(one.space, one.name) else []
+            texts += [f"content of {_word(name)}={text[:8]}" for name, text in json.loads(one.files).items()]
+        return ", ".join(texts)
+
+    return settings
 
 
-def _label(own: Configuration, others: list[Configuration]) -> str:
-    if len(others) == 1:
-        return own.shown
-    keys = sorted({key for other in others for key in {**other.settings, **own.settings} if _differ(key, own, other)})
-    return f"{own.shown} ({', '.join(f'{key}={own.settings.get(key, DEFAULT)}' for key in keys)})"
+def _differ(key: str, own: dict[str, Any], usual: dict[str, Any]) -> bool:
+    return (key in own) != (key in usual) or canonical(own.get(key)) != canonical(usual.get(key))
 
 
-def _differ(key: str, one: Configuration, other: Configuration) -> bool:
-    mine, theirs = one.settings, other.settings
-    return (key in mine) != (key in theirs) or canonical(mine.get(key)) != canonical(theirs.get(key))
+def _value(value: Any) -> str:
+    return _word(value) if isinstance(value, str) else canonical(value)
+
+
+def _word(text: str) -> str:
+    """A text in quotation marks, if it would be taken for another one or for a value without them."""
+    return text if PLAIN.fullmatch(text) and text not in KEYWORDS else json.dumps(text, ensure_ascii=False)

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.configuration import Configuration, settings_of
 from rnnbench.leaderboard.grid_layout import CHANCE, GridLayout, Text
 from rnnbench.leaderboard.table import Table
 from rnnbench.records.status import Cell
@@ -19,6 +21,7 @@ Format = Literal["csv", "json", "latex", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "json", "latex", "parquet")
 FORMULA = tuple("=+-@")
 """With one of these a text begins that a spreadsheet would compute."""
+NO_TRACKS: Mapping[str, Sequence[str]] = {}
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$", "≈": r"$\approx$", "×": r"$\times$",
@@ -28,9 +31,16 @@ LATEX = {
 }  # fmt: skip
 
 
-def rows_of(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """A row for each cell, in the order of task, architecture and seed; what a cell does not have is None."""
-    rows = [_row(cell) for cell in cells]
+def rows_of(cells: Iterable[Cell], tracks: Mapping[str, Sequence[str]] = NO_TRACKS) -> list[dict[str, Any]]:
+    """A row for each cell, in the order of task, architecture and seed; what a cell does not have is None.
+
+    `settings` are what tells its configuration from the architecture's card, `tracks` by id those to which it belongs.
+    """
+    settings = cache(settings_of())
+    rows = []
+    for cell in cells:
+        more = {"settings": settings(Configuration.of(cell.spec)), "tracks": ",".join(tracks.get(cell.spec.id, ()))}
+        rows.append(_row(cell) | {name: text or None for name, text in more.items()})
     return sorted(rows, key=lambda row: (row["task"], row["architecture"], row["seed"], row["id"]))
 
 
@@ -128,11 +138,11 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def to_latex(table: Table) -> str:
     """The board as a `tabular` with booktabs' rules, the way round that is easier to read; the best alone is bold."""
     layout = GridLayout.of(table).upright()
-    heads = [_stacked([layout.corner]), *(_stacked(lines) for lines in layout.across)]
-    lines = [_line([escape_latex(", ".join(heading)), *map(_set, fields)])
+    heads = [*(_stacked([head]) for head in layout.corner), *(_stacked(lines) for lines in layout.across)]
+    lines = [_line([*(escape_latex(", ".join(lines)) for lines in layout.columns_before(heading)), *map(_set, fields)])
              for heading, fields in zip(layout.down, layout.fields, strict=True)]  # fmt: skip
     body = [*lines[:-1], r"\midrule", lines[-1]] if layout.down[-1] == [CHANCE] else lines
-    begin = rf"\begin{{tabular}}{{l{'r' * len(layout.across)}}}"
+    begin = rf"\begin{{tabular}}{{{'l' * len(layout.corner)}{'r' * len(layout.across)}}}"
     return "\n".join([begin, r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 

@@ -29,19 +29,21 @@ class GridLayout:
     """Fields with a heading (of lines) for each column and each row.
 
     Args:
-        corner: what the rows are.
-        turns_to: what the columns are, if the layout may be turned.
+        corner: what the rows are, a heading for each column before the fields.
+        turns_to: the same of the columns, if the layout may be turned; else empty.
     """
 
-    corner: str
-    turns_to: str
+    corner: Sequence[str]
+    turns_to: Sequence[str]
     across: Sequence[Sequence[str]]
     down: Sequence[Sequence[str]]
     fields: Sequence[Sequence[Text]]
 
     @classmethod
     def of(cls, table: Table) -> "GridLayout":
-        """Architectures down, tasks across; the last row is chance, the last columns what it cost."""
+        """Architectures down, with their settings if any has some, tasks across; the last row is chance, the last
+        columns what it cost.
+        """
         across = [*(table.headings[column] for column in table.columns), *([name] for name in _costs(table))]
         fields = [
             [*(_field(table, row, column) for column in table.columns), *map(Text, _costs(table, row))]
@@ -51,7 +53,15 @@ class GridLayout:
             *(Text(_chance(table, column), "dim") for column in table.columns),
             *(Text("") for _ in _costs(table)),
         ]
-        return cls("architecture", "task", across, [*([row.label] for row in table.rows), [CHANCE]], [*fields, chance])
+        corner = ["architecture", "settings"] if table.has_settings else ["architecture"]
+        down = [[row.name, row.settings][: len(corner)] for row in table.rows]
+        return cls(corner, ["task"], across, [*down, [CHANCE]], [*fields, chance])
+
+    def columns_before(self, heading: Sequence[str]) -> list[Sequence[str]]:
+        """The lines of a row's heading in each column before the fields."""
+        if len(self.corner) == 1:
+            return [heading]
+        return [[heading[place]] if place < len(heading) else [] for place in range(len(self.corner))]
 
     @classmethod
     def of_ranking(cls, ranking: Ranking) -> "GridLayout":
@@ -67,7 +77,7 @@ class GridLayout:
             ]
             for place in ranking.places
         ]
-        return cls("architecture", "", across, [[place.label] for place in ranking.places], fields)
+        return cls(["architecture"], [], across, [[place.label] for place in ranking.places], fields)
 
     def upright(self) -> "GridLayout":
         """The way round that is easier to read on a page: of many columns rows are made."""
@@ -75,7 +85,8 @@ class GridLayout:
 
     def turned(self) -> "GridLayout":
         """Columns as rows."""
-        return GridLayout(self.turns_to, self.corner, self.down, self.across, list(zip(*self.fields, strict=True)))
+        across = [[line for line in heading if line] for heading in self.down]
+        return GridLayout(self.turns_to, self.corner, across, self.across, list(zip(*self.fields, strict=True)))
 
     def parts(self, fits: Callable[["GridLayout"], bool]) -> list["GridLayout"]:
         """The layout in as few parts as fit, each with all rows, whichever way round that is."""

@@ -1,22 +1,27 @@
 """What a change of the records does to the board, against a commit."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.leaderboard.table import Column, Table, make_table
+from rnnbench.leaderboard.board import OTHER_RUNS, make_board
+from rnnbench.leaderboard.table import Column, Table
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
-from rnnbench.records.status import cells_on_record
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.altered import records_at
 from rnnbench.records.submissions.git import Repository
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One entry of the board before and after; nothing where it is in only one of them."""
+    """One entry of the board before and after; nothing where it is in only one of them.
 
+    `track` is the name of the table that has it, see `rnnbench.leaderboard.table.Table`.
+    """
+
+    track: str
     row: str
     column: Column
     before: str
@@ -54,28 +59,24 @@ def preview(leaderboard: Path, base: str | None = None) -> Preview:
         [record for run, record in after.items() if run not in before],
         [record for run, record in before.items() if run not in after],
         [record for run, record in after.items() if run in before and before[run] != record],
-        differences(_table(before, certificates), _table(after, certificates)),
+        differences(make_board(before, certificates), make_board(after, certificates)),
     )
 
 
-def _table(records: Mapping[str, Record], certificates: Certificates) -> Table:
-    return make_table(cells_on_record(records, certificates))
-
-
-def differences(before: Table, after: Table) -> list[Difference]:
-    """Entries that read otherwise, by column and row."""
+def differences(before: Sequence[Table], after: Sequence[Table]) -> list[Difference]:
+    """Entries that read otherwise, by track, column and row."""
     old, new = _entries(before), _entries(after)
-    places = sorted({**old, **new}, key=lambda place: (place[1].order, place[0]))
+    order = {table.name or OTHER_RUNS: place for place, table in enumerate([*after, *before])}
+    places = sorted({**old, **new}, key=lambda place: (order[place[0]], place[2].order, place[1]))
     nothing = ("", False)
     both = [(place, old.get(place, nothing), new.get(place, nothing)) for place in places]
-    return [
-        Difference(row, column, then[0], now[0], then[1], now[1]) for (row, column), then, now in both if then != now
-    ]
+    return [Difference(*place, then[0], now[0], then[1], now[1]) for place, then, now in both if then != now]
 
 
-def _entries(table: Table) -> dict[tuple[str, Column], tuple[str, bool]]:
+def _entries(tables: Sequence[Table]) -> dict[tuple[str, str, Column], tuple[str, bool]]:
     return {
-        (row.label, column): (table.text(row, column), entry.standing == "best")
+        (table.name or OTHER_RUNS, row.label, column): (table.text(row, column), entry.standing == "best")
+        for table in tables
         for row in table.rows
         for column, entry in row.entries.items()
     }

@@ -1,5 +1,6 @@
 """The board in a terminal and in Markdown, and what its numbers and signs mean."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -78,6 +79,9 @@ class Terminal:
                 Measurement.get(console, options.update(max_width=10_000), _rich(layout)).maximum <= options.max_width
             )
 
+        if self.table.title:
+            yield RichText(clean(_heading(self.table)), style="bold")
+            yield RichText(clean(self.table.summary), style="dim")
         if not self.table.rows:
             yield RichText(self.table.no_rows)
             yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
@@ -97,14 +101,15 @@ def _notes(ranking: Ranking) -> list[str]:
 
 def _rich(layout: GridLayout) -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False, header_style="bold")
-    shown.add_column(layout.corner, no_wrap=True, overflow="fold")
+    for corner in layout.corner:
+        shown.add_column(corner, no_wrap=corner != "settings", overflow="fold")
     for heading in layout.across:
         shown.add_column(RichText(clean_lines(heading, "\n")), justify="right", overflow="fold")
     for heading, fields in zip(layout.down, layout.fields, strict=True):
         if heading == [CHANCE]:
             shown.add_section()
         texts = [RichText(clean(one.text), style=STYLES[one.style]) for one in fields]
-        shown.add_row(RichText(clean_lines(heading, ", ")), *texts)
+        shown.add_row(*(RichText(clean_lines(lines, ", ")) for lines in layout.columns_before(heading)), *texts)
     return shown
 
 
@@ -113,10 +118,12 @@ def markdown(table: Table, ranking: Ranking | None = None) -> str:
     layout = GridLayout.of(table).upright()
     notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
     blocks = [_grid(layout), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
+    if table.title:
+        blocks = [[f"## {escape(_heading(table))}"], [escape(table.summary)], *blocks]
     if ranking:
         note, power_notes = escape(ranking.note()), [f"- {escape(one)}" for one in ranking.power_notes()]
         blocks += [
-            ["## Ranking over tasks"],
+            [f"{'###' if table.title else '##'} Ranking over tasks"],
             _grid(GridLayout.of_ranking(ranking)),
             [note],
             power_notes,
@@ -126,10 +133,11 @@ def markdown(table: Table, ranking: Ranking | None = None) -> str:
 
 
 def _grid(layout: GridLayout) -> list[str]:
-    heads = [layout.corner, *("<br>".join(map(escape, lines)) for lines in layout.across)]
-    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
+    heads = [*layout.corner, *("<br>".join(map(escape, lines)) for lines in layout.across)]
+    lines = [_line(heads), _line([*["---"] * len(layout.corner), *["---:"] * len(layout.across)])]
     for heading, fields in zip(layout.down, layout.fields, strict=True):
-        lines.append(_line([", ".join(map(escape, heading)), *map(_marked, fields)]))
+        before = [", ".join(map(escape, lines)) for lines in layout.columns_before(heading)]
+        lines.append(_line([*before, *map(_marked, fields)]))
     return lines
 
 
@@ -142,12 +150,18 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def write_markdown(leaderboard: Path, table: Table) -> Path:
-    """Write `README.md` of a leaderboard.
+def _heading(table: Table) -> str:
+    """The title of a table, with the version of its track."""
+    return f"{table.title} (track {table.name}, version {table.version})" if table.version else table.title
+
+
+def write_markdown(leaderboard: Path, tables: Sequence[Table]) -> Path:
+    """Write `README.md` of a leaderboard: its tables, one below the other.
 
     Raises:
         RnnbenchError: it cannot be written.
     """
     path = leaderboard / "README.md"
-    write_whole(path, HEAD + (markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n"))
+    texts = [markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n" for table in tables]
+    write_whole(path, HEAD + "\n".join(texts))
     return path

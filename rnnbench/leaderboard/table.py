@@ -4,19 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 from rnnbench.config.cards import Budget, Chance, Direction, Scoring, TaskCard
-from rnnbench.config.grid import RunSpec
+from rnnbench.config.grid import GridSpec, RunSpec, Track
 from rnnbench.config.registry import catalogue
-from rnnbench.leaderboard.configuration import Configuration, labels_of
+from rnnbench.leaderboard.configuration import Configuration, settings_of
 from rnnbench.leaderboard.statistics import half_width, same_as_best
-from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.selection import study_of
-from rnnbench.records.status import STATES, Cell, cells_on_record
+from rnnbench.records.status import STATES, Cell
 from rnnbench.records.trials import Study, studies, up_to_date
 from rnnbench.utils.text import amount, number
 
@@ -170,12 +168,29 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration."""
+    """One configuration.
 
-    label: str
+    Args:
+        configuration: which.
+        settings: what tells it from the card of its architecture, see `settings_of`; empty if nothing does.
+        entries: by column.
+        studies: trials by which it was selected, of each task.
+    """
+
     configuration: Configuration
+    settings: str
     entries: dict[Column, Entry]
     studies: tuple[Study, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the architecture's card, and that it is tuned; several rows may have it."""
+        return self.configuration.shown
+
+    @cached_property
+    def label(self) -> str:
+        """Its name, with its settings if it has any: no other row of a table has it."""
+        return f"{self.name} ({self.settings})" if self.settings else self.name
 
     def spread(self, values: Iterable[float]) -> str:
         """Smallest to largest, for people."""
@@ -225,6 +240,10 @@ class Table:
         chance: the reference of each column, where it is known.
         reasons: where runs are not done, and why.
         trials: configurations that were tried; they have no row.
+        name: of its track, or `OTHER_RUNS`; empty of the table of a grid, and of the only one of a board.
+        title: of its track.
+        summary: of its track: the rules under which its rows are compared.
+        version: of its track.
     """
 
     columns: list[Column]
@@ -235,6 +254,15 @@ class Table:
     chance: dict[Column, Chance]
     reasons: list[tuple[str, str]]
     trials: int = 0
+    name: str = ""
+    title: str = ""
+    summary: str = ""
+    version: int | None = None
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether a row has settings that are not on its card."""
+        return any(row.settings for row in self.rows)
 
     @property
     def no_rows(self) -> str:
@@ -267,39 +295,38 @@ class Table:
         return bool(values) and chance is not None and not chance.beaten(fmean(values), column.direction)
 
 
-def read_board(leaderboard: Path) -> tuple[Table, list[str]]:
-    """The table of all records of a leaderboard, and a sentence for each file that is not a record.
-
-    Raises:
-        RnnbenchError: a folder of records cannot be read.
-    """
-    records, problems = RecordStore(leaderboard).read()
-    certificates = Certificates(leaderboard)
-    return make_table(cells_on_record(records, certificates)), [*problems, *filter(None, [certificates.problem])]
-
-
-def make_table(cells: Sequence[Cell]) -> Table:
+def make_table(
+    cells: Sequence[Cell], grid: GridSpec | None = None, all_studies: Mapping[str, Study] | None = None
+) -> Table:
     """The board of some cells; rows by name, columns by task. Only scores that can be averaged share an entry.
 
     Trials have no row: the rows tuned by them show how many there were, and what they took.
+
+    Args:
+        cells: what is shown.
+        grid: of which all of them are: what it says of all its runs is not named among the settings of each.
+        all_studies: those that may have selected a cell; by default the trials among the cells.
     """
-    all_studies = studies(cell.record for cell in cells if cell.record)
-    grouped, used = _group(cells, all_studies)
+    own_studies = studies(cell.record for cell in cells if cell.record)
+    grouped, used = _group(cells, own_studies if all_studies is None else all_studies, grid)
     entries = {one: {column: Entry(tuple(some)) for column, some in fields.items()} for one, fields in grouped.items()}
     columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)
     standings = {column: _standings(column, entries) for column in columns}
-    labels = labels_of(entries)
-    rows = [
+    settings = settings_of(grid)
+    unsorted = (
         Row(
-            labels[one],
             one,
-            {column: replace(entry, standing=standings[column].get(one)) for column, entry in entries[one].items()},
+            settings(one),
+            {column: replace(entry, standing=standings[column].get(one)) for column, entry in fields.items()},
             tuple(used[one].values()),
         )
-        for one in sorted(entries, key=labels.__getitem__)
-    ]
+        for one, fields in entries.items()
+    )
+    rows = sorted(unsorted, key=lambda row: (row.name, row.settings))
     cards = _cards(columns)
     scoring = _scoring(cards, rows)
+    if isinstance(grid, Track) and (groups := grid.group_of()):
+        scoring = {column: one.model_copy(update={"group": groups[column.task]}) for column, one in scoring.items()}
     return Table(
         columns,
         rows,
@@ -307,13 +334,13 @@ def make_table(cells: Sequence[Cell]) -> Table:
         cards,
         scoring,
         _chances(scoring, rows),
-        _reasons(rows, all_studies.values()),
-        sum(study.trials for study in all_studies.values()),
+        _reasons(rows, own_studies.values()),
+        sum(study.trials for study in own_studies.values()),
     )
 
 
 def _group(
-    cells: Iterable[Cell], all_studies: Mapping[str, Study]
+    cells: Iterable[Cell], all_studies: Mapping[str, Study], grid: GridSpec | None
 ) -> tuple[dict[Configuration, dict[Column, list[Cell]]], dict[Configuration, dict[str, Study]]]:
     """The cells of each configuration and column, and the studies by which each configuration was selected."""
     grouped: dict[Configuration, dict[Column, list[Cell]]] = defaultdict(lambda: defaultdict(list))
@@ -322,7 +349,7 @@ def _group(
     for cell in cells:
         if cell.spec.trial is None:
             if cell.spec.parts not in fields:
-                spec = up_to_date(cell.spec, all_studies)
+                spec = cell.spec if grid else up_to_date(cell.spec, all_studies)
                 one = Configuration.of(spec)
                 if spec.selected and (study := study_of(spec)) in all_studies:
                     used[one][study] = all_studies[study].first(spec.selected.trials)

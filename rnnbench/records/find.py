@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.records.folded import is_trials_file
 from rnnbench.records.record import MAX_RECORD_BYTES, Record
 from rnnbench.utils.files import expand_home, read_plain
 
@@ -24,6 +25,8 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
     """
     name = expand_home(name)
     if name.endswith(".json"):
+        if is_trials_file(Path(name)):
+            raise RnnbenchError(f"{name} has several trials: name one by its id, as `rnnbench export` shows it")
         return Record.parse(read_plain(Path(name), MAX_RECORD_BYTES), name)
     if is_checkpoint(name):
         if record := of_checkpoint(Path(name), records):

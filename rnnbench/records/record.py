@@ -1,20 +1,17 @@
-"""Records: one run's self-defining row, and the folder they are kept in."""
+"""Records: the outcome of one run, with everything that it takes to repeat it."""
 
-import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from rnnbench.config.cards import Score
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.model_size import Fit
 from rnnbench.config.schema import StrictModel
-from rnnbench.errors import DataUnavailable, RnnbenchError, Unprepared
+from rnnbench.errors import DataUnavailable, Unprepared
 from rnnbench.records.probe import Probe
-from rnnbench.utils.files import read_plain, write_whole
 
 MAX_RECORD_BYTES = 1 << 20
 """Bytes of the largest record that is read; most have a few thousand."""
@@ -220,89 +217,3 @@ class Record(StrictModel):
 def file_of(spec: RunSpec) -> Path:
     """The place of a run's record in the folder of records."""
     return Path(spec.task.name, spec.architecture.name, f"{spec.id}.json")
-
-
-EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
-"""The fields that neither a plan nor a table of a grid reads."""
-SHARED = ("task", "architecture", "budget", "size", "trial", "selected", "environment")
-"""The parts of a record and of its spec that many records have in common."""
-
-
-class RecordStore:
-    """The folder `records` of a leaderboard: one small JSON a run in one line, written whole or not at all."""
-
-    def __init__(self, leaderboard: Path) -> None:
-        self.folder = leaderboard / "records"
-
-    def read(self, slim: bool = False) -> tuple[dict[str, Record], list[str]]:
-        """All records by id, and a sentence for each file that is none; without their curves and logs if `slim`.
-
-        Raises:
-            RnnbenchError: a folder cannot be read: what lies in it is not missing.
-        """
-        records: dict[str, Record] = {}
-        problems: list[str] = []
-        known: dict[tuple[str, str], BaseModel] = {}
-        for path in sorted(self._files()):
-            try:
-                record = self.read_one(path)
-            except RnnbenchError as error:
-                problems.append(str(error))
-                continue
-            if other := records.get(record.id):
-                problems.append(f"{path}: the same run as {other.file}")
-                continue
-            record = record.model_copy(update=EMPTY) if slim else record
-            _intern(record, known)
-            _intern(record.spec, known)
-            records[record.id] = record
-        return records, problems
-
-    def _files(self) -> Iterator[Path]:
-        """All files named `*.json` in the folder; links to folders are not followed."""
-
-        def refuse(error: OSError) -> None:
-            if not isinstance(error, FileNotFoundError | NotADirectoryError):
-                raise RnnbenchError(f"cannot read {error.filename}: {error.strerror}") from None
-
-        for folder, _, names in os.walk(self.folder, onerror=refuse):
-            yield from (Path(folder, name) for name in names if name.endswith(".json"))
-
-    def read_one(self, path: Path) -> Record:
-        """One record.
-
-        Raises:
-            RnnbenchError: it is broken, foreign, or lies where it does not belong.
-        """
-        record = Record.parse(read_plain(path, MAX_RECORD_BYTES), str(path))
-        spec = record.spec
-        if str(path) != f"{self.folder}/{spec.task.name}/{spec.architecture.name}/{record.id}.json":
-            raise RnnbenchError(f"{path}: a record of {record.file}, in the wrong place")
-        return record
-
-    def present(self, path: Path) -> Record | None:
-        """The record at a path, if one is there and whole."""
-        try:
-            return self.read_one(path)
-        except RnnbenchError:
-            return None
-
-    def write(self, record: Record) -> Path:
-        """Keep a record. A broken file in its place is kept beside it, with `.broken` after its name.
-
-        Raises:
-            RnnbenchError: it cannot be written; nothing is changed then.
-        """
-        path = self.folder / record.file
-        if path.exists() and self.present(path) is None:
-            path.replace(path.with_suffix(".json.broken"))
-        content = record.model_dump(mode="json", exclude_defaults=True)
-        write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
-        return path
-
-
-def _intern(owner: BaseModel, known: dict[tuple[str, str], BaseModel]) -> None:
-    """Replace parts that equal an earlier one by it: less memory, and what follows from one is computed once."""
-    for name, part in vars(owner).items():
-        if name in SHARED and isinstance(part, BaseModel):
-            vars(owner)[name] = known.setdefault((name, part.model_dump_json()), part)

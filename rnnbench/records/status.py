@@ -1,7 +1,7 @@
 """The six states of a cell: done, failed, infeasible, running, missing, stale."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rnnbench.config.cards import TaskCard
@@ -10,6 +10,7 @@ from rnnbench.config.registry import catalogue
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
+from rnnbench.records.selection import study_of
 from rnnbench.utils.fingerprint import digest
 
 State = Literal["done", "failed", "infeasible", "running", "missing", "stale"]
@@ -17,6 +18,7 @@ STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing
 
 
 CARD_CHANGED, DATA_CHANGED = "its card has changed", "its data has changed"
+SELECTED_FAILS = "the code no longer gives the same for what was selected among its study"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class CurrentVersions:
         """Why a record is stale (empty if it is not), and whether it is certified for this version of the code.
 
         A card that this installation does not have cannot be compared. Records without a score count whatever code
-        they were made by.
+        they were made by; so do trials, as what is selected among them has a probe, see `cells_of`.
         """
         task, data, code = record.spec.task, record.data_fingerprint, record.code_version
         if self.cards.get(task.name, task.fingerprint) != task.fingerprint:
@@ -71,7 +73,7 @@ class CurrentVersions:
         if code is None:
             return "it has no probe that could tell whether the code still gives the same", True
         now = code_version(record.spec)
-        if code == now:
+        if code == now or record.spec.trial is not None:
             return "", True
         certificate = self.certificates.find(self._configuration(record.spec), code, now)
         return (certificate.why, True) if certificate else ("", False)
@@ -96,7 +98,11 @@ def cells_of(
     running: Collection[str] = (),
     certificates: Certificates = NO_CERTIFICATES,
 ) -> list[Cell]:
-    """The cells of a grid. A record of the same cell under an older card makes it stale, not missing."""
+    """The cells of a grid. A record of the same cell under an older card makes it stale, not missing.
+
+    Trials have no probe once they are folded: they are stale if the code no longer gives the same for the run that was
+    selected among them, unless they were run by the code of today.
+    """
     versions = CurrentVersions.of(records.values(), certificates)
     older: dict[str, Record] | None = None
     cells = []
@@ -111,7 +117,21 @@ def cells_of(
                 older = {_place(record.spec): record for record in records.values()}
             record = older.get(_place(spec)) if older else None
             cells.append(Cell(spec, "stale", CARD_CHANGED, record) if record else Cell(spec, "missing"))
-    return cells
+    code_changed = {
+        study_of(cell.spec)
+        for cell in cells
+        if cell.spec.selected and cell.state == "stale" and cell.reason not in (CARD_CHANGED, DATA_CHANGED)
+    }
+    return [_with_study(cell, code_changed) for cell in cells] if code_changed else cells
+
+
+def _with_study(cell: Cell, code_changed: Collection[str]) -> Cell:
+    """The cell of a trial as `cells_of` has it, by the studies of which the code has changed what was selected."""
+    if cell.record is None or cell.state != "done" or cell.spec.trial is None:
+        return cell
+    if study_of(cell.spec) not in code_changed or cell.record.code_version == code_version(cell.spec):
+        return cell
+    return replace(cell, state="stale", reason=SELECTED_FAILS)
 
 
 def cells_on_record(records: Mapping[str, Record], certificates: Certificates = NO_CERTIFICATES) -> list[Cell]:

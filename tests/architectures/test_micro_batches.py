@@ -22,7 +22,8 @@ from rnnbench.harness.job import Ended, Job, failure_record
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import set_micro_batches
 from rnnbench.objectives.batch import Batch, StreamBatch
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 from tests.fixtures.foreign import Foreign
 

@@ -12,7 +12,8 @@ import yaml
 
 from rnnbench.cli import VERBS, main
 from rnnbench.config.grid import GridSpec
-from rnnbench.records.record import LengthPoint, RecordStore
+from rnnbench.records.record import LengthPoint
+from rnnbench.records.store import RecordStore
 from tests.conftest import ARCHITECTURES, GRIDS, TASKS
 from tests.fixtures.grid_files import write
 from tests.fixtures.records import done

@@ -12,7 +12,7 @@ from rnnbench.cli import main, make_parser
 from rnnbench.cli.parser import RUN, Parser
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import told
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS
 from tests.fixtures.records import done, spec
 from tests.fixtures.trials import trial

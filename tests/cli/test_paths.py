@@ -23,7 +23,7 @@ from rnnbench.data.module import SPLITS
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.executors.remote import adopt_environment, shared_environment
 from rnnbench.nn.compiler.build import _compiler
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder, expand_home, user_path, writable_folder
 from rnnbench.utils.word_vectors import read_vectors
 from tests.conftest import _with_kernels

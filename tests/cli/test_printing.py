@@ -12,7 +12,7 @@ import pytest
 
 from rnnbench.cli import main
 from rnnbench.config.schema import write_yaml
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 
 PRINTING = """
 from rnnbench.architectures import Elman

@@ -75,7 +75,9 @@ def test_a_grid_expands(name: str) -> None:
     grid = GridSpec.load(name)
     assert grid.name == name
     assert grid.summary
-    assert len(grid.expand()) == len(grid.architectures) * len(grid.tasks) * len(grid.seed_list)
+    runs = len(grid.seed_list) if grid.tune is None or grid.tune.defaults else 0
+    runs += grid.tune.trials * len(grid.tune.seed_list) if grid.tune else 0
+    assert len(grid.expand()) == len(grid.architectures) * len(grid.tasks) * runs
 
 
 def test_the_readme_has_every_task_as_its_card_says() -> None:

@@ -24,9 +24,11 @@ from rnnbench.harness.job import Ended, Job
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.preflight import check
 from rnnbench.leaderboard.table import make_table
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.folded import FoldedTrial
+from rnnbench.records.record import Record
 from rnnbench.records.selection import awaited, best, runs_of, study_of
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import conflicting_selections, unconfirmed_selections
 from rnnbench.records.submissions.verify import compare
 from rnnbench.records.trials import expected_best, studies
@@ -276,14 +278,15 @@ def test_a_grid_runs_trials_then_tests_what_they_select_and_can_be_extended(
     assert (len(trials), len(records), watcher.count("started")) == (3, 5, 5)
     for one in trials:
         assert (one.score, one.scores, one.baseline_scores, one.baseline) == (None, {}, {}, "")
-        assert one.validation["mse"] == min(point.score for point in one.curve)
-        assert one.size == default.size
+        assert isinstance(one, FoldedTrial)
     selected = min(trials, key=lambda one: one.validation["mse"]).spec.trial
     assert tested.spec.selected is not None
     assert selected is not None
     assert tested.spec.selected.model_dump(exclude={"trials", "by"}) == selected.model_dump()
     assert tested.score is not None
-    assert tested.validation == trials[selected.index].validation  # the same seed: the same training
+    assert default.size == tested.size
+    assert tested.validation["mse"] == trials[selected.index].validation["mse"]  # the same seed: the same training
+    assert tested.validation["mse"] == min(point.score for point in tested.curve)
     _, again = run_all(small, folders)
     assert again.events == []
     more, extended = run_all(

@@ -18,8 +18,8 @@ from rnnbench.harness.instantiate import make_data
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.preflight import check
 from rnnbench.leaderboard.table import make_table
-from rnnbench.records.record import RecordStore
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import CACHE_VARIABLE
 from tests.conftest import TASKS, Silent
 

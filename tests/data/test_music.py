@@ -24,7 +24,7 @@ from rnnbench.data.abc_notation import (
 )
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from tests.fixtures.trained import train
 
 HEAD = "M:4/4\nL:1/8\nK:D\n"

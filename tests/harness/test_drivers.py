@@ -25,8 +25,9 @@ from rnnbench.harness.grid import plan
 from rnnbench.harness.lease import Leases, drivers, leased, read_lease
 from rnnbench.harness.paths import Folders
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore, file_of
+from rnnbench.records.record import file_of
 from rnnbench.records.status import Cell, State
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import write_whole
 from tests.conftest import Silent
 from tests.fixtures.processes import grid_file, records_in, start, wait_for

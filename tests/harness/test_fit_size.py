@@ -17,8 +17,9 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.instantiate import make_model
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.table import make_table
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.status import cells_of, cells_on_record
+from rnnbench.records.store import RecordStore
 from tests.conftest import ARCHITECTURES, Silent
 from tests.fixtures.records import done
 

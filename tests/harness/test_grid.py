@@ -17,9 +17,10 @@ from rnnbench.harness.events import Event, Finished
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.hardware import AUTO_RUNS, DevicesFound, Pool, Slot
 from rnnbench.harness.paths import Folders
-from rnnbench.leaderboard.table import read_board
+from rnnbench.leaderboard.board import read_board
 from rnnbench.records.probe import code_version
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 
 LOCAL = {"local": {"workers": 2}}
@@ -190,7 +191,7 @@ def test_a_record_of_data_that_could_not_be_prepared_counts_as_missing(
     RecordStore(folders.leaderboard).write(old)
     _, todo = plan(asked, {spec.id: old})
     assert [(cell.state, cell.reason) for cell in todo] == [("missing", "data unavailable: no network")]
-    table, _ = read_board(folders.leaderboard)
+    (table,), _ = read_board(folders.leaderboard)
     assert [entry.text() for row in table.rows for entry in row.entries.values()] == ["missing"]
     (record,) = run(asked, folders, Silent()).values()
     assert record.status == "done"

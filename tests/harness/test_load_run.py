@@ -16,7 +16,8 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.load_run import checkpoint_of, load_run
 from rnnbench.harness.paths import Folders
 from rnnbench.records.find import best_of
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.fixtures.records import done, lost, spec
 from tests.fixtures.trained import train
 

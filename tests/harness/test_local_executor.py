@@ -19,7 +19,8 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.hardware import DevicesFound, Pool
 from rnnbench.harness.job import Job
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 
 

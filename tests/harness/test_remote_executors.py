@@ -17,7 +17,8 @@ from rnnbench.harness.events import Event, Progressed
 from rnnbench.harness.executors import ray as ray_cluster
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import Environment, Record, RecordStore
+from rnnbench.records.record import Environment, Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 from tests.fixtures.strange import Slow
 

@@ -18,7 +18,8 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.load_run import load_run
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import MAX_TEXT, Artefact, ArtefactStore
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from tests.conftest import Silent
 from tests.fixtures.records import done, lost, spec
 from tests.fixtures.trained import train

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnbench.harness.paths import Folders
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from tests.fixtures.processes import grid_file, records_in, start, wait_for
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rnnbench.cli import main
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.certificates import Certificates
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from tests.fixtures.records import done
 
@@ -38,9 +38,9 @@ def rebuilt(folder: Path) -> dict[str, bytes]:
         if (COMMITTED / name).exists():
             shutil.copy(COMMITTED / name, folder)
     assert main(["board", "--leaderboard", str(folder)]) == 0
-    table, problems = read_board(folder)
+    tables, problems = read_board(folder)
     assert not problems
-    write_markdown(folder, table)
+    write_markdown(folder, tables)
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".md", ".html"}}
 
 

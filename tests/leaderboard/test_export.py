@@ -15,8 +15,9 @@ from rnnbench.leaderboard.compare import Versus, versus
 from rnnbench.leaderboard.export import escape_latex, rows_of, to_csv, to_json, to_latex, to_parquet
 from rnnbench.leaderboard.statistics import paired, pairs_to_separate
 from rnnbench.leaderboard.table import make_table
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
 from rnnbench.records.status import cells_on_record
+from rnnbench.records.store import RecordStore
 from tests.fixtures.cells import cells, records
 from tests.fixtures.records import done, lost, spec
 

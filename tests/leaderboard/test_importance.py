@@ -11,7 +11,7 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.search_space import Dimension, Space, Trial, Tune, trials_of
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.importance import INTERACTIONS, importances
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from tests.fixtures.records import lost
 from tests.fixtures.trials import trial
 

@@ -23,8 +23,9 @@ from rnnbench.leaderboard.html.charts import chart_specs, drawn
 from rnnbench.leaderboard.html.runs import grid_of
 from rnnbench.leaderboard.statistics import seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint, RecordStore
+from rnnbench.records.record import LengthPoint
 from rnnbench.records.status import Cell
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS
 from tests.conftest import ARCHITECTURES
 from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs, tuned_cells
@@ -285,14 +286,14 @@ def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
     assert "No records yet" in html(make_table([]), [])
     store = RecordStore(tmp_path)
     assert store.read() == ({}, [])
-    path = write_html(tmp_path, make_table(made_up_cells(["gru"], ["adding"], 6)[1:3]), [])
+    path = write_html(tmp_path, [make_table(made_up_cells(["gru"], ["adding"], 6)[1:3])], [])
     assert "A ranking needs two architectures" in path.read_text()
 
 
 def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(EXTRAS, "board", ("no_such_package",))
     with pytest.raises(RnnbenchError, match=r"pip install 'rnnbench\[board\]'"):
-        write_html(tmp_path, make_table([]), [])
+        write_html(tmp_path, [make_table([])], [])
 
 
 def test_only_scores_that_stand_alone_are_bold() -> None:

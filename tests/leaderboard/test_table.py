@@ -247,8 +247,7 @@ def test_runs_on_other_devices_or_of_other_files_never_share_a_cell() -> None:
     twice = run.model_copy(update={"devices": 2})
     other = run.model_copy(update={"architecture": run.architecture.model_copy(update={"files": {"table": "1" * 16}})})
     table = make_table([Cell(one, "done", "", done(one)) for one in (run, twice, other)])
-    assert [[column in row.entries for column in table.columns] for row in table.rows] == [[True, False], [True, True]]
-    assert [row.label for row in table.rows] == [
-        "lstm (content of table=11111111)", "lstm (content of table=default)"]  # fmt: skip
+    assert [[column in row.entries for column in table.columns] for row in table.rows] == [[True, True], [True, False]]
+    assert [row.label for row in table.rows] == ["lstm", "lstm (content of table=11111111)"]
     assert all(len(entry.scores) == 1 for row in table.rows for entry in row.entries.values())
     assert any("on each of 2 devices" in line for lines in table.headings.values() for line in lines)

@@ -31,13 +31,14 @@ from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.job import Job, ProbeResult
 from rnnbench.harness.paths import Folders
 from rnnbench.harness.take_probe import FirstSteps, probe_again
-from rnnbench.leaderboard.table import read_board
+from rnnbench.leaderboard.board import read_board
 from rnnbench.nn import GRU, run_padded
 from rnnbench.objectives import Regression, Tagging
 from rnnbench.records.certificates import MAX_FILE_BYTES, Certificate, Certificates
 from rnnbench.records.probe import Probe, code_version
-from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, RecordStore, thinned
+from rnnbench.records.record import MAX_POINTS, Environment, Point, Record, thinned
 from rnnbench.records.status import cells_of, cells_on_record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from rnnbench.utils import fingerprint
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder

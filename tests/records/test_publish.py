@@ -9,7 +9,8 @@ import pytest
 from rnnbench.cli import main
 from rnnbench.config.grid import GridSpec
 from rnnbench.records.artefacts import Artefact, ArtefactStore
-from rnnbench.records.record import Record, RecordStore
+from rnnbench.records.record import Record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from rnnbench.records.submissions.verify import compare
 from tests.fixtures.grid_files import write

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.html.build import html
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.find import find_run
-from rnnbench.records.record import RecordStore
+from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import writable_folder, write_whole
 from tests.fixtures.records import done, lost, spec, tampered
 
@@ -70,7 +70,7 @@ def test_a_file_whose_name_is_not_text_is_set_aside(name: bytes, tmp_path: Path)
     path = Path(os.fsdecode(os.fsencode(store.write(done()).parent) + b"/" + name))
     path.parent.mkdir(exist_ok=True)
     path.write_text("{}")
-    table, problems = read_board(tmp_path)
+    (table,), problems = read_board(tmp_path)
     assert "missing field 'spec'" in "".join(problems)
     assert "Files set aside" in html(table, problems).encode().decode()
 

@@ -12,10 +12,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rnnbench.cli import main
+from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
-from rnnbench.leaderboard.table import read_board
 from rnnbench.records.artefacts import Artefact, ArtefactStore
-from rnnbench.records.record import MAX_RECORD_BYTES, Point, Record, RecordStore
+from rnnbench.records.record import MAX_RECORD_BYTES, Point, Record
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.check import audit
 from tests.fixtures.records import done, lost, spec, tampered
 
@@ -236,9 +237,9 @@ def hostile_board(folder: Path, text: str) -> str:
     place(folder, content(done()) | texts | {"baseline_scores": {"mse": 0.1}})
     for record in (lost(spec(seed=5), reason=text), lost(odd, "infeasible", text)):
         place(folder, content(record) | {"log_tail": text}, record)
-    table, problems = read_board(folder)
+    tables, problems = read_board(folder)
     assert not problems
-    return write_markdown(folder, table).read_text()
+    return write_markdown(folder, tables).read_text()
 
 
 @pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))

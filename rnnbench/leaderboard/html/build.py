@@ -32,8 +32,8 @@ def can_build() -> bool:
     return not lacking("board")
 
 
-def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
-    """Write `index.html`; fields open what their runs have made, if the leaderboard has artefacts.
+def write_html(leaderboard: Path, tables: Sequence[Table], problems: list[str]) -> Path:
+    """Write `index.html` of the first table; fields open what their runs have made, if the leaderboard has artefacts.
 
     Raises:
         RnnbenchError: it cannot be written; packages are missing.
@@ -41,7 +41,7 @@ def write_html(leaderboard: Path, table: Table, problems: list[str]) -> Path:
     check_extra("board", "the page")
     path = leaderboard / "index.html"
     claims = read_claims(leaderboard)
-    write_whole(path, html(table, [*problems, *claims.problems], claims.entries, ArtefactStore(leaderboard).of))
+    write_whole(path, html(tables[0], [*problems, *claims.problems], claims.entries, ArtefactStore(leaderboard).of))
     return path
 
 

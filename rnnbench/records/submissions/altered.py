@@ -6,9 +6,11 @@ since. Everything else is refused, the removal of a score that still counts incl
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 from rnnbench.config.schema import short_repr
 from rnnbench.errors import RnnbenchError
+from rnnbench.records.folded import FoldedTrial, is_trials_file, parse_trials
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
 from rnnbench.records.submissions.git import Repository
@@ -19,27 +21,38 @@ MAX_NAMED_FIELDS = 3
 
 def records_at(repository: Repository, commit: str) -> dict[str, Record]:
     """All records of a commit by their ids; what is not a record, or not in its place, is left out."""
-    records = {}
+    records: dict[str, Record] = {}
+    folded: dict[str, Record] = {}
     for path, content in repository.read(commit).items():
         try:
+            if is_trials_file(Path(path)):
+                folded |= parse_trials(content, path)
+                continue
             record = Record.parse(content, path)
         except RnnbenchError:
             continue
         if record.file.as_posix() == path:
             records[record.id] = record
-    return records
+    return folded | records
 
 
 def altered(before: Mapping[str, Record], after: Mapping[str, Record], cards: InstalledCards) -> list[str]:
     """A sentence for each record that does not follow on what it was before."""
-    reasons = {old.file: why_altered(old, after.get(run), cards) for run, old in before.items()}
-    return sorted(f"{file}: {why}" for file, why in reasons.items() if why)
+    reasons = [(old, why_altered(old, after.get(run), cards)) for run, old in before.items()]
+    return sorted(f"{old.file}: {_which(old)}{why}" for old, why in reasons if why)
+
+
+def _which(record: Record) -> str:
+    """Which trial of a file a record is."""
+    return f"{record.spec.row}, seed {record.spec.seed}: " if isinstance(record, FoldedTrial) else ""
 
 
 def why_altered(old: Record, new: Record | None, cards: InstalledCards) -> str:
-    """Why a record may not be replaced by another, or be removed (None); empty if it may."""
+    """Why a record may not be replaced by another, or be removed (None); empty if it may. A trial may be folded."""
     if new is None:
         return "a score was removed that still counts" if _counts(old, cards) else ""
+    if isinstance(new, FoldedTrial) or isinstance(old, FoldedTrial):
+        old, new = FoldedTrial.of(old), FoldedTrial.of(new)
     differing = _differing(old, new)
     if not differing:
         return ""

@@ -12,9 +12,11 @@ from rnnbench.config.schema import parse_json
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.artefacts import MAX_FILE_BYTES, ArtefactStore, read_artefacts
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
-from rnnbench.records.record import MAX_RECORD_BYTES, Record, RecordStore
+from rnnbench.records.folded import MAX_TRIALS_BYTES, is_trials_file
+from rnnbench.records.record import MAX_RECORD_BYTES, Record
 from rnnbench.records.selection import best, study_of
 from rnnbench.records.status import CurrentVersions, data_of
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.altered import altered, records_at
 from rnnbench.records.submissions.git import Repository
 from rnnbench.records.submissions.plausible import ROUNDING, InstalledCards, implausible
@@ -52,8 +54,9 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
     records = by_id.values()
     result = Audit(len(records), list(dict.fromkeys([*unexpected, *broken])))
     for record in records:
-        path = store.folder / record.file
-        result.problems += [f"{path}: {why}" for why in [*_repeated_keys(path), *implausible(record, cards)]]
+        result.problems += [f"{store.folder / record.file}: {why}" for why in implausible(record, cards)]
+    for path in sorted({store.folder / record.file for record in records}):
+        result.problems += [f"{path}: {why}" for why in _repeated_keys(path)]
     result.problems += copied_results(records)
     result.problems += false_baselines(records, certificates)
     result.problems += _certificates(certificates, records)
@@ -89,7 +92,7 @@ def _artefacts(folder: Path, records: Iterable[Record]) -> list[str]:
 def _repeated_keys(path: Path) -> list[str]:
     """A key that stands twice: readers differ in which value they take."""
     try:
-        parse_json(read_plain(path, MAX_RECORD_BYTES), "")
+        parse_json(read_plain(path, MAX_TRIALS_BYTES), "")
     except RnnbenchError as error:
         return [str(error).lstrip(" :")]
     return []
@@ -210,6 +213,8 @@ def _unexpected_below(folder: Path, depth: int, max_bytes: int) -> Iterator[str]
             elif not entry.is_file(follow_symlinks=False):
                 yield f"{entry.path}: is no plain file"
             elif depth != DEPTH or not entry.name.endswith(".json"):
-                yield f"{entry.path}: is no record: only <task>/<architecture>/<run>.json belong here"
-            elif (size := entry.stat(follow_symlinks=False).st_size) > max_bytes:
-                yield f"{entry.path}: {size} bytes are more than {max_bytes}"
+                yield f"{entry.path}: is no record: only <task>/<architecture>/<run or trials>.json belong here"
+            elif (size := entry.stat(follow_symlinks=False).st_size) > (
+                allowed := MAX_TRIALS_BYTES if is_trials_file(Path(entry)) else max_bytes
+            ):
+                yield f"{entry.path}: {size} bytes are more than {allowed}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.records.record import MAX_RECORD_BYTES
+from rnnbench.records.folded import MAX_TRIALS_BYTES
 
 MAINS = ("origin/main", "main", "origin/master", "master")
 PLAIN_FILES = ("100644", "100755")
@@ -64,7 +64,7 @@ class Repository:
         for line in listing.split("\0")[:-1]:
             about, _, path = line.partition("\t")
             mode, _, name, size = about.split()
-            if mode in PLAIN_FILES and int(size) <= MAX_RECORD_BYTES:
+            if mode in PLAIN_FILES and int(size) <= MAX_TRIALS_BYTES:
                 names[path.removeprefix(f"{self.folder}/")] = name
         answer = self._run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names.values()))
         contents, start = {}, 0

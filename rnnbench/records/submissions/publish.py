@@ -9,8 +9,11 @@ from pathlib import Path
 from rnnbench import __version__
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run, is_file_of_run
-from rnnbench.records.record import Provenance, Record, RecordStore
+from rnnbench.records.folded import FoldedTrial
+from rnnbench.records.record import Provenance, Record
+from rnnbench.records.selection import study_of
 from rnnbench.records.status import CurrentVersions
+from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.altered import why_altered
 from rnnbench.records.submissions.check import copied_results, unexpected_files
 from rnnbench.records.submissions.git import Repository
@@ -54,6 +57,13 @@ def _matches(record: Record, name: str) -> bool:
     return fnmatchcase(label, name)
 
 
+def with_trials(chosen: Sequence[Record], records: Mapping[str, Record]) -> list[Record]:
+    """Some records, and the trials by which they were selected: without these nobody could tell that they were."""
+    studies = {study_of(record.spec) for record in chosen if record.spec.selected}
+    more = [record for record in records.values() if record.spec.trial and study_of(record.spec) in studies]
+    return [*chosen, *(record for record in more if record not in chosen)]
+
+
 def source_state() -> tuple[str, bool | None]:
     """Commit of the source of rnnbench, and whether it is clean; nothing where there is no repository."""
     repository = Repository.around(PACKAGE)
@@ -72,6 +82,7 @@ def provenance(by: str, needs: list[str]) -> Provenance:
 def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, target: Path) -> list[str]:
     """A sentence for each reason why records cannot be published: stale, implausible, or against what is there."""
     cards, store = InstalledCards(), RecordStore(target)
+    there = store.find(record.spec for record in records)
     reasons = [*unexpected_files(store.folder), *copied_results(records)]
     for record in records:
         why = implausible(record, cards)
@@ -82,9 +93,8 @@ def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, targ
             why.append(f"it is stale: {cell.reason}; run it again")
         elif not cell.certified:
             why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
-        path = store.folder / record.file
-        if (there := store.present(path)) and (reason := why_altered(_content(there), _content(record), cards)):
-            why.append(f"{path} is there already: {reason}")
+        if (old := there.get(record.id)) and (reason := why_altered(_content(old), _content(record), cards)):
+            why.append(f"{store.folder / record.file} is there already: {reason}")
         reasons += [f"{record.file} ({record.spec.label}): {one}" for one in why]
     return reasons
 
@@ -97,6 +107,25 @@ def publish(record: Record, source: Provenance, target: RecordStore, published: 
         published.already.append(path)
         return
     published.written.append(target.write(record.model_copy(update={"provenance": source})))
+
+
+def publish_trials(
+    trials: Sequence[Record], source: Provenance, target: RecordStore, published: PublishedFiles
+) -> None:
+    """Write the trials of one study that were not refused into its file, as `publish` writes records."""
+    there = target.find(record.spec for record in trials)
+    folded = [FoldedTrial.of(record) for record in trials]
+    new = [record for record in folded if not _is_published(there.get(record.id), record)]
+    path = target.folder / folded[0].file
+    (published.written if new else published.already).append(path)
+    if new:
+        target.fold([record.model_copy(update={"provenance": source}) for record in new])
+
+
+def _is_published(there: Record | None, trial: FoldedTrial) -> bool:
+    if there is None or there.provenance is None:
+        return False
+    return _content(FoldedTrial.of(there)) == _content(trial)
 
 
 def _content(record: Record) -> Record:

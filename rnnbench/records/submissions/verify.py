@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rnnbench.records.folded import FoldedTrial
 from rnnbench.records.record import Record
 from rnnbench.utils.text import number
 
@@ -37,7 +38,7 @@ def compare(record: Record, again: Record, tolerance: float) -> Reproduction:
     notes = _notes(record, again)
     if record.data_fingerprint != again.data_fingerprint:
         return Reproduction(False, "not comparable: the data is not that of the record", notes)
-    if record.parameters != again.parameters:
+    if record.parameters != again.parameters and not isinstance(record, FoldedTrial):
         return Reproduction(
             False, f"not reproduced: {record.parameters} parameters recorded, now {again.parameters}", notes
         )
@@ -65,6 +66,6 @@ def _notes(record: Record, again: Record) -> tuple[str, ...]:
     if record.environment and again.environment:
         then, now = record.environment.model_dump(), again.environment.model_dump()
         notes += [f"{name}: {then[name]} then, {now[name]} now" for name in then if then[name] != now[name]]
-    if record.backend != again.backend:
+    if record.backend != again.backend and not isinstance(record, FoldedTrial):
         notes.append(f"backend: {record.backend} then, {again.backend} now")
     return tuple(notes)
