@@ -15,6 +15,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.board import OTHER_RUNS, read_board, table_of
+from rnnbench.leaderboard.findings import write_findings
 from rnnbench.leaderboard.html.build import can_build, write_html
 from rnnbench.leaderboard.preview import Difference, preview
 from rnnbench.leaderboard.ranking import rank
@@ -76,6 +77,9 @@ def run(options: Namespace) -> int:
                     title = f"{other.title}: rnnbench board --track {other.name}{folders.options}"
                     console.print(title, highlight=False, soft_wrap=True)
             console.print(f"written to {write_markdown(folders.leaderboard, tables)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"findings: {write_findings(folders.leaderboard, tables[0])}", highlight=False, soft_wrap=True
+            )
             _show_html(folders.leaderboard, tables, problems, console)
         else:
             console.print(no_records(folders), highlight=False, soft_wrap=True)

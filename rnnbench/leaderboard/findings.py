@@ -94,11 +94,18 @@ def count(amount: int, what: str) -> str:
     return f"{amount} {what}{'s' * (amount != 1)}"
 
 
-def difference(scores: Scores, first: str, second: str) -> Difference | None:
+def label_of(table: Table, architecture: str) -> str | None:
+    """The row of an architecture as its card has it, or the only one it has; None where there is none, or several."""
+    rows = [row for row in table.rows if row.configuration.name == architecture]
+    rows = [row for row in rows if not row.settings] or rows
+    return rows[0].label if len(rows) == 1 else None
+
+
+def difference(scores: Scores, first: str | None, second: str | None) -> Difference | None:
     """Two rows of some scores on the pairs of task and seed that both have; None where there are none."""
     if not {first, second} <= set(scores.configurations):
         return None
-    values = scores.values[[scores.configurations.index(name) for name in (first, second)]]
+    values = scores.values[[scores.configurations.index(str(label)) for label in (first, second)]]
     shared = ~np.isnan(values).any(0)
     tasks = shared.any(1)
     if not tasks.any():
@@ -217,7 +224,7 @@ def findings(table: Table, statements: list[Statement]) -> str:
     scores = scores_of(table)
     ranking = rank(scores)
     parts = [
-        "# Findings",
+        f"# Findings{f': {table.title}' if table.title else ''}",
         "Made from the records by `rnnbench board`; do not edit. A normalised score is 0 at chance and 1 at the "
         "ceiling of a task or, where it has none, at the best mean here; a run below chance counts as chance. "
         "Intervals are 95 %.",
@@ -243,7 +250,7 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
             chosen = scores_of(table, lambda column, one=one: (  # type: ignore[misc]
                 column in table.scoring and table.scoring[column].group in one.groups
             ))  # fmt: skip
-        found = difference(chosen, *one.pair)
+        found = difference(chosen, *(label_of(table, name) for name in one.pair))
         what = verdict(one, found)
         verdicts[what] += 1
         where = f" (on {', '.join(one.groups)})" if one.groups else ""
