@@ -37,10 +37,15 @@ def check_verb(model: Any, verb: str, *others: str) -> None:
     """
     verbs = (*(model.inference.verbs if hasattr(model, "inference") else ()), *others)
     if verb not in verbs:
-        objective = getattr(model, "objective", None)
-        kind = f"a {type(model).__name__} of objective {type(objective).__name__}"
-        description = getattr(objective, "description", "") or kind
-        raise RnnbenchError(f"this run is {description}; it can: {', '.join(verbs) or 'be shown (rnnbench show)'}")
+        can = ", ".join(verbs) or "be shown (rnnbench show)"
+        raise RnnbenchError(f"this run is {description_of(model)}; it can: {can}")
+
+
+def description_of(model: Any) -> str:
+    """What a trained model is, with an article: "a classifier"."""
+    objective = getattr(model, "objective", None)
+    kind = f"a {type(model).__name__} of objective {type(objective).__name__}"
+    return getattr(objective, "description", "") or kind
 
 
 def read_texts(texts: list[str], file: Path | None, verb: str) -> list[str]:
