@@ -19,8 +19,8 @@ from rnnbench.objectives.special_tokens import END_ID, START_ID, UNKNOWN_ID
 
 Mode = Literal["fusion", "rescoring"]
 """Whether the scores of a language model are added to each prefix in the search, or to the texts that it ends with."""
-MAX_PREFIXES = 10_000
-"""Prefixes whose next characters are kept."""
+MAX_PREFIXES, MAX_TEXTS = 10_000, 10_000
+"""Prefixes whose next characters are kept, and texts whose probabilities are."""
 CASES: dict[str, Callable[[str], str]] = {"as they are": str, "in lower case": str.lower, "in upper case": str.upper}
 """What a language model may read for the characters of a recogniser."""
 
@@ -30,6 +30,13 @@ class ReadPrefix(NamedTuple):
 
     log_probs: list[float]
     state: Any
+
+
+class ScoredLine(NamedTuple):
+    """ln of the probability of a text with its end, and the number of its tokens without."""
+
+    log_prob: float
+    tokens: int
 
 
 class ExternalLanguageModel:
@@ -93,6 +100,7 @@ class ExternalLanguageModel:
         shared = math.log(max(1, len(self.unseen)))
         self._shares = torch.where(self._classes == UNKNOWN_ID, shared, 0.0).double()
         self._read: dict[Prefix, ReadPrefix] = {}
+        self._scored: dict[str, ScoredLine] = {}
 
     def weighted(self, weight: float, insertion_bonus: float) -> Self:
         """The same language model with other weights; what it has read is shared.
@@ -112,9 +120,10 @@ class ExternalLanguageModel:
             notes.append(f"the language model reads the recogniser's characters {self.case}")
         if self.unseen:
             names = ", ".join(map(repr, self.unseen[:12])) + (", …" if len(self.unseen) > 12 else "")
+            them = "them" if isinstance(self.model.objective, CharacterModel) else "words with them"
             notes.append(
                 f"the language model has never seen {len(self.unseen)} of the recogniser's {len(self.alphabet)} "
-                f"characters, and reads them as <unk>: {names}"
+                f"characters, and reads {them} as <unk>: {names}"
             )
         return notes
 
@@ -133,22 +142,28 @@ class ExternalLanguageModel:
 
     def text_scores(self, texts: list[str]) -> list[float]:
         """What is added to ln p(y | x) of whole texts."""
+        if len(self._scored) > MAX_TEXTS:
+            self._scored.clear()
+        if missing := [text for text in dict.fromkeys(texts) if text not in self._scored]:
+            self._score_texts(missing)
+        scored = [self._scored[text] for text in texts]
+        return [self.weight * text.log_prob + self.insertion_bonus * text.tokens for text in scored]
+
+    def _id(self, letter: str) -> int:
+        ids = self.codec.encode(CASES[self.case](letter)).ids
+        return ids[0] if len(ids) == 1 else UNKNOWN_ID
+
+    def _score_texts(self, texts: list[str]) -> None:
         read = [CASES[self.case](text) for text in texts]
         scored = (
             self.model.score([f"{text}\n" for text in read], context="\n")
             if self.reads_lines
             else self.model.score(read, end=True)
         )
-        scores = []
-        for text, line in zip(read, scored, strict=True):
-            tokens = self.codec.encode(text)
-            log_prob = line.total - sum(map(self._spelling, tokens.unknown))
-            scores.append(self.weight * log_prob + self.insertion_bonus * len(tokens.ids))
-        return scores
-
-    def _id(self, letter: str) -> int:
-        ids = self.codec.encode(CASES[self.case](letter)).ids
-        return ids[0] if len(ids) == 1 else UNKNOWN_ID
+        for text, line, whole in zip(texts, read, scored, strict=True):
+            tokens = self.codec.encode(line)
+            spelling = sum(map(self._spelling, tokens.unknown))
+            self._scored[text] = ScoredLine(whole.total - spelling, len(tokens.ids))
 
     def _spelling(self, piece: str) -> float:
         """Nats of an unknown token, given that it is one."""
@@ -210,7 +225,9 @@ def _read_alphabet(codec: TextCodec, alphabet: str) -> tuple[str, list[str]]:
 
     def unseen(case: str) -> list[str]:
         read = {letter: CASES[case](letter) for letter in alphabet}
-        return [letter for letter, known in read.items() if not in_tokens.issuperset(known) and codec.encode(known).unknown]
+        return [
+            letter for letter, known in read.items() if not in_tokens.issuperset(known) and codec.encode(known).unknown
+        ]
 
     def written(case: str) -> int:
         letters = set(CASES[case](alphabet))

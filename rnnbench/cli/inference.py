@@ -110,7 +110,7 @@ def read_inputs(run: Any, options: Namespace, verb: str) -> "Examples":
     if run.model.hparams["input_kind"] == "tokens":
         from rnnbench.analysis.text_codec import TextCodec
 
-        texts = read_texts(options.inputs, options.file, verb)
+        texts = read_texts(options.inputs, options.get("file"), verb)
         warn_unknown(TextCodec(run.model.inference.require_tokenizer()), texts)
         inputs = [run.model.inference.ids([text])[0][0] for text in texts]
     else:

@@ -17,7 +17,6 @@ from rnnbench.utils.text import clean
 
 if TYPE_CHECKING:
     from rnnbench.analysis.external_lm import ExternalLanguageModel
-    from rnnbench.harness.recognition import RecognitionPart, TriedWeights
 
 BEAM = 16
 """Of a search with a language model, unless another is asked for."""
@@ -37,9 +36,7 @@ def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
     parser.add_argument("inputs", nargs="*", type=str, help="WAV files")
-    add_decoding_options(
-        parser, beam=None, length_penalty=False, default=f" (default: 1; with --lm or --score {BEAM})"
-    )
+    add_decoding_options(parser, beam=None, length_penalty=False, default=f" (default: 1; with --lm or --score {BEAM})")
     parser.add_argument("--lm", type=str, metavar="RUN", help=f"a language model that helps to choose: {RUN}")
     parser.add_argument("--lm-weight", type=float, metavar="W", help=f"of ln p of the language model ({WEIGHT})")
     parser.add_argument(
@@ -142,13 +139,14 @@ def _score(trained: Any, lm: NamedLanguageModel | None, beam: int, as_json: bool
     from rnnbench.harness.recognition import RecognitionPart
 
     part = RecognitionPart(trained.model, trained.data, "test")
-    rows: list[dict[str, Any]] = [{"decoding": "greedy", "scores": part.scores(1)}]
+    rows: list[dict[str, Any]] = [{"decoding": "greedy", "scores": part.scores(1)[0]}]
     if beam > 1:
-        rows.append({"decoding": f"beam {beam}", "scores": part.scores(beam)})
+        rows.append({"decoding": f"beam {beam}", "scores": part.scores(beam)[0]})
     if lm:
-        settings = {"lm_mode": lm.model.mode, "lm_weight": lm.model.weight, "insertion_bonus": lm.model.insertion_bonus}
-        told = f"beam {beam}, {lm.model.mode} with {lm.name}, weight {lm.model.weight:g}, bonus {lm.model.insertion_bonus:g}"
-        rows.append({"decoding": told, "lm": lm.name, **settings, "scores": part.scores(beam, lm.model)})
+        mode, weight, bonus = lm.model.mode, lm.model.weight, lm.model.insertion_bonus
+        told = f"beam {beam}, {mode} with {lm.name}, weight {weight:g}, bonus {bonus:g}"
+        settings = {"lm": lm.name, "lm_mode": mode, "lm_weight": weight, "insertion_bonus": bonus}
+        rows.append({"decoding": told, **settings, "scores": part.scores(beam, [lm.model])[0]})
     if as_json:
         print_json({"run": trained.name, "part": "test", "recordings": len(part), "beam": beam, "decodings": rows})
         return

@@ -27,7 +27,9 @@ def add_options(parser: Parser) -> None:
 
 def add_decoding_options(parser: Parser, beam: int | None, length_penalty: bool = True, default: str = "") -> None:
     """Declare how texts are decoded and what they are compared with; `default` says what a beam of None stands for."""
-    parser.add_argument("--beam", type=int, default=beam, help=f"beginnings that the search keeps; 1 is greedy{default}")
+    parser.add_argument(
+        "--beam", type=int, default=beam, help=f"beginnings that the search keeps; 1 is greedy{default}"
+    )
     parser.add_argument("--n-best", type=int, default=1, help="answers to show, at most as many as the beam")
     if length_penalty:
         parser.add_argument(
@@ -88,9 +90,7 @@ def _content(examples: "Examples", decoded: list[list[Any]], scores: dict[str, d
     return {"answers": answers, **{name: values for name, values in scores.items() if values}}
 
 
-def _print(
-    examples: "Examples", decoded: list[list[Any]], scores: dict[str, dict[str, float]], n_best: int
-) -> None:
+def _print(examples: "Examples", decoded: list[list[Any]], scores: dict[str, dict[str, float]], n_best: int) -> None:
     from rnnbench.analysis.text_codec import readable
 
     console = Console(highlight=False)

@@ -158,22 +158,26 @@ def prefix_beam_search(log_probs: Tensor, beam: int, next_scores: NextScores | N
     added = {(): 0.0}
     nothing = [0.0] * log_probs.shape[1]
     scale = 0.0
-    for step in log_probs.double().exp().tolist():
+    values = log_probs.double()
+    for step, logs in zip(values.exp().tolist(), values.tolist(), strict=True):
         following = next_scores(list(beams)) if next_scores else [nothing] * len(beams)
         grown: defaultdict[Prefix, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for prefix, (blank, other) in beams.items():
+            grown[prefix] = [(blank + other) * step[BLANK], other * step[prefix[-1]] if prefix else 0.0]
+        least = -math.inf  # with so many prefixes that go on as they are, a new one below the last of them is not kept
+        if len(beams) == beam:
+            least = min(_log(sum(both)) + added[prefix] for prefix, both in grown.items())
         for (prefix, (blank, other)), scores in zip(beams.items(), following, strict=True):
-            grown[prefix][0] += (blank + other) * step[BLANK]
+            before = _log(blank + other) + added[prefix]
             for label, probability in enumerate(step):
                 if label == BLANK or probability == 0:
                     continue
+                if before + logs[label] + scores[label] < least and (*prefix, label) not in beams:
+                    continue
                 longer = (*prefix, label)
                 added[longer] = added[prefix] + scores[label]
-                if prefix and prefix[-1] == label:
-                    grown[prefix][1] += other * probability
-                    grown[longer][1] += blank * probability
-                else:
-                    grown[longer][1] += (blank + other) * probability
-        ranked = [(math.log(sum(both)) + added[prefix], prefix) for prefix, both in grown.items() if sum(both) > 0]
+                grown[longer][1] += (blank if prefix and prefix[-1] == label else blank + other) * probability
+        ranked = [(_log(sum(both)) + added[prefix], prefix) for prefix, both in grown.items() if sum(both) > 0]
         best = [prefix for _, prefix in sorted(ranked, key=lambda item: -item[0])[:beam]]
         largest = max(sum(grown[prefix]) for prefix in best)
         scale += math.log(largest)
@@ -182,6 +186,10 @@ def prefix_beam_search(log_probs: Tensor, beam: int, next_scores: NextScores | N
     ends = next_scores(list(beams)) if next_scores else [nothing] * len(beams)
     found = []
     for (prefix, both), scores in zip(beams.items(), ends, strict=True):
-        log_prob = scale + math.log(sum(both))
+        log_prob = scale + _log(sum(both))
         found.append(ScoredPrefix(prefix, log_prob, log_prob + added[prefix] + scores[BLANK]))
     return sorted(found, key=lambda text: -text.score)
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf
