@@ -155,7 +155,7 @@ def prefix_beam_search(log_probs: Tensor, beam: int, next_scores: NextScores | N
         next_scores: what is added for each character, and for the end of the text.
     """
     beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}
-    added = {(): 0.0}
+    added: dict[Prefix, float] = {(): 0.0}
     nothing = [0.0] * log_probs.shape[1]
     scale = 0.0
     values = log_probs.double()

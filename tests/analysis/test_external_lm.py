@@ -94,7 +94,7 @@ def test_without_weight_and_bonus_texts_are_those_without_language_model() -> No
 def narrow_search(log_probs: Tensor, beam: int, lm: ExternalLanguageModel) -> list[tuple[Prefix, float]]:
     """A prefix beam search that grows every prefix by every character."""
     beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}
-    added = {(): 0.0}
+    added: dict[Prefix, float] = {(): 0.0}
     for step in log_probs.exp().tolist():
         grown: defaultdict[Prefix, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for prefix, (blank, other) in beams.items():
