@@ -93,7 +93,7 @@ def test_caption_and_transcribe_read_files(ask: Ask, tmp_path: Path) -> None:
     assert set(json.loads(out)["scores"]) == {"wer", "cer"}
 
 
-def test_transcripts_are_scored_with_and_without_a_language_model(ask: Ask) -> None:
+def test_transcripts_are_scored_with_and_without_a_language_model(ask: Ask, place: Folders) -> None:
     words = ("transcribe", "speech-prompts/elman", "--lm", "shakespeare-char/elman", "--beam", "2")
     code, out, told = ask(*words, "--test", "2", "--n-best", "2", "--lm-weight", "0.3", "--json")
     assert code == 0
@@ -105,12 +105,15 @@ def test_transcripts_are_scored_with_and_without_a_language_model(ask: Ask) -> N
     assert "over 1 input, without language model" in out
     code, out, told = ask(*words, "--score", "--tune-lm", "--json")
     assert code == 0
-    assert "of 19 settings the best on the" in told
+    run = load_run("speech-prompts/elman", place.leaderboard, place.runs)
+    assert f"of 19 settings the best on the {len(run.data.table('validation'))} recordings of the validation" in told
     found = json.loads(out)
     greedy, search, fused = found["decodings"]
     assert (greedy["decoding"], search["decoding"], fused["lm_mode"]) == ("greedy", "beam 2", "fusion")
     assert all(set(one["scores"]) == {"wer", "cer"} for one in found["decodings"])
-    assert found["recordings"] > 2
+    assert found["recordings"] == len(run.data.table("test"))
+    assert run.record
+    assert greedy["scores"] == pytest.approx({name: run.record.scores[name] for name in ("wer", "cer")})
     code, out, _ = ask("transcribe", "g2p-cmudict-ctc/elman", "abba", "--json")  # letters in, phonemes out
     assert code == 0
     assert json.loads(out)["answers"][0]["input"] == "abba"
