@@ -35,7 +35,7 @@ class NamedLanguageModel(NamedTuple):
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
-    parser.add_argument("inputs", nargs="*", type=str, help="WAV files")
+    parser.add_argument("inputs", nargs="*", type=str, help="WAV files; texts, if the run reads texts")
     add_decoding_options(parser, beam=None, length_penalty=False, default=f" (default: 1; with --lm or --score {BEAM})")
     parser.add_argument("--lm", type=str, metavar="RUN", help=f"a language model that helps to choose: {RUN}")
     parser.add_argument("--lm-weight", type=float, metavar="W", help=f"of ln p of the language model ({WEIGHT})")
