@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from rnnbench.analysis.beam import Hypothesis, beam_search
+from rnnbench.analysis.external_lm import ExternalLanguageModel
 from rnnbench.nn.decoder import Encoded
 from rnnbench.objectives.base import StatefulModel
 from rnnbench.objectives.ctc import collapse_path, prefix_beam_search
@@ -57,18 +58,35 @@ def hypothesis_texts(objective: Any, hypotheses: list[Hypothesis]) -> list[Decod
     return [DecodedText(" ".join(map(name, tokens)), log_prob, score) for tokens, log_prob, score in hypotheses]
 
 
-def transcripts(objective: Any, log_probs: Tensor, beam: int) -> list[list[DecodedText]]:
+def transcripts(
+    objective: Any, log_probs: Tensor, beam: int, language_model: ExternalLanguageModel | None = None
+) -> list[list[DecodedText]]:
     """Texts of log-probabilities `[B, T, O]` of a `Ctc`, best first.
 
     With `beam` 1 the text of the likeliest path, and that path's probability; else the texts of a prefix beam search,
-    each with the probability of all its paths that the search kept.
+    each with the probability of all its paths that the search kept. A language model is for a search only; scores are
+    then those of both together, see `ExternalLanguageModel`.
     """
     if beam == 1:
         values, paths = log_probs.max(-1)
         sums = values.double().sum(1).tolist()
         texts = [objective.text(collapse_path(path)) for path in paths.tolist()]
         return [[DecodedText(text, total, total)] for text, total in zip(texts, sums, strict=True)]
-    return [
-        [DecodedText(objective.text(list(prefix)), total, total) for prefix, total in prefix_beam_search(row, beam)]
+    fusion = language_model if language_model and language_model.mode == "fusion" else None
+    rescoring = language_model if language_model and language_model.mode == "rescoring" else None
+    next_scores = fusion.next_scores if fusion else None
+    ranked = [
+        [
+            DecodedText(objective.text(list(prefix)), log_prob, score)
+            for prefix, log_prob, score in prefix_beam_search(row, beam, next_scores)
+        ]
         for row in log_probs
     ]
+    return [_rescored(texts, rescoring) for texts in ranked] if rescoring else ranked
+
+
+def _rescored(texts: list[DecodedText], language_model: ExternalLanguageModel) -> list[DecodedText]:
+    """The n-best texts of a sound, ranked anew by a language model as well."""
+    added = language_model.text_scores([text.text for text in texts])
+    rescored = [text._replace(score=text.log_prob + score) for text, score in zip(texts, added, strict=True)]
+    return sorted(rescored, key=lambda text: -text.score)

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from rnnbench.analysis.beam import beam_search, check_beam
 from rnnbench.analysis.decode import DecodedText, decode_sequences, hypothesis_texts, transcripts
+from rnnbench.analysis.external_lm import ExternalLanguageModel
 from rnnbench.analysis.forecast import WindowForecasts, forecast_windows
 from rnnbench.analysis.generate import Advance, Sampling, continue_frames, generate
 from rnnbench.analysis.score import ScoredText, log_probs
@@ -282,17 +283,33 @@ class Inference:
         return texts
 
     def transcribe(
-        self, inputs: Tensor, lengths: Tensor | None = None, *, beam: int = 1, n_best: int = 1
+        self,
+        inputs: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        beam: int = 1,
+        n_best: int = 1,
+        language_model: ExternalLanguageModel | None = None,
     ) -> list[list[DecodedText]]:
-        """Transcripts of sounds `[B, T, C]`, best first: greedily, or by a prefix beam search.
+        """Transcripts of sounds `[B, T, C]`, best first: greedily, or by a prefix beam search, with a language model if
+        one is given.
 
         Raises:
-            RnnbenchError: not a transcriber, or a value is out of its range.
+            RnnbenchError: not a transcriber, a value is out of its range, or a language model for another alphabet.
         """
         self.require("transcripts")
         check_beam(beam, n_best, 0.0)
+        if language_model is not None:
+            if beam == 1:
+                raise RnnbenchError("a language model needs a search: beam must be at least 2, got 1")
+            if language_model.alphabet != self.model.objective.alphabet:
+                raise RnnbenchError(
+                    f"the language model was prepared for the alphabet {language_model.alphabet!r}, "
+                    f"the transcriber's is {self.model.objective.alphabet!r}"
+                )
         with self.model.inference_mode():
-            return [ranked[:n_best] for ranked in transcripts(self.model.objective, self.model(inputs, lengths), beam)]
+            ranked = transcripts(self.model.objective, self.model(inputs, lengths), beam, language_model)
+        return [texts[:n_best] for texts in ranked]
 
     def forecast(self, inputs: Tensor, horizon: int) -> WindowForecasts:
         """Forecasts of the last `horizon` steps of windows `[B, T, C]`; see `rnnbench.analysis.forecast`.

@@ -37,10 +37,15 @@ def check_verb(model: Any, verb: str, *others: str) -> None:
     """
     verbs = (*(model.inference.verbs if hasattr(model, "inference") else ()), *others)
     if verb not in verbs:
-        objective = getattr(model, "objective", None)
-        kind = f"a {type(model).__name__} of objective {type(objective).__name__}"
-        description = getattr(objective, "description", "") or kind
-        raise RnnbenchError(f"this run is {description}; it can: {', '.join(verbs) or 'be shown (rnnbench show)'}")
+        can = ", ".join(verbs) or "be shown (rnnbench show)"
+        raise RnnbenchError(f"this run is {description_of(model)}; it can: {can}")
+
+
+def description_of(model: Any) -> str:
+    """What a trained model is, with an article: "a classifier"."""
+    objective = getattr(model, "objective", None)
+    kind = f"a {type(model).__name__} of objective {type(objective).__name__}"
+    return getattr(objective, "description", "") or kind
 
 
 def read_texts(texts: list[str], file: Path | None, verb: str) -> list[str]:
@@ -105,7 +110,7 @@ def read_inputs(run: Any, options: Namespace, verb: str) -> "Examples":
     if run.model.hparams["input_kind"] == "tokens":
         from rnnbench.analysis.text_codec import TextCodec
 
-        texts = read_texts(options.inputs, options.file, verb)
+        texts = read_texts(options.inputs, options.get("file"), verb)
         warn_unknown(TextCodec(run.model.inference.require_tokenizer()), texts)
         inputs = [run.model.inference.ids([text])[0][0] for text in texts]
     else:

@@ -1,5 +1,6 @@
 """`rnnbench translate`, and what it shares with `caption` and `transcribe`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ def add_options(parser: Parser) -> None:
     add_decoding_options(parser, beam=4)
 
 
-def add_decoding_options(parser: Parser, beam: int, length_penalty: bool = True) -> None:
-    """Declare how texts are decoded and what they are compared with."""
-    parser.add_argument("--beam", type=int, default=beam, help="beginnings that the search keeps; 1 is greedy")
+def add_decoding_options(parser: Parser, beam: int | None, length_penalty: bool = True, default: str = "") -> None:
+    """Declare how texts are decoded and what they are compared with; `default` says what a beam of None stands for."""
+    parser.add_argument(
+        "--beam", type=int, default=beam, help=f"beginnings that the search keeps; 1 is greedy{default}"
+    )
     parser.add_argument("--n-best", type=int, default=1, help="answers to show, at most as many as the beam")
     if length_penalty:
         parser.add_argument(
@@ -45,37 +48,49 @@ def run(options: Namespace) -> None:
 
 
 def decode(options: Namespace, verb: str) -> None:
-    """Print the texts that a model makes of its inputs, n-best with their scores, and the metrics if there are
-    references.
+    """Print the texts that an encoder–decoder makes of its inputs, n-best with their scores, and the metrics if there
+    are references.
 
     Raises:
         RnnbenchError: no such run, a run of another objective, or a value out of its range.
     """
     trained = open_run(options, verb)
     examples = read_inputs(trained, options, verb)
-    settings = {"beam": options.beam, "n_best": options.n_best}
-    if verb == "transcribe":
-        decoder = trained.model.transcribe
-    else:
-        decoder, settings["length_penalty"] = trained.model.inference.decode, options.length_penalty
-    decoded = [decoder(inputs.unsqueeze(0), **settings)[0] for inputs in examples.inputs]
+    settings = {"beam": options.beam, "n_best": options.n_best, "length_penalty": options.length_penalty}
+    decoded = [trained.model.inference.decode(inputs.unsqueeze(0), **settings)[0] for inputs in examples.inputs]
+    print_answers(options, trained.model, examples, decoded)
+
+
+def print_answers(
+    options: Namespace,
+    model: Any,
+    examples: "Examples",
+    decoded: list[list[Any]],
+    plain: Sequence[str] = (),
+) -> None:
+    """Print the answers to each input, and the metrics if there are references; also those of `plain`, the answers
+    without language model, if there are any."""
     best = [texts[0].text for texts in decoded]
-    scores = trained.model.objective.corpus_scores(best, examples.references) if examples.references else {}
+    every = {"scores": best, **({"scores_without_lm": list(plain)} if plain else {})}
+    scores = {
+        name: model.objective.corpus_scores(texts, examples.references) if examples.references else {}
+        for name, texts in every.items()
+    }
     if options.json:
         print_json(_content(examples, decoded, scores))
     else:
         _print(examples, decoded, scores, options.n_best)
 
 
-def _content(examples: "Examples", decoded: list[list[Any]], scores: dict[str, float]) -> dict[str, Any]:
+def _content(examples: "Examples", decoded: list[list[Any]], scores: dict[str, dict[str, float]]) -> dict[str, Any]:
     answers = []
     for number, (shown, texts) in enumerate(zip(examples.shown, decoded, strict=True)):
         reference = {"reference": examples.references[number]} if examples.references else {}
         answers.append({"input": shown, **reference, "answers": [text._asdict() for text in texts]})
-    return {"answers": answers, **({"scores": scores} if scores else {})}
+    return {"answers": answers, **{name: values for name, values in scores.items() if values}}
 
 
-def _print(examples: "Examples", decoded: list[list[Any]], scores: dict[str, float], n_best: int) -> None:
+def _print(examples: "Examples", decoded: list[list[Any]], scores: dict[str, dict[str, float]], n_best: int) -> None:
     from rnnbench.analysis.text_codec import readable
 
     console = Console(highlight=False)
@@ -88,6 +103,8 @@ def _print(examples: "Examples", decoded: list[list[Any]], scores: dict[str, flo
         if examples.references:
             reference = Text(clean(examples.references[number]), style="green")
             console.print(Text("= ", style="dim"), reference, sep="", soft_wrap=True)
-    if scores:
-        count = f"{len(decoded)} inputs" if len(decoded) > 1 else "1 input"
-        console.print(f"{' · '.join(f'{name} {value:.3f}' for name, value in scores.items())} over {count}")
+    count = f"{len(decoded)} inputs" if len(decoded) > 1 else "1 input"
+    for name, values in scores.items():
+        if values:
+            numbers = " · ".join(f"{metric} {value:.3f}" for metric, value in values.items())
+            console.print(f"{numbers} over {count}{', without language model' * (name != 'scores')}")

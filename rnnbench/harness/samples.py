@@ -11,13 +11,14 @@ from rnnbench.analysis.forecast import errors_by_step
 from rnnbench.analysis.text_codec import readable
 from rnnbench.config.sampling import SampleConfig
 from rnnbench.data.abc_notation import draw_roll, has_parser, is_tune, notes_of
+from rnnbench.data.module import Split
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.objectives.base import OutputKind
 from rnnbench.records.artefacts import MAX_TEXT, Artefact
 
 
 class Examples(NamedTuple):
-    """Sequences of a test part.
+    """Sequences of a part.
 
     `shown` is what a person sees of each; `inputs` are as the model reads them, `[T]` or `[T, C]`; `references` are
     true answers, empty if the data has none in words.
@@ -28,14 +29,14 @@ class Examples(NamedTuple):
     references: list[str]
 
 
-def examples(model: Any, data: Any, count: int) -> Examples:
-    """The first `count` of the test part, or all if there are fewer."""
-    table, size = data.table("test"), model.hparams["input_size"]
-    rows = table.select(range(min(count, len(table))))
+def examples(model: Any, data: Any, count: int | None = None, split: Split = "test") -> Examples:
+    """The first `count` of a part, or all if there are fewer or `count` is None."""
+    table, size = data.table(split), model.hparams["input_size"]
+    rows = table.select(range(len(table) if count is None else min(count, len(table))))
     inputs = [torch.tensor(one) for one in rows["inputs"][:]]
     if model.hparams["input_kind"] == "features":
         inputs = [one.float().reshape(-1, size) for one in inputs]
-    numbers = [f"test {number}" for number in range(len(rows))]
+    numbers = [f"{split} {number}" for number in range(len(rows))]
     if "classification" in model.hparams["objective"]:
         names = class_names(model, data)
         return Examples(_column(rows, ("text",), numbers), inputs, [names[int(one)] for one in rows["targets"][:]])

@@ -1,7 +1,9 @@
 """Connectionist temporal classification: a text for a sequence of frames, without an alignment of the two."""
 
+import math
 from collections import defaultdict
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,10 @@ from rnnbench.objectives.base import Objective, OutputKind
 BLANK = 0
 LOG_ZERO = -1e4
 """Log-probability of the impossible; its exponential is 0."""
+Prefix = tuple[int, ...]
+"""Numbers of characters, from 1."""
+NextScores = Callable[[list[Prefix]], list[list[float]]]
+"""For each prefix the scores that are added for each class next; that of `BLANK` is added where the text ends."""
 
 
 class Ctc(Objective):
@@ -120,7 +126,7 @@ class Ctc(Objective):
         """Texts of log-probabilities `[B, T, O]`: decoded greedily, or the likeliest of a beam search."""
         if beam == 1:
             return [self.text(collapse_path(row)) for row in log_probs.argmax(-1).tolist()]
-        return [self.text(list(prefix_beam_search(row, beam)[0][0])) for row in log_probs]
+        return [self.text(list(prefix_beam_search(row, beam)[0].prefix)) for row in log_probs]
 
 
 def collapse_path(path: list[int]) -> list[int]:
@@ -128,37 +134,62 @@ def collapse_path(path: list[int]) -> list[int]:
     return [label for label, before in zip(path, [BLANK, *path[:-1]], strict=True) if label not in (before, BLANK)]
 
 
-def prefix_beam_search(log_probs: Tensor, beam: int) -> list[tuple[tuple[int, ...], float]]:
-    """Prefix beam search (Hannun et al. 2014, without a language model): the likeliest texts of `[T, O]`, best first.
+class ScoredPrefix(NamedTuple):
+    """A text as numbers of characters: ln of its probability, and the score by which it is ranked."""
 
-    For each prefix the probabilities of all its paths are summed, separately for paths that end in a blank.
-    Exact if `beam` is at least the number of texts.
+    prefix: Prefix
+    log_prob: float
+    score: float
+
+
+def prefix_beam_search(log_probs: Tensor, beam: int, next_scores: NextScores | None = None) -> list[ScoredPrefix]:
+    """Prefix beam search (Hannun et al. 2014): the best texts of `[T, O]`, best first.
+
+    For each prefix the probabilities of all its paths are summed, separately for paths that end in a blank. Prefixes
+    are ranked by ln of that sum; with `next_scores`, such as those of a language model, by that plus the scores of
+    their characters, and at last of their end. Exact if `beam` is at least the number of texts.
 
     Args:
         log_probs: log-probabilities of one sequence.
         beam: prefixes kept after each step.
+        next_scores: what is added for each character, and for the end of the text.
     """
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
+    beams: dict[Prefix, tuple[float, float]] = {(): (1.0, 0.0)}
+    added: dict[Prefix, float] = {(): 0.0}
+    nothing = [0.0] * log_probs.shape[1]
     scale = 0.0
-    for step in log_probs.double().exp().tolist():
-        grown: defaultdict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    values = log_probs.double()
+    for step, logs in zip(values.exp().tolist(), values.tolist(), strict=True):
+        following = next_scores(list(beams)) if next_scores else [nothing] * len(beams)
+        grown: defaultdict[Prefix, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for prefix, (blank, other) in beams.items():
-            grown[prefix][0] += (blank + other) * step[BLANK]
+            grown[prefix] = [(blank + other) * step[BLANK], other * step[prefix[-1]] if prefix else 0.0]
+        least = -math.inf  # with so many prefixes that go on as they are, a new one below the last of them is not kept
+        if len(beams) == beam:
+            least = min(_log(sum(both)) + added[prefix] for prefix, both in grown.items())
+        for (prefix, (blank, other)), scores in zip(beams.items(), following, strict=True):
+            before = _log(blank + other) + added[prefix]
             for label, probability in enumerate(step):
                 if label == BLANK or probability == 0:
                     continue
-                if prefix and prefix[-1] == label:
-                    grown[prefix][1] += other * probability
-                    grown[(*prefix, label)][1] += blank * probability
-                else:
-                    grown[(*prefix, label)][1] += (blank + other) * probability
-        possible = [(prefix, both) for prefix, both in grown.items() if sum(both) > 0]
-        best = sorted(possible, key=lambda item: -sum(item[1]))[:beam]
-        largest = sum(best[0][1])
-        scale += float(torch.tensor(largest, dtype=torch.float64).log())
-        beams = {prefix: (blank / largest, other / largest) for prefix, (blank, other) in best}
-    scores = {prefix: sum(both) for prefix, both in beams.items()}
-    return [
-        (prefix, scale + float(torch.tensor(score, dtype=torch.float64).log()))
-        for prefix, score in sorted(scores.items(), key=lambda item: -item[1])
-    ]
+                if before + logs[label] + scores[label] < least and (*prefix, label) not in beams:
+                    continue
+                longer = (*prefix, label)
+                added[longer] = added[prefix] + scores[label]
+                grown[longer][1] += (blank if prefix and prefix[-1] == label else blank + other) * probability
+        ranked = [(_log(sum(both)) + added[prefix], prefix) for prefix, both in grown.items() if sum(both) > 0]
+        best = [prefix for _, prefix in sorted(ranked, key=lambda item: -item[0])[:beam]]
+        largest = max(sum(grown[prefix]) for prefix in best)
+        scale += math.log(largest)
+        beams = {prefix: (grown[prefix][0] / largest, grown[prefix][1] / largest) for prefix in best}
+        added = {prefix: added[prefix] for prefix in best}
+    ends = next_scores(list(beams)) if next_scores else [nothing] * len(beams)
+    found = []
+    for (prefix, both), scores in zip(beams.items(), ends, strict=True):
+        log_prob = scale + _log(sum(both))
+        found.append(ScoredPrefix(prefix, log_prob, log_prob + added[prefix] + scores[BLANK]))
+    return sorted(found, key=lambda text: -text.score)
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf

@@ -4,6 +4,7 @@ import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,12 @@ from rnnbench.harness.paths import Folders
 from tests.fixtures.trained import train
 
 Ask = Callable[..., tuple[int, str, str]]
-TASKS = ("sentiment-movies", "pos-tagging", "translate-numbers", "caption-emoji", "speech-prompts", "weather-nyc-24h")
+TASKS = (
+    *("sentiment-movies", "pos-tagging", "translate-numbers", "caption-emoji", "speech-prompts", "weather-nyc-24h"),
+    *("shakespeare-char", "shakespeare-word", "g2p-cmudict-ctc"),
+)
+
+LM = ["transcribe", "speech-prompts/elman", "a.wav", "--lm", "shakespeare-char/elman"]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +93,36 @@ def test_caption_and_transcribe_read_files(ask: Ask, tmp_path: Path) -> None:
     assert set(json.loads(out)["scores"]) == {"wer", "cer"}
 
 
+def test_transcripts_are_scored_with_and_without_a_language_model(ask: Ask, place: Folders) -> None:
+    words = ("transcribe", "speech-prompts/elman", "--lm", "shakespeare-char/elman", "--beam", "2")
+    code, out, told = ask(*words, "--test", "2", "--n-best", "2", "--lm-weight", "0.3", "--json")
+    assert code == 0
+    assert "of the recogniser's 28 characters, and reads them as <unk>" in told  # the stand-in has few letters
+    found = json.loads(out)
+    assert set(found["scores"]) == set(found["scores_without_lm"]) == {"wer", "cer"}
+    assert all(len(one["answers"]) == 2 for one in found["answers"])
+    code, out, _ = ask(*words, "--test", "1")
+    assert "over 1 input, without language model" in out
+    code, out, told = ask(*words, "--score", "--tune-lm", "--json")
+    assert code == 0
+    run = load_run("speech-prompts/elman", place.leaderboard, place.runs)
+    assert f"of 19 settings the best on the {len(run.data.table('validation'))} recordings of the validation" in told
+    found = json.loads(out)
+    greedy, search, fused = found["decodings"]
+    assert (greedy["decoding"], search["decoding"], fused["lm_mode"]) == ("greedy", "beam 2", "fusion")
+    assert all(set(one["scores"]) == {"wer", "cer"} for one in found["decodings"])
+    assert found["recordings"] == len(run.data.table("test"))
+    assert run.record
+    assert greedy["scores"] == pytest.approx({name: run.record.scores[name] for name in ("wer", "cer")})
+    code, out, _ = ask("transcribe", "g2p-cmudict-ctc/elman", "abba", "--json")  # letters in, phonemes out
+    assert code == 0
+    assert json.loads(out)["answers"][0]["input"] == "abba"
+    code, out, _ = ask("transcribe", "speech-prompts/elman", "--lm", "shakespeare-word/elman", "--score")
+    assert code == 0
+    assert "beam 16, rescoring with shakespeare-word/elman" in out
+    assert "greedy" in out
+
+
 def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
     code, out, _ = ask("forecast", "weather-nyc-24h/elman", "--channel", "temp", "--json")
     assert code == 0
@@ -139,6 +175,15 @@ def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
     assert torch.tensor(found["layers"][0]["states"]["h"]).allclose(hidden, atol=1e-5)
 
 
+@pytest.mark.parametrize("words", [("--lm-weight", "nan"), ("--insertion-bonus", "inf"), ("--lm-mode", "fuse")])
+def test_options_of_a_language_model_are_read_strictly(words: tuple[str, str], ask: Ask, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ask(*LM, *words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert all(word in told for word in words)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -159,6 +204,19 @@ def test_gates_read_what_the_translator_reads(ask: Ask, place: Folders) -> None:
             "--test asks the test part alone",
         ),
         (["translate", "translate-numbers/elman", "--file", "-", "--test", "1"], "--test asks the test part alone"),
+        (["transcribe", "speech-prompts/elman", "a.wav", "--lm", "speech-prompts/elman"], "is a transcriber"),
+        (["transcribe", "speech-prompts/elman", "a.wav", "--lm", "shakspeare-char/elman"], "did you mean 'shakesp"),
+        (["transcribe", "speech-prompts/elman", "a.wav", "--lm-weight", "1"], "--lm-weight is for a language model"),
+        (["transcribe", "speech-prompts/elman", "a.wav", "--tune-lm"], "--tune-lm is for a language model"),
+        ([*LM, "--lm-weight", "-1"], "--lm-weight must be at least 0, got -1.0"),
+        ([*LM, "--lm-weight", "1", "--tune-lm"], "--tune-lm chooses --lm-weight and --insertion-bonus"),
+        ([*LM, "--beam", "1"], "--beam must be at least 2, got 1"),
+        ([*LM, "--n-best", "17"], "n_best must be at least 1 and at most the beam of 16"),
+        ([*LM, "--score"], "--score asks the whole test part"),
+        (
+            ["transcribe", "speech-prompts/elman", "a.wav", "--lm", "shakespeare-word/elman", "--lm-mode", "fusion"],
+            "shallow fusion needs a language model of characters",
+        ),
         (["forecast", "weather-nyc-24h/elman", "--horizon", "72"], "horizon must be from 1 to 71"),
         (["forecast", "weather-nyc-24h/elman", "--horizon", "30"], "horizon must be at most 24"),
         (["forecast", "weather-nyc-24h/elman", "--window", "9999"], "window must be from 0 to"),

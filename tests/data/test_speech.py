@@ -207,10 +207,10 @@ def test_loss_and_beam_search_are_sums_over_all_paths() -> None:
     log_probs = (2 * torch.randn(5, 3, dtype=torch.float64)).log_softmax(-1)
     texts = every_text(log_probs)
     assert sum(texts.values()) == pytest.approx(1)
-    found = dict(prefix_beam_search(log_probs, 100))
+    found = {prefix: log_prob for prefix, log_prob, _ in prefix_beam_search(log_probs, 100)}
     assert {text: np.exp(score) for text, score in found.items()} == pytest.approx(texts)
     assert len(found) == len(texts)
-    best = prefix_beam_search(log_probs, 100)[0][0]
+    best = prefix_beam_search(log_probs, 100)[0].prefix
     assert texts[best] == max(texts.values())
     objective = Ctc(2, 1, 3, alphabet="ab")
     targets = torch.tensor([[1, 2], [2, -100]])
