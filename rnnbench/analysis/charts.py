@@ -550,11 +550,12 @@ def word_map_chart(
               scale=alt.Scale(domain=[top - height * unit, top], nice=False), axis=alt.Axis(tickCount=6)),
     )  # fmt: skip
     dots = alt.Chart(data(rows)).mark_circle(size=36, opacity=0.9).encode(x, y, colour, tooltip=["word:N"])
+    styles: list[tuple[bool, int, Any]] = [(False, FONT, "normal"), (True, ASKED_FONT, "bold")]
     texts = [
         alt.Chart(data([row for row in labels if row["asked"] == asked]))
         .mark_text(align="center", baseline="middle", fontSize=font, fontWeight=weight)
         .encode(x, y, colour, text="word:N")
-        for asked, font, weight in ((False, FONT, "normal"), (True, ASKED_FONT, "bold"))
+        for asked, font, weight in styles
     ]
     missing = sum(box is None for box in boxes)
     if missing:

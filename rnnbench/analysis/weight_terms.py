@@ -42,7 +42,7 @@ def weights_by_step(layer: Recurrent) -> Iterator[list[Weights]]:
 
     def forward(input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
         dim, outputs = int(layer.batch_first), []
-        for number, x in enumerate(input.split(1, dim)):
+        for number, x in enumerate(input.split(1, dim)):  # type: ignore[no-untyped-call]
             if layer.bptt and number and number % layer.bptt == 0:
                 hx = hx.detach() if isinstance(hx, Tensor) else tuple(state.detach() for state in hx)
             steps.append({name: weight.view_as(weight) for name, weight in layer.named_parameters()})
@@ -104,7 +104,7 @@ def term_shares(layer: Recurrent, loss: Callable[[], Tensor], names: Sequence[st
 
     for number, step in enumerate(steps):
         for name, whole in zip(names, total, strict=True):
-            step[name].register_hook(partial(add, number, whole))
+            step[name].register_hook(partial(add, number, whole))  # type: ignore[no-untyped-call]
     torch.autograd.grad(value, weights, materialize_grads=True)  # the hooks see the terms on their way to the sum
     square = torch.stack([whole.square().sum() for whole in total]).sum()
     return TermShares(products / square, (squares / square).sqrt()) if square else None

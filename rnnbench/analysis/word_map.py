@@ -56,7 +56,8 @@ def unit_rows(matrix: Array) -> Array:
     """Rows divided by their length, in float64; a row of zeros stays."""
     rows = matrix.astype(np.float64)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=rows, where=length > 0)
+    np.divide(rows, length, out=rows, where=length > 0)
+    return rows
 
 
 def project(matrix: Array) -> tuple[Array, tuple[float, float]]:

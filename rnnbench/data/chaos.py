@@ -8,6 +8,7 @@ from abc import abstractmethod
 import numpy as np
 
 from rnnbench.data.forecasts import HorizonObjective, SeriesForecast, Values
+from rnnbench.data.module import check_amount
 from rnnbench.data.splits import CUTS
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.download import Source
@@ -53,6 +54,7 @@ class GeneratedSeries(SeriesForecast):
         least = math.ceil((window + 2) / (1 - CUTS[1]))
         if steps < least:
             raise ValueError(f"steps must be at least {least}, so that window={window} fits a test part, got {steps}")
+        check_amount(count * steps, f"count={count} and steps={steps}")
         super().__init__(window, horizon, stride, batch_size, data_seed, shuffle_seed, teacher_forcing, objective)
         self.count, self.steps = count, steps
 

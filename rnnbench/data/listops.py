@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import datasets
 import numpy as np
 
-from rnnbench.data.module import Split, Splits
+from rnnbench.data.module import Split, Splits, check_amount
 from rnnbench.data.splits import first_of_each, majority_scores
 from rnnbench.data.tokens import ALL_OF_THEM, TokenDataModule, token_tokenizer
 
@@ -65,6 +65,7 @@ class ListOps(TokenDataModule):
         for name, value, least in (("depth", depth, 1), ("longest", longest, 4), ("train_size", train_size, 1)):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_amount((train_size + 2 * max(1000, train_size // 10)) * longest, f"{train_size=} and {longest=}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.depth, self.longest, self.train_size = depth, longest, train_size
 

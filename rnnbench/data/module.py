@@ -42,6 +42,20 @@ NOT_PREPARING = {
 """Modules that every data module imports and that do not shape what is prepared."""
 
 
+MAX_VALUES = 10**9
+"""The most values of generated data: 8 GB while it is made."""
+
+
+def check_amount(values: int, arguments: str) -> None:
+    """Check that generated data fits into memory, before it is made; `arguments` say how much was asked for.
+
+    Raises:
+        ValueError: there are more than `MAX_VALUES` values.
+    """
+    if values > MAX_VALUES:
+        raise ValueError(f"{arguments} make {values:,} values, at most {MAX_VALUES:,} fit into memory")
+
+
 @dataclass(frozen=True)
 class Splits:
     """What a data module builds from its sources.

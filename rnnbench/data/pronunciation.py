@@ -57,7 +57,8 @@ class CMUDict(TokenDataModule):
 
     Raises:
         DataUnavailable: when prepared, the dictionary cannot be fetched.
-        RnnbenchError: when prepared, a line of another layout or an unknown phoneme.
+        RnnbenchError: when prepared, a line of another layout, a phoneme that is not one of the 39, or one that no word
+            of training has.
     """
 
     objective = "pronunciation"
@@ -79,6 +80,7 @@ class CMUDict(TokenDataModule):
         letters.save(str(folder / "tokenizer.json"))
         said = {split: [" ".join(word.phonemes) for word in some] for split, some in parts.items()}
         phonemes = token_tokenizer(said["train"], ALL_OF_THEM)
+        _check_phonemes(parts, phonemes)
         phonemes.post_processor = TemplateProcessing(single=f"$A {END}", special_tokens=[(END, END_ID)])
         targets = {split: _ids(phonemes, [word.phonemes for word in some], [END_ID]) for split, some in parts.items()}
         tables = {
@@ -164,6 +166,22 @@ def _fits(word: Word) -> bool:
 def _bare(spelling: str) -> str:
     """The letters of a word, without those of a possessive: what words of one part have in common."""
     return re.sub(r"[^a-z]", "", re.sub(r"'s?$", "", spelling)) or spelling
+
+
+def _check_phonemes(parts: dict[Split, list[Word]], known: Tokenizer) -> None:
+    """Check that training has all phonemes: a decoder cannot say another.
+
+    Raises:
+        RnnbenchError: a word of validation or test has a phoneme that no word of training has.
+    """
+    seen = known.get_vocab()
+    for split, words in parts.items():
+        for word in words:
+            if unseen := sorted({*word.phonemes} - seen.keys()):
+                raise RnnbenchError(
+                    f"split {split!r} has the phoneme {unseen[0]} in {word.spelling!r}, which no word of training has: "
+                    "provide more words"
+                )
 
 
 def _spellings(words: list[Word]) -> list[str]:

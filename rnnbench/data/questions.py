@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import datasets
 import numpy as np
 
-from rnnbench.data.module import Split, Splits
+from rnnbench.data.module import Split, Splits, check_amount
 from rnnbench.data.splits import first_of_each, majority_scores
 from rnnbench.data.tokens import ALL_OF_THEM, TokenDataModule, token_tokenizer
 
@@ -73,6 +73,7 @@ class FactQuestions(TokenDataModule):
             raise ValueError(f"facts must be 1, 2 or 3, got {facts}")
         if train_size < 1:
             raise ValueError(f"train_size must be at least 1, got {train_size}")
+        check_amount((train_size + 2 * max(1000, train_size // 10)) * SENTENCES[facts][1] * SENTENCE, f"{train_size=}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.facts, self.train_size = facts, train_size
 

@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 
 from rnnbench.data.counting import GeneratedStrings
-from rnnbench.data.module import SPLITS, Split
+from rnnbench.data.module import SPLITS, Split, check_amount
 from rnnbench.data.symbols import SymbolPrediction
 
 Values = np.ndarray[Any, Any]
@@ -72,7 +72,7 @@ class EmbeddedReber(SymbolPrediction):
         shuffle_seed: see `SequenceDataModule`.
 
     Raises:
-        ValueError: `train_size` is too small.
+        ValueError: `train_size` is too small or too great.
     """
 
     symbols = SYMBOLS
@@ -80,6 +80,7 @@ class EmbeddedReber(SymbolPrediction):
     def __init__(self, train_size: int = 256, batch_size: int = 16, data_seed: int = 0, shuffle_seed: int = 0) -> None:
         if train_size < 1:
             raise ValueError(f"train_size must be at least 1, got {train_size}")
+        check_amount(train_size * len(SPLITS) * LONGEST, f"{train_size=}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.train_size = train_size
 

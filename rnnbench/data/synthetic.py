@@ -12,12 +12,14 @@ import datasets
 import numpy as np
 
 from rnnbench.data.batches import GlobalBatches, make_loader
-from rnnbench.data.module import EVALUATION_BATCHES, SPLITS, SequenceDataModule, Split, Splits
+from rnnbench.data.module import EVALUATION_BATCHES, SPLITS, SequenceDataModule, Split, Splits, check_amount
 
 Values = np.ndarray[Any, Any]
 Rows = Values | list[Values]
 """Sequences of one length, a row each; or a list of rows of different lengths."""
 
+MAX_LENGTH = 1_000_000
+"""The greatest length of a generated sequence."""
 TEST_SIZE = 100
 """Sequences of each of several test lengths."""
 
@@ -38,7 +40,8 @@ class Generated(SequenceDataModule):
         test_lengths: lengths of the test part, `[first, last, step]`; all greater than `length`.
 
     Raises:
-        ValueError: `length` or `train_size` is too small, or `test_lengths` are not lengths beyond `length`.
+        ValueError: `length` or `train_size` is too small, `test_lengths` are not lengths beyond `length`, or the
+            sequences are too long or too many.
     """
 
     shortest: ClassVar[int]
@@ -55,13 +58,18 @@ class Generated(SequenceDataModule):
         shuffle_seed: int = 0,
         test_lengths: list[int] | None = None,
     ) -> None:
-        if length < self.shortest:
-            raise ValueError(f"length must be at least {self.shortest}, got {length}")
+        if not self.shortest <= length <= MAX_LENGTH:
+            least = f"length must be at least {self.shortest}"
+            raise ValueError(f"{least}{f' and at most {MAX_LENGTH:,}' if length > MAX_LENGTH else ''}, got {length}")
         if train_size < 1:
             raise ValueError(f"train_size must be at least 1, got {train_size}")
         super().__init__(batch_size, data_seed, shuffle_seed)
         self.length, self.train_size = length, train_size
         self.test_lengths = _lengths(test_lengths, length)
+        held_out = max(1000, train_size // 10)
+        check_amount((train_size + held_out + (0 if test_lengths else held_out)) * length,
+                     f"train_size={train_size} and length={length}")  # fmt: skip
+        check_amount(self.per_length * sum(self.test_lengths), f"test_lengths={test_lengths}")
 
     def identity(self) -> dict[str, Any]:
         """As in `SequenceDataModule`; data without `test_lengths` is what it was before there were any."""
@@ -128,6 +136,8 @@ def _lengths(bounds: Sequence[int] | None, longest: int) -> tuple[int, ...]:
         raise ValueError(
             f"test_lengths must be longer than those of training, length={longest}, and not empty, got {bounds!r}"
         )
+    if last > MAX_LENGTH:
+        raise ValueError(f"test_lengths must be at most {MAX_LENGTH:,}, got {bounds!r}")
     return tuple(range(first, last + 1, step))
 
 

@@ -15,7 +15,7 @@ from num2words import num2words
 from tokenizers import Tokenizer
 
 from rnnbench.data.hub import HubDataModule, read_hub
-from rnnbench.data.module import Split, Splits
+from rnnbench.data.module import Split, Splits, check_amount
 from rnnbench.data.splits import SplitRows, connected_groups, grouped_splits, random_splits
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
 from rnnbench.objectives.text_metrics import corpus_scores
@@ -162,6 +162,7 @@ class NumberWords(ParallelText):
     ) -> None:
         if not 10 <= size <= largest + 1:
             raise ValueError(f"size must be at least 10 and at most largest + 1 = {largest + 1}, got {size}")
+        check_amount(largest, f"{largest=}")
         for language in (source, target):
             try:
                 num2words(1, lang=language)

@@ -127,7 +127,7 @@ def dictionary_wheel(words: int = 300) -> bytes:
         lines.append(f"{spelling} {said}" + (" # name, made up" if number % 5 == 0 else ""))
         lines += [f"{spelling}(2) {said} Z"] if number % 7 == 0 else []
         lines += [f"{spelling}'s {said} Z"] if number % 3 == 0 else []
-    return wheel({MEMBER: "\n".join([*lines, "w D AH1 B AH0 L Y UW0"]).encode()})
+    return wheel({MEMBER: "\n".join([*lines, "w K IY1 S B OW0 K UW0"]).encode()})
 
 
 def caption_pairs(folder: Path) -> str:
