@@ -18,7 +18,7 @@ STATES: tuple[State, ...] = ("done", "failed", "infeasible", "running", "missing
 
 
 CARD_CHANGED, DATA_CHANGED = "its card has changed", "its data has changed"
-SELECTED_FAILS = "the code no longer gives the same for what was selected among its study"
+SELECTED_FAILS = "the code no longer gives the same for the run that its study has selected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,7 @@ def test_default_and_tuned_are_rows_with_trials_and_what_they_took(tuned: Callab
     records = answered(grid, [0.3, None, 0.2])
     records |= {run.id: done(run, 0.5) for run in runs_of(grid, records) if run.trial is None}
     table = make_table(cells_on_record(records))
-    assert [row.label for row in table.rows] == ["elman", "elman tuned(3)", "lstm", "lstm tuned(3)"]
+    assert [row.name for row in table.rows] == ["elman", "elman tuned(3)", "lstm", "lstm tuned(3)"]
     assert [(row.trials, row.tuning_seconds) for row in table.rows] == [("", ""), ("3", "4")] * 2
     where, why = table.reasons[0]
     assert (where, why) == ("trials: short × elman", "1 of 3 trials gave no score: diverged: x")
@@ -253,7 +253,7 @@ def test_what_is_still_the_best_of_more_trials_is_shown_as_selected_among_all(tu
         ([3, 1, 2, 0, 4], "elman tuned(3)", ("3", "6")),  # later trials, which chose another, are not its cost
     ):
         table = make_table(cells_on_record({**answered(many, scores), **tested}))
-        assert [row.label for row in table.rows] == [label]
+        assert [row.name for row in table.rows] == [label]
         assert [(row.trials, row.tuning_seconds) for row in table.rows] == [cost]
 
 
