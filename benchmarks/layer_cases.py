@@ -99,9 +99,28 @@ def layer_classes() -> list[str]:
     ]  # fmt: skip
 
 
-COUNTERPARTS = {"MUT": "MUT1"} | {
-    name: name for name in ("MGU", "JANET", "UGRNN", "MultiplicativeLSTM", "PeepholeLSTM")
-}  # in torchrecurrent: our names and theirs
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "MinGRU negative": ("MinGRU", {"negative_eigenvalues": True}),
+    "BRC neuromodulated": ("BRC", {"neuromodulated": True}),
+    "AntisymmetricRNN gated": ("AntisymmetricRNN", {"gated": True}),
+    "MLSTM 4 heads": ("MLSTM", {"num_heads": 4}),
+}
+"""Layers with options that change the equation, by the names of their entries."""
+
+
+def cells() -> dict[str, tuple[str, dict[str, Any]]]:
+    """The layers of the package and their variants: class and options by the names of their entries."""
+    return {name: (name, {}) for name in layer_classes()} | VARIANTS
+
+
+COUNTERPARTS = {
+    "MUT": "MUT1", "BRC": "BR", "BRC neuromodulated": "NBR", "AntisymmetricRNN gated": "GatedAntisymmetricRNN",
+    **{name: name for name in (
+        "MGU", "JANET", "UGRNN", "MultiplicativeLSTM", "PeepholeLSTM", "IndRNN", "FastGRNN", "CFN", "RAN", "LiGRU",
+        "MinimalRNN", "SCRN", "AntisymmetricRNN", "UnICORNN", "LEM",
+    )},
+}  # fmt: skip
+"""In torchrecurrent: our names and theirs."""
 
 
 def module_makers(shape: Shape, group: str) -> dict[str, Callable[[], Any]]:
@@ -127,9 +146,9 @@ def module_makers(shape: Shape, group: str) -> dict[str, Callable[[], Any]]:
     if group == "deep":
         two = {"num_layers": 2, "bidirectional": True}
         return {"nn.LSTM": sized(nn.LSTM, **two), "LSTM": sized(ours.LSTM, **two)}
-    for name in layer_classes():
-        made[name] = sized(getattr(ours, name))
-        made[f"{name} loop"] = sized(getattr(ours, name), engine="reference")
+    for name, (layer, more) in cells().items():
+        made[name] = sized(getattr(ours, layer), **more)
+        made[f"{name} loop"] = sized(getattr(ours, layer), engine="reference", **more)
     for name, theirs in COUNTERPARTS.items():
         made[f"{name} torchrecurrent"] = partial(_torchrecurrent, theirs, inputs, hidden)
     return made

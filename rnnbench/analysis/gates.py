@@ -42,7 +42,7 @@ class GateTrace:
     Args:
         layer: its number.
         reverse: whether it reads backwards.
-        gates: activations `[T, B, H]` by gate.
+        gates: activations `[T, B, W]` by gate.
         functions: the function of each gate: `sigmoid`, `tanh`, …, or `linear` if no function is applied.
         states: states after each step, `[T, B, W]` by name.
     """

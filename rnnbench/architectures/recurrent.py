@@ -87,6 +87,16 @@ class SLSTM(SequenceModule):
     layer_class = nn.SLSTM
 
 
+class MLSTM(SequenceModule):
+    """mLSTM (Beck et al. 2024) on any objective: exponential gating and a matrix as memory, without the blocks around
+    it in xLSTM. Equation in `rnnbench.nn.MLSTM`, arguments in `SequenceModule`.
+
+    `layer_options`: `num_heads` (each with a matrix of its own; divides `hidden_size`), and those of every layer.
+    """
+
+    layer_class = nn.MLSTM
+
+
 class GRU(SequenceModule):
     """GRU (Cho et al. 2014) on any objective; equation in `rnnbench.nn.GRU`, arguments in `SequenceModule`.
 

@@ -50,6 +50,13 @@ class Cell:
             in `step`, `self.name(v)` is the product with `v`.
         forget_gates, input_gates: gates that keep the old state when open, and that take in the new one (for `chrono`).
 
+    A cell whose gates see the input alone may define, beside `step`, the same equation for many steps at once:
+
+        chunk(z, s, missing): from gates `[L, B, W]` and the states before the first of these steps, h after each,
+            `[L, B, H]`, and all states but h after the last; `missing` is None, or says which steps, `[L, B]`, have no
+            input: they change no state. Operations are those of torch, derived by autograd.
+        chunk_steps: the largest L.
+
     A layer sets for itself, from its regularisers:
 
         noise_inputs: random values, by name with their width: `[T, B, W]`, one a step, or `[B, W]`.
@@ -77,6 +84,8 @@ class Cell:
     forget_gates: tuple[str, ...] = ()
     input_gates: tuple[str, ...] = ()
     recurrent_mask: str | None = None
+    chunk: Callable[..., Any] | None = None
+    chunk_steps: int = 64
     recur: Callable[..., Any]
 
     if TYPE_CHECKING:  # vectors and matrices are there while a step runs
@@ -92,6 +101,10 @@ class Cell:
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """Width of each state."""
         return (hidden_size,) * len(self.states)
+
+    def gate_sizes(self, hidden_size: int) -> tuple[int, ...]:
+        """Width of each gate; one with a recurrent product is as wide as the state."""
+        return (hidden_size,) * len(self.gates)
 
     def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights that the equation uses, from the layer's parameters (of one layer and direction)."""
@@ -136,13 +149,14 @@ class Cell:
 
         `rates` are those of zoneout, by state, and that of the mask.
         """
-        noise, zoneout = [], dict(zip((f"zoneout_{name}" for name in self.states), rates[0], strict=True))
-        widths = {"H": hidden_size, "P": self.state_sizes(hidden_size)[0]}
-        for name, width in self.noise_inputs.items():
-            if name in zoneout:
-                noise.append(torch.bernoulli(like.new_full((*like.shape[:-1], widths[width]), zoneout[name])))
+        sizes = self.state_sizes(hidden_size)
+        noise, names = [], [f"zoneout_{name}" for name in self.states]
+        for name in self.noise_inputs:
+            if name in names:
+                place = names.index(name)
+                noise.append(torch.bernoulli(like.new_full((*like.shape[:-1], sizes[place]), rates[0][place])))
             else:
-                noise.append(F.dropout(like.new_ones(batch, widths[width]), rates[1]))
+                noise.append(F.dropout(like.new_ones(batch, sizes[0]), rates[1]))
         return tuple(noise)
 
     @property

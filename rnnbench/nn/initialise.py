@@ -10,12 +10,16 @@ from rnnbench.nn.cell import Cell
 
 def weight_shapes(cell: Cell, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
     """Shapes of all weights that a cell's equation can use, in one layer and direction."""
-    width, gates, hidden = cell.state_sizes(hidden_size)[0], len(cell.gates), len(cell.recurrent_gates())
+    width, gates, hidden = (
+        cell.state_sizes(hidden_size)[0],
+        sum(cell.gate_sizes(hidden_size)),
+        len(cell.recurrent_gates()),
+    )
     widths = {"H": hidden_size, "P": width}
     return {
-        "weight_ih": (gates * hidden_size, input_size),
+        "weight_ih": (gates, input_size),
         "weight_hh": (hidden * hidden_size, width),
-        "bias_ih": (gates * hidden_size,),
+        "bias_ih": (gates,),
         "bias_hh": (hidden * hidden_size,),
         **{name: (widths[rows], widths[columns]) for name, (rows, columns) in cell.matrices.items()},
         **dict.fromkeys(cell.vectors, (hidden_size,)),
@@ -65,13 +69,17 @@ def initialise(
     bias = torch.log(1 + drawn * (chrono - 2)).to(parameters["bias_ih"].device)
     for gates, sign in ((cell.forget_gates, 1), (cell.input_gates, -1)):
         for gate in gates:
-            set_bias(cell, parameters, gate, sign * bias)
+            set_bias(cell, parameters, hidden_size, gate, sign * bias)
 
 
-def set_bias(cell: Cell, parameters: dict[str, Tensor], gate: str, value: Tensor | float) -> None:
-    """Set a gate's biases so that they add up to `value`."""
-    size = parameters["bias_ih"].numel() // len(cell.gates)
+def set_bias(
+    cell: Cell, parameters: dict[str, Tensor], hidden_size: int, gate: str, value: Tensor | float
+) -> None:  # fmt: skip
+    """Set a gate's biases so that they add up to `value`, of which a gate of fewer units takes the first ones."""
+    sizes = dict(zip(cell.gates, cell.gate_sizes(hidden_size), strict=True))
     for name, gates in (("bias_ih", cell.gates), ("bias_hh", cell.recurrent_gates())):
         if name in parameters and gate in gates:
-            k = gates.index(gate)
-            parameters[name][k * size : (k + 1) * size] = value if name == "bias_ih" else 0.0
+            rows = torch.split(parameters[name], [sizes[one] for one in gates])[gates.index(gate)]
+            rows.zero_()
+            if name == "bias_ih":
+                rows += value[: len(rows)] if isinstance(value, Tensor) else value

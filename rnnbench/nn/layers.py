@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rnnbench.nn.cells import differential, elman, gru, light, linear, lstm, modern
+from rnnbench.nn.cells import differential, elman, gru, light, linear, lstm, matrix, modern
 from rnnbench.nn.recurrent import Recurrent
 
 Device = torch.device | str | None
@@ -148,6 +148,12 @@ class SLSTM(Recurrent):
     """sLSTM (Beck et al. 2024), exponential gating; equation in `ScalarLSTMCell`."""
 
     cell_class = modern.ScalarLSTMCell
+
+
+class MLSTM(Recurrent):
+    """mLSTM (Beck et al. 2024), a matrix as memory; equation in `MatrixLSTMCell`."""
+
+    cell_class = matrix.MatrixLSTMCell
 
 
 class MinGRU(Recurrent):

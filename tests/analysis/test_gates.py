@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnbench import nn as layers
 from rnnbench.analysis.gates import GateTrace, most_varied, trace_gates
-from rnnbench.nn import GRU, JANET, LSTM, SLSTM, Cell, LayerNormLSTM, MinLSTM, Recurrent
+from rnnbench.nn import GRU, JANET, LSTM, MLSTM, SLSTM, Cell, LayerNormLSTM, MinLSTM, Recurrent
 
 T, B, H = 4, 2, 3
 LAYERS = sorted(
@@ -33,7 +33,8 @@ def test_every_gate_of_every_layer_is_seen_and_states_are_those_of_the_layer(nam
     layer = getattr(layers, name)(2, H)
     (one,), _, final = traced(layer)
     assert [gate for name in one.gates for gate in name.split(", ")] == list(layer.cell.gates)
-    assert all(values.shape == (T, B, H) for values in one.gates.values())
+    sizes = dict(zip(layer.cell.gates, layer.cell.gate_sizes(H), strict=True))
+    assert all(values.shape == (T, B, sizes[name.split(", ")[0]]) for name, values in one.gates.items())
     for name, function in one.functions.items():
         low, high = {"sigmoid": (0, 1), "tanh": (-1, 1), "exp": (0, 1), "relu": (0, 1e9)}.get(function, (-1e9, 1e9))
         assert bool(((one.gates[name] >= low) & (one.gates[name] <= high)).all())
@@ -69,6 +70,18 @@ def test_exponential_gates_are_those_that_act_on_the_states() -> None:
     assert one.functions == {"i": "exp", "f": "exp", "g": "tanh", "o": "sigmoid"}
     torch.testing.assert_close(c[1:], g["f"][1:] * c[:-1] + g["i"][1:] * g["g"][1:])
     torch.testing.assert_close(n[1:], g["f"][1:] * n[:-1] + g["i"][1:])
+
+
+def test_the_gates_of_each_head_make_its_matrix() -> None:
+    (one,), _, _ = traced(MLSTM(2, 6, num_heads=2))
+    g, n = one.gates, torch.unflatten(one.states["n"], -1, (2, 3))
+    c = torch.unflatten(one.states["c"], -1, (2, 3, 3))
+    assert one.functions == {"q": "linear", "k": "linear", "v": "linear", "o": "sigmoid", "i": "exp", "f": "exp"}
+    i, f = g["i"].unsqueeze(-1), g["f"].unsqueeze(-1)
+    k, v = (torch.unflatten(g[name], -1, (2, 3)) for name in "kv")
+    outer = (i * v).unsqueeze(-1) * k.unsqueeze(-2)
+    torch.testing.assert_close(c[1:], f.unsqueeze(-1)[1:] * c[:-1] + outer[1:])
+    torch.testing.assert_close(n[1:], f[1:] * n[:-1] + (i * k)[1:])
 
 
 def test_of_two_uses_of_a_gate_the_last_counts_and_what_mixes_gates_has_all_their_names() -> None:

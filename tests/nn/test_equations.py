@@ -9,7 +9,18 @@ import torch
 
 from rnnbench import nn
 from tests.fixtures import nn_equations as equations
-from tests.fixtures.nn_layers import CASES, ENGINES, as_hx, as_tuple, draw, draw_states, make, prepare, scrambled
+from tests.fixtures.nn_layers import (
+    CASES,
+    ENGINES,
+    as_hx,
+    as_tuple,
+    draw,
+    draw_states,
+    engines_of,
+    make,
+    prepare,
+    scrambled,
+)
 
 EQUATIONS: dict[Any, Callable[..., equations.Step]] = {
     nn.Elman: equations.elman,
@@ -25,6 +36,7 @@ EQUATIONS: dict[Any, Callable[..., equations.Step]] = {
     nn.MUT: equations.mut,
     nn.MultiplicativeLSTM: equations.multiplicative,
     nn.SLSTM: equations.slstm,
+    nn.MLSTM: equations.mlstm,
     nn.MinGRU: equations.mingru,
     nn.MinLSTM: equations.minlstm,
     nn.LRU: equations.lru,
@@ -63,7 +75,7 @@ def compare(layer: nn.Recurrent, settings: dict[str, Any], sizes: tuple[int, int
     step = EQUATIONS[type(layer)](parameters, **{**IMPLIED.get(type(layer), {}), **settings})
     with np.errstate(all="raise"):
         outputs, final = equations.run(step, inputs.numpy(), tuple(state[0].numpy() for state in states))
-    for engine in ENGINES:
+    for engine in engines_of(type(layer)):
         layer.engine = engine  # type: ignore[assignment]
         assert layer.backend == engine
         for training in (False, True):

@@ -138,6 +138,7 @@ def test_an_export_leaves_the_batch_open(cls: Any) -> None:
         ("layer-norm", 1),
         ("slstm", 1),
         ("lru", 1),
+        ("mlstm-heads", 1),
     ],
 )
 def test_an_export_leaves_batch_and_steps_open(case: str, layers: int) -> None:

@@ -12,7 +12,19 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from rnnbench import nn
 from rnnbench.nn.compiler.scan import loop
-from tests.fixtures.nn_layers import CASES, ENGINES, as_hx, close, draw, draw_states, flat, gradients, make, prepare
+from tests.fixtures.nn_layers import (
+    CASES,
+    ENGINES,
+    as_hx,
+    close,
+    draw,
+    draw_states,
+    engines_of,
+    flat,
+    gradients,
+    make,
+    prepare,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,10 +48,12 @@ def as_function(layer: nn.Recurrent, inputs: Tensor, lengths: Tensor | None = No
     return call, [value.requires_grad_() for value in values]
 
 
-@pytest.mark.parametrize("engine", ["native", "function"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "engine"),
+    [(case, engine) for case, (cls, _) in CASES.items() for engine in engines_of(cls) if engine != "reference"],
+)
 def test_gradients_are_finite_differences(case: str, engine: Any) -> None:
-    layer = make(case, 2, 5 if case != "slstm" else 6, bidirectional=True, engine=engine)
+    layer = make(case, 2, 5 if case not in ("slstm", "mlstm-heads") else 6, bidirectional=True, engine=engine)
     assert layer.backend == engine
     assert gradcheck(*as_function(layer, draw(3, 2, 2)), fast_mode=True)
     assert gradcheck(*as_function(layer, draw(4, 3, 2), torch.tensor([2, 4, 1])), fast_mode=True)

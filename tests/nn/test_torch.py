@@ -226,7 +226,7 @@ def test_dropout_between_layers_is_torchs(case: str) -> None:
     close(flat(everything(inputs)), flat(everything.to_torch()(inputs)))
 
 
-@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru", "elman", "layer-norm", "peephole-full"])
+@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru", "elman", "layer-norm", "peephole-full", "mlstm"])
 def test_a_step_is_one_step_of_a_sequence(case: str) -> None:
     layer = make(case, 3, 7, num_layers=2, batch_first=True)
     inputs, states = draw(4, 5, 3), as_hx(draw_states(layer, 4))

@@ -108,7 +108,7 @@ class LSTMCell(Cell):
         if self.forget_bias is not None:
             if "bias_ih" not in parameters:
                 raise ValueError("forget_bias is set, but the layer has no bias: leave it out or set bias=True")
-            set_bias(self, parameters, "f", self.forget_bias)
+            set_bias(self, parameters, hidden_size, "f", self.forget_bias)
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state and cell state (and gates, with full gate recurrence)."""

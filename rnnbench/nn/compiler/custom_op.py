@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.compiler import chunks
 from rnnbench.nn.compiler.dispatch import choose, engine_of
 from rnnbench.nn.compiler.native import Kernel
 from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
@@ -31,6 +32,8 @@ def register(cell: Cell) -> str:
 
 def call_custom_op(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states, and final states, of a call of the cell registered under `name`."""
+    if chunks.runs_in_chunks(call.cell):  # torch's own operations, which torch.compile may look into
+        return chunks.run(call, inputs, tensors)
     mask = "".join("01"[tensor is not None] for tensor in tensors)
     present = [tensor for tensor in tensors if tensor is not None]
     results = _forward(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
-from rnnbench.nn.compiler import function, native, reference
+from rnnbench.nn.compiler import chunks, function, native, reference
 from rnnbench.nn.compiler.autodiff import Program, record
 from rnnbench.nn.compiler.build import NoCompiler
 from rnnbench.nn.compiler.captured_state import captured_values
@@ -31,6 +31,8 @@ _programs: dict[Any, Program] = {}
 
 def program_of(cell: Cell) -> Program | str:
     """The cell's recorded step, or why it cannot be recorded."""
+    if type(cell).gate_sizes is not Cell.gate_sizes:
+        return "it has gates that are not as wide as its state"
     cache = cell.compile_cache()
     if "program" not in cache:
         try:
@@ -94,6 +96,9 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str |
     for engine in ENGINES if required is None else (required,):
         if engine == "reference":
             break
+        if engine == "function" and chunks.runs_in_chunks(cell):
+            _warn(reasons)
+            return engine
         if engine == "native" and device.type != "cpu":
             reason: Any = f"it runs on the CPU, not on {device.type}"
         elif engine == "native" and dtype not in native.DTYPES:
@@ -128,6 +133,8 @@ def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor 
     """Sequences of the emitted states, and final states, of a call."""
     if name == "reference" or inputs.numel() == 0 or not is_eager(inputs, *tensors):
         return reference.run(call, inputs, tensors)  # torch's own operations, which all modes see and can derive
+    if name == "function" and chunks.runs_in_chunks(call.cell):
+        return chunks.run(call, inputs, tensors)
     engine = engine_of(name, call.cell, inputs.dtype)
     tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
     inputs = inputs.contiguous().resolve_neg()

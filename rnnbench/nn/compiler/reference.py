@@ -124,6 +124,7 @@ def weights_of(call: SequenceCall, tensors: CallTensors) -> dict[str, Tensor]:
 def step_of(call: SequenceCall, weights: Mapping[str, Tensor]) -> Step:
     """One step of a call with `weights`, see `weights_of`."""
     cell, size, mask = call.cell, call.hidden_size, call.cell.recurrent_mask
+    gate_sizes = list(cell.gate_sizes(size))
     at_once = [gate for gate in cell.recurrent_gates() if gate not in cell.deferred_gates]
     noise_now: dict[str, Tensor] = {}
 
@@ -145,7 +146,7 @@ def step_of(call: SequenceCall, weights: Mapping[str, Tensor]) -> Step:
     def step(inputs: Tensor, before: Sequence[Tensor], noise: Mapping[str, Tensor]) -> list[Tensor]:
         noise_now.update(noise)
         vars(bound).update(noise)
-        z = dict(zip(cell.gates, torch.split(inputs, size, -1), strict=True))
+        z = dict(zip(cell.gates, torch.split(inputs, gate_sizes, -1), strict=True))
         if at_once:
             h = before[0] if mask is None else before[0] * noise_now[mask]
             hidden = F.linear(h, weights["weight"], weights.get("bias"))
