@@ -103,7 +103,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "MinGRU negative": ("MinGRU", {"negative_eigenvalues": True}),
     "BRC neuromodulated": ("BRC", {"neuromodulated": True}),
     "AntisymmetricRNN gated": ("AntisymmetricRNN", {"gated": True}),
-    "MLSTM 4 heads": ("MLSTM", {"num_heads": 4}),
+    "MLSTM 4 heads": ("MLSTM", {"heads": 4}),
 }
 """Layers with options that change the equation, by the names of their entries."""
 

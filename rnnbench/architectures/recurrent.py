@@ -91,7 +91,7 @@ class MLSTM(SequenceModule):
     """mLSTM (Beck et al. 2024) on any objective: exponential gating and a matrix as memory, without the blocks around
     it in xLSTM. Equation in `rnnbench.nn.MLSTM`, arguments in `SequenceModule`.
 
-    `layer_options`: `num_heads` (each with a matrix of its own; divides `hidden_size`), and those of every layer.
+    `layer_options`: `heads` (each with a matrix of its own; divides `hidden_size`), and those of every layer.
     """
 
     layer_class = nn.MLSTM

@@ -73,7 +73,7 @@ def test_exponential_gates_are_those_that_act_on_the_states() -> None:
 
 
 def test_the_gates_of_each_head_make_its_matrix() -> None:
-    (one,), _, _ = traced(MLSTM(2, 6, num_heads=2))
+    (one,), _, _ = traced(MLSTM(2, 6, heads=2))
     g, n = one.gates, torch.unflatten(one.states["n"], -1, (2, 3))
     c = torch.unflatten(one.states["c"], -1, (2, 3, 3))
     assert one.functions == {"q": "linear", "k": "linear", "v": "linear", "o": "sigmoid", "i": "exp", "f": "exp"}

@@ -50,7 +50,7 @@ def test_several_chunks_are_the_papers_equation() -> None:
     inputs, states = draw(LENGTH + 30, 2, 3), draw_states(layer, 2)
     parameters = {name: value.detach().numpy() for name, value in layer.parameters_of(0, "_l0").items()}
     begin = tuple(state[0].numpy() for state in states)
-    want, final = equations.run(equations.mlstm(parameters, num_heads=3), inputs.numpy(), begin)
+    want, final = equations.run(equations.mlstm(parameters, heads=3), inputs.numpy(), begin)
     output, ends = layer(inputs, as_hx(states))
     close([output, *(end[0] for end in ends)], [torch.from_numpy(one) for one in (want, *final)])
 
@@ -68,7 +68,7 @@ def test_long_sequences_with_extreme_gates_stay_finite(size: float, dtype: torch
         parameters = {name: value.detach().numpy() for name, value in layer.parameters_of(0, "_l0").items()}
         zeros = tuple(np.zeros((2, width)) for width in layer.cell.state_sizes(6))
         with np.errstate(all="ignore"):
-            want, _ = equations.run(equations.mlstm(parameters, num_heads=3), inputs.detach().numpy(), zeros)
+            want, _ = equations.run(equations.mlstm(parameters, heads=3), inputs.detach().numpy(), zeros)
         close([result[0][..., :6]], [torch.from_numpy(want)], scale=10.0)
 
 
@@ -114,7 +114,7 @@ def test_there_is_no_kernel_and_zoneout_goes_step_by_step() -> None:
 
 
 def test_chrono_biases_of_heads() -> None:
-    layer = nn.MLSTM(3, 800, num_heads=400, chrono=100)
+    layer = nn.MLSTM(3, 800, heads=400, chrono=100)
     bias = layer.get_parameter("bias_ih_l0").detach()
     i, f = bias[3200:3600], bias[3600:]
     assert torch.equal(i, -f)

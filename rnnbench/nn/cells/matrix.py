@@ -18,7 +18,7 @@ from rnnbench.nn.checks import check_whole
 class MatrixLSTMCell(Cell):
     """mLSTM (Beck et al. 2024, eq. 19–27): each head has a matrix C that maps keys to values, and a normaliser n.
 
-    `q, v = W x_t + b`, `k = (W_k x_t) / √d + b_k`, `o = σ(W_o x_t + b_o)`, each H wide, d = H / `num_heads` for a head;
+    `q, v = W x_t + b`, `k = (W_k x_t) / √d + b_k`, `o = σ(W_o x_t + b_o)`, each H wide, d = H / `heads` for a head;
     `i' = w_i x_t + b_i`, `f' = w_f x_t + b_f`, one number a head. With the stabiliser of eq. 15–17,
     `m_t = max(log σ(f') + m_{t-1}, i')`, `i = exp(i' − m_t)`, `f = exp(log σ(f') + m_{t-1} − m_t)`, in each head:
 
@@ -32,14 +32,14 @@ class MatrixLSTMCell(Cell):
     the input may show in all steps of its chunk, not from its own step on only.
 
     Args:
-        num_heads: heads, each with keys and values of its own.
+        heads: heads, each with keys and values of its own.
 
     Raises:
-        ValueError: `num_heads` does not divide the hidden size.
-        TypeError: `num_heads` is not a whole number.
+        ValueError: `heads` does not divide the hidden size.
+        TypeError: `heads` is not a whole number.
     """
 
-    num_heads: int = 1
+    heads: int = 1
 
     states = ("h", "c", "n", "m")
     gates = ("q", "k", "v", "o", "i", "f")
@@ -49,24 +49,24 @@ class MatrixLSTMCell(Cell):
     chunk_steps = 64
 
     def __post_init__(self) -> None:
-        check_whole("num_heads", self.num_heads)
+        check_whole("heads", self.heads)
 
     def gate_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """H for queries, keys, values and the output gate, one a head for input and forget gate."""
-        return (hidden_size,) * 4 + (self.num_heads,) * 2
+        return (hidden_size,) * 4 + (self.heads,) * 2
 
     def state_sizes(self, hidden_size: int) -> tuple[int, ...]:
         """H, H·d, H and one a head."""
-        if hidden_size % self.num_heads:
-            raise ValueError(f"num_heads must divide hidden_size {hidden_size}, got {self.num_heads}")
-        return hidden_size, hidden_size**2 // self.num_heads, hidden_size, self.num_heads
+        if hidden_size % self.heads:
+            raise ValueError(f"heads must divide hidden_size {hidden_size}, got {self.heads}")
+        return hidden_size, hidden_size**2 // self.heads, hidden_size, self.heads
 
     def effective_weights(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weight of k over √d (eq. 23)."""
         weight = parameters["weight_ih"]
-        size = (len(weight) - 2 * self.num_heads) // 4
+        size = (len(weight) - 2 * self.heads) // 4
         q, k, rest = torch.split(weight, [size, size, len(weight) - 2 * size])
-        return parameters | {"weight_ih": torch.cat([q, k / math.sqrt(size // self.num_heads), rest])}
+        return parameters | {"weight_ih": torch.cat([q, k / math.sqrt(size // self.heads), rest])}
 
     def step(self, z: Any, s: Any) -> Any:
         """New hidden state, memory, normaliser and stabiliser."""
@@ -75,7 +75,7 @@ class MatrixLSTMCell(Cell):
         kept = F.logsigmoid(z.f) + s.m
         m = torch.maximum(kept, z.i)
         i, f = torch.exp(z.i - m).unsqueeze(-1), torch.exp(kept - m).unsqueeze(-1)
-        c = f.unsqueeze(-1) * s.c.unflatten(-1, (self.num_heads, d, d)) + (i * v).unsqueeze(-1) * k.unsqueeze(-2)
+        c = f.unsqueeze(-1) * s.c.unflatten(-1, (self.heads, d, d)) + (i * v).unsqueeze(-1) * k.unsqueeze(-2)
         n = f * self._by_head(s.n) + i * k
         norm = torch.maximum((n * q).sum(-1).abs(), _smallest_norm(m)).unsqueeze(-1)
         h = (c @ q.unsqueeze(-1)).squeeze(-1) / norm
@@ -98,7 +98,7 @@ class MatrixLSTMCell(Cell):
         decay = f.cumsum(-1)
         written = i - decay
         # n is read as C is, as if it were one more row of it
-        memory = torch.cat([s.c.unflatten(-1, (self.num_heads, d, d)), self._by_head(s.n).unsqueeze(-2)], -2)
+        memory = torch.cat([s.c.unflatten(-1, (self.heads, d, d)), self._by_head(s.n).unsqueeze(-2)], -2)
         values = torch.cat([v, torch.ones_like(v[..., :1])], -1)
 
         # h depends on no stabiliser, so that its derivative is zero
@@ -117,7 +117,7 @@ class MatrixLSTMCell(Cell):
 
     def _by_head(self, value: Tensor) -> Tensor:
         """`[…, H]` as `[…, heads, d]`."""
-        return torch.unflatten(value, -1, (self.num_heads, -1))
+        return torch.unflatten(value, -1, (self.heads, -1))
 
 
 def _smallest_norm(m: Tensor) -> Tensor:
