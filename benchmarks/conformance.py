@@ -21,7 +21,7 @@ from rich.console import Console
 from rnnbench.cli.console import make_console
 from rnnbench.config.cards import Budget, Name, TaskCard
 from rnnbench.config.grid import GridSpec
-from rnnbench.config.schema import Arguments, StrictModel, read_yaml
+from rnnbench.config.schema import Arguments, StrictModel, read_json, read_yaml
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.display import make_display
 from rnnbench.harness.grid import plan, run_grid
@@ -37,6 +37,8 @@ from rnnbench.utils.text import escape
 HOME = Path(__file__).parents[1]
 CLAIMS = HOME / "configs" / "conformance"
 OWN = HOME / "runs" / "conformance"
+VERDICTS = HOME / "leaderboard" / "conformance.json"
+EARLIER = " (found by earlier runs, not repeated)"
 FOLDERS = Folders(OWN / "leaderboard", OWN / "runs")
 
 
@@ -261,6 +263,24 @@ def read_claims() -> list[Claim]:
     return claims
 
 
+def keep_earlier(verdicts: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts; of claims of which no run is at hand that of earlier runs, unless the claim has changed since."""
+    same = ("claim", "task", "metric", "rule", "deviation")
+    found = {
+        tuple(one.get(key, "") for key in same) + tuple(one["scores"]): one
+        for one in earlier
+        if any(one["scores"].values()) and not one["lacking"]
+    }
+    kept = []
+    for one in verdicts:
+        before = found.get(tuple(one[key] for key in same) + tuple(one["scores"]))
+        if before and one["verdict"] == "not run" and not any(one["scores"].values()):
+            verdict = before["verdict"].removesuffix(EARLIER) + EARLIER
+            one = {**one, "scores": before["scores"], "lacking": 0, "verdict": verdict}
+        kept.append(one)
+    return kept
+
+
 def write_jsb_task(path: Path) -> None:
     """The task `piano-roll` with a path, as a task of its own; later starts find it again."""
     card = TaskCard.load("piano-roll").model_dump(mode="json", exclude_none=True)
@@ -337,8 +357,10 @@ def main() -> None:
         if claim.runnable:
             claim.run(console)
     records = read_records()
-    verdicts = [claim.verdict(records) for claim in claims]
-    write_whole(HOME / "leaderboard" / "conformance.json", json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n")
+    verdicts = keep_earlier(
+        [claim.verdict(records) for claim in claims], read_json(VERDICTS) if VERDICTS.is_file() else []
+    )
+    write_whole(VERDICTS, json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n")
     write_whole(HOME / "leaderboard" / "conformance.md", page(verdicts))
     for one in verdicts:
         console.print(f"{one['name']:24} {one['rule']:32} {one['verdict']}", highlight=False)

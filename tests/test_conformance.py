@@ -7,7 +7,7 @@ import datasets
 import pytest
 import torch
 
-from benchmarks.conformance import Claim, Rule, page, read_claims
+from benchmarks.conformance import Claim, Rule, keep_earlier, page, read_claims
 from benchmarks.conformance_models import CNN, MLP, with_validation
 from rnnbench.data.module import Splits
 from rnnbench.errors import RnnbenchError
@@ -103,6 +103,18 @@ def test_verdicts_from_records() -> None:
     text = page([verdict_of(claim, [0.5, 0.99]), verdict_of(contested, [0.5, 0.99])])
     assert "2 claims: 1 holds, 1 contested in the literature." in text
     assert "lstm: 0.5, 0.99" in text
+
+
+def test_verdicts_of_earlier_runs_are_kept_until_the_claim_changes() -> None:
+    (claim,) = [one for one in read_claims() if one.name == "parity-check-lstm"]
+    earlier, nothing = verdict_of(claim, [0.5] * 10), claim.verdict({})
+    (kept,) = keep_earlier([nothing], [earlier])
+    assert kept["verdict"] == "does not hold (found by earlier runs, not repeated)"
+    assert kept["scores"] == earlier["scores"]
+    assert keep_earlier([nothing], [kept]) == [kept]
+    assert keep_earlier([nothing], [{**earlier, "rule": "best seed 0.9 ± 0.03"}]) == [nothing]
+    again = verdict_of(claim, [0.99] * 2)
+    assert keep_earlier([again], [earlier]) == [again]
 
 
 @pytest.mark.parametrize(
