@@ -24,7 +24,7 @@ def check(specs: Sequence[RunSpec]) -> None:
     """
     for spec in {_data_key(spec) + str(spec.trial is None): spec for spec in specs}.values():
         _check_task(spec)
-    for spec in {digest([spec.network, spec.budget.model_dump()]): spec for spec in specs}.values():
+    for spec in {digest([spec.network, _is_open_ended(spec)]): spec for spec in specs}.values():
         try:
             _check_schedule(spec, make_model(spec))
             _check_width(spec)
@@ -113,9 +113,14 @@ def _check_width(spec: RunSpec) -> None:
         raise RnnbenchError(f"{width} is chosen so that a network has {spec.size}; it cannot be tuned as well")
 
 
+def _is_open_ended(spec: RunSpec) -> bool:
+    """Whether a run's budget does not say after how many steps it ends."""
+    return spec.budget.steps is spec.budget.epochs is None
+
+
 def _check_schedule(spec: RunSpec, model: Any) -> None:
     schedule = getattr(model.hparams, "schedule", "constant")
-    if schedule != "constant" and spec.budget.steps is spec.budget.epochs is None:
+    if schedule != "constant" and _is_open_ended(spec):
         raise RnnbenchError(
             f"architecture {spec.architecture.name!r}: schedule {schedule!r} needs a budget in steps or epochs"
         )
