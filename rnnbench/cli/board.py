@@ -14,6 +14,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.lease import leased
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.html.build import can_build, write_html
+from rnnbench.leaderboard.html.tracks import whole_board
 from rnnbench.leaderboard.preview import Difference, preview
 from rnnbench.leaderboard.ranking import rank
 from rnnbench.leaderboard.render import Terminal, write_markdown
@@ -72,7 +73,7 @@ def run(options: Namespace) -> int:
 
 def _show_html(leaderboard: Path, table: Board, problems: list[str], console: Console) -> None:
     if can_build():
-        page = write_html(leaderboard, table, problems)
+        page = write_html(leaderboard, [whole_board(table)], problems)
         console.print(f"open in a browser: {page}", highlight=False, soft_wrap=True)
     else:
         console.print("for the page (index.html): pip install 'rnnbench[board]'", highlight=False)

@@ -14,6 +14,7 @@ from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.export import flat, rows_of
 from rnnbench.leaderboard.grid_layout import GridLayout
 from rnnbench.leaderboard.html.build import can_build, write_html
+from rnnbench.leaderboard.html.tracks import whole_board
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
@@ -52,7 +53,7 @@ def run(options: Namespace) -> None:
         wandb_run.log({"board": _table(*_fields(GridLayout.of(table)))})
         wandb_run.log({"records": _table(*_records([flat(row) for row in rows_of(cells)]))})
         if can_build():
-            wandb_run.log({"page": _html(write_html(options.leaderboard, table, problems))})
+            wandb_run.log({"page": _html(write_html(options.leaderboard, [whole_board(table)], problems))})
         else:
             print("without the page (index.html): pip install 'rnnbench[board]'", file=sys.stderr)
         wandb_run.log_artifact(_pages(options.leaderboard))

@@ -17,10 +17,12 @@ import pytest
 from rnnbench.config.cards import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.html.assets import kept, own
-from rnnbench.leaderboard.html.build import html, most_first, write_html
+from rnnbench.leaderboard.html.build import html, write_html
 from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict, words_about
 from rnnbench.leaderboard.html.charts import chart_specs, drawn
+from rnnbench.leaderboard.html.content import most_first
 from rnnbench.leaderboard.html.runs import grid_of
+from rnnbench.leaderboard.html.tracks import whole_board
 from rnnbench.leaderboard.statistics import seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
 from rnnbench.records.record import LengthPoint, RecordStore
@@ -31,9 +33,9 @@ from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_c
 from tests.fixtures.records import done
 
 HOME = Path(__file__).parents[2]
-TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b form label input
+TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b s form label input
 select option output div ul table thead tbody tfoot tr th td br details summary strong code pre li dialog script dl dt
-dd svg g path use defs text"""
+dd svg g path use defs text figure figcaption abbr sup"""
 """All elements of the page."""
 
 
@@ -68,7 +70,7 @@ def table() -> Table:
 
 @pytest.fixture(scope="module")
 def text(table: Table) -> str:
-    return html(table, ["records/<b>x</b>.json: broken"])
+    return html([whole_board(table)], ["records/<b>x</b>.json: broken"])
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +82,13 @@ def page(text: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def data(page: Reader) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(page.scripts[0])
-    return found
+    """Of the one track: its fields and the environments of their runs, and beside them what charts and tables need."""
+    (runs,), everything = json.loads(page.scripts[1]), json.loads(page.scripts[0])
+    return {"runs": runs, **everything["tracks"][0]}
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(text: str) -> None:
-    again = html(make_table(made_up_cells()[::-1]), ["records/<b>x</b>.json: broken"])
+    again = html([whole_board(make_table(made_up_cells()[::-1]))], ["records/<b>x</b>.json: broken"])
     assert again == text
 
 
@@ -93,8 +96,9 @@ def test_another_process_writes_the_same_bytes(text: str) -> None:
     code = """import sys
 from rnnbench.leaderboard.table import make_table
 from rnnbench.leaderboard.html.build import html
+from rnnbench.leaderboard.html.tracks import whole_board
 from tests.fixtures.made_up_board import made_up_cells
-sys.stdout.buffer.write(html(make_table(made_up_cells()), ["records/<b>x</b>.json: broken"]).encode())"""
+sys.stdout.buffer.write(html([whole_board(make_table(made_up_cells()))], ["records/<b>x</b>.json: broken"]).encode())"""
     for seed in ("1", "2"):
         done = subprocess.run([sys.executable, "-c", code], cwd=HOME, env={**os.environ, "PYTHONHASHSEED": seed},
                               capture_output=True, check=True)  # fmt: skip
@@ -117,8 +121,8 @@ def test_nothing_is_loaded_from_outside(text: str, page: Reader) -> None:
 def test_only_the_scripts_of_the_page_may_run(page: Reader) -> None:
     policy = page.all("meta")[2]["content"]
     kinds = [attributes["type"] for attributes in page.all("script")]
-    assert kinds == ["application/json", "module", "module", "module"]
-    for script in page.scripts[1:]:
+    assert kinds == ["application/json", "application/json", "module", "module", "module"]
+    for script in page.scripts[2:]:
         assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
     assert "unsafe-eval" not in policy
     assert "script-src 'unsafe-inline'" not in policy
@@ -134,10 +138,10 @@ def test_hostile_text_is_text(page: Reader, text: str) -> None:
 
 def test_a_record_that_is_hostile_throughout_is_text_throughout() -> None:
     reader = Reader()
-    reader.feed(html(make_table(hostile_cells()), [HOSTILE]))
+    reader.feed(html([whole_board(make_table(hostile_cells()))], [HOSTILE]))
     assert {tag for tag, _ in reader.elements} <= set(TAGS.split())
     assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
-    assert len(reader.scripts) == 4
+    assert len(reader.scripts) == 5
 
 
 def test_each_id_stands_once_and_each_definition_is_one_click_away(page: Reader) -> None:
@@ -196,13 +200,13 @@ def test_scores_by_length_have_a_section_and_a_field_opens_them() -> None:
     curve = [LengthPoint(41, 0.9), LengthPoint(91, 0.6)]
     cells = [Cell(spec, "done", "", made(spec, length_curve=curve)) for spec in specs(["gru"], ["reverse-string"], 2)]
     page = Reader()
-    page.feed(text := html(make_table(cells), []))
-    assert '<select id="length-task"><option value="0">reverse-string' in text
-    (field,) = json.loads(page.scripts[0])["runs"]["fields"].values()
+    page.feed(text := html([whole_board(make_table(cells))], []))
+    assert '<select data-state="lengths"><option value="reverse-string">reverse-string' in text
+    (field,) = json.loads(page.scripts[1])[0]["fields"].values()
     assert field["trained_to"] == 40
     assert [run["lengths"] for run in field["runs"]] == [[[41, 0.9], [91, 0.6]]] * 2
     assert grid_of([cell.spec for cell in cells])["lengths"] == "41:500:20"
-    assert 'id="lengths"' not in html(make_table(made_up_cells()), [])
+    assert 'data-state="lengths"' not in html([whole_board(make_table(made_up_cells()))], [])
 
 
 def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:
@@ -282,17 +286,17 @@ def test_claims_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
 
 
 def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
-    assert "No records yet" in html(make_table([]), [])
+    assert "No records yet" in html([whole_board(make_table([]))], [])
     store = RecordStore(tmp_path)
     assert store.read() == ({}, [])
-    path = write_html(tmp_path, make_table(made_up_cells(["gru"], ["adding"], 6)[1:3]), [])
+    path = write_html(tmp_path, [whole_board(make_table(made_up_cells(["gru"], ["adding"], 6)[1:3]))], [])
     assert "A ranking needs two architectures" in path.read_text()
 
 
 def test_without_its_packages_there_is_no_page_but_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(EXTRAS, "board", ("no_such_package",))
     with pytest.raises(RnnbenchError, match=r"pip install 'rnnbench\[board\]'"):
-        write_html(tmp_path, make_table([]), [])
+        write_html(tmp_path, [whole_board(make_table([]))], [])
 
 
 def test_only_scores_that_stand_alone_are_bold() -> None:
@@ -307,7 +311,7 @@ def test_only_scores_that_stand_alone_are_bold() -> None:
 
 def test_a_page_of_trials_alone_says_so() -> None:
     trials = [cell for cell in tuned_cells() if cell.spec.trial]
-    assert "4 trials, and nothing tested yet" in html(make_table(trials), [])
+    assert "4 trials, and nothing tested yet" in html([whole_board(make_table(trials))], [])
 
 
 def test_what_stands_most_often_comes_first() -> None:
