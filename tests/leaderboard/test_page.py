@@ -16,16 +16,22 @@ import pytest
 
 from rnnbench.config.cards import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.costs import cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.assets import kept, own
 from rnnbench.leaderboard.html.build import html, write_html
 from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict, words_about
 from rnnbench.leaderboard.html.charts import chart_specs, drawn
 from rnnbench.leaderboard.html.content import most_first
+from rnnbench.leaderboard.html.findings import findings_of
+from rnnbench.leaderboard.html.overview import digits, fields_of, heads_of
+from rnnbench.leaderboard.html.rankings import ranking_sections
 from rnnbench.leaderboard.html.runs import grid_of
-from rnnbench.leaderboard.html.tracks import whole_board
-from rnnbench.leaderboard.statistics import seeds_to_separate
+from rnnbench.leaderboard.html.tracks import BoardTrack, facts_of, keys_of, whole_board
+from rnnbench.leaderboard.ranking import rank
+from rnnbench.leaderboard.scores import bounded_interval, scores_of
+from rnnbench.leaderboard.statistics import decimals_of, seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint, RecordStore
+from rnnbench.records.record import LengthPoint, Provenance, RecordStore
 from rnnbench.records.status import Cell
 from rnnbench.utils.extras import EXTRAS
 from tests.conftest import ARCHITECTURES
@@ -217,6 +223,109 @@ def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]
     assert field["tuning"]["curve"][0] == pytest.approx((0.2 + 0.12 + 0.16 + 0.15) / 4)
     assert "among 4 trials" in field["again"]
     assert "learning_rate" in field["settings"]
+
+
+def test_digits_end_where_the_uncertainty_begins() -> None:
+    uncertainties = (0.0129, 0.052, 0.097, 0.2, 1.4, 12, 3e-12)
+    assert [decimals_of(one) for one in uncertainties] == [3, 2, 2, 1, 1, 0, 8]
+    assert digits(0.89213, (0.88, 0.9043)) == ("0.892", "0.880–0.904")
+    assert digits(151.3, (120, 182)) == ("151", "120–182")
+    assert digits(0.5, None) == ("0.500", "")
+    assert digits(98.65, (98.57, 98.73), most=1) == ("98.7", "98.6–98.7")
+
+
+def test_intervals_stay_within_what_a_metric_can_be() -> None:
+    low, high = bounded_interval([0.99, 1.0, 0.95], "accuracy") or (0.0, 0.0)
+    assert (round(low, 3), high) == (0.914, 1.0)
+    assert (bounded_interval([0.0, 0.1], "mse") or (1.0,))[0] == 0
+    unbounded = bounded_interval([0.0, 0.1], "somebody's own")
+    assert unbounded is not None
+    assert unbounded[0] < 0
+    assert bounded_interval([0.5], "accuracy") is None
+
+
+def test_colours_go_from_chance_to_the_best_and_leave_out_what_is_noise(table: Table) -> None:
+    heads = heads_of(table)
+    fields = fields_of(table, heads)
+    for index in range(len(heads)):
+        column = [row[index] for row in fields if row[index].n]
+        heats = [field.heat for field in column if field.heat is not None]
+        assert all(0 <= heat <= 1 for heat in heats)
+        if len(column) > 1 and not all("chance" in field.marks for field in column):
+            best = max(column, key=lambda field: field.share or 0)
+            assert best.heat == max(heats) == 1
+        assert len(heats) in {0, len(column)}
+        assert len(column) > 1 or not heats
+    chance = make_table([Cell(spec, "done", "", made(spec, score=0.5 + 0.001 * spec.seed))
+                         for spec in specs(["gru", "lstm"], ["parity"], 2)])  # fmt: skip
+    assert {field.heat for row in fields_of(chance, heads_of(chance)) for field in row} == {None}
+
+
+def test_the_ranked_table_has_the_ranking_and_the_means_of_each_group(data: dict[str, Any], table: Table) -> None:
+    ranking = rank(scores_of(table))
+    assert ranking is not None
+    rows = data["rankings"]["all"]
+    assert [row["architecture"] for row in rows[: len(ranking.places)]] == [place.label for place in ranking.places]
+    for row, place in zip(rows, ranking.places, strict=False):
+        assert (row["score"], row["place_low"]) == (place.score.value, place.position.low)
+        assert 0 <= row["score_low"] <= row["score"] <= row["score_high"] <= 1
+    music = rank(scores_of(table, lambda column: table.scoring[column].group == "music"))
+    assert music is not None
+    means = {row["architecture"]: row["music"] for row in rows}
+    assert all(means[place.label] == place.score.value for place in music.places)
+    assert {row["place"] for row in rows[len(ranking.places) :]} <= {None}
+
+
+def test_every_finding_has_its_numbers(table: Table) -> None:
+    sections, heads = ranking_sections(table), heads_of(table)
+    places = sections[0].ranking.places if sections[0].ranking else []
+    scores = {place.label: place.score.value for place in places}
+    tasks = [sections[0].scores.columns[task] for task in sections[0].ranking.shared] if sections[0].ranking else []
+    found = findings_of(table, sections[0], mean_cost_rows(cost_rows(table), tasks, scores), heads)
+    assert [finding.heading for finding in found] == ["Best overall", "Best for its cost", "Task by task"]
+    assert found[0].text.startswith(f"tcn leads with {100 * scores['tcn']:.0f} % [")
+    assert "of 15 pairs are settled (n = " in found[0].text
+    assert re.search(r"n = \d+ runs, Processor X, 2 threads", found[1].text)
+    alone = sum(entry.standing == "best" for row in table.rows for entry in row.entries.values())
+    assert found[2].text.startswith(f"On {alone} of 8 tasks one is significantly better than all others")
+    assert findings_of(make_table([]), None, [], []) == []
+
+
+def test_several_tracks_have_names_and_ids_of_their_own(table: Table) -> None:
+    few = make_table(made_up_cells(["gru"], ["adding"], 6))
+    tracks = [BoardTrack("core", "Core", "Rules.", "1", few), BoardTrack("core!", HOSTILE, HOSTILE, "", few)]
+    reader = Reader()
+    reader.feed(html(tracks, []))
+    ids = [attributes["id"] for tag, attributes in reader.elements if "id" in attributes and tag != "path"]
+    assert len(ids) == len({*ids})
+    assert [one["key"] for one in json.loads(reader.scripts[0])["tracks"]] == ["core", "core-2"]
+    assert not reader.all("img")
+    assert keys_of(["A b", "a-b", "ü"]) == ["a-b", "a-b-2", "x"]
+
+
+def test_a_head_says_how_much_there_is_and_of_when(table: Table) -> None:
+    facts = facts_of(table)
+    entries = [entry for row in table.rows for entry in row.entries.values()]
+    assert facts.runs == sum(len(entry.cells) for entry in entries)
+    assert facts.done == sum(len(entry.done) for entry in entries)
+    assert facts.certified == facts.done - table.uncertified
+    assert facts.certified_percent < 100
+    assert (facts.date, facts.seeds, facts.commit) == ("2026-01-01", 3, "")
+    spec = specs(["gru"], ["adding"], 1)[0]
+    source = Provenance(version="0", commit="abcdef0123" * 4, clean=True, published="2026-01-02T00:00:00+00:00")
+    published = facts_of(make_table([Cell(spec, "done", "", made(spec, provenance=source))]))
+    assert (published.commit, published.commits, published.certified_percent) == ("abcdef01", 1, 100)
+
+
+def test_links_are_to_what_lies_beside_the_page(tmp_path: Path) -> None:
+    (tmp_path / "board").mkdir()
+    (tmp_path / "CITATION.cff").write_text("x")
+    (tmp_path / "board" / "results.csv").write_text("x")
+    reader = Reader()
+    path = write_html(tmp_path / "board", [whole_board(make_table(made_up_cells(["gru"], ["adding"], 6)))], [])
+    reader.feed(path.read_text())
+    outside = [one["href"] for one in reader.all("a") if not one["href"].startswith("#")]
+    assert outside == ["../CITATION.cff", "results.csv"]
 
 
 def test_long_curves_are_thinned_and_keep_their_end() -> None:

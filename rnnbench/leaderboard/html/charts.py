@@ -82,8 +82,10 @@ def _lines(alt: Any, along: str, title: str, shaded: bool) -> Any:
     base = alt.Chart(alt.NamedData(DATA), width=FULL, height=380, description=description)
     x = alt.X(f"{along}:Q").scale(zero=shaded, nice=False).axis(tickMinStep=1, labelOverlap=True).title(title)
     y = alt.Y("score:Q").scale(zero=False).title("score")
-    color = alt.Color("label:N").title(None).legend(
-        orient="top", columns=8, symbolType="stroke", symbolSize=500, symbolOpacity=1, symbolStrokeWidth=2.5
+    color = (
+        alt.Color("label:N")
+        .title(None)
+        .legend(orient="top", columns=8, symbolType="stroke", symbolSize=500, symbolOpacity=1, symbolStrokeWidth=2.5)
     )
     dash = alt.StrokeDash("label:N").title(None)
     tips = [alt.Tooltip("label:N"), alt.Tooltip(f"{along}:Q"), alt.Tooltip("score:Q"), alt.Tooltip("n:Q")]
@@ -94,9 +96,7 @@ def _lines(alt: Any, along: str, title: str, shaded: bool) -> Any:
         .properties(name="others")
     )
     picked = base.transform_filter(PICKED)
-    band = picked.mark_area(opacity=0.13, strokeWidth=0).encode(
-        x=x, y=alt.Y("low:Q"), y2="high:Q", color=color
-    )
+    band = picked.mark_area(opacity=0.13, strokeWidth=0).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color)
     lines = picked.mark_line(strokeWidth=2.2, point={"size": 24}).encode(
         x=x, y=y, color=color, strokeDash=dash, tooltip=tips
     )
@@ -144,7 +144,8 @@ def _cost() -> dict[str, Any]:
     those of the front first. The page sets titles and colours.
     """
     x, y = {"scale": "x", "field": "cost"}, {"scale": "y", "field": "score"}
-    tip = "{'architecture': datum.label, 'score': datum.score, 'cost': datum.cost, 'runs': datum.n, 'backend': datum.backend}"
+    tips = {"architecture": "label", "score": "score", "cost": "cost", "runs": "n", "backend": "backend"}
+    tip = f"{{{', '.join(f'{title}: datum.{field}' for title, field in tips.items())}}}"
     ink = {"signal": "ink"}
     size = {
         "init": "max(200, containerSize()[0])",
@@ -190,10 +191,10 @@ def _cost() -> dict[str, Any]:
             {"scale": "y", "orient": "left", "title": {"signal": "score_title"}, "grid": True, "tickCount": 6, **axis},
         ],
         "marks": [
-            {"type": "line", "name": "front_line", "from": {"data": "front"}, "encode": {"update": {
+            {"type": "line", "name": "front_line", "aria": False, "from": {"data": "front"}, "encode": {"update": {
                 "x": x, "y": y, "interpolate": {"value": "step-after"}, "stroke": {"signal": "front_color"},
                 "strokeDash": {"value": [5, 3]}, "strokeWidth": {"value": 1.5}}}},
-            {"type": "symbol", "name": "points", "from": {"data": DATA}, "encode": {
+            {"type": "symbol", "name": "points", "aria": False, "from": {"data": DATA}, "encode": {
                 "enter": {"tooltip": {"signal": tip}},
                 "update": {
                     "x": x, "y": y, "size": {"signal": "datum.front ? 110 : 60"},

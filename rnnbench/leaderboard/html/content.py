@@ -11,8 +11,9 @@ from rnnbench.leaderboard.html.overview import Field, Head, fields_of, grouped, 
 from rnnbench.leaderboard.html.rank_tables import RankTable, group_table, overall_table
 from rnnbench.leaderboard.html.rankings import RankingSection, pairs_data, ranking_sections
 from rnnbench.leaderboard.html.runs import short
-from rnnbench.leaderboard.html.tracks import BoardTrack, facts_of, most_common, settings_of
+from rnnbench.leaderboard.html.tracks import BoardTrack, facts_of, most_common, name_and_settings
 from rnnbench.leaderboard.table import Row, Table
+from rnnbench.records.status import STATES
 from rnnbench.utils.text import clean
 
 Value = TypeVar("Value", bound=Hashable)
@@ -54,7 +55,9 @@ def track_content(track: BoardTrack, key: str) -> dict[str, Any]:
         "group_tables": [(one, leaders(one.section)) for one in tables],
         "costs": all_costs,
         "machines": most_first(row.machine for row in costs),
-        "mean_of": [(name, section.name if section.of != "group" else f"group {section.name}") for name, section in named],
+        "mean_of": [
+            (name, section.name if section.of != "group" else f"group {section.name}") for name, section in named
+        ],
         "common_budget": _common_budget(heads),
         "costed": _heads_with(table, heads, "cost"),
         "lengths": _heads_with(table, heads, "length_curve"),
@@ -126,8 +129,7 @@ def _column_data(head: Head) -> dict[str, Any]:
 
 
 def _row_data(row: Row, ranked: dict[str, Any]) -> dict[str, Any]:
-    settings = settings_of(row)
-    name = row.configuration.shown if settings else row.label
+    name, settings = name_and_settings(row)
     return {"label": clean(row.label), "name": clean(name), "settings": clean(settings)}
 
 
@@ -137,7 +139,7 @@ def _score_data(table: Table, head: Head, row: Row, field: Field) -> dict[str, A
     return {"architecture": clean(row.label), "task": head.column.task, "metric": clean(head.column.metric),
             "budget": clean(", ".join(head.lines[2:])), "mean": None, "low": None, "high": None, "n": 0,
             "normalised": None, **known, "marks": " ".join(field.marks),
-            **{f"runs_{state}": states.get(state, 0) for state in ("failed", "infeasible", "missing", "stale")}}  # fmt: skip
+            **{f"runs_{state}": states.get(state, 0) for state in STATES if state != "done"}}  # fmt: skip
 
 
 def _cost_data(task: str, row: CostRow) -> dict[str, Any]:

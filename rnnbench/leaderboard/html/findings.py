@@ -44,7 +44,7 @@ def leaders(section: RankingSection) -> str:
     if others == 0:
         verdict = f"significantly ahead of all {count - 1} others"
     elif others == count - 1:
-        verdict = f"but none of the {others} others can be told from it" if others > 1 else "but the other is not told from it"  # fmt: skip
+        verdict = "but none of the others can be told from it"
     else:
         verdict = f"but {others} of {count - 1} others may be as good"
     pairs = count * (count - 1) // 2
@@ -65,7 +65,7 @@ def _cost(ranking: Ranking, costs: Sequence[CostRow]) -> Finding | None:
     cheapest = min((rows[label] for label in able & rows.keys()), key=_seconds)
     basis = f"means over {ranking.tasks} task{'s' * (ranking.tasks > 1)}, n = {cheapest.count} runs, {machine}"
     if cheapest is leader:
-        text = f"no architecture that may be as good as {leader.label} trains faster than its {amount(_seconds(leader))} s a run"  # fmt: skip
+        text = f"none that may be as good as {leader.label} trains faster than its {amount(_seconds(leader))} s a run"
     else:
         text = (
             f"of those that may be best, {cheapest.label} trains fastest: {amount(_seconds(cheapest))} s a run for "
@@ -82,18 +82,21 @@ def _tasks(table: Table, heads: Sequence[Head]) -> Finding | None:
     """On how many tasks somebody is best alone, and on how many nobody is better than chance."""
     alone: list[str] = []
     chance: list[str] = []
+    tasks: set[str] = set()
     compared = 0
     for head in heads:
         rows = [row for row in table.rows if head.column in row.entries and row.entries[head.column].scores]
         if len(rows) < 2:
             continue
         compared += 1
+        tasks.add(head.column.task)
         alone += [f"{row.label} on {head.column.task}" for row in rows if row.entries[head.column].standing == "best"]
         if head.column in table.chance and all(table.is_chance(row, head.column) for row in rows):
             chance.append(head.column.task)
     if not compared:
         return None
-    text = f"on {len(alone)} of {compared} task{'s' * (compared > 1)} one is significantly better than all others"
+    unit = "task" if len(tasks) == compared else "column"
+    text = f"on {len(alone)} of {compared} {unit}{'s' * (compared > 1)} one is significantly better than all others"
     text += _named(alone)
     if chance:
         text += f"; on {len(chance)} none is better than chance{_named(chance)}"

@@ -10,7 +10,7 @@ from rnnbench.leaderboard.grid_layout import CHANCE
 from rnnbench.leaderboard.html.tracks import keys_of
 from rnnbench.leaderboard.scores import Scale, bounded_interval, scale_of
 from rnnbench.leaderboard.statistics import decimals_of
-from rnnbench.leaderboard.table import SORTED_LAST, Column, Entry, Row, Table, budget_text
+from rnnbench.leaderboard.table import SORTED_LAST, Column, Entry, Row, Table
 from rnnbench.records.status import STATES, State
 from rnnbench.utils.text import clean, number
 

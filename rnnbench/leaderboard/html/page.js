@@ -5,7 +5,7 @@ function makeTrack(content, index) {
 }
 function setUp(track) {
   if (!track.part("table")) return;
-  const appliers = [...rankTables(track), scoreTable(track), costSection(track), pairSection(track)];
+  const appliers = [rankTables(track), scoreTable(track), costSection(track), pairSection(track)];
   const lines = [
     lineSection(track, "lengths", "length", (run) => run.lengths ?? [], (column) => `test ${column.metric}`),
     lineSection(track, "curves", "step",
@@ -105,7 +105,9 @@ function inParts(whole, columns) {
   }
   whole.closest(".scroll").after(parts);
 }
+const removeParts = () => document.querySelectorAll(".parts").forEach((parts) => parts.remove());
 addEventListener("beforeprint", () => {
+  removeParts();
   for (const table of current.root.querySelectorAll("table.scores")) inParts(table, 10);
   for (const table of current.root.querySelectorAll(".scroll > .pairs")) inParts(table, 20);
   for (const details of document.querySelectorAll("details:not([open])")) {
@@ -114,7 +116,7 @@ addEventListener("beforeprint", () => {
   }
 });
 addEventListener("afterprint", () => {
-  for (const parts of document.querySelectorAll(".parts")) parts.remove();
+  removeParts();
   for (const details of document.querySelectorAll("details[data-folded]")) {
     details.open = false;
     delete details.dataset.folded;

@@ -8,7 +8,7 @@ from typing import Any
 from rnnbench.leaderboard.costs import CostRow
 from rnnbench.leaderboard.html.overview import Field, HeadGroup, digits, share_of
 from rnnbench.leaderboard.html.rankings import RankingSection
-from rnnbench.leaderboard.html.tracks import settings_of
+from rnnbench.leaderboard.html.tracks import name_and_settings
 from rnnbench.leaderboard.ranking import Estimate, Place
 from rnnbench.leaderboard.table import SORTED_LAST, Row, Table
 from rnnbench.utils.text import amount, clean
@@ -177,7 +177,9 @@ def _group_part(row: Row, name: str, heads: Sequence[Any], ranked: Mapping[str, 
         if not shares:
             return Part("", None, -SORTED_LAST, f"{name}: no score")
         value, partial = fmean(shares), len(shares) < len(heads)
-        spoken = f"{name}: {100 * value:.0f} % on {len(shares)} of {len(heads)} tasks; not ranked there, as runs are missing"
+        spoken = (
+            f"{name}: {100 * value:.0f} % on {len(shares)} of {len(heads)} tasks; not ranked there, as runs are missing"
+        )
     heat = min(1.0, value / best) if best > 0 and not partial else None
     return Part(f"{100 * value:.0f}", heat, value, spoken, partial=partial, value=value)
 
@@ -203,11 +205,9 @@ def _rows(
         score = bounded(place.score) if place else None
         text, interval = percent(score) if score else ("", "")
         parts = tuple(column[a] for column in columns)
-        rows.append(
-            RankedRow(row.label, row.label if not settings_of(row) else row.configuration.shown, settings_of(row),
-                      place, score, text, interval, parts, seconds.get(row.label), row.parameters,
-                      row.least_parameters)  # fmt: skip
-        )
+        name, settings = name_and_settings(row)
+        costs_of = seconds.get(row.label), row.parameters, row.least_parameters
+        rows.append(RankedRow(row.label, name, settings, place, score, text, interval, parts, *costs_of))
     order = {label: index for index, label in enumerate(places)}
     return sorted(rows, key=lambda row: (order.get(row.label, len(order)), row.label))
 

@@ -16,7 +16,6 @@ from rnnbench.leaderboard.scores import Array, Scores, scores_of
 from rnnbench.leaderboard.table import Column, Table
 from rnnbench.utils.text import clean
 
-
 SetOf = Literal["all", "kind", "group"]
 
 
@@ -66,8 +65,8 @@ def pairs_data(section: RankingSection) -> dict[str, Any]:
     pairs = section.pairs
     better, low, high = (_per_cent(part) for part in (pairs.better, pairs.low, pairs.high))
     runs, tasks = (np.nan_to_num(part).astype(int).tolist() for part in (pairs.cells, pairs.tasks))
-    return {"key": section.key, "labels": [clean(label) for label in section.order], "name": section.name, "better": better, "low": low,
-            "high": high, "runs": runs, "tasks": tasks}  # fmt: skip
+    return {"key": section.key, "name": section.name, "labels": [clean(label) for label in section.order],
+            "better": better, "low": low, "high": high, "runs": runs, "tasks": tasks}  # fmt: skip
 
 
 def _per_cent(values: Array) -> list[list[int | None]]:

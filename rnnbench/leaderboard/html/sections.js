@@ -108,34 +108,38 @@ const MEAN_SCORE = "mean normalised score, %";
 function costSection(track) {
   const element = track.part("costs");
   if (!element) return () => {};
-  const table = new window.DataTable(element, bare);
+  let table;
   const chosen = () => {
     const key = track.root.querySelector("[data-state=cost]").value;
     const machines = track.root.querySelector("[data-state=machine]");
     const column = track.data.columns.findIndex((one) => one.key === key);
     return { task: column >= 0 ? `${column}` : key || "mean", machine: machines.selectedOptions[0].textContent, quantity: track.root.querySelector("[data-state=quantity]").value || "train_seconds" };
   };
-  table.search.fixed("choices", (_text, _row, index) => {
-    const own = table.row(index).node().dataset;
-    const { task, machine } = chosen();
-    return own.machine === machine && own.task === task;
-  });
+  const setUp = () => {
+    table = new window.DataTable(element, bare);
+    table.search.fixed("choices", (_text, _row, index) => {
+      const own = table.row(index).node().dataset;
+      const { task, machine } = chosen();
+      return own.machine === machine && own.task === task;
+    });
+  };
   const place = track.part("cost-chart");
-  let seen = false;
   const refresh = () => {
+    if (!table) return;
     table.draw();
     const { task, machine, quantity } = chosen();
     const title = isMean(task) ? MEAN_SCORE : track.data.columns[task].heading;
     track.part("cost-chosen").textContent = `${title}; ${machine}`;
-    if (!seen) return;
     const rows = costRows(track, task, machine, quantity);
     if (rows.length) drawCosts(track, place, rows, title, data().quantities[quantity], 460);
     else noChart(place, "No record says this cost here.");
   };
-  whenSeen(place, () => {
-    seen = true;
+  const begin = () => {
+    if (!table) setUp();
     refresh();
-  });
+  };
+  whenSeen(place, begin);
+  addEventListener("beforeprint", () => table || begin());
   return refresh;
 }
 // Over all tasks beside the first ranking, over each group beside its own.

@@ -12,20 +12,19 @@ function sortable(element) {
     ...bare, titleRow: element.tHead.rows.length - 1, columns: orders.map((orderSequence) => ({ orderSequence })),
   });
   const state = element.dataset.state;
-  let applying = false;
+  let last = "";
   const apply = () => {
-    if (!state) return;
-    const wanted = address.get(state);
+    const wanted = state ? address.get(state) : "";
+    if (wanted === last) return;
+    last = wanted;
     const index = heads.findIndex((head) => head.dataset.key === wanted.replace(/^-/, ""));
-    const direction = orders[Math.max(0, index)][wanted.startsWith("-") ? 1 : 0];
-    applying = true;
-    table.order(index < 0 ? [] : [[index, direction]]).draw();
-    applying = false;
+    table.order(index < 0 ? [] : [[index, orders[index][wanted.startsWith("-") ? 1 : 0]]]).draw();
   };
   table.on("order", () => {
-    if (!state || applying) return;
     const [by] = table.order();
-    if (by) address.set(state, `${orders[by[0]].indexOf(by[1]) === 1 ? "-" : ""}${heads[by[0]].dataset.key}`);
+    if (!state || !by) return;
+    last = `${orders[by[0]].indexOf(by[1]) === 1 ? "-" : ""}${heads[by[0]].dataset.key}`;
+    address.set(state, last);
   });
   return { table, heads, apply };
 }
@@ -77,11 +76,12 @@ function scoreTable(track) {
   };
 }
 
-// Ranked tables: over all tasks, and over each group.
+// Ranked tables: over all tasks at once, over a group when it comes near.
 function rankTables(track) {
-  return [...track.root.querySelectorAll("table.rank")].map((element) => {
-    const figure = element.closest(".figure");
+  for (const figure of track.root.querySelectorAll("[data-ranking]")) {
     addTools(figure, track.data.name, { rows: () => track.data.rankings[figure.dataset.ranking] });
-    return sortable(element).apply;
-  });
+  }
+  const [first, ...others] = track.root.querySelectorAll("table.rank");
+  for (const element of others) whenSeen(element, () => sortable(element));
+  return first ? sortable(first).apply : () => {};
 }

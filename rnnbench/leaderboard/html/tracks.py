@@ -107,6 +107,7 @@ def keys_of(names: Iterable[str]) -> list[str]:
     return keys
 
 
-def settings_of(row: Row) -> str:
-    """What its label says beside its name: the settings that tell rows of one architecture apart."""
-    return row.label.removeprefix(row.configuration.shown).strip(" ()")
+def name_and_settings(row: Row) -> tuple[str, str]:
+    """A row's name, and the settings in its label that tell rows of one name apart; none where its name does."""
+    settings = row.label.removeprefix(row.configuration.shown).strip(" ()")
+    return (row.configuration.shown if settings else row.label), settings
