@@ -188,7 +188,7 @@ def test_the_address_holds_the_view_and_gives_it_back(browser: Any, address: str
     for selector in ("#all-runs-rank tbody th", f"{TABLE} tbody th", ".pairs tbody th", "[aria-pressed=true]"):
         assert other.texts(selector) == visit.texts(selector)
     assert other.columns() == visit.columns()
-    assert other.page.evaluate("document.activeElement.id") != ""
+    assert other.page.evaluate("document.activeElement.id") == "all-runs-cost"
     assert other.view() == visit.view().removesuffix("&cell=tcn/mnist1d")
     assert (other.said, other.page.locator("#all-runs-cost").is_visible()) == ([], True)
     other.context.close()

@@ -46,7 +46,6 @@ function show() {
     for (const link of document.querySelectorAll("nav [data-section]")) link.hidden = !placeOf(link.dataset.section);
   }
   current.apply();
-  openNamed(current);
 }
 document.addEventListener("change", (event) => {
   if (!event.target.matches?.("[data-track]")) return;
@@ -123,7 +122,11 @@ addEventListener("afterprint", () => {
   }
 });
 
-addEventListener("view", show);
+const view = () => {
+  show();
+  if (address.get("section")) goTo(address.get("section"));
+  openNamed(current);
+};
+addEventListener("view", view);
 setTheme("system");
-show();
-if (address.get("section")) goTo(address.get("section"));
+view();
