@@ -33,7 +33,8 @@ def page(records: int) -> str:
     tasks, architectures, seeds = SHAPES[records]
     names = {"tasks": list(catalogue("task"))[:tasks], "architectures": list(catalogue("architecture"))[:architectures]}
     specs = GridSpec.read({"name": "page", **names, "seeds": seeds}, "page").expand()
-    return html(make_table([Cell(spec, "done", "", made_up(spec)) for spec in specs]), [])
+    table = make_table([Cell(spec, "done", "", made_up(spec)) for spec in specs])
+    return html([table], [])
 
 
 def seconds_to(act: Any) -> float:
@@ -52,9 +53,9 @@ def reader(path: Path) -> dict[str, float]:
         shown = browser.new_page(viewport={"width": 1300, "height": 900})
         shown.goto(path.as_uri())
         paint = float(shown.evaluate(PAINT))
-        sort = seconds_to(shown.locator("#scores thead th").nth(1).click)
+        sort = seconds_to(shown.locator("table.rank thead th").nth(1).click)
         chart = shown.locator("#run .chart svg").first
-        opened = seconds_to(shown.locator("button.field").first.click) + seconds_to(chart.wait_for)
+        opened = seconds_to(shown.locator("table.scores button.field").first.click) + seconds_to(chart.wait_for)
         browser.close()
     return {"first paint": paint, "sort": sort, "field open": opened}
 

@@ -1,7 +1,7 @@
 """What scores cost: one row for a configuration, a task, a machine and a backend, so that times are never mixed."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -52,18 +52,18 @@ class CostRow:
     Args:
         label: the configuration's.
         family: the configuration's.
-        column: where.
+        column: where; None for the mean over tasks.
         machine: device, processor and threads.
         backend: what computed the recurrence.
         count: how many seeds.
-        score: mean test score.
+        score: mean test score; over tasks, the mean normalised score.
         costs: by quantity; None where the records do not say.
         fronts: quantities in which nobody on this machine and task is at least as good for less.
     """
 
     label: str
     family: str
-    column: Column
+    column: Column | None
     machine: str
     backend: str
     count: int
@@ -92,8 +92,39 @@ def cost_rows(table: Table) -> list[CostRow]:
             for (machine, backend), records in together.items():
                 made = _row(row, column, machine, backend, records)
                 grouped[column, machine].append(made)
-    rows = [made for some in grouped.values() for made in with_fronts(some)]
-    return sorted(rows, key=lambda one: (one.column.order, one.machine, one.label, one.backend))
+    rows: list[tuple[Column, CostRow]] = []
+    for (column, _), some in grouped.items():
+        rows += [(column, one) for one in with_fronts(some, column.direction == "maximise")]
+    rows.sort(key=lambda one: (one[0].order, one[1].machine, one[1].label, one[1].backend))
+    return [row for _, row in rows]
+
+
+def mean_cost_rows(rows: Iterable[CostRow], columns: Sequence[Column], scores: Mapping[str, float]) -> list[CostRow]:
+    """Means over the tasks `columns`, each counting the same, of the configurations in `scores` that have a cost row of
+    all of them on one machine; by machine and configuration. Of two backends on one task, that with more seeds counts.
+
+    Args:
+        rows: of single tasks.
+        columns: the tasks.
+        scores: mean normalised score of each label.
+    """
+    together: dict[tuple[str, str], dict[Column, CostRow]] = defaultdict(dict)
+    wanted = set(columns)
+    for row in rows:
+        if row.column in wanted and row.label in scores:
+            own = together[row.machine, row.label]
+            if row.column not in own or own[row.column].count < row.count:
+                own[row.column] = row
+    by_machine: dict[str, list[CostRow]] = defaultdict(list)
+    for (machine, label), own in sorted(together.items()):
+        if len(own) == len(wanted):
+            some = list(own.values())
+            costs = {one.name: _mean(row.costs[one.name] for row in some) for one in QUANTITIES}
+            backend = ", ".join(sorted({row.backend for row in some}))
+            count = sum(row.count for row in some)
+            made = CostRow(label, some[0].family, None, machine, backend, count, scores[label], costs)
+            by_machine[machine].append(made)
+    return [row for some in by_machine.values() for row in with_fronts(some, maximise=True)]
 
 
 def _row(row: Row, column: Column, machine: str, backend: str, records: list[Record]) -> CostRow:
@@ -108,9 +139,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return fmean(known) if known and len(known) == len(some) else None
 
 
-def with_fronts(rows: list[CostRow]) -> list[CostRow]:
+def with_fronts(rows: list[CostRow], maximise: bool) -> list[CostRow]:
     """Rows of one task and machine, each with the quantities in which it is on the Pareto front."""
-    sign = 1 if rows[0].column.direction == "maximise" else -1
+    sign = 1 if maximise else -1
     result = []
     for row in rows:
         fronts = frozenset(name for name, cost in row.costs.items() if cost is not None and not any(

@@ -56,7 +56,7 @@ class Ranking:
     Args:
         places: the best first.
         left: configurations that share too few cells with the others.
-        tasks: how many.
+        shared: which tasks of the scores are compared.
         cells: how many pairs of task and seed, each with a score of all.
         missing: share of the whole grid, all configurations on all tasks and seeds, that is not compared.
         friedman: p of Friedman's test that all rank the same, if there are three configurations and two tasks.
@@ -65,11 +65,16 @@ class Ranking:
 
     places: list[Place]
     left: list[str]
-    tasks: int
+    shared: tuple[int, ...]
     cells: int
     missing: float
     friedman: float | None
     means: Array
+
+    @property
+    def tasks(self) -> int:
+        """How many are compared."""
+        return len(self.shared)
 
     @cached_property
     def critical_difference(self) -> float:
@@ -106,7 +111,7 @@ def rank(scores: Scores) -> Ranking | None:
     return Ranking(
         places=places,
         left=[label for a, label in enumerate(scores.configurations) if a not in who],
-        tasks=len(present),
+        shared=tuple(int(task) for task in np.flatnonzero(shared.any(1))),
         cells=int(present.sum()),
         missing=1 - len(who) * int(present.sum()) / (len(there) * int(there.any(0).sum())),
         friedman=friedman(means),

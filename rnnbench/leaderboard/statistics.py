@@ -29,6 +29,15 @@ def half_width(values: Sequence[float], confidence: float = 0.95) -> float | Non
     return quantile * stdev(values) / math.sqrt(len(values))
 
 
+def decimals_of(uncertainty: float) -> int:
+    """Decimals of a number with this uncertainty, above 0: to the first digit of it that matters, the second after a 1.
+
+    0.0129 gives 3 (0.013), 0.052 gives 2 (0.05), 12 gives 0.
+    """
+    digit, exponent = f"{uncertainty:.0e}".split("e")
+    return min(8, max(0, -int(exponent) + (digit == "1")))
+
+
 def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """p of Welch's two-sided t test that two means are the same (Welch 1947); 1 with fewer than two values."""
     if len(a) < 2 or len(b) < 2:

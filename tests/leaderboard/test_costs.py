@@ -9,7 +9,7 @@ import torch
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.schema import read_yaml
 from rnnbench.harness.fit_size import state_bytes
-from rnnbench.leaderboard.costs import CostRow, cost_rows
+from rnnbench.leaderboard.costs import CostRow, cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.runs import command_of, grid_of
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Cost, Environment, Record
@@ -54,6 +54,25 @@ def test_times_of_two_machines_or_backends_are_never_averaged_or_ranked_together
     assert all("train_seconds" in row.fronts for row in found.values())
     two = [costing("lstm", 0.2, 9.0, backend="native"), costing("lstm", 0.2, 1.0, backend="reference", seed=1)]
     assert [row.count for row in cost_rows(make_table(cells(*two)))] == [1, 1]
+
+
+def test_mean_costs_are_of_those_who_ran_every_task_on_one_machine() -> None:
+    def run(name: str, task: str, seconds: float, seed: int = 0, **changes: Any) -> Record:
+        record = costing(name, 0.2, seconds, **changes)
+        own = spec(name, task, seed)
+        return record.model_copy(update={"spec": own, "id": own.id})
+
+    records = [run("lstm", "adding", 1.0), run("lstm", "parity", 3.0), run("lstm", "parity", 5.0, 1),
+               run("gru", "adding", 9.0), run("gru", "parity", 1.0, device="Big"),
+               run("elman", "adding", 3.0), run("elman", "parity", 4.0),
+               run("elman", "parity", 90.0, 1, backend="reference"), run("elman", "parity", 4.0, 2),
+               run("mgu", "adding", 1.0), run("mgu", "parity", 1.0)]  # fmt: skip
+    table = make_table(cells(*records))
+    means = mean_cost_rows(cost_rows(table), table.columns, {"lstm": 0.5, "gru": 0.9, "elman": 0.4})
+    assert [(row.label, row.column, row.machine, row.count, row.score) for row in means] == [
+        ("elman", None, "c, 1 thread", 3, 0.4), ("lstm", None, "c, 1 thread", 3, 0.5)]  # fmt: skip
+    assert [row.costs["train_seconds"] for row in means] == [3.5, 2.5]
+    assert ["train_seconds" in row.fronts for row in means] == [False, True]
 
 
 def test_a_cost_that_some_records_lack_is_not_shown() -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,22 @@ import pytest
 
 from rnnbench.config.cards import ArchitectureCard, Published
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.costs import cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.assets import kept, own
-from rnnbench.leaderboard.html.build import html, most_first, write_html
+from rnnbench.leaderboard.html.build import html, write_html
 from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict, words_about
 from rnnbench.leaderboard.html.charts import chart_specs, drawn
+from rnnbench.leaderboard.html.content import most_first
+from rnnbench.leaderboard.html.findings import findings_of
+from rnnbench.leaderboard.html.overview import digits, fields_of, heads_of
+from rnnbench.leaderboard.html.rankings import ranking_sections
 from rnnbench.leaderboard.html.runs import grid_of
-from rnnbench.leaderboard.statistics import seeds_to_separate
+from rnnbench.leaderboard.html.tracks import facts_of, keys_of
+from rnnbench.leaderboard.ranking import rank
+from rnnbench.leaderboard.scores import bounded_interval, scores_of
+from rnnbench.leaderboard.statistics import decimals_of, seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint
+from rnnbench.records.record import LengthPoint, Provenance, RecordStore
 from rnnbench.records.status import Cell
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS
@@ -32,9 +41,9 @@ from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_c
 from tests.fixtures.records import done
 
 HOME = Path(__file__).parents[2]
-TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b form label input
+TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b s form label input
 select option output div ul table thead tbody tfoot tr th td br details summary strong code pre li dialog script dl dt
-dd svg g path use defs text"""
+dd svg g path use defs text figure figcaption abbr sup"""
 """All elements of the page."""
 
 
@@ -69,7 +78,7 @@ def table() -> Table:
 
 @pytest.fixture(scope="module")
 def text(table: Table) -> str:
-    return html(table, ["records/<b>x</b>.json: broken"])
+    return html([table], ["records/<b>x</b>.json: broken"])
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +90,13 @@ def page(text: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def data(page: Reader) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(page.scripts[0])
-    return found
+    """Of the one track: its fields and the environments of their runs, and beside them what charts and tables need."""
+    (runs,), everything = json.loads(page.scripts[1]), json.loads(page.scripts[0])
+    return {"runs": runs, **everything["tracks"][0]}
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(text: str) -> None:
-    again = html(make_table(made_up_cells()[::-1]), ["records/<b>x</b>.json: broken"])
+    again = html([make_table(made_up_cells()[::-1])], ["records/<b>x</b>.json: broken"])
     assert again == text
 
 
@@ -95,7 +105,7 @@ def test_another_process_writes_the_same_bytes(text: str) -> None:
 from rnnbench.leaderboard.table import make_table
 from rnnbench.leaderboard.html.build import html
 from tests.fixtures.made_up_board import made_up_cells
-sys.stdout.buffer.write(html(make_table(made_up_cells()), ["records/<b>x</b>.json: broken"]).encode())"""
+sys.stdout.buffer.write(html([make_table(made_up_cells())], ["records/<b>x</b>.json: broken"]).encode())"""
     for seed in ("1", "2"):
         done = subprocess.run([sys.executable, "-c", code], cwd=HOME, env={**os.environ, "PYTHONHASHSEED": seed},
                               capture_output=True, check=True)  # fmt: skip
@@ -118,8 +128,8 @@ def test_nothing_is_loaded_from_outside(text: str, page: Reader) -> None:
 def test_only_the_scripts_of_the_page_may_run(page: Reader) -> None:
     policy = page.all("meta")[2]["content"]
     kinds = [attributes["type"] for attributes in page.all("script")]
-    assert kinds == ["application/json", "module", "module", "module"]
-    for script in page.scripts[1:]:
+    assert kinds == ["application/json", "application/json", "module", "module", "module"]
+    for script in page.scripts[2:]:
         assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
     assert "unsafe-eval" not in policy
     assert "script-src 'unsafe-inline'" not in policy
@@ -135,10 +145,10 @@ def test_hostile_text_is_text(page: Reader, text: str) -> None:
 
 def test_a_record_that_is_hostile_throughout_is_text_throughout() -> None:
     reader = Reader()
-    reader.feed(html(make_table(hostile_cells()), [HOSTILE]))
+    reader.feed(html([make_table(hostile_cells())], [HOSTILE]))
     assert {tag for tag, _ in reader.elements} <= set(TAGS.split())
     assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
-    assert len(reader.scripts) == 4
+    assert len(reader.scripts) == 5
 
 
 def test_each_id_stands_once_and_each_definition_is_one_click_away(page: Reader) -> None:
@@ -197,13 +207,13 @@ def test_scores_by_length_have_a_section_and_a_field_opens_them() -> None:
     curve = [LengthPoint(41, 0.9), LengthPoint(91, 0.6)]
     cells = [Cell(spec, "done", "", made(spec, length_curve=curve)) for spec in specs(["gru"], ["reverse-string"], 2)]
     page = Reader()
-    page.feed(text := html(make_table(cells), []))
-    assert '<select id="length-task"><option value="0">reverse-string' in text
-    (field,) = json.loads(page.scripts[0])["runs"]["fields"].values()
+    page.feed(text := html([make_table(cells)], []))
+    assert '<select data-state="lengths"><option value="reverse-string">reverse-string' in text
+    (field,) = json.loads(page.scripts[1])[0]["fields"].values()
     assert field["trained_to"] == 40
     assert [run["lengths"] for run in field["runs"]] == [[[41, 0.9], [91, 0.6]]] * 2
     assert grid_of([cell.spec for cell in cells])["lengths"] == "41:500:20"
-    assert 'id="lengths"' not in html(make_table(made_up_cells()), [])
+    assert 'data-state="lengths"' not in html([make_table(made_up_cells())], [])
 
 
 def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:
@@ -214,6 +224,112 @@ def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]
     assert field["tuning"]["curve"][0] == pytest.approx((0.2 + 0.12 + 0.16 + 0.15) / 4)
     assert "among 4 trials" in field["again"]
     assert "learning_rate" in field["settings"]
+
+
+def test_digits_end_where_the_uncertainty_begins() -> None:
+    uncertainties = (0.0129, 0.052, 0.097, 0.2, 1.4, 12, 3e-12)
+    assert [decimals_of(one) for one in uncertainties] == [3, 2, 2, 1, 1, 0, 8]
+    assert digits(0.89213, (0.88, 0.9043)) == ("0.892", "0.880–0.904")
+    assert digits(151.3, (120, 182)) == ("151", "120–182")
+    assert digits(0.5, None) == ("0.500", "")
+    assert digits(98.65, (98.57, 98.73), most=1) == ("98.7", "98.6–98.7")
+
+
+def test_intervals_stay_within_what_a_metric_can_be() -> None:
+    low, high = bounded_interval([0.99, 1.0, 0.95], "accuracy") or (0.0, 0.0)
+    assert (round(low, 3), high) == (0.914, 1.0)
+    assert (bounded_interval([0.0, 0.1], "mse") or (1.0,))[0] == 0
+    unbounded = bounded_interval([0.0, 0.1], "somebody's own")
+    assert unbounded is not None
+    assert unbounded[0] < 0
+    assert bounded_interval([0.5], "accuracy") is None
+
+
+def test_colours_go_from_chance_to_the_best_and_leave_out_what_is_noise(table: Table) -> None:
+    heads = heads_of(table)
+    fields = fields_of(table, heads)
+    for index in range(len(heads)):
+        column = [row[index] for row in fields if row[index].n]
+        heats = [field.heat for field in column if field.heat is not None]
+        assert all(0 <= heat <= 1 for heat in heats)
+        if len(column) > 1 and not all("chance" in field.marks for field in column):
+            best = max(column, key=lambda field: field.share or 0)
+            assert best.heat == max(heats) == 1
+        assert len(heats) in {0, len(column)}
+        assert len(column) > 1 or not heats
+    chance = make_table([Cell(spec, "done", "", made(spec, score=0.5 + 0.001 * spec.seed))
+                         for spec in specs(["gru", "lstm"], ["parity"], 2)])  # fmt: skip
+    assert {field.heat for row in fields_of(chance, heads_of(chance)) for field in row} == {None}
+
+
+def test_the_ranked_table_has_the_ranking_and_the_means_of_each_group(data: dict[str, Any], table: Table) -> None:
+    ranking = rank(scores_of(table))
+    assert ranking is not None
+    rows = data["rankings"]["all"]
+    assert [row["architecture"] for row in rows[: len(ranking.places)]] == [place.label for place in ranking.places]
+    for row, place in zip(rows, ranking.places, strict=False):
+        assert (row["score"], row["place_low"]) == (place.score.value, place.position.low)
+        assert 0 <= row["score_low"] <= row["score"] <= row["score_high"] <= 1
+    music = rank(scores_of(table, lambda column: table.scoring[column].group == "music"))
+    assert music is not None
+    means = {row["architecture"]: row["music"] for row in rows}
+    assert all(means[place.label] == place.score.value for place in music.places)
+    assert {row["place"] for row in rows[len(ranking.places) :]} <= {None}
+
+
+def test_every_finding_has_its_numbers(table: Table) -> None:
+    sections, heads = ranking_sections(table), heads_of(table)
+    places = sections[0].ranking.places if sections[0].ranking else []
+    scores = {place.label: place.score.value for place in places}
+    tasks = [sections[0].scores.columns[task] for task in sections[0].ranking.shared] if sections[0].ranking else []
+    found = findings_of(table, sections[0], mean_cost_rows(cost_rows(table), tasks, scores), heads)
+    assert [finding.heading for finding in found] == ["Best overall", "Best for its cost", "Task by task"]
+    assert found[0].text.startswith(f"tcn leads with {100 * scores['tcn']:.0f} % [")
+    assert "of 15 pairs are settled (n = " in found[0].text
+    assert re.search(r"n = \d+ runs, Processor X, 2 threads", found[1].text)
+    alone = sum(entry.standing == "best" for row in table.rows for entry in row.entries.values())
+    assert found[2].text.startswith(f"On {alone} of 8 tasks one is significantly better than all others")
+    assert findings_of(make_table([]), None, [], []) == []
+
+
+def test_several_tracks_have_names_and_ids_of_their_own(table: Table) -> None:
+    few = make_table(made_up_cells(["gru"], ["adding"], 6))
+    tracks = [
+        replace(few, name="core", title="Core", summary="Rules.", version=1),
+        replace(few, name="core!", title=HOSTILE, summary=HOSTILE),
+    ]
+    reader = Reader()
+    reader.feed(html(tracks, []))
+    ids = [attributes["id"] for tag, attributes in reader.elements if "id" in attributes and tag != "path"]
+    assert len(ids) == len({*ids})
+    assert [one["key"] for one in json.loads(reader.scripts[0])["tracks"]] == ["core", "core-2"]
+    assert not reader.all("img")
+    assert keys_of(["A b", "a-b", "ü"]) == ["a-b", "a-b-2", "x"]
+
+
+def test_a_head_says_how_much_there_is_and_of_when(table: Table) -> None:
+    facts = facts_of(table)
+    entries = [entry for row in table.rows for entry in row.entries.values()]
+    assert facts.runs == sum(len(entry.cells) for entry in entries)
+    assert facts.done == sum(len(entry.done) for entry in entries)
+    assert facts.certified == facts.done - table.uncertified
+    assert facts.certified_percent < 100
+    assert (facts.date, facts.seeds, facts.commit) == ("2026-01-01", 3, "")
+    spec = specs(["gru"], ["adding"], 1)[0]
+    source = Provenance(version="0", commit="abcdef0123" * 4, clean=True, published="2026-01-02T00:00:00+00:00")
+    published = facts_of(make_table([Cell(spec, "done", "", made(spec, provenance=source))]))
+    assert (published.commit, published.commits, published.certified_percent) == ("abcdef01", 1, 100)
+
+
+def test_links_are_to_what_lies_beside_the_page(tmp_path: Path) -> None:
+    (tmp_path / "board").mkdir()
+    (tmp_path / "CITATION.cff").write_text("x")
+    (tmp_path / "board" / "results.csv").write_text("x")
+    reader = Reader()
+    path = write_html(tmp_path / "board", [make_table(made_up_cells(["gru"], ["adding"], 6))], [])
+    reader.feed(path.read_text())
+    outside = [one["href"] for one in reader.all("a") if not one["href"].startswith("#")]
+    assert outside == ["../CITATION.cff", "results.csv"]
 
 
 def test_long_curves_are_thinned_and_keep_their_end() -> None:
@@ -283,7 +399,7 @@ def test_claims_are_read_and_broken_ones_are_told(tmp_path: Path) -> None:
 
 
 def test_a_page_without_records_or_scores_is_a_page(tmp_path: Path) -> None:
-    assert "No records yet" in html(make_table([]), [])
+    assert "No records yet" in html([make_table([])], [])
     store = RecordStore(tmp_path)
     assert store.read() == ({}, [])
     path = write_html(tmp_path, [make_table(made_up_cells(["gru"], ["adding"], 6)[1:3])], [])
@@ -308,7 +424,7 @@ def test_only_scores_that_stand_alone_are_bold() -> None:
 
 def test_a_page_of_trials_alone_says_so() -> None:
     trials = [cell for cell in tuned_cells() if cell.spec.trial]
-    assert "4 trials, and nothing tested yet" in html(make_table(trials), [])
+    assert "4 trials, and nothing tested yet" in html([make_table(trials)], [])
 
 
 def test_what_stands_most_often_comes_first() -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from rnnbench.config.cards import Chance, TaskCard
 from rnnbench.config.grid import RunSpec
-from rnnbench.leaderboard.html.overview import overview
+from rnnbench.leaderboard.html.overview import heads_of
 from rnnbench.leaderboard.render import Terminal, markdown
 from rnnbench.leaderboard.scores import scale_of
 from rnnbench.leaderboard.statistics import half_width, welch
@@ -171,7 +171,7 @@ def test_a_task_without_a_card_here_is_scored_as_its_records_say() -> None:
     assert [by_path.text(row, theirs) for row in by_path.rows] == [known.text(row, ours) for row in known.rows]
     assert "≈ chance" in by_path.text(by_path.rows[0], theirs)  # 0.165 is better than 0.166, but not by the margin
     assert scale_of(by_path, theirs) == scale_of(known, ours)
-    assert [(head.group, head.kind) for head in overview(by_path)[0]] == [("memory", "synthetic")]
+    assert [(head.group, head.kind) for head in heads_of(by_path)] == [("memory", "synthetic")]
 
 
 def test_of_records_that_differ_in_how_scores_are_read_the_latest_counts() -> None:

@@ -72,7 +72,7 @@ def test_a_file_whose_name_is_not_text_is_set_aside(name: bytes, tmp_path: Path)
     path.write_text("{}")
     (table,), problems = read_board(tmp_path)
     assert "missing field 'spec'" in "".join(problems)
-    assert "Files set aside" in html(table, problems).encode().decode()
+    assert "Files set aside" in html([table], problems).encode().decode()
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:

@@ -1,21 +1,21 @@
-"""The page itself: one HTML file from the table of the board."""
+"""The page itself: one HTML file from the tracks of the board."""
 
 import base64
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from rnnbench.leaderboard.costs import QUANTITIES, CostRow, cost_rows
+from rnnbench.leaderboard.costs import QUANTITIES
 from rnnbench.leaderboard.html.assets import datatables, own, vega
-from rnnbench.leaderboard.html.cards import Claim, architecture_sections, read_claims, task_sections
+from rnnbench.leaderboard.html.cards import Claim, architecture_sections, read_claims, references
 from rnnbench.leaderboard.html.charts import chart_specs
-from rnnbench.leaderboard.html.overview import MEANINGS, SIGNS, overview
-from rnnbench.leaderboard.html.rankings import pairs_data, ranking_sections
-from rnnbench.leaderboard.html.runs import Artefacts, no_artefacts, runs_data, short
+from rnnbench.leaderboard.html.content import MEAN, quantity_titles, track_content, track_data
+from rnnbench.leaderboard.html.overview import MEANINGS, SIGNS
+from rnnbench.leaderboard.html.runs import Artefacts, no_artefacts, runs_data
+from rnnbench.leaderboard.html.tracks import keys_of, titled
 from rnnbench.leaderboard.render import DEFINITIONS
 from rnnbench.leaderboard.table import SORTED_LAST, UNCERTIFIED, Table
 from rnnbench.records.artefacts import ArtefactStore
@@ -24,7 +24,17 @@ from rnnbench.utils.extras import check_extra, lacking
 from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import amount, clean, number
 
-Value = TypeVar("Value", bound=Hashable)
+SCRIPTS = ("dom.js", "address.js", "charts.js", "tables.js", "sections.js", "field.js", "page.js")
+"""Ours, in this order one script."""
+FILES = (
+    ("Repository", "../README.md"),
+    ("Cite", "../CITATION.cff"),
+    ("results.parquet", "results.parquet"),
+    ("results.csv", "results.csv"),
+    ("Findings", "FINDINGS.md"),
+    ("How to submit", "../docs/submitting.md"),
+)
+"""Titles and paths of the files that the page links to, where they are beside it."""
 
 
 def can_build() -> bool:
@@ -33,7 +43,7 @@ def can_build() -> bool:
 
 
 def write_html(leaderboard: Path, tables: Sequence[Table], problems: list[str]) -> Path:
-    """Write `index.html` of the first table; fields open what their runs have made, if the leaderboard has artefacts.
+    """Write `index.html`; fields open what their runs have made, if the leaderboard has artefacts.
 
     Raises:
         RnnbenchError: it cannot be written; packages are missing.
@@ -41,12 +51,20 @@ def write_html(leaderboard: Path, tables: Sequence[Table], problems: list[str]) 
     check_extra("board", "the page")
     path = leaderboard / "index.html"
     claims = read_claims(leaderboard)
-    write_whole(path, html(tables[0], [*problems, *claims.problems], claims.entries, ArtefactStore(leaderboard).of))
+    links = [(title, target) for title, target in FILES if (leaderboard / target).is_file()]
+    problems = [*problems, *claims.problems]
+    write_whole(path, html(tables, problems, claims.entries, ArtefactStore(leaderboard).of, links))
     return path
 
 
-def html(table: Table, problems: list[str], claims: Sequence[Claim] = (), artefacts: Artefacts = no_artefacts) -> str:
-    """The page. The same table gives the same bytes."""
+def html(
+    tables: Sequence[Table],
+    problems: list[str],
+    claims: Sequence[Claim] = (),
+    artefacts: Artefacts = no_artefacts,
+    links: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The page, which shows one table at a time, the first to begin with. The same tables give the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -54,38 +72,31 @@ def html(table: Table, problems: list[str], claims: Sequence[Claim] = (), artefa
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"clean": clean, "number": number, "amount": amount}
-    return environment.get_template("page.html.j2").render(_content(table, problems, claims, artefacts))
+    content = _content([titled(table) for table in tables], problems, claims, artefacts) | {"links": links}
+    return environment.get_template("page.html.j2").render(content)
 
 
-def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefacts: Artefacts) -> dict[str, Any]:
+def _content(
+    tables: Sequence[Table], problems: list[str], claims: Sequence[Claim], artefacts: Artefacts
+) -> dict[str, Any]:
     table_script, table_style = datatables()
-    scripts = [_inline(script) for script in (table_script, vega(), own("page.js"))]
-    heads, fields = overview(table)
-    costs, rankings = cost_rows(table), ranking_sections(table)
+    scripts = [_inline(script) for script in (table_script, vega(), "\n".join(map(own, SCRIPTS)))]
+    keys = keys_of(table.name for table in tables)
+    contents = [track_content(table, key) for table, key in zip(tables, keys, strict=True)]
     data = {
-        "pairs": [pairs_data(section) for section in rankings],
-        "runs": runs_data(table, artefacts),
+        "tracks": [track_data(content) for content in contents],
         "charts": chart_specs(),
-        "costs": [_cost_data(table, row) for row in costs],
-        "quantities": {quantity.name: quantity.title for quantity in QUANTITIES},
+        "quantities": quantity_titles(),
     }
     return {
-        "table": table,
+        "contents": contents,
         "last": SORTED_LAST,
-        "heads": heads,
-        "fields": fields,
-        "tuned": any(row.studies for row in table.rows),
-        "rankings": rankings,
-        "costs": costs,
-        "lengths": _tested_by_length(table),
-        "machines": most_first(row.machine for row in costs),
-        "costed": most_first(row.column for row in costs),
+        "mean": MEAN,
         "quantities": QUANTITIES,
-        "tasks": task_sections(table),
-        "architectures": architecture_sections(table),
+        "architectures": architecture_sections(tables),
+        "references": references(tables),
         "claims": claims,
         "problems": problems,
-        "counts": _counts(table),
         "definitions": DEFINITIONS,
         "states": STATES,
         "signs": SIGNS,
@@ -95,42 +106,8 @@ def _content(table: Table, problems: list[str], claims: Sequence[Claim], artefac
         "scripts": scripts,
         "hashes": " ".join(map(_hash, scripts)),
         "data": _embedded(data),
+        "runs": _embedded([runs_data(table, artefacts) for table in tables]),
     }
-
-
-def _tested_by_length(table: Table) -> list[tuple[int, str]]:
-    """Number and heading of the columns whose runs have a score by length."""
-    return [
-        (index, ", ".join(table.headings[column]))
-        for index, column in enumerate(table.columns)
-        if any(
-            cell.record and cell.record.length_curve
-            for row in table.rows
-            if column in row.entries
-            for cell in row.entries[column].cells
-        )
-    ]
-
-
-def _counts(table: Table) -> dict[str, int]:
-    """How many runs are in which state."""
-    counts = Counter[str]()
-    for row in table.rows:
-        for entry in row.entries.values():
-            counts.update(entry.states)
-    return {state: counts[state] for state in STATES if counts[state]}
-
-
-def most_first(values: Iterable[Value]) -> list[Value]:
-    """Each value once, those that stand most often first."""
-    return [value for value, _ in Counter(values).most_common()]
-
-
-def _cost_data(table: Table, row: CostRow) -> dict[str, Any]:
-    costs = {name: short(value) for name, value in row.costs.items()}
-    return {"label": clean(row.label), "task": table.columns.index(row.column), "machine": clean(row.machine),
-            "backend": clean(row.backend), "family": clean(row.family), "score": short(row.score), "costs": costs,
-            "fronts": sorted(row.fronts)}  # fmt: skip
 
 
 def _embedded(data: Any) -> str:

@@ -95,10 +95,20 @@ def verdict(published: Published, mean: float, width: float | None, sign: int) -
     return f"ours is better by {number(ahead)}{unsure}" if ahead > 0 else f"ours is worse by {number(-ahead)}{unsure}"
 
 
-def architecture_sections(table: Table) -> list[ArchitectureSection]:
-    """One for each name and class on the board."""
+def references(tables: Iterable[Table]) -> list[tuple[str, list[str]]]:
+    """The papers that the cards of tasks name, each with the tasks, in the order of the alphabet."""
+    cards = {card.name: card for table in tables for card in table.cards.values()}
+    tasks: dict[str, list[str]] = {}
+    for name in sorted(cards):
+        for reference in cards[name].references:
+            tasks.setdefault(reference, []).append(name)
+    return sorted(tasks.items())
+
+
+def architecture_sections(tables: Iterable[Table]) -> list[ArchitectureSection]:
+    """One for each name and class on the boards."""
     known = catalogue("architecture")
-    named = sorted({(row.configuration.name, row.configuration.class_path) for row in table.rows})
+    named = sorted({(row.configuration.name, row.configuration.class_path) for table in tables for row in table.rows})
     return [ArchitectureSection(name, _summary(name, path, known), path, words_about(path)) for name, path in named]
 
 

@@ -1,19 +1,22 @@
-"""Rankings of the page: over all tasks, over real and synthetic ones, over each group."""
+"""Rankings of the page: over all tasks, over each group, over real and synthetic ones."""
 
 import io
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from rnnbench.leaderboard.html.tracks import keys_of
 from rnnbench.leaderboard.pairs import Pairs, compare_all
 from rnnbench.leaderboard.ranking import Ranking, rank, ranks_of
 from rnnbench.leaderboard.scores import Array, Scores, scores_of
 from rnnbench.leaderboard.table import Column, Table
 from rnnbench.utils.text import clean
+
+SetOf = Literal["all", "kind", "group"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class RankingSection:
     """One set of tasks, and what can be said over it.
 
     Args:
-        name: of the set.
+        key: in the address of the page.
+        of: `all` tasks, a `kind` of data, or a `group` of tasks.
+        name: of the set, in words.
         scores: what is compared.
         ranking: on the cells that all share; None where there are none.
         pairs: each two on what both have, in the order of `order`.
@@ -29,6 +34,8 @@ class RankingSection:
         diagram: critical differences, as SVG.
     """
 
+    key: str
+    of: SetOf
     name: str
     scores: Scores
     ranking: Ranking | None
@@ -38,16 +45,18 @@ class RankingSection:
 
 
 def ranking_sections(table: Table) -> list[RankingSection]:
-    """All sets of tasks with two configurations or more; a set that is the same as all tasks is left out."""
+    """All tasks, each kind of data and each group, where two configurations or more have scores; a set that is the same
+    as all tasks is left out.
+    """
     sections: list[RankingSection] = []
-    for name, counts in _sets(table):
+    for key, of, name, counts in _sets(table):
         scores = scores_of(table, counts)
         if (
             len(scores.configurations) > 1
             and scores.columns
             and (not sections or scores.columns != sections[0].scores.columns)
         ):
-            sections.append(_section(name, scores))
+            sections.append(_section(key, of, name, scores))
     return sections
 
 
@@ -56,36 +65,33 @@ def pairs_data(section: RankingSection) -> dict[str, Any]:
     pairs = section.pairs
     better, low, high = (_per_cent(part) for part in (pairs.better, pairs.low, pairs.high))
     runs, tasks = (np.nan_to_num(part).astype(int).tolist() for part in (pairs.cells, pairs.tasks))
-    return {"labels": [clean(label) for label in section.order], "name": section.name, "better": better, "low": low,
-            "high": high, "runs": runs, "tasks": tasks}  # fmt: skip
+    return {"key": section.key, "name": section.name, "labels": [clean(label) for label in section.order],
+            "better": better, "low": low, "high": high, "runs": runs, "tasks": tasks}  # fmt: skip
 
 
 def _per_cent(values: Array) -> list[list[int | None]]:
     return [[None if np.isnan(value) else round(100 * value) for value in row] for row in values.tolist()]
 
 
-def _sets(table: Table) -> Iterator[tuple[str, Callable[[Column], bool]]]:
-    yield "all tasks", lambda column: True
+def _sets(table: Table) -> Iterator[tuple[str, SetOf, str, Callable[[Column], bool]]]:
+    yield "all", "all", "all tasks", lambda column: True
     scoring = table.scoring
-    kinds, groups = ({getattr(one, name) for one in scoring.values()} for name in ("kind", "group"))
-    members = {
-        f"{kind} data": {column for column, one in scoring.items() if one.kind == kind} for kind in sorted(kinds)
-    }
-    members |= {
-        f"group {clean(group)}": {column for column, one in scoring.items() if one.group == group}
-        for group in sorted(groups)
-    }
-    for name, some in members.items():
-        yield name, some.__contains__
+    groups = sorted({clean(one.group) for one in scoring.values()})
+    for key, group in zip(keys_of(groups), groups, strict=True):
+        members = {column for column, one in scoring.items() if clean(one.group) == group}
+        yield f"group-{key}", "group", group, members.__contains__
+    for kind in sorted({one.kind for one in scoring.values()}):
+        members = {column for column, one in scoring.items() if one.kind == kind}
+        yield f"kind-{kind}", "kind", f"{kind} data", members.__contains__
 
 
-def _section(name: str, scores: Scores) -> RankingSection:
+def _section(key: str, of: SetOf, name: str, scores: Scores) -> RankingSection:
     ranking = rank(scores)
     ranked = [place.label for place in ranking.places] if ranking else []
     order = [*ranked, *(label for label in scores.configurations if label not in ranked)]
     pairs = compare_all(scores.values[[scores.configurations.index(label) for label in order]])
     return RankingSection(
-        name, scores, ranking, pairs, order, critical_difference_diagram(ranking, name) if ranking else ""
+        key, of, name, scores, ranking, pairs, order, critical_difference_diagram(ranking, name) if ranking else ""
     )
 
 

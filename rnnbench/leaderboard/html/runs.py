@@ -8,6 +8,7 @@ from typing import Any
 
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.registry import catalogue
+from rnnbench.leaderboard.scores import Scale, scale_of
 from rnnbench.leaderboard.statistics import seeds_to_separate
 from rnnbench.leaderboard.table import Column, Entry, Row, Table
 from rnnbench.records.record import Environment, Record
@@ -30,14 +31,24 @@ def runs_data(table: Table, artefacts: Artefacts = no_artefacts) -> dict[str, An
     """All fields that have runs, by key, and the environments they refer to."""
     environments: dict[Environment, int] = {}
     best = {column: _best(table, column) for column in table.columns}
+    scales = {column: _scale(scale_of(table, column)) for column in table.columns}
     fields = {
-        f"{a},{t}": _field(row, row.entries[column], environments, artefacts) | _against(row, column, best[column])
+        f"{a},{t}": _field(row, row.entries[column], environments, artefacts)
+        | _against(row, column, best[column])
+        | scales[column]
         for a, row in enumerate(table.rows)
         for t, column in enumerate(table.columns)
         if column in row.entries
     }
     machines = [environment.model_dump() for environment in environments]
     return {"fields": fields, "environments": machines}
+
+
+def _scale(scale: Scale | str) -> dict[str, Any]:
+    """What 0 and 1 of normalised scores are on a task, if there is a scale."""
+    if isinstance(scale, str):
+        return {}
+    return {"scale": {"chance": short(scale.chance), "one": short(scale.one), "is_ceiling": scale.is_ceiling}}
 
 
 def _best(table: Table, column: Column) -> Row | None:
