@@ -32,7 +32,7 @@ from rnnbench.leaderboard.ranking import rank
 from rnnbench.leaderboard.scores import bounded_interval, scores_of
 from rnnbench.leaderboard.statistics import decimals_of, seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint, Provenance, RecordStore
+from rnnbench.records.record import LengthPoint, Provenance
 from rnnbench.records.status import Cell
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS

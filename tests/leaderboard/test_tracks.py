@@ -17,7 +17,7 @@ from rnnbench.config.schema import read_yaml
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.board import make_board, read_board, table_of
 from rnnbench.leaderboard.export import rows_of
-from rnnbench.leaderboard.html.overview import overview
+from rnnbench.leaderboard.html.overview import grouped, heads_of
 from rnnbench.leaderboard.preview import preview
 from rnnbench.leaderboard.render import markdown
 from rnnbench.leaderboard.table import Table, make_table
@@ -170,7 +170,7 @@ def test_runs_of_a_track_are_in_its_table_and_all_others_in_another(track: Track
     tables = make_board(records)
     assert shown(tables) == [("core", ["elman tuned(3)"]), ("other-runs", ["elman", "gru"])]
     assert (tables[0].title, tables[0].summary, tables[0].version) == ("Core", "All the same.", 2)
-    assert [head.group for head in overview(tables[0])[0]] == ["my memory"]
+    assert [group.name for group in grouped(heads_of(tables[0]))] == ["my memory"]
     assert (tables[0].trials, tables[1].trials) == (3, 0)
     assert tables[0].rows[0].trials == "3"
     assert markdown(tables[0]).startswith("## Core (track core, version 2)\n\nAll the same.\n\n|")
