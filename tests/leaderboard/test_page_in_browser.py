@@ -166,6 +166,9 @@ def test_a_folded_group_is_the_mean_over_it(visit: Visit) -> None:
     assert means == visit.texts("#all-runs-rank tbody td.part:nth-child(6)")[: len(means)]
     folder.click()
     assert visit.columns() == before
+    lower = visit.page.locator(f"{TABLE} thead tr").nth(1).locator("th").first.bounding_box()
+    first = visit.page.locator(f"{TABLE} tbody th").first.bounding_box()
+    assert first["y"] == pytest.approx(lower["y"] + lower["height"], abs=1)  # no heading lies over the first row
 
 
 def test_the_address_holds_the_view_and_gives_it_back(browser: Any, address: str, visit: Visit) -> None:

@@ -146,6 +146,7 @@ def _cost() -> dict[str, Any]:
     x, y = {"scale": "x", "field": "cost"}, {"scale": "y", "field": "score"}
     tips = {"architecture": "label", "score": "score", "cost": "cost", "runs": "n", "backend": "backend"}
     tip = f"{{{', '.join(f'{title}: datum.{field}' for title, field in tips.items())}}}"
+    short = "datum.value < 1 ? '~g' : '~s'"  # no prefixes below 1: 600 m is not 0.6 to everybody
     ink = {"signal": "ink"}
     size = {
         "init": "max(200, containerSize()[0])",
@@ -186,8 +187,9 @@ def _cost() -> dict[str, Any]:
              "domain": {"data": DATA, "field": "score"}, "nice": False},
         ],
         "axes": [
-            {"scale": "x", "orient": "bottom", "title": {"signal": "cost_title"}, "format": "~s", "tickCount": 6,
-             "labelOverlap": True, "grid": True, **axis},
+            {"scale": "x", "orient": "bottom", "title": {"signal": "cost_title"}, "tickCount": 6,
+             "labelOverlap": True, "grid": True, **axis,
+             "encode": {"labels": {"update": {"text": {"signal": f"format(datum.value, {short})"}}}}},
             {"scale": "y", "orient": "left", "title": {"signal": "score_title"}, "grid": True, "tickCount": 6, **axis},
         ],
         "marks": [

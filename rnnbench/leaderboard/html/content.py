@@ -45,6 +45,7 @@ def track_content(table: Table, key: str) -> dict[str, Any]:
         "groups": groups,
         "heads": heads,
         "rows": [(place + 1, table.rows[a], fields[a]) for place, a in enumerate(places)],
+        "ranked": {row.label for row in overall.rows if row.place} if overall else set(),
         "seeds": most_common(field.n for row in fields for field in row if field.n),
         "tuned": any(row.studies for row in table.rows),
         "overall": overall,

@@ -51,6 +51,8 @@ function scoreTable(track) {
     for (const button of track.root.querySelectorAll(".folder")) button.setAttribute("aria-expanded", !hidden.has(button.dataset.folds));
     table.column(0).search(address.get("search"), { exact: false, smart: true });
     table.draw();
+    const head = track.part("table").tHead.rows[0];
+    track.part("table").style.setProperty("--groups", `${head.getBoundingClientRect().height}px`);
     const rows = table.rows();
     track.part("shown").textContent = `${table.rows({ search: "applied" }).count()} of ${rows.count()} architectures, ${shown.length} of ${heads.filter((head) => head.dataset.group).length} columns`;
   };
