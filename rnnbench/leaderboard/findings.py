@@ -245,24 +245,28 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
     lines = ["| claim | source | here | verdict |", "|---|---|---|---|"]
     verdicts = Counter[str]()
     for one in statements:
-        chosen = scores
-        if one.groups:
-            chosen = scores_of(table, lambda column, one=one: (  # type: ignore[misc]
-                column in table.scoring and table.scoring[column].group in one.groups
-            ))  # fmt: skip
-        found = difference(chosen, *(label_of(table, name) for name in one.pair))
+        found = difference(_within(table, scores, one.groups), *(label_of(table, name) for name in one.pair))
         what = verdict(one, found)
         verdicts[what] += 1
-        where = f" (on {', '.join(one.groups)})" if one.groups else ""
-        here = f"{' against '.join(one.pair)}: {found.text()}" if found else f"{' or '.join(one.pair)} has no run here"
-        lines.append(f"| {' | '.join(map(escape, [one.claim + where, one.source, here, what]))} |")
+        if found:
+            where = f" (on {', '.join(one.groups)})" if one.groups else ""
+            cells = [one.claim + where, one.source, f"{' against '.join(one.pair)}: {found.text()}", what]
+            lines.append(f"| {' | '.join(map(escape, cells))} |")
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
     explained = (
         "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds) is on the side that "
         "the claim says, or, of two that are said to be alike, within ±0.05. Disagrees: it is on the other side, or "
         "leaves out 0."
     )
-    return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", "", *lines])
+    table_lines = ["", *lines] if len(lines) > 2 else []
+    return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", *table_lines])
+
+
+def _within(table: Table, scores: Scores, groups: list[str]) -> Scores:
+    """The scores of some groups of tasks; all without groups."""
+    if not groups:
+        return scores
+    return scores_of(table, lambda column: column in table.scoring and table.scoring[column].group in groups)
 
 
 def _bullets(lines: list[str]) -> str:

@@ -79,8 +79,9 @@ def test_every_sentence_has_a_number(table: Table) -> None:
     assert "## Memory" in text
     assert "## What the literature says" in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| claim")]
-    assert len(rows) == len(read_statements())
-    assert all("n = " in row or "has no run here | not on this board" in row for row in rows)
+    assert 3 < len(rows) < len(read_statements())
+    assert all("n = " in row for row in rows)
+    assert f"{len(read_statements()) - len(rows)} not on this board" in text
     assert 0 < len(overview(table)) <= 3
 
 
