@@ -69,6 +69,8 @@ def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
     model_kwargs |= {"input_size": 1, "output_size": 1}
     try:
         return _why_infeasible(spec, model_kwargs) if spec.size is None else _why_too_large(spec, model_kwargs)
+    except Infeasible as error:
+        return str(error)
     except Exception:  # noqa: BLE001  # a network that cannot be built from these placeholders may be possible with the real ones
         return ""
 
@@ -79,6 +81,8 @@ def _why_too_large(spec: RunSpec, model_kwargs: dict[str, Any]) -> str:
     try:
         width, count = narrowest(spec, model_kwargs)
     except Infeasible as error:
+        with torch.device("meta"):
+            make_model(spec, **model_kwargs)  # raises what keeps every width from being built
         return str(error)
     if count <= spec.size.target or spec.size.met_by(count):
         return ""

@@ -1,6 +1,7 @@
 """Equal size: the width that a rule leads to, what is counted, and what is said where no width will do."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from rnnbench.harness.fit_size import check_size, count_of, fit_size, flops_of_a
 from rnnbench.harness.grid import plan, run_grid
 from rnnbench.harness.instantiate import make_model
 from rnnbench.harness.paths import Folders
+from rnnbench.harness.preflight import preflight
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Record
 from rnnbench.records.status import cells_of, cells_on_record
 from rnnbench.records.store import RecordStore
+from rnnbench.utils.files import CACHE_VARIABLE
 from tests.conftest import ARCHITECTURES, Silent
 from tests.fixtures.records import done
 
@@ -268,6 +271,18 @@ def test_a_size_that_no_network_of_a_grid_can_have_is_refused_before_anything_st
     ):
         run_all(grid(params=3), folders, watcher)
     assert watcher.count("started") == 2
+
+
+def test_what_data_alone_tells_refuses_no_size_before_it_is_prepared(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    content = {"name": "g", "architectures": ["gru", "bilstm"], "tasks": ["mackey-glass", "bach-chorales"], "seeds": 1}
+    specs = GridSpec.read({**content, "params": "30_000 ± 5%"}, "test").expand()
+    answers = {spec.label: preflight([spec])[spec.id] for spec in specs}
+    assert not any(prepared for prepared, _ in answers.values())
+    refused = {label for label, (_, why) in answers.items() if why}
+    assert {label for label in refused if "/gru/" in label} == set()
+    assert "bach-chorales/bilstm/0" in refused
+    assert "causal" in answers["bach-chorales/bilstm/0"][1]
 
 
 def run_all(asked: GridSpec, folders: Folders, watcher: Silent) -> dict[str, Record]:
