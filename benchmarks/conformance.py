@@ -32,6 +32,7 @@ from rnnbench.records.record import Record
 from rnnbench.records.status import cells_of
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.files import write_whole
+from rnnbench.utils.fingerprint import digest
 from rnnbench.utils.text import escape
 
 HOME = Path(__file__).parents[1]
@@ -188,8 +189,13 @@ class Claim(StrictModel):
 
     @property
     def runnable(self) -> bool:
-        """Whether the file that it needs has been named."""
-        return not self.file or (OWN / "tasks" / self.task).is_dir()
+        """Whether the file that it needs has been named, and is there."""
+        path = OWN / "tasks" / self.task / "task.yaml"
+        return not self.file or (path.is_file() and Path(read_yaml(path)["data"]["init_args"]["path"]).is_file())
+
+    def digest(self) -> str:
+        """Of its runs: another budget, number of seeds, argument or card makes another."""
+        return digest(sorted(spec.id for spec in self.grid().expand()))
 
     def scores(self, records: Mapping[str, Record]) -> tuple[list[list[float]], list[str]]:
         """The scores of each architecture, by seed; and what is lacking of the runs."""
@@ -236,6 +242,7 @@ class Claim(StrictModel):
             "deviation": self.deviation,
             "task": card.name,
             "metric": card.metric,
+            "runs": self.digest() if self.runnable else "",
             "rule": self.rule.text(),
             "scores": dict(zip(self.architectures, found, strict=True)),
             "lacking": len(lacking),
@@ -265,7 +272,7 @@ def read_claims() -> list[Claim]:
 
 def keep_earlier(verdicts: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The verdicts; of claims of which no run is at hand that of earlier runs, unless the claim has changed since."""
-    same = ("claim", "task", "metric", "rule", "deviation")
+    same = ("claim", "task", "metric", "rule", "runs")
     found = {
         tuple(one.get(key, "") for key in same) + tuple(one["scores"]): one
         for one in earlier
@@ -350,6 +357,8 @@ def main() -> None:
     if not (first.isdecimal() and of.isdecimal() and 1 <= int(first) <= int(of)):
         parser.error(f"--shard takes K/N with 1 ≤ K ≤ N, such as 1/2, got {options.shard}")
     if options.jsb is not None:
+        if not options.jsb.is_file():
+            parser.error(f"--jsb takes a file, and {options.jsb} is none")
         write_jsb_task(options.jsb)
     for claim in claims[int(first) - 1 :: int(of)]:
         if options.report or (options.only and claim.name not in options.only):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,13 +21,13 @@ ACTIVATIONS: dict[str, Any] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
 class WholeSeriesLayer(Feedforward):
-    """A network that reads a series whole, zeros after its end, and gives every step the same output `[B, H, T]`.
+    """A network that reads a series whole, zeros after its end, and gives every step the same output `[B, T, H]`.
 
     Args:
         input_size: channels of a step.
         hidden_size: units, or channels, of a hidden layer.
         num_layers: hidden layers.
-        dropout: unused here: it stands before the head.
+        dropout: probability, on the output.
         steps: of the longest series.
     """
 
@@ -36,11 +37,20 @@ class WholeSeriesLayer(Feedforward):
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float, *, steps: int) -> None:
         super().__init__(input_size, hidden_size, num_layers, dropout, steps=steps)
         self.receptive_field = self.steps = steps
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, input: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The output `[B, T, H]`, the same at each step, of `input` `[B, T, I]` whose true `lengths` are `[B]`."""
+        if lengths is not None:
+            beyond = torch.arange(input.shape[1], device=input.device) >= lengths.to(input.device).unsqueeze(1)
+            input = input.masked_fill(beyond.unsqueeze(2), 0)
+        return self.compute(input.transpose(1, 2), None).transpose(1, 2)
 
     def compute(self, signal: Tensor, beyond: Tensor | None) -> Tensor:
-        """The output `[B, H, T]` of `signal` `[B, I, T]`."""
+        """The output `[B, H, T]` of `signal` `[B, I, T]`, which is zero past the end."""
         whole = F.pad(signal, (0, self.steps - signal.shape[-1]))
-        return self.network(whole).unsqueeze(-1).expand(-1, -1, signal.shape[-1])  # type: ignore[no-any-return]
+        output: Tensor = self.dropout(self.network(whole))
+        return output.unsqueeze(-1).expand(-1, -1, signal.shape[-1])
 
 
 def _hidden(before: int, size: int, dropout: float) -> nn.Sequential:
@@ -131,13 +141,21 @@ class WholeSeriesCNN(WholeSeriesLayer):
         self.output_size = before * left
 
 
-class MLP(FeedforwardModule):
+class WholeSeriesModule(FeedforwardModule):
+    """A layer that reads a series whole, on a classification; its dropout is in the layer."""
+
+    def _build(self) -> None:
+        super()._build()
+        self.dropout = nn.Identity()
+
+
+class MLP(WholeSeriesModule):
     """`WholeSeriesMLP` on a classification."""
 
     layer_class = WholeSeriesMLP
 
 
-class CNN(FeedforwardModule):
+class CNN(WholeSeriesModule):
     """`WholeSeriesCNN` on a classification."""
 
     layer_class = WholeSeriesCNN

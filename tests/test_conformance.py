@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.conformance import Claim, Rule, keep_earlier, page, read_claims
 from benchmarks.conformance_models import CNN, MLP, with_validation
+from rnnbench.config.cards import Budget
 from rnnbench.data.module import Splits
 from rnnbench.errors import RnnbenchError
 from tests.fixtures.records import done
@@ -113,6 +114,9 @@ def test_verdicts_of_earlier_runs_are_kept_until_the_claim_changes() -> None:
     assert kept["scores"] == earlier["scores"]
     assert keep_earlier([nothing], [kept]) == [kept]
     assert keep_earlier([nothing], [{**earlier, "rule": "best seed 0.9 ± 0.03"}]) == [nothing]
+    for change in ({"budget": Budget(steps=1)}, {"seeds": 7}, {"model": {"hidden_size": 32}}):
+        changed = claim.model_copy(update=change).verdict({})
+        assert keep_earlier([changed], [earlier]) == [changed]
     again = verdict_of(claim, [0.99] * 2)
     assert keep_earlier([again], [earlier]) == [again]
 

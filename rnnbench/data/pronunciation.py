@@ -47,8 +47,8 @@ class CMUDict(TokenDataModule):
     first. In both, `<pad>` is 0, `<unk>` 1, `<s>` 2, `</s>` 3. A decoder stops after as many phonemes as the longest
     pronunciation of the training part has.
 
-    90 : 5 : 5, drawn from `data_seed`. Words of the same letters, and a word and its possessives, are in one part
-    (`ad-lib`, `adlib`; `aaron`, `aaron's`). Other inflections are words of their own, as in the literature.
+    90 : 5 : 5, drawn from `data_seed`. Words of the same letters but for an s at the end are in one part
+    (`ad-lib`, `adlib`; `aaron`, `aaron's`, `aarons`). Other inflections are words of their own, as in the literature.
 
     Args:
         batch_size: see `SequenceDataModule`.
@@ -164,8 +164,10 @@ def _fits(word: Word) -> bool:
 
 
 def _bare(spelling: str) -> str:
-    """The letters of a word, without those of a possessive: what words of one part have in common."""
-    return re.sub(r"[^a-z]", "", re.sub(r"'s?$", "", spelling)) or spelling
+    """The letters of a word without an s at its end: those of one part share them, so a word, its possessives and what
+    is written like them (`station`, `station's`, `stations'`, `stations`) are in one part.
+    """
+    return re.sub(r"s?$", "", re.sub(r"[^a-z]", "", spelling)) or spelling
 
 
 def _check_phonemes(parts: dict[Split, list[Word]], known: Tokenizer) -> None:

@@ -20,6 +20,8 @@ Rows = Values | list[Values]
 
 MAX_LENGTH = 1_000_000
 """The greatest length of a generated sequence."""
+MAX_BATCH_STEPS = 50_000
+"""Steps of a test batch, all sequences together: memory grows with the length only once a sequence alone has more."""
 TEST_SIZE = 100
 """Sequences of each of several test lengths."""
 
@@ -117,9 +119,9 @@ class Generated(SequenceDataModule):
         """Test batches, in order; with `test_lengths` a loader for each length, by its name."""
         if not self.test_lengths:
             return super().test_dataloader()
-        store, size = self.store("test"), self.batch_size * EVALUATION_BATCHES
-        loaders = {}
+        store, loaders = self.store("test"), {}
         for number, length in enumerate(self.test_lengths):
+            size = max(1, min(self.batch_size * EVALUATION_BATCHES, MAX_BATCH_STEPS // length))
             part = store.rows(number * self.per_length, (number + 1) * self.per_length)
             loaders[f"length_{length}"] = make_loader(part, GlobalBatches(part.lengths, size, shuffle=False), size)
         return loaders

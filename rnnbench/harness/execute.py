@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -123,7 +123,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
             return None
         trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
-    scores, length_curve = split_by_length(scores, spec.task.metric)
+    scores, length_curve = split_by_length(scores, spec.task.metric, getattr(data, "test_lengths", ()))
     close_loggers(trainer.loggers)
     if job.samples:
         write_artefacts(job.folder / ARTEFACTS, spec, _make_samples(model, data, job.samples))
@@ -209,17 +209,18 @@ def _test(trainer: Any, model: LightningModule, data: Any, checkpoint: str, repo
     return scores
 
 
-def split_by_length(scores: dict[str, float], metric: str) -> tuple[dict[str, float], list[LengthPoint]]:
-    """Scores that are means over all loaders of the test part, and the `metric` at each length, if there are several.
+def split_by_length(
+    scores: dict[str, float], metric: str, lengths: Sequence[int] = ()
+) -> tuple[dict[str, float], list[LengthPoint]]:
+    """Scores that are means over all loaders of the test part, and the `metric` at each of the test `lengths`.
 
     Numbers are rounded to six digits in the curve, which is drawn and never averaged.
     """
     marked = f"{metric}/{LENGTH}"
-    curve = [
-        LengthPoint(int(name.removeprefix(marked)), float(f"{score:.6g}"))
-        for name, score in scores.items()
-        if name.startswith(marked)
-    ]
+    by_length = {int(name.removeprefix(marked)): score for name, score in scores.items() if name.startswith(marked)}
+    if len(lengths) == 1 and metric in scores:  # a single loader has no name
+        by_length[lengths[0]] = scores[metric]
+    curve = [LengthPoint(length, float(f"{score:.6g}")) for length, score in by_length.items()]
     return {name: score for name, score in scores.items() if "/" not in name}, curve
 
 

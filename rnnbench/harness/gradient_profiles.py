@@ -1,6 +1,7 @@
 """Gradients through time of a run's model, as it began, as it was trained, and what was logged meanwhile."""
 
 import csv
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +32,10 @@ class Profiles(NamedTuple):
 
 
 def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[str, Any]]:
-    """The first `most` sequences of a run's validation part, each of one length, and the `model_kwargs` of its data.
+    """Sequences of a run's validation part, `most` at most, each of one length, and the `model_kwargs` of its data.
+
+    The first; of generated data of varied lengths, which stand in the order of length, those of the last batch: short
+    ones show no long lags.
 
     Raises:
         RnnbenchError: the data cannot be had or prepared.
@@ -40,7 +44,9 @@ def validation_sequences(spec: RunSpec, most: int) -> tuple[list[Batch], dict[st
     prepare(data)
     data.setup("validate")
     objective = find_objective(spec.task.objective)
-    return unpadded(next(iter(data.val_dataloader())), most, objective), data.model_kwargs()
+    batches = iter(data.val_dataloader())
+    batch = deque(batches, maxlen=1)[0] if getattr(data, "varied", False) else next(batches)
+    return unpadded(batch, most, objective), data.model_kwargs()
 
 
 def profiles(

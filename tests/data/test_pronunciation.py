@@ -46,7 +46,7 @@ def test_a_word_and_its_possessive_are_in_one_part(cls: type[CMUDict]) -> None:
     every = list(itertools.chain(*words.values()))
     assert len(every) == len(set(every))
     assert any(word.endswith("'s") for word in every)
-    bare = {split: {word.removesuffix("'s") for word in words[split]} for split in SPLITS}
+    bare = {split: {re.sub(r"[^a-z]", "", word).removesuffix("s") or word for word in words[split]} for split in SPLITS}
     for one, other in itertools.combinations(SPLITS, 2):
         assert not bare[one] & bare[other]
     whole = {word.spelling for word in read_dictionary(data.sources[0].path)}

@@ -161,6 +161,7 @@ class Claim(StrictModel):
     deviation: str = ""
     task: str
     metric: str
+    runs: str = ""
     rule: str
     scores: dict[str, list[float]]
     lacking: int
