@@ -106,7 +106,7 @@ def difference(scores: Scores, first: str | None, second: str | None) -> Differe
     if not {first, second} <= set(scores.configurations):
         return None
     values = scores.values[[scores.configurations.index(str(label)) for label in (first, second)]]
-    shared = ~np.isnan(values).any(0)
+    shared = np.asarray(~np.isnan(values).any(0))
     tasks = shared.any(1)
     if not tasks.any():
         return None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rnnbench.analysis.gradients import profile
+from rnnbench.config.grid import GridSpec
 from rnnbench.harness.gradient_profiles import validation_sequences
 from rnnbench.harness.instantiate import make_model
 from tests.fixtures.trained import small_spec
@@ -31,3 +32,11 @@ def test_every_kind_of_question_has_gradients_through_time(stand_ins: None, tmp_
         assert found.jacobian.shape[1] == 8
         assert found.terms is not None
         assert abs(float(found.terms.shares.sum()) - 1) < 1e-9, kind
+
+
+def test_gradients_are_of_the_long_ones_among_generated_strings() -> None:
+    content = {"name": "g", "architectures": ["elman"], "tasks": ["parity-check"], "budget": {"steps": 1}}
+    (spec,) = GridSpec.read(content, "test").expand()
+    batches, _ = validation_sequences(spec, 8)
+    assert len(batches) == 8
+    assert min(batch.inputs.shape[1] for batch in batches) > 30

@@ -13,8 +13,10 @@ from rnnbench.architectures import GRU
 from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.data.formal import FormalLanguage
-from rnnbench.data.synthetic import TEST_SIZE
+from rnnbench.data.synthetic import MAX_BATCH_STEPS, TEST_SIZE
 from rnnbench.errors import RnnbenchError
+from rnnbench.harness.execute import split_by_length
+from rnnbench.records.record import LengthPoint
 
 Answer = Callable[[list[int]], list[int]]
 
@@ -134,3 +136,21 @@ def test_lengths_of_training_are_refused_in_the_test(bounds: list[int]) -> None:
 def test_data_without_test_lengths_is_what_it_was(tmp_path: Path) -> None:
     assert "test_lengths" not in data.Parity(length=6).identity()
     assert data.Parity(length=6, test_lengths=[7, 9, 1]).folder != data.Parity(length=6).folder
+
+
+def test_long_test_batches_have_no_more_steps_than_short_ones(tmp_path: Path) -> None:
+    longer = data.ReverseString(length=6, train_size=300, batch_size=64, test_lengths=[100, 2100, 2000])
+    longer.prepare_data()
+    longer.setup("test")
+    short, long = longer.test_dataloader().values()
+    assert [len(batch.inputs) for batch in short] == [TEST_SIZE]
+    sizes = [len(batch.inputs) for batch in long]
+    assert (max(sizes), sum(sizes)) == (MAX_BATCH_STEPS // 2100, TEST_SIZE)
+
+
+def test_one_test_length_has_a_curve_too() -> None:
+    scores = {"accuracy": 0.75, "loss": 1.0}
+    assert split_by_length(scores, "accuracy", [50]) == (scores, [LengthPoint(50, 0.75)])
+    assert split_by_length(scores, "accuracy") == (scores, [])
+    several = {**scores, "accuracy/length_50": 0.5, "accuracy/length_70": 1.0, "loss/length_50": 1.0}
+    assert split_by_length(several, "accuracy", [50, 70]) == (scores, [LengthPoint(50, 0.5), LengthPoint(70, 1.0)])
