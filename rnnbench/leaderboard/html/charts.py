@@ -207,7 +207,8 @@ def _cost() -> dict[str, Any]:
                 "text": {"field": "datum.label"}, "fontSize": {"value": 11}, "fill": ink,
                 "fontWeight": {"signal": "datum.datum.front ? 'bold' : 'normal'"}}},
              "transform": [{
-                "type": "label", "size": {"signal": "[width, height]"}, "avoidMarks": ["points", "front_line"],
+                "type": "label", "avoidMarks": ["points", "front_line"],
+                "size": {"signal": "[max(width, 10), max(height, 10)]"},  # a chart that is not shown has no width
                 "anchor": ["right", "left", "top", "bottom", "top-right", "bottom-right", "top-left", "bottom-left"],
                 "offset": [2], "padding": 0, "sort": {"field": "datum.order"}}]},
         ],
