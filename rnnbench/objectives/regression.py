@@ -158,7 +158,7 @@ class HorizonForecast(Forecast):
     @classmethod
     def example(cls) -> Self:
         """A small instance, of 24 steps."""
-        return cls(1, 1, 1, horizon=24, season=24, scales=[1.0])
+        return cls(1, 1, 1, horizon=24, season=24, scales=[1.0], means=[0.0], deviations=[1.0])
 
     def unroll(
         self,

@@ -209,3 +209,7 @@ def test_an_objective_is_found_by_name_or_import_path() -> None:
 def test_what_is_no_objective_is_refused(name: str, told: str) -> None:
     with pytest.raises(RnnbenchError, match=told):
         find_objective(name)
+
+
+def test_a_card_can_rank_a_forecast_by_relative_errors() -> None:
+    assert {"smape", "nrmse", "continuous_nrmse"} <= set(find_objective("horizon_forecast").example().score_names())
