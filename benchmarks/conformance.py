@@ -276,14 +276,14 @@ def keep_earlier(verdicts: list[dict[str, Any]], earlier: list[dict[str, Any]]) 
     found = {
         tuple(one.get(key, "") for key in same) + tuple(one["scores"]): one
         for one in earlier
-        if any(one["scores"].values()) and not one["lacking"]
+        if not one["verdict"].startswith(("not run", "skipped"))
     }
     kept = []
     for one in verdicts:
         before = found.get(tuple(one[key] for key in same) + tuple(one["scores"]))
         if before and one["verdict"] == "not run" and not any(one["scores"].values()):
             verdict = before["verdict"].removesuffix(EARLIER) + EARLIER
-            one = {**one, "scores": before["scores"], "lacking": 0, "verdict": verdict}
+            one = {**one, "scores": before["scores"], "lacking": before["lacking"], "verdict": verdict}
         kept.append(one)
     return kept
 

@@ -117,6 +117,10 @@ def test_verdicts_of_earlier_runs_are_kept_until_the_claim_changes() -> None:
     for change in ({"budget": Budget(steps=1)}, {"seeds": 7}, {"model": {"hidden_size": 32}}):
         changed = claim.model_copy(update=change).verdict({})
         assert keep_earlier([changed], [earlier]) == [changed]
+    settled = verdict_of(claim, [0.5, 0.99])  # by two seeds of ten: no other can change it
+    (kept,) = keep_earlier([nothing], [settled])
+    assert (kept["verdict"], kept["lacking"]) == ("holds (found by earlier runs, not repeated)", 8)
+    assert keep_earlier([nothing], [verdict_of(claim, [0.5, 0.6])]) == [nothing]
     again = verdict_of(claim, [0.99] * 2)
     assert keep_earlier([again], [earlier]) == [again]
 

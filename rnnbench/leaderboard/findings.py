@@ -24,6 +24,8 @@ from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import escape, number
 
 LITERATURE = package_home("rnnbench") / "configs" / "literature.yaml"
+MARGIN = 0.05
+"""Of a mean normalised score: within it two count as about the same."""
 Verdict = Literal["agrees", "disagrees", "not settled", "not on this board"]
 
 
@@ -37,7 +39,6 @@ class Statement(StrictModel):
         than: … than this one.
         alike: or two that are said to be about the same.
         groups: of tasks that the claim is about; by default all.
-        margin: of a mean normalised score, within which two count as about the same.
     """
 
     claim: str
@@ -46,7 +47,6 @@ class Statement(StrictModel):
     than: str | None = None
     alike: list[str] | None = Field(None, min_length=2, max_length=2)
     groups: list[str] = []
-    margin: float = Field(0.05, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _two(self) -> Self:
@@ -134,7 +134,7 @@ def verdict(statement: Statement, found: Difference | None) -> Verdict:
     if found.low is None or found.high is None:
         return "not settled"
     if statement.alike:
-        if -statement.margin <= found.low and found.high <= statement.margin:
+        if found.low >= -MARGIN and found.high <= MARGIN:
             return "agrees"
         return "disagrees" if found.low > 0 or found.high < 0 else "not settled"
     return "agrees" if found.low > 0 else "disagrees" if found.high < 0 else "not settled"
@@ -148,12 +148,6 @@ def read_statements(path: Path = LITERATURE) -> list[Statement]:
     """
     entries = TypeAdapter(list[dict[str, object]]).validate_python(read_yaml(path))
     return [Statement.read(one, f"{path}, claim {place}") for place, one in enumerate(entries, 1)]
-
-
-def overview(table: Table, most: int = 3) -> list[str]:
-    """The first few findings over all tasks: who may be best, who is behind, whether anything is settled at all."""
-    ranking = rank(scores_of(table))
-    return [] if ranking is None else ranking_sentences(ranking)[:most]
 
 
 def ranking_sentences(ranking: Ranking) -> list[str]:
@@ -255,8 +249,8 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
     explained = (
         "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds) is on the side that "
-        "the claim says, or, of two that are said to be alike, within ±0.05. Disagrees: it is on the other side, or "
-        "leaves out 0."
+        f"the claim says, or, of two that are said to be alike, within ±{MARGIN}. Disagrees: it is on the other side, "
+        "or leaves out 0."
     )
     table_lines = ["", *lines] if len(lines) > 2 else []
     return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", *table_lines])
