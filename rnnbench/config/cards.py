@@ -52,6 +52,16 @@ class Budget(StrictModel):
             raise ValueError("never ends: give at least one of steps, epochs, minutes, patience")
         return self
 
+    def part(self, share: float) -> Self:
+        """A share of the steps, epochs and minutes, at least one of each; patience stays as it is."""
+        if share == 1:
+            return self
+        whole = {name: getattr(self, name) for name in ("steps", "epochs", "validate_every")}
+        less: dict[str, Any] = {name: max(1, round(share * value)) for name, value in whole.items() if value}
+        if self.minutes:
+            less["minutes"] = share * self.minutes
+        return self.model_copy(update=less)
+
 
 MAX_LENGTH = 10**6
 """Of a sequence on which something is tested: evaluation still holds one batch of them in memory."""

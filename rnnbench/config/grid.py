@@ -25,7 +25,7 @@ from rnnbench.config.sampling import SamplesField
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.files import expand_home
 from rnnbench.utils.fingerprint import digest, file_digest
 
@@ -118,12 +118,13 @@ class RunSpec(StrictModel):
 
     @property
     def setting(self) -> list[Any]:
-        """What all runs have in common that differ in their seed and what is tuned alone."""
+        """What all runs have in common that differ in their seed and what is tuned alone; the budget is that of trials."""
         task, model = self.task, self.architecture
+        budget = self.budget.part(self.selected.share) if self.selected else self.budget
         return [
             *(task.fingerprint, task.data.class_path, task.data.init_args, self.data_seed),
             *(model.name, model.class_path, model.init_args, self.size.content if self.size else None),
-            *(self.budget.model_dump(exclude_none=True), self.devices),
+            *(budget.model_dump(exclude_none=True), self.devices),
         ]
 
     @property
@@ -153,6 +154,7 @@ class GridSpec(StrictModel):
         flops: or how many operations a step.
         tune: how many trials in which space: beside every architecture as it is, its best trial is a row of its own.
         budget: of every run; without one, each task's own.
+        budgets: of all runs on some tasks, by the task's name, instead of their own.
         model: constructor arguments that override those of every architecture.
         batch_size: of every run; without one, each task's own.
         lengths: on which tasks are tested that are tested on longer sequences, `41:500:20`; without, as each card says.
@@ -175,6 +177,7 @@ class GridSpec(StrictModel):
     flops: FlopsField = None
     tune: Tune | None = None
     budget: Budget | None = None
+    budgets: dict[Name, Budget] = {}
     model: Arguments = {}
     batch_size: int | None = Field(None, ge=1, le=MAX_COUNT)
     lengths: Lengths | None = None
@@ -189,6 +192,12 @@ class GridSpec(StrictModel):
     def _one_size(self) -> Self:
         if self.params is not None and self.flops is not None:
             raise ValueError("give params or flops, not both: a network has one width")
+        return self
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.budget is not None and self.budgets:
+            raise ValueError("give budget or budgets, not both: budget is that of every run")
         return self
 
     @model_validator(mode="after")
@@ -236,6 +245,8 @@ class GridSpec(StrictModel):
         where = f"grid {self.name!r}"
         models = [self._architecture(name, where) for name in self.architectures]
         cards = [TaskCard.load(name, where) for name in self.tasks]
+        if unknown_tasks := sorted({*self.budgets} - {*(names := [card.name for card in cards])}):
+            raise unknown("task", unknown_tasks[0], names, f"{where}: budgets")
         if self.lengths is not None and not any(card.test for card in cards):
             raise RnnbenchError(f"{where}: lengths are given, but no task of it is tested on longer sequences")
         cells = [
@@ -243,7 +254,7 @@ class GridSpec(StrictModel):
                 task=self._task(card),
                 architecture=model,
                 seed=0,
-                budget=self.budget or card.budget,
+                budget=self.budget_of(card),
                 devices=self.devices,
                 data_seed=self.data_seed,
                 size=Size.of(self.params, self.flops),
@@ -257,6 +268,10 @@ class GridSpec(StrictModel):
         ]
         _refuse_twice(specs, where)
         return specs
+
+    def budget_of(self, card: TaskCard) -> Budget:
+        """The budget of a run on a task; a trial has `tune.share` of it."""
+        return self.budget or self.budgets.get(card.name) or card.budget
 
     def space(self) -> Space | None:
         """What is tuned, if anything.
@@ -284,11 +299,19 @@ class GridSpec(StrictModel):
         return {name: trials_of(self.tune, space, name) for name in names}
 
     def _trials(self, cells: list[RunSpec]) -> list[RunSpec]:
+        if self.tune is None:
+            return []
         designs = self.designs()
         return [
-            cell.model_copy(update={"seed": seed, "trial": designs[cell.architecture.name][index]})
-            for index in range(self.tune.trials if self.tune else 0)
-            for seed in (self.tune.seed_list if self.tune else ())
+            cell.model_copy(
+                update={
+                    "seed": seed,
+                    "trial": designs[cell.architecture.name][index],
+                    "budget": cell.budget.part(self.tune.share),
+                }
+            )
+            for index in range(self.tune.trials)
+            for seed in self.tune.seed_list
             for cell in cells
         ]
 

@@ -144,6 +144,8 @@ class Tune(StrictModel):
         space: name or path of a file that says what is tuned.
         sampler: of the points: `sobol` (Sobol 1967, scrambled) or `halton`. Point i is the same however many there are.
         seeds: with which each is tried, how many or which; the mean over them counts.
+        share: of the steps and epochs of a run that a trial gets. Below 1, what is selected is trained longer than it
+            was tried.
         defaults: whether every architecture is run as its file has it, too.
     """
 
@@ -151,6 +153,7 @@ class Tune(StrictModel):
     space: str
     sampler: Sampler = "sobol"
     seeds: Annotated[int | list[int], BeforeValidator(seeds_field)] = 1
+    share: float = Field(1.0, gt=0, le=1)
     defaults: bool = True
 
     @property
@@ -190,10 +193,17 @@ class Selected(Design):
     Args:
         trials: how many there were.
         by: what was compared, `validation mse`.
+        share: of its budget that a trial had.
     """
 
     trials: int = Field(ge=1, le=MAX_TRIALS)
     by: str
+    share: float = Field(1.0, gt=0, le=1)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What of it makes two runs different."""
+        return super().content | ({} if self.share == 1 else {"share": self.share})
 
 
 def design_of(space: Space, architecture: str, sampler: Sampler) -> str:

@@ -32,11 +32,39 @@ def number_of(value: Any) -> float:
     return float(value)
 
 
+class Stopwatch:
+    """Seconds of wall-clock time and of CPU time of this process, while it runs."""
+
+    def __init__(self) -> None:
+        self._sums = (0.0, 0.0)
+        self._since: tuple[float, float] | None = None
+
+    def start(self) -> None:
+        """Go on."""
+        self._since = time.monotonic(), time.process_time()
+
+    def stop(self) -> None:
+        """Stand still."""
+        self._sums, self._since = self.seconds, None
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Both until now."""
+        wall, cpu = self._sums
+        if self._since is None:
+            return wall, cpu
+        return wall + time.monotonic() - self._since[0], cpu + time.process_time() - self._since[1]
+
+    @seconds.setter
+    def seconds(self, sums: tuple[float, float]) -> None:
+        self._sums = sums
+
+
 class Reporter(Callback):
     """Reports a run's progress.
 
-    `validations` has all scores by the step they were taken at; `train_seconds` is the time between the first step and
-    the last without that of validations.
+    `validations` has all scores by the step they were taken at; `training` is the time between the first step and the
+    last without that of validations.
 
     Raises (into the run):
         Diverged: the training loss or a validation score is not a finite number.
@@ -48,20 +76,18 @@ class Reporter(Callback):
         self.spec, self.report = spec, report
         self.validations: dict[int, dict[str, float]] = {}
         self.curve: list[Point] = []
-        self.train_seconds = 0.0
+        self.training = Stopwatch()
         self._loss: float | None = None
         self._score: float | None = None
         self._ended = False
-        self._paused = False
-        self._next = self._begun = self._resumed = 0.0
+        self._next = self._begun = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Curve, scores and time so far: a run that was cut off goes on with them."""
-        running = 0.0 if self._paused else time.monotonic() - self._resumed
         return {
             "validations": self.validations,
             "curve": [list(point) for point in self.curve],
-            "train_seconds": self.train_seconds + running,
+            "training": list(self.training.seconds),
             "loss": self._loss,
             "score": self._score,
         }
@@ -70,12 +96,13 @@ class Reporter(Callback):
         """Restore the content of a `state_dict`."""
         self.validations = state_dict["validations"]
         self.curve = [Point(*point) for point in state_dict["curve"]]
-        self.train_seconds = state_dict["train_seconds"]
+        self.training.seconds = tuple(state_dict["training"])
         self._loss, self._score = state_dict["loss"], state_dict["score"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._begun = self._resumed = time.monotonic()
+        self._begun = time.monotonic()
+        self.training.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -92,9 +119,7 @@ class Reporter(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
-        if not self._ended:
-            self.train_seconds += time.monotonic() - self._resumed
-            self._paused = True
+        self.training.stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores, start the clock again."""
@@ -108,13 +133,14 @@ class Reporter(Callback):
         if loss is not None:
             self._finite("training loss", loss, trainer)
         self.curve.append(Point(step=trainer.global_step, train_loss=loss, score=self._score))
-        self._resumed, self._paused = time.monotonic(), False
-        self._report_progress(trainer, self._resumed)
+        if not self._ended:
+            self.training.start()
+        self._report_progress(trainer, time.monotonic())
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock for good."""
-        self.train_seconds += time.monotonic() - self._resumed
-        self._ended = self._paused = True
+        self.training.stop()
+        self._ended = True
 
     def _finite(self, what: str, value: float, trainer: Trainer) -> float:
         if not math.isfinite(value):

@@ -129,6 +129,7 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         write_artefacts(job.folder / ARTEFACTS, spec, _make_samples(model, data, job.samples))
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]
     device = trainer.strategy.root_device
+    wall_seconds, cpu_seconds = reporter.training.seconds
     resume.forget()
     return Record(
         schema_version=2,
@@ -147,7 +148,8 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         size=fit,
         cost=Cost(
-            train_seconds=round(reporter.train_seconds, 3),
+            train_seconds=round(wall_seconds, 3),
+            cpu_seconds=round(cpu_seconds, 3) if device.type == "cpu" else None,
             total_seconds=round(resume.seconds, 3),
             steps=steps,
             epochs=epochs,

@@ -22,6 +22,9 @@ CodeVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 class Cost(StrictModel):
     """What a run took. Seconds are of wall-clock time; training without validation, test, start and data.
 
+    `cpu_seconds`: CPU time of the process during training, of a run on the CPU. With one thread it is about
+    `train_seconds`, unless others have used the core as well.
+
     `micro_batches`: parts in which every batch went through the network after memory had run out; their gradients were
     added up. `state_bytes`: what the network keeps of a sequence from step to step; `flops_per_step`: of one more input
     step forwards, see `rnnbench.config.model_size.Flops`. None of networks in which they cannot be counted.
@@ -29,6 +32,7 @@ class Cost(StrictModel):
 
     train_seconds: float = Field(ge=0, le=1e12)
     total_seconds: float = Field(ge=0, le=1e12)
+    cpu_seconds: float | None = Field(None, ge=0, le=1e12)
     steps: Count
     epochs: Count
     peak_memory_bytes: Count

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from rnnbench.config.cards import Direction
+from rnnbench.config.cards import Direction, TaskCard
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.config.search_space import Selected
 from rnnbench.records.record import Record
@@ -53,11 +53,17 @@ def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Recor
 def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
     """The runs of what the trials of one study have selected, one a seed; none as long as `select` gives nothing."""
     chosen = select(trials, records)
-    return [] if chosen is None else [chosen.model_copy(update={"seed": seed}) for seed in grid.seed_list]
+    if chosen is None or chosen.selected is None or grid.tune is None:
+        return []
+    card = next(card for card in map(TaskCard.load, grid.tasks) if card.name == chosen.task.name)
+    selected = chosen.selected.model_copy(update={"share": grid.tune.share})
+    run = chosen.model_copy(update={"selected": selected, "budget": grid.budget_of(card)})
+    return [run.model_copy(update={"seed": seed}) for seed in grid.seed_list]
 
 
 def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:
-    """The configuration with the best mean validation score over its seeds, frozen; of equal ones the first.
+    """The configuration with the best mean validation score over its seeds, frozen, with the budget of the trials; of
+    equal ones the first.
 
     None as long as a trial has not ended. One that failed with a seed is never chosen; None if all did.
     """

@@ -282,7 +282,7 @@ def test_a_grid_runs_trials_then_tests_what_they_select_and_can_be_extended(
     selected = min(trials, key=lambda one: one.validation["mse"]).spec.trial
     assert tested.spec.selected is not None
     assert selected is not None
-    assert tested.spec.selected.model_dump(exclude={"trials", "by"}) == selected.model_dump()
+    assert tested.spec.selected.model_dump(exclude={"trials", "by", "share"}) == selected.model_dump()
     assert tested.score is not None
     assert default.size == tested.size
     assert tested.validation["mse"] == trials[selected.index].validation["mse"]  # the same seed: the same training
@@ -294,6 +294,27 @@ def test_a_grid_runs_trials_then_tests_what_they_select_and_can_be_extended(
     )
     changed = len([one for one in more if one.spec.selected]) - 1
     assert extended.count("started") == 2 + changed
+
+
+def test_trials_get_a_share_of_the_budget_and_what_they_select_all_of_it(
+    tuned: Callable[..., GridSpec], space: Callable[..., str]
+) -> None:
+    def of(share: float) -> GridSpec:
+        budgets = {"short": {"steps": 40, "validate_every": 20, "patience": 3}}
+        return tuned(budget=None, budgets=budgets, tune={"trials": 3, "space": space(), "share": share})
+
+    grid, whole = of(0.25), of(1)
+    records = answered(grid, [0.3, 0.1, 0.2])
+    runs = runs_of(grid, records)
+    budgets = {(run.trial is None, run.budget.steps, run.budget.validate_every, run.budget.patience) for run in runs}
+    assert budgets == {(False, 10, 5, 3), (True, 40, 20, 3)}
+    selected = [run for run in runs if run.selected]
+    assert {run.selected.index for run in selected if run.selected} == {1}
+    assert {study_of(run) for run in selected} == {study_of(run) for run in runs if run.trial}
+    table = make_table(cells_on_record(records | {run.id: done(run) for run in selected}))
+    assert [row.trials for row in table.rows] == ["3", "3"]
+    others = {run.id for run in runs_of(whole, answered(whole, [0.3, 0.1, 0.2])) if run.trial or run.selected}
+    assert not others & {run.id for run in runs}
 
 
 class MadeUp(InlineExecutor):

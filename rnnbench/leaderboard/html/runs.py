@@ -104,8 +104,10 @@ def _tuning(row: Row, spec: RunSpec) -> dict[str, Any]:
     study = next((one for one in row.studies if spec.selected and study_of(one.spec) == study_of(spec)), None)
     if study is None or spec.selected is None:
         return {}
+    share = f" after {spec.selected.share:.0%} of the budget" if spec.selected.share < 1 else ""
     chosen = (
-        f"trial {spec.selected.index} of {study.trials}, by {spec.selected.by}; {study.seconds:.0f} s spent on trials"
+        f"trial {spec.selected.index} of {study.trials}, by {spec.selected.by}{share}; "
+        f"{study.seconds:.0f} s spent on trials"
     )
     return {"tuning": {"chosen": clean(chosen), "curve": [short(score) for score in study.curve]}}
 
