@@ -118,7 +118,7 @@ class RunSpec(StrictModel):
 
     @property
     def setting(self) -> list[Any]:
-        """What all runs have in common that differ in their seed and what is tuned alone; the budget is that of trials."""
+        """What all runs have in common that differ in their seed and what is tuned alone, with the budget of trials."""
         task, model = self.task, self.architecture
         budget = self.budget.part(self.selected.share) if self.selected else self.budget
         return [
