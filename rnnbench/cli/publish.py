@@ -98,7 +98,7 @@ def _hardware(record: Record) -> str:
 def needs(spec: RunSpec) -> list[str]:
     """What a run needs beside rnnbench and archives that anyone can fetch."""
     files = [f"the file of `{name}`" for name in spec.architecture.files]
-    code = [f"the code of `{path}`" for path in foreign(spec)]
+    code = [f"the code of `{path}`" for path in foreign(spec) if not path.startswith("lightning.")]
     return files + (code or _data(spec))
 
 
@@ -114,6 +114,10 @@ def _data(spec: RunSpec) -> list[str]:
 
 
 def foreign(spec: RunSpec) -> list[str]:
-    """Class paths of a spec that neither rnnbench nor a registered plug-in provides."""
-    paths = (spec.architecture.class_path, spec.task.data.class_path)
+    """Class paths of a spec that neither rnnbench nor a registered plug-in provides.
+
+    Lightning's own callbacks are among them: some write files wherever their arguments say.
+    """
+    callbacks = [one.class_path for one in spec.training.callbacks] if spec.training else []
+    paths = (spec.architecture.class_path, spec.task.data.class_path, *callbacks)
     return [path for path in paths if path.partition(".")[0] not in packages()]

@@ -18,7 +18,7 @@ from rnnbench.cli.console import can_print, make_console, warn_set_aside
 from rnnbench.cli.dry_run import show_plan
 from rnnbench.cli.parser import Parser, add_folders, add_grid, add_names, names_of
 from rnnbench.config.grid import GridSpec, RunSpec, read_grid
-from rnnbench.config.schema import write_yaml
+from rnnbench.config.schema import StrictModel, write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
 from rnnbench.harness.driver import fold_ended
@@ -73,13 +73,22 @@ def resolve(options: Namespace) -> GridSpec:
     if options.workers is not None and options.executor not in (None, "local"):
         raise RnnbenchError(f"--workers is for the local executor, not for {options.executor}")
     change: dict[str, Any] = {}
-    if options.executor:
-        change = {"executor": options.executor}
-    if options.workers:
-        change = {"executor": {"local": {"workers": options.workers}}}
+    if options.executor or options.workers:
+        change["executor"] = _executor(grid, options)
     if options.lengths is not None:
         change["lengths"] = options.lengths
     return read_grid({**grid.model_dump(exclude_unset=True), **change}, f"grid {grid.name!r}")
+
+
+def _executor(grid: GridSpec, options: Namespace) -> Any:
+    """The executor that the options ask for; where it is the grid's own, its other settings stay."""
+    name = options.executor or "local"
+    own = getattr(grid.executor, name, None)
+    settings = own.model_dump(exclude_unset=True) if isinstance(own, StrictModel) else {}
+    if options.workers:
+        settings = {**settings, "workers": options.workers}
+        settings.pop("runs_per_device", None)
+    return {name: settings} if settings else name
 
 
 def _asked_for(options: Namespace, grid: GridSpec, cells: list[Cell]) -> list[Cell]:

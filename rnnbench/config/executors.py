@@ -32,6 +32,25 @@ def _bytes(value: Any) -> Any:
     raise ValueError(f"give a number of bytes, or one with a unit such as 4GB, got {short_repr(value)}")
 
 
+def _gpu_ids(value: Any) -> Any:
+    """`gpu_ids`; pydantic itself would tell of each alternative by itself."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(map(_is_gpu, value)):
+        raise ValueError(
+            "give a list of GPUs, by their place among those that this process sees, [0, 2], or by UUID "
+            f"(nvidia-smi -L); [] for none, got {short_repr(value)}"
+        )
+    if len(set(value)) < len(value):
+        raise ValueError(f"names a GPU twice, got {short_repr(value)}")
+    return value
+
+
+def _is_gpu(value: Any) -> bool:
+    is_place = type(value) is int and 0 <= value < MAX_PARALLEL
+    return is_place or (isinstance(value, str) and value.startswith(("GPU-", "MIG-")))
+
+
 Memory = Annotated[ByteSize | None, BeforeValidator(_bytes)]
 
 
@@ -40,6 +59,8 @@ class LocalSettings(StrictModel):
 
     Args:
         workers: runs at a time; by default one a GPU, or without GPUs one a core.
+        gpu_ids: which GPUs are used: their places among those that the caller's `CUDA_VISIBLE_DEVICES` leaves, or UUIDs
+            of GPUs or MIG slices; [] for none, then runs are on cores. By default all.
         runs_per_device: the same for each device; `auto`: the first run of a task and architecture is measured, then
             as many run at a time as memory holds.
         retries: how often a run whose process died, or was stopped by the system, goes on from its last checkpoint;
@@ -49,6 +70,7 @@ class LocalSettings(StrictModel):
     """
 
     workers: int | None = Field(None, ge=1, le=MAX_PARALLEL)
+    gpu_ids: Annotated[list[int | str] | None, BeforeValidator(_gpu_ids)] = None
     runs_per_device: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, BeforeValidator(_runs)] = None
     retries: int = Field(1, ge=0, le=100)
     memory: Memory = None

@@ -25,11 +25,10 @@ from rnnbench.config.sampling import SamplesField
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml
 from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merge, trials_of
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
+from rnnbench.config.training import CallbackSpec, LoggerSpec, Precision, TrainerArguments, Training
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.files import expand_home
 from rnnbench.utils.fingerprint import digest, file_digest
-
-LoggerName = Literal["csv", "wandb", "tensorboard"]
 
 
 class TaskPart(StrictModel):
@@ -62,6 +61,7 @@ class RunSpec(StrictModel):
     devices: int = Field(1, ge=1, le=1024)
     data_seed: Seed | None = None
     size: Size | None = None
+    training: Training | None = None
     trial: Trial | None = None
     selected: Selected | None = None
 
@@ -100,8 +100,8 @@ class RunSpec(StrictModel):
             content["files"] = model.files
         if self.data_seed is not None:
             content["data_seed"] = self.data_seed
-        for name, part in (("size", self.size), ("trial", self.trial), ("selected", self.selected)):
-            if part is not None:
+        for name in ("size", "training", "trial", "selected"):
+            if (part := getattr(self, name)) is not None:
                 content[name] = part.content
         return content
 
@@ -114,7 +114,13 @@ class RunSpec(StrictModel):
     @property
     def network(self) -> list[Any]:
         """What shapes the network and its training, beside its data and its seed."""
-        return [self.architecture.class_path, self.arguments, self.size.content if self.size else None]
+        size = self.size.content if self.size else None
+        return [self.architecture.class_path, self.arguments, size, *self._training]
+
+    @property
+    def _training(self) -> list[Any]:
+        """How it is trained, if not as usual: nothing at all else, so that digests are those of earlier versions."""
+        return [self.training.content] if self.training else []
 
     @property
     def setting(self) -> list[Any]:
@@ -125,6 +131,7 @@ class RunSpec(StrictModel):
             *(task.fingerprint, task.data.class_path, task.data.init_args, self.data_seed),
             *(model.name, model.class_path, model.init_args, self.size.content if self.size else None),
             *(budget.model_dump(exclude_none=True), self.devices),
+            *self._training,
         ]
 
     @property
@@ -159,8 +166,14 @@ class GridSpec(StrictModel):
         batch_size: of every run; without one, each task's own.
         lengths: on which tasks are tested that are tested on longer sequences, `41:500:20`; without, as each card says.
         devices: GPUs (without any, cores) of one run; with two or more it is trained by DDP and tested on one.
+        precision: of every run, by Lightning's names: `bf16-mixed`; without one, float32.
+        compile: whether every module is compiled by `torch.compile`; its time counts as training time.
+        trainer: other arguments of `lightning.Trainer`: `{accumulate_grad_batches: 4}`; not those that the
+            harness sets.
+        callbacks: Lightning's, or your own: import paths, or `class_path` with `init_args` as LightningCLI has them.
         executor: `local` (default), `inline`, `ray` or `slurm`, or one with settings: `{local: {workers: 2}}`.
-        loggers: `csv`, `wandb`, `tensorboard`; beside the records, never instead.
+        loggers: `csv`, `wandb`, `tensorboard`, others by `class_path` and `init_args`; beside the records,
+            never instead.
         watch: `gradients`: logs how far back they reach and how often clipping acts, at each validation.
         artefacts: what every run answers when it is trained, `default` or settings of
             `rnnbench.config.sampling.SampleConfig`; answers lie beside the records, in `artefacts/`.
@@ -182,8 +195,12 @@ class GridSpec(StrictModel):
     batch_size: int | None = Field(None, ge=1, le=MAX_COUNT)
     lengths: Lengths | None = None
     devices: int = Field(1, ge=1, le=1024)
+    precision: Precision = None
+    compile: bool = False
+    trainer: TrainerArguments = {}
+    callbacks: list[CallbackSpec] = []
     executor: ExecutorField = "local"
-    loggers: list[LoggerName] = ["csv"]
+    loggers: list[LoggerSpec] = ["csv"]
     watch: list[Literal["gradients"]] = []
     artefacts: SamplesField = None
     replay: bool = False
@@ -233,6 +250,11 @@ class GridSpec(StrictModel):
         """The seeds themselves."""
         return seed_list(self.seeds)
 
+    @property
+    def training(self) -> Training | None:
+        """How every run is trained, if not as usual."""
+        return Training.of(self.precision, self.compile, self.trainer, self.callbacks)
+
     def expand(self) -> list[RunSpec]:
         """All runs that are known before any has ended: trials, then the architectures as they are.
 
@@ -249,6 +271,7 @@ class GridSpec(StrictModel):
             raise unknown("task", unknown_tasks[0], names, f"{where}: budgets")
         if self.lengths is not None and not any(card.test for card in cards):
             raise RnnbenchError(f"{where}: lengths are given, but no task of it is tested on longer sequences")
+        training = self.training
         cells = [
             RunSpec(
                 task=self._task(card),
@@ -258,6 +281,7 @@ class GridSpec(StrictModel):
                 devices=self.devices,
                 data_seed=self.data_seed,
                 size=Size.of(self.params, self.flops),
+                training=training,
             )
             for card in cards
             for model in models

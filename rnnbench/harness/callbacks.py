@@ -114,7 +114,8 @@ class Reporter(Callback):
         self._next = now + PROGRESS_INTERVAL
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, torch.Tensor):
-            self._loss = self._finite("training loss", float(loss), trainer)
+            loss_of_batch = float(loss) * trainer.accumulate_grad_batches  # by which Lightning has divided it
+            self._loss = self._finite("training loss", loss_of_batch, trainer)
         self._report_progress(trainer, now)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -164,7 +165,8 @@ class Resume(Checkpoint):
     """Keeps a checkpoint from which a run ends with the score it would have had if it had never been cut off.
 
     Written after each validation, and in between every `CHECKPOINT_INTERVAL` seconds and when SIGTERM comes. It holds
-    beside what Lightning and the module keep the states of the random number generators of every process. (A
+    beside what Lightning and the module keep the states of the random number generators of every process, and gradients
+    that are being accumulated. (A
     `Checkpoint`, so that Lightning calls it after all others.)
 
     Args:
@@ -206,6 +208,8 @@ class Resume(Checkpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning leaves out."""
         states = [_random_states(trainer.strategy.root_device)]
+        if trainer.accumulate_grad_batches > 1:  # between two steps there are gradients that have not been used yet
+            states[0]["gradients"] = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
         if dist.is_initialized():
             mine, states = states[0], [{}] * dist.get_world_size()
             dist.all_gather_object(states, mine)
@@ -222,7 +226,10 @@ class Resume(Checkpoint):
         """Restore the states; on SIGTERM write a checkpoint and stop from now on."""
         if self._loaded is not None:
             trainer.should_stop = self._loaded["stopping"]
-            _set_random_states(self._loaded["processes"][trainer.global_rank], trainer.strategy.root_device)
+            states = self._loaded["processes"][trainer.global_rank]
+            _set_random_states(states, trainer.strategy.root_device)
+            for name, gradient in states.get("gradients", {}).items():
+                pl_module.get_parameter(name).grad = gradient.to(trainer.strategy.root_device)
             self._loaded = None
         if current_thread() is main_thread():
             signal.signal(signal.SIGTERM, self._request_stop)

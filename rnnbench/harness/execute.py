@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, seed_everything
+from lightning.pytorch.utilities.compile import to_uncompiled
 
 from rnnbench.analysis.callbacks import GradientWatch
 from rnnbench.config.sampling import SampleConfig
@@ -25,7 +26,14 @@ from rnnbench.harness.instantiate import make_data, make_model, prepare
 from rnnbench.harness.job import ARTEFACTS, OUT_OF_MEMORY, Job, Progress, failure_record
 from rnnbench.harness.samples import make_artefacts
 from rnnbench.harness.take_probe import set_micro_batches, take_probe
-from rnnbench.harness.trainer import BestCheckpoint, close_loggers, make_trainer
+from rnnbench.harness.trainer import (
+    BestCheckpoint,
+    check_precision,
+    close_loggers,
+    make_callbacks,
+    make_trainer,
+    use_deterministic_cublas,
+)
 from rnnbench.records.artefacts import Artefact, write_artefacts
 from rnnbench.records.probe import code_version, main_scores
 from rnnbench.records.record import Cost, LengthPoint, Record, thinned
@@ -41,6 +49,7 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
         Preempted: SIGTERM came; the run goes on later from its checkpoint.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    use_deterministic_cublas(job.spec)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")  # a warning belongs into the log, whatever it is outside
@@ -66,7 +75,8 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does is this run's failure only
         traceback.print_exc()
         memory = "alloc_cpu.cpp" in str(error)  # torch's CPU allocator raises a plain RuntimeError
-        classes = (job.spec.architecture.class_path, job.spec.task.data.class_path)
+        callbacks = [one.class_path for one in job.spec.training.callbacks] if job.spec.training else []
+        classes = (job.spec.architecture.class_path, job.spec.task.data.class_path, *callbacks)
         reason = f"{OUT_OF_MEMORY}: " * memory + told(error, *classes)
         return failure_record(job, "failed", reason, started)
     finally:
@@ -88,6 +98,7 @@ def prepare_data(job: Job) -> Record | None:
 
 def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record | None:
     spec, begun, version = job.spec, time.monotonic(), code_version(job.spec)
+    check_precision(spec)
     report(Progress("data"))
     data = make_data(spec)
     prepare(data)
@@ -106,10 +117,12 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
     resume = Resume(best.path.with_stem("resume"), made_by, begun)
     watches = [GradientWatch()] if "gradients" in job.watch else []
     snapshots = [Snapshots(best.path.parent)] if job.replay else []
-    trainer = make_trainer(job, [reporter, best, resume, *watches, *snapshots])
-    trainer.fit(model, data, ckpt_path=resume.usable(), weights_only=True)
+    callbacks = make_callbacks(spec)
+    trainer = make_trainer(job, [reporter, best, resume, *watches, *snapshots, *callbacks])
+    compiled = torch.compile(model) if spec.training and spec.training.compile else model
+    trainer.fit(compiled, data, ckpt_path=resume.usable(), weights_only=True)  # type: ignore[arg-type]
     steps = trainer.global_step
-    steps_per_epoch = int(trainer.num_training_batches)
+    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     epochs = math.ceil(steps / steps_per_epoch)  # begun; a run that had ended before it went on counts none
     if not (checkpoint := best.best_model_path):  # the budget ended before the first validation
         trainer.validate(model, data, verbose=False)
@@ -121,10 +134,13 @@ def _run(job: Job, report: Callable[[Progress], None], started: str) -> Record |
         teardown_ddp()
         if rank:
             return None
-        trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), [])
+        trainer = make_trainer(replace(job, spec=spec.model_copy(update={"devices": 1}), loggers=()), callbacks)
     scores = {} if spec.trial else _test(trainer, model, data, checkpoint, report)
     scores, length_curve = split_by_length(scores, spec.task.metric, getattr(data, "test_lengths", ()))
     close_loggers(trainer.loggers)
+    if compiled is not model:
+        to_uncompiled(model)  # what follows calls it with other shapes
+    model.float()  # and with inputs in float32, whatever the precision was
     if job.samples:
         write_artefacts(job.folder / ARTEFACTS, spec, _make_samples(model, data, job.samples))
     chosen = torch.load(checkpoint, weights_only=True)["global_step"]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from rnnbench.config.cards import ClassSpec
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import Diverged, RnnbenchError
@@ -89,12 +90,18 @@ def run_grid(
     return ended
 
 
-def check_loggers(names: Collection[str]) -> None:
+def check_loggers(names: Collection[str | ClassSpec]) -> None:
     """Check that the loggers of a grid can log.
 
     Raises:
-        RnnbenchError: TensorBoard is not installed; W&B would ask for a login in the middle of a run.
+        RnnbenchError: TensorBoard is not installed; W&B would ask for a login in the middle of a run; what is named by
+            its class is no Logger.
     """
+    for logger in names:
+        if isinstance(logger, ClassSpec):
+            from rnnbench.harness.trainer import check_logger
+
+            check_logger(logger)
     if "tensorboard" in names:
         check_extra("tensorboard", "logger 'tensorboard'")
     if "wandb" in names and os.environ.get("WANDB_MODE", "online") in ("online", "shared"):

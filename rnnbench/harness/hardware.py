@@ -3,9 +3,13 @@
 import importlib
 import os
 import platform
+import re
 import resource
+import shutil
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 DEVICE_LISTS = {"cuda": "CUDA_VISIBLE_DEVICES", "xpu": "ZE_AFFINITY_MASK"}
 """The variable by which a process sees only some devices of a kind."""
+HIP_LIST = "HIP_VISIBLE_DEVICES"
+"""The same of AMD's GPUs, which torch calls `cuda`; where it is not set, that of CUDA counts."""
+MIG = "MIG-"
+"""How the UUID of a slice of a GPU (multi-instance GPU) begins. A process sees one slice at most."""
 HEADROOM = 1.2
 """A run is given this much more memory than the last of its kind has used."""
 AUTO_RUNS = 16
@@ -29,11 +37,21 @@ AUTO_RUNS = 16
 
 
 class DevicesFound(NamedTuple):
-    """Kind of a machine's accelerators (`cpu` if it has none), bytes of each, and bytes of the machine."""
+    """The devices that a process sees.
+
+    Args:
+        kind: of the accelerators; `cpu` if there are none.
+        memories: bytes of each.
+        machine: bytes of the machine.
+        uuids: of each, where they are known.
+        variable: by which a process sees only some of them; by default that of `DEVICE_LISTS`.
+    """
 
     kind: str
     memories: tuple[int, ...]
     machine: int
+    uuids: tuple[str, ...] = ()
+    variable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +95,10 @@ class Pool:
 
     def __init__(self, devices: DevicesFound, cores: int, settings: LocalSettings, environ: Mapping[str, str]) -> None:
         self.auto = settings.runs_per_device == "auto"
-        count = len(devices.memories)
-        self.variable = DEVICE_LISTS.get(devices.kind) if count else None
-        listed = [part.strip() for part in environ.get(self.variable or "", "").split(",") if part.strip()]
+        chosen = choose_devices(devices, settings.gpu_ids)
+        count = len(chosen)
+        self.variable = (devices.variable or DEVICE_LISTS.get(devices.kind)) if count else None
+        names = _visible_names(devices, environ)
         self.on_processor = count == 0
         per = settings.runs_per_device if isinstance(settings.runs_per_device, int) else 1
         if self.on_processor:
@@ -89,23 +108,26 @@ class Pool:
             return
         total = settings.workers or count * per
         self.threads = max(1, cores // (total * (4 if self.auto else 1)))
-        self.free = list(devices.memories)
+        self.free = [devices.memories[place] for place in chosen]
         self.devices = [
             Device(
-                f"{devices.kind}:{index}",
-                listed[index] if index < len(listed) else str(index),
+                f"{devices.kind}:{place}",
+                names[place],
                 AUTO_RUNS if self.auto else (total + count - 1 - index) // count,
                 index,
             )
-            for index in range(count)
+            for index, place in enumerate(chosen)
         ]
 
     def check(self, devices: int) -> None:
         """Check that a run on so many devices can ever start.
 
         Raises:
-            RnnbenchError: there are fewer.
+            RnnbenchError: there are fewer, or they are slices of GPUs.
         """
+        if devices > 1 and any(device.visible.startswith(MIG) for device in self.devices):
+            raise RnnbenchError(f"devices: {devices} a run, but the devices here are slices of GPUs (MIG), of which a "
+                                "process sees one: they cannot train together")  # fmt: skip
         if devices > len(self.devices):
             what = "cores without a GPU" if self.on_processor else "accelerators"
             names = ", ".join(device.name for device in self.devices)
@@ -157,8 +179,48 @@ class Pool:
         return min(free, unknown if known is None else int(known * HEADROOM))
 
 
+def choose_devices(devices: DevicesFound, gpu_ids: Sequence[int | str] | None) -> list[int]:
+    """The places of the devices that the settings name; all of them if they name none.
+
+    Raises:
+        RnnbenchError: there is no such device.
+    """
+    if gpu_ids is None:
+        return list(range(len(devices.memories)))
+    known = {uuid: place for place, uuid in enumerate(devices.uuids)}
+    places = [known.get(one, -1) if isinstance(one, str) else one for one in gpu_ids]
+    for one, place in zip(gpu_ids, places, strict=True):
+        if not 0 <= place < len(devices.memories):
+            count = len(devices.memories)
+            uuids = f" ({', '.join(devices.uuids)})" if isinstance(one, str) and devices.uuids else ""
+            there = f"those from 0 to {count - 1}{uuids}" if count else "none"
+            raise RnnbenchError(f"executor.local.gpu_ids: there is no GPU {one!r} for this process, it sees {there}")
+    if len(set(places)) < len(places):
+        raise RnnbenchError(f"executor.local.gpu_ids: {list(gpu_ids)} names a GPU twice, by place and by UUID")
+    return places
+
+
+def _visible_names(devices: DevicesFound, environ: Mapping[str, str]) -> list[str]:
+    """What the variable of devices calls each of them: as the caller's own does; slices by their UUIDs."""
+    if any(uuid.startswith(MIG) for uuid in devices.uuids):
+        return list(devices.uuids)
+    listed = listed_devices(environ, devices.variable or DEVICE_LISTS.get(devices.kind, ""))
+    return [listed[place] if place < len(listed) else str(place) for place in range(len(devices.memories))]
+
+
+def listed_devices(environ: Mapping[str, str], variable: str) -> list[str]:
+    """The devices that the caller's environment leaves, as it calls them; none if it does not say."""
+    text = environ.get(variable) or (environ.get(DEVICE_LISTS["cuda"], "") if variable == HIP_LIST else "")
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def without_gpus() -> dict[str, str]:
+    """Variables of a process that is to see no GPU."""
+    return dict.fromkeys((DEVICE_LISTS["cuda"], HIP_LIST), "-1")
+
+
 def find_devices() -> DevicesFound:
-    """The devices that torch finds here."""
+    """The devices that torch finds here; of GPUs divided into slices (MIG) all slices, of which torch finds one."""
     import torch
 
     machine = int(psutil.virtual_memory().total)
@@ -168,9 +230,49 @@ def find_devices() -> DevicesFound:
     count = torch.accelerator.device_count()
     if kind.type != "cuda":
         return DevicesFound(kind.type, (machine,) * count, machine)
-    return DevicesFound(
-        "cuda", tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count)), machine
-    )
+    found = [torch.cuda.get_device_properties(index) for index in range(count)]
+    memories = tuple(one.total_memory for one in found)
+    if torch.version.hip:
+        return DevicesFound("cuda", memories, machine, variable=HIP_LIST)
+    if slices := mig_slices(listed_devices(os.environ, DEVICE_LISTS["cuda"]), nvidia_listing(), memories[0]):
+        return DevicesFound("cuda", tuple(slices.values()), machine, tuple(slices))
+    uuids = tuple(str(getattr(one, "uuid", "")) for one in found)
+    return DevicesFound("cuda", memories, machine, tuple(one if one[:4] == "GPU-" else f"GPU-{one}" for one in uuids))
+
+
+def nvidia_listing() -> str:
+    """What `nvidia-smi -L` prints: GPUs, and under each its slices; nothing where there is no such program."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    return ""
+
+
+def mig_slices(listed: Sequence[str], listing: str, seen: int) -> dict[str, int]:
+    """Bytes of the slices that a process may use, by UUID; none if no GPU of it is divided.
+
+    Args:
+        listed: GPUs and slices that the caller's environment leaves; all if there are none.
+        listing: what `nvidia-smi -L` prints.
+        seen: bytes of the slice that torch sees, for slices of which the listing says nothing.
+    """
+    slices: dict[str, int] = {}
+    of_gpu: dict[str, list[str]] = {}
+    own: list[str] = []
+    for line in listing.splitlines():
+        uuid = re.search(r"UUID: ([^)\s]+)", line)
+        if uuid and (gpu := re.match(r"GPU (\d+):", line)):
+            of_gpu[gpu[1]] = of_gpu[uuid[1]] = own = []
+        elif uuid and uuid[1].startswith(MIG):
+            size = re.search(r"\.(\d+)gb", line)  # of its profile, 3g.20gb
+            slices[uuid[1]] = int(size[1]) * 10**9 if size else seen
+            own.append(uuid[1])
+    if not listed:
+        return slices
+    chosen = [one for name in listed for one in ([name] if name.startswith(MIG) else of_gpu.get(name, []))]
+    return {one: slices.get(one, seen) for one in chosen}
 
 
 def usable_cores() -> int:

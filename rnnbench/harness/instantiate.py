@@ -2,12 +2,12 @@
 
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any, NoReturn, get_type_hints
 
 from lightning.pytorch import LightningDataModule, LightningModule
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from rnnbench.config.cards import ClassSpec
 from rnnbench.config.grid import RunSpec
@@ -45,12 +45,7 @@ def construct(spec: ClassSpec, base: type, where: str, taken: set[str], **more: 
         RnnbenchError: no such class, no such argument, a wrong type, a value out of range.
     """
     cls = import_class(spec.class_path, base, where)
-    hints = constructor_arguments(cls)
-    allowed = hints.keys() - taken
-    for name, value in spec.init_args.items():
-        if name not in allowed:
-            raise unknown(f"argument of {cls.__name__}", name, allowed, where)
-        _check_type(name, value, hints[name], where)
+    check_arguments(cls, spec.init_args, where, taken)
     try:
         return cls(**spec.init_args, **more)
     except RnnbenchError:
@@ -87,9 +82,27 @@ def _hints(cls: type) -> dict[str, Any]:
         return {}
 
 
+def check_arguments(cls: type, arguments: Mapping[str, Any], where: str, taken: Collection[str] = ()) -> None:
+    """Check names and types of a constructor's arguments; `taken` are those that may not be given.
+
+    Raises:
+        RnnbenchError: no such argument, or a wrong type.
+    """
+    hints = constructor_arguments(cls)
+    allowed = hints.keys() - set(taken)
+    for name, value in arguments.items():
+        if name not in allowed:
+            raise unknown(f"argument of {cls.__name__}", name, allowed, where)
+        _check_type(name, value, hints[name], where)
+
+
 def _check_type(name: str, value: Any, hint: Any, where: str) -> None:
     try:
-        TypeAdapter(hint).validate_python(value, strict=True)
+        adapter = TypeAdapter(hint)
+    except PydanticUserError:  # a class that pydantic does not know is among the types
+        adapter = TypeAdapter(hint, config={"arbitrary_types_allowed": True})
+    try:
+        adapter.validate_python(value, strict=True)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise RnnbenchError(f"{where}: {name}: {reason[:1].lower() + reason[1:]}, got {value!r}") from None

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rnnbench.config.cards import ClassSpec
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.sampling import SampleConfig
 from rnnbench.records.probe import Probe
@@ -23,7 +24,7 @@ class Job:
         spec: what to run.
         grid: name of its grid.
         folder: where its checkpoint, log and curves go.
-        loggers: `csv`, `wandb`, `tensorboard`.
+        loggers: `csv`, `wandb`, `tensorboard`, or a class.
         memory: bytes that runs of its kind have used, if any has been run.
         attempts: how each earlier attempt at it ended.
         spent: seconds that these have taken.
@@ -36,7 +37,7 @@ class Job:
     spec: RunSpec
     grid: str
     folder: Path
-    loggers: tuple[str, ...] = ("csv",)
+    loggers: tuple[str | ClassSpec, ...] = ("csv",)
     memory: int | None = None
     attempts: tuple[str, ...] = ()
     spent: float = 0.0

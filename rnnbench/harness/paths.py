@@ -1,12 +1,14 @@
 """Where a grid's results and its working state lie, and what has changed in it since it was last run here."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from rnnbench.config.grid import GridSpec, read_grid
+from rnnbench.config.registry import find
 from rnnbench.config.schema import StrictModel, read_json
 from rnnbench.config.search_space import Space
 from rnnbench.errors import RnnbenchError, UnknownName
@@ -42,11 +44,17 @@ class Folders:
     def grid(self, name: str) -> GridSpec:
         """The grid of that name or file; or, if there is none, the one of that name that was last run here.
 
+        A class path in it may name a module beside the file.
+
         Raises:
             RnnbenchError: there is none, or something in it is wrong.
         """
         try:
-            return GridSpec.load(name)
+            grid = GridSpec.load(name)
+            folder = str(find("grid", name).absolute().parent)
+            if folder not in sys.path:
+                sys.path.append(folder)
+            return grid
         except UnknownName:
             path = self.working(name) / "grid.json"
             if not path.is_file():

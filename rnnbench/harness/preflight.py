@@ -11,19 +11,27 @@ from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError, unknown
 from rnnbench.harness.fit_size import fit_size, narrowest, width_argument
 from rnnbench.harness.instantiate import make_data, make_model
+from rnnbench.harness.trainer import check_training
 from rnnbench.objectives import find_objective
 from rnnbench.utils.files import CACHE, cache_folder, writable_folder
 from rnnbench.utils.fingerprint import digest
 
 
-def check(specs: Sequence[RunSpec]) -> None:
-    """Construct every data module and every model of a grid once, without data, so that nothing wrong is ever started.
+def check(specs: Sequence[RunSpec], here: bool = False) -> None:
+    """Construct every data module, every model and every kind of Trainer of a grid once, without data, so that nothing
+    wrong is ever started.
+
+    Args:
+        specs: all runs.
+        here: whether they will run on the devices of this machine.
 
     Raises:
         RnnbenchError: what is wrong with the first that is.
     """
     for spec in {_data_key(spec) + str(spec.trial is None): spec for spec in specs}.values():
         _check_task(spec)
+    for spec in {digest(spec.training.content): spec for spec in specs if spec.training}.values():
+        check_training(spec, here)
     for spec in {digest([spec.network, _is_open_ended(spec)]): spec for spec in specs}.values():
         try:
             _check_schedule(spec, make_model(spec))

@@ -18,7 +18,7 @@ from rnnbench.harness.fit_size import fit_size
 from rnnbench.harness.hardware import environment
 from rnnbench.harness.instantiate import make_data, make_model
 from rnnbench.harness.job import Job, ProbeResult
-from rnnbench.harness.trainer import make_trainer
+from rnnbench.harness.trainer import check_precision, make_trainer, use_deterministic_cublas
 from rnnbench.records.probe import BATCHES, STEPS, Probe, main_scores
 
 
@@ -32,15 +32,20 @@ class FirstSteps(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep a loss."""
-        self.losses.append(_number(outputs.get("loss") if isinstance(outputs, dict) else outputs))
+        """Keep a loss; of several batches whose gradients are added up for one step, that of the last."""
+        last = batch_idx + 1 == trainer.num_training_batches
+        if (batch_idx + 1) % trainer.accumulate_grad_batches and not last:
+            return
+        loss = _number(outputs.get("loss") if isinstance(outputs, dict) else outputs)
+        self.losses.append(None if loss is None else loss * trainer.accumulate_grad_batches)
         trainer.should_stop = len(self.losses) >= self.most  # Lightning validates before it stops
 
 
 def take_probe(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, Any]) -> Probe:
     """The probe of a job's run, on one device.
 
-    The same seed, model and batches as in the run, in a Trainer of its own: nothing of it is left behind but the states
+    The same seed, model, batches, precision and arguments of the Trainer as in the run, not compiled and without the
+    callbacks of the grid, in a Trainer of its own: nothing of it is left behind but the states
     of the random number generators, which a run sets anew.
 
     Args:
@@ -82,7 +87,9 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, An
 
 def probe_again(job: Job) -> ProbeResult:
     """The probe of a job's run, without the run."""
+    use_deterministic_cublas(job.spec)
     try:
+        check_precision(job.spec)
         data = make_data(job.spec)
         data.prepare_data()
         model_kwargs = data.model_kwargs()

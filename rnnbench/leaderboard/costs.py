@@ -59,6 +59,7 @@ class CostRow:
         score: mean test score; over tasks, the mean normalised score.
         costs: by quantity; None where the records do not say.
         fronts: quantities in which nobody on this machine and task is at least as good for less.
+        training: precision, compilation and whatever else of the Trainer is not as usual.
     """
 
     label: str
@@ -70,6 +71,7 @@ class CostRow:
     score: float
     costs: dict[str, float | None]
     fronts: frozenset[str] = frozenset()
+    training: str = ""
 
 
 def machine_of(environment: Environment | None) -> str:
@@ -122,7 +124,9 @@ def mean_cost_rows(rows: Iterable[CostRow], columns: Sequence[Column], scores: M
             costs = {one.name: _mean(row.costs[one.name] for row in some) for one in QUANTITIES}
             backend = ", ".join(sorted({row.backend for row in some}))
             count = sum(row.count for row in some)
-            made = CostRow(label, some[0].family, None, machine, backend, count, scores[label], costs)
+            made = CostRow(
+                label, some[0].family, None, machine, backend, count, scores[label], costs, training=some[0].training
+            )
             by_machine[machine].append(made)
     return [row for some in by_machine.values() for row in with_fronts(some, maximise=True)]
 
@@ -130,7 +134,8 @@ def mean_cost_rows(rows: Iterable[CostRow], columns: Sequence[Column], scores: M
 def _row(row: Row, column: Column, machine: str, backend: str, records: list[Record]) -> CostRow:
     costs = {quantity.name: _mean(map(quantity.of, records)) for quantity in QUANTITIES}
     score = fmean(record.score for record in records if record.score is not None)
-    return CostRow(row.label, row.configuration.family, column, machine, backend, len(records), score, costs)
+    family, training = row.configuration.family, row.configuration.trained
+    return CostRow(row.label, family, column, machine, backend, len(records), score, costs, training=training)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

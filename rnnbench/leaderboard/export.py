@@ -63,6 +63,8 @@ def _row(cell: Cell) -> dict[str, Any]:
         "data_arguments": spec.task.data.init_args,
         "budget": spec.budget.model_dump(exclude_none=True),
         "devices": spec.devices,
+        **{name: getattr(spec.training, name, None) or None for name in ("precision", "compile", "trainer")},
+        "callbacks": spec.training.content.get("callbacks") if spec.training else None,
         "seed": spec.seed,
         "data_seed": spec.data_seed,
         "trial": spec.trial.index if spec.trial else None,
@@ -89,9 +91,10 @@ def _row(cell: Cell) -> dict[str, Any]:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose mappings are JSON."""
+    """A row whose mappings and lists are JSON."""
     return {
-        name: json.dumps(value, sort_keys=True) if isinstance(value, dict) else value for name, value in row.items()
+        name: json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+        for name, value in row.items()
     }
 
 
@@ -129,7 +132,7 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
               "steps_per_epoch", "state_bytes", "flops_per_step", "micro_batches", "threads", "width", "size_found",
               "data_seed", "trial", "tuned"]  # fmt: skip
     kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
-    flags = ("certified", "clean")
+    flags = ("certified", "clean", "compile")
     others = {name: "string" for name in frame.columns if name not in {*kinds, *flags}}
     with writing(path, "the file of an export (--out)"):
         frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")}).to_parquet(path, index=False)

@@ -25,6 +25,8 @@ SCORE_TOLERANCE = 0.05
 """The same of a score; or absolute, if it is below 1: two batches hold few sequences, and one may fall otherwise."""
 MAX_SCORES = 6
 """Of a probe, and of what a record has of the validation part: a forecast has one for each hour."""
+RELEASED = ("torch", "lightning")
+"""Packages of which the version counts, not the source."""
 Number = Annotated[float, Field(ge=-1e100, le=1e100)]
 
 
@@ -80,13 +82,15 @@ def _shown(value: float | None) -> str:
 
 def code_version(spec: RunSpec) -> str:
     """What decides how a spec is run: all source of rnnbench and of other packages that it names, torch, Lightning."""
-    paths = (spec.architecture.class_path, spec.task.data.class_path, spec.task.objective)
-    return _code_version(frozenset(path.partition(".")[0] for path in paths if "." in path) | {"rnnbench"})
+    callbacks = [one.class_path for one in spec.training.callbacks] if spec.training else []
+    paths = (spec.architecture.class_path, spec.task.data.class_path, spec.task.objective, *callbacks)
+    packages = {path.partition(".")[0] for path in paths if "." in path} | {"rnnbench"}
+    return _code_version(frozenset(packages - set(RELEASED)))
 
 
 @cache
 def _code_version(packages: frozenset[str]) -> str:
-    return digest([*map(source_digest, sorted(packages)), _release("torch"), _release("lightning")], 12)
+    return digest([*map(source_digest, sorted(packages)), *map(_release, RELEASED)], 12)
 
 
 def _release(package: str) -> str:

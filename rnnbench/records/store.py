@@ -23,7 +23,7 @@ from rnnbench.utils.files import discard, read_plain, write_whole
 
 EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
 """The fields that neither a plan nor a table of a grid reads."""
-SHARED = ("task", "architecture", "budget", "size", "trial", "selected", "environment")
+SHARED = ("task", "architecture", "budget", "size", "training", "trial", "selected", "environment")
 """The parts of a record and of its spec that many records have in common."""
 
 

@@ -23,7 +23,7 @@ from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError, Unprepared
 from rnnbench.harness.executors import worker
 from rnnbench.harness.executors.loop import Executor, Report
-from rnnbench.harness.hardware import Pool, Slot, usable_cores
+from rnnbench.harness.hardware import Pool, Slot, usable_cores, without_gpus
 from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress, failure_record, timed
 
 PRELOADED = ["rnnbench.harness.executors.preload"]
@@ -131,7 +131,7 @@ class LocalExecutor(Executor):
         self.settings = settings
         self.retries, self.measures_memory = settings.retries, settings.runs_per_device == "auto"
         self.context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-        self.environ = dict(os.environ)
+        self.environ = {**os.environ, **(without_gpus() if settings.gpu_ids == [] else {})}
         self.processes: set[BaseProcess] = set()
 
     def warm_up(self) -> None:
@@ -146,11 +146,15 @@ class LocalExecutor(Executor):
             with _without_main(), _ignoring_interrupts(), _environment_variables(variables):
                 forkserver.ensure_running()
 
-    def check(self, specs: Sequence[RunSpec]) -> None:
-        """Check all runs before any is started; in a worker, so that this process never imports torch."""
+    def check(self, specs: Sequence[RunSpec], here: bool = True) -> None:
+        """Check all runs before any is started; in a worker, so that this process never imports torch.
+
+        With `here` false they will run on another machine, whose devices are not known.
+        """
         self.warm_up()
-        self._call(worker.call, "rnnbench.harness.preflight:check", list(specs))
-        if (most := max((spec.devices for spec in specs), default=1)) > 1:
+        self._call(worker.call, "rnnbench.harness.preflight:check", list(specs), here)
+        most = max((spec.devices for spec in specs), default=1)
+        if most > 1 or self.settings.gpu_ids:
             self._pool().check(most)
 
     def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:

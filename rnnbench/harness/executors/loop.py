@@ -43,7 +43,7 @@ class Executor(ABC):
         """
         from rnnbench.harness.preflight import check
 
-        check(specs)
+        check(specs, here=True)
 
     def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
         """By id of the run: whether its data is in the cache, and why the run is infeasible (empty if it is not)."""

@@ -5,12 +5,14 @@ checkpoint where the folder of runs is one that machines share, and else begins 
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from rnnbench.config.executors import LocalSettings, RemoteSettings
 from rnnbench.config.grid import RunSpec
+from rnnbench.errors import LIBRARIES
 from rnnbench.harness.events import Event, Progressed, Started
 from rnnbench.harness.executors.local import LocalExecutor
 from rnnbench.harness.executors.loop import run_jobs
@@ -24,7 +26,7 @@ Message = tuple[str, str | Progress]
 
 def check_here(specs: Sequence[RunSpec]) -> None:
     """Check runs in a process of this machine, which need not have the devices for them."""
-    LocalExecutor(LocalSettings()).check([spec.model_copy(update={"devices": 1}) for spec in specs])
+    LocalExecutor(LocalSettings()).check([spec.model_copy(update={"devices": 1}) for spec in specs], here=False)
 
 
 def preflight_here(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
@@ -33,8 +35,11 @@ def preflight_here(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
 
 
 def shared_environment() -> dict[str, str]:
-    """What a run needs of this process on whatever machine it is done: the cache, and the folder of relative paths."""
-    environ = {"PWD": str(Path.cwd())}
+    """What a run needs of this process on whatever machine it is done: the cache, the folder of relative paths, and the
+    folders of the user's own modules.
+    """
+    own = [folder for folder in sys.path if Path(folder).is_absolute() and not folder.startswith(LIBRARIES)]
+    environ = {"PWD": str(Path.cwd()), "PYTHONPATH": os.pathsep.join(own)}
     if cache := os.environ.get(CACHE_VARIABLE):
         environ[CACHE_VARIABLE] = str(user_path(cache).absolute())
     return environ | {name: os.environ[name] for name in ("WANDB_MODE",) if name in os.environ}
@@ -43,6 +48,7 @@ def shared_environment() -> dict[str, str]:
 def adopt_environment(environ: dict[str, str]) -> None:
     """Use the `shared_environment` of another machine from now on, and its folder if it is here."""
     os.environ.update(environ)
+    sys.path += [folder for folder in environ["PYTHONPATH"].split(os.pathsep) if folder not in sys.path]
     with suppress(OSError):
         os.chdir(environ["PWD"])
 

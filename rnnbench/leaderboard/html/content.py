@@ -53,6 +53,7 @@ def track_content(table: Table, key: str) -> dict[str, Any]:
         "sections": sections,
         "group_tables": [(one, leaders(one.section)) for one in tables],
         "costs": all_costs,
+        "any_training": any(row.training for row in costs),
         "machines": most_first(row.machine for row in costs),
         "mean_of": [
             (name, section.name if section.of != "group" else f"group {section.name}") for name, section in named

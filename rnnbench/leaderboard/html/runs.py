@@ -77,6 +77,7 @@ def _field(row: Row, entry: Entry, environments: dict[Environment, int], artefac
     cells = sorted(entry.cells, key=lambda cell: (cell.spec.seed, _id(cell)))
     settings = {"class": spec.architecture.class_path, **spec.arguments}
     settings |= {"size": str(spec.size)} if spec.size else {}
+    settings |= spec.training.settings if spec.training else {}
     return {
         "title": clean(f"{row.label} on {spec.task.name}"),
         "label": clean(row.label),
@@ -192,6 +193,8 @@ def grid_of(specs: Sequence[RunSpec]) -> dict[str, Any]:
         grid["summary"] = f"what was selected among {spec.selected.trials} trials by {spec.selected.by}"
     if spec.devices > 1:
         grid["devices"] = spec.devices
+    if spec.training:
+        grid |= spec.training.content
     if spec.size:
         rule = spec.size.model_dump(exclude_none=True)
         grid["params" if rule.pop("quantity") == "parameters" else "flops"] = rule
