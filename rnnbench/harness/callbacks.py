@@ -80,6 +80,7 @@ class Reporter(Callback):
         self._loss: float | None = None
         self._score: float | None = None
         self._ended = False
+        self._steps = 0
         self._next = self._begun = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,13 +102,15 @@ class Reporter(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._begun = time.monotonic()
+        self._begun, self._steps = time.monotonic(), trainer.global_step
         self.training.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report a few times a second; a loss that is not finite is noticed then."""
+        if trainer.accumulate_grad_batches > 1 and trainer.check_val_every_n_epoch is None:
+            self._validate_by_steps(trainer)
         now = time.monotonic()
         if now < self._next:
             return
@@ -117,6 +120,12 @@ class Reporter(Callback):
             loss_of_batch = float(loss) * trainer.accumulate_grad_batches  # by which Lightning has divided it
             self._loss = self._finite("training loss", loss_of_batch, trainer)
         self._report_progress(trainer, now)
+
+    def _validate_by_steps(self, trainer: Trainer) -> None:
+        """Have Lightning, which counts batches, validate after this batch if that many optimiser steps are taken."""
+        due = trainer.global_step > self._steps and trainer.global_step % int(trainer.val_check_interval) == 0  # type: ignore[arg-type]
+        self._steps = trainer.global_step
+        trainer.val_check_batch = trainer.fit_loop.total_batch_idx + (1 if due else 2)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""

@@ -150,8 +150,7 @@ def _validations(spec: RunSpec) -> dict[str, Any]:
     every = budget.validate_every or (max(1, budget.steps // VALIDATIONS) if budget.steps else None)
     if every is None:
         return {"check_val_every_n_epoch": 1}
-    batches = spec.training.trainer.get("accumulate_grad_batches", 1) if spec.training else 1  # of a step
-    return {"val_check_interval": batches * min(every, budget.steps or every), "check_val_every_n_epoch": None}
+    return {"val_check_interval": min(every, budget.steps or every), "check_val_every_n_epoch": None}
 
 
 class BestCheckpoint(ModelCheckpoint):
