@@ -80,7 +80,7 @@ class Reporter(Callback):
         self._loss: float | None = None
         self._score: float | None = None
         self._ended = False
-        self._steps = 0
+        self._steps, self._validated = 0, -2
         self._next = self._begun = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -91,6 +91,7 @@ class Reporter(Callback):
             "training": list(self.training.seconds),
             "loss": self._loss,
             "score": self._score,
+            "validated": self._validated,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -99,18 +100,23 @@ class Reporter(Callback):
         self.curve = [Point(*point) for point in state_dict["curve"]]
         self.training.seconds = tuple(state_dict["training"])
         self._loss, self._score = state_dict["loss"], state_dict["score"]
+        self._validated = state_dict["validated"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._begun, self._steps = time.monotonic(), trainer.global_step
+        if _counts_steps(trainer):  # as it was when the checkpoint was written, if the run goes on from one
+            _validate_now(trainer, trainer.fit_loop.total_batch_idx == self._validated)
         self.training.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report a few times a second; a loss that is not finite is noticed then."""
-        if trainer.accumulate_grad_batches > 1 and trainer.check_val_every_n_epoch is None:
-            self._validate_by_steps(trainer)
+        if _counts_steps(trainer):
+            every = int(trainer.val_check_interval)  # type: ignore[arg-type]
+            _validate_now(trainer, trainer.global_step > self._steps and trainer.global_step % every == 0)
+            self._steps = trainer.global_step
         now = time.monotonic()
         if now < self._next:
             return
@@ -120,12 +126,6 @@ class Reporter(Callback):
             loss_of_batch = float(loss) * trainer.accumulate_grad_batches  # by which Lightning has divided it
             self._loss = self._finite("training loss", loss_of_batch, trainer)
         self._report_progress(trainer, now)
-
-    def _validate_by_steps(self, trainer: Trainer) -> None:
-        """Have Lightning, which counts batches, validate after this batch if that many optimiser steps are taken."""
-        due = trainer.global_step > self._steps and trainer.global_step % int(trainer.val_check_interval) == 0  # type: ignore[arg-type]
-        self._steps = trainer.global_step
-        trainer.val_check_batch = trainer.fit_loop.total_batch_idx + (1 if due else 2)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -137,7 +137,7 @@ class Reporter(Callback):
         scores = {name.removeprefix("val/"): value for name, value in logged.items() if name.startswith("val/")}
         for name, value in scores.items():
             self._finite(f"validation {name}", value, trainer)
-        self._score = scores[self.spec.task.metric]
+        self._score, self._validated = scores[self.spec.task.metric], trainer.fit_loop.total_batch_idx
         self.validations[trainer.global_step] = scores
         loss = logged.get("train/loss")
         if loss is not None:
@@ -164,6 +164,16 @@ class Reporter(Callback):
         if budget.minutes:
             shares.append((now - self._begun) / (60 * budget.minutes))
         self.report(Progress("train", trainer.global_step, min(1.0, max(shares)), self._loss, self._score))
+
+
+def _counts_steps(trainer: Trainer) -> bool:
+    """Whether a run is validated after so many optimiser steps of several batches each: Lightning counts batches."""
+    return trainer.accumulate_grad_batches > 1 and trainer.check_val_every_n_epoch is None
+
+
+def _validate_now(trainer: Trainer, now: bool) -> None:
+    """Have Lightning validate after the last batch, or not."""
+    trainer.val_check_batch = trainer.fit_loop.total_batch_idx + (1 if now else 2)
 
 
 CHECKPOINT_INTERVAL = 30.0
