@@ -191,7 +191,7 @@ def training(module: nn.Module, inputs: Any) -> Call:
         result = module(inputs)[0]
         return result.data if packed else result  # type: ignore[no-any-return]
 
-    gradient = torch.randn(output().shape)
+    gradient = torch.randn_like(output())
 
     def call() -> None:
         for leaf in leaves:
@@ -248,12 +248,13 @@ def scan(group: str, shape: Shape) -> dict[str, Make]:
 
     return {
         "linear_recurrence": both(lambda: ours.linear_recurrence(a, b)),
-        "associative_scan": both(lambda: associative_scan(_joined, (a, b), 0, combine_mode="generic")[1]),
+        "associative_scan": both(lambda: associative_scan(joined, (a, b), 0, combine_mode="generic")[1]),
         "Hillis–Steele": both(lambda: hillis_steele(a, b)),
     }
 
 
-def _joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def joined(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Two neighbouring steps `h = a ⊙ h + b` as one."""
     return first[0] * second[0], second[0] * first[1] + second[1]
 
 

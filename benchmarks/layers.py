@@ -23,13 +23,17 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import layer_memory
+from benchmarks import layer_device, layer_memory
 from benchmarks.layer_cases import GROUPS, entries
 from benchmarks.layer_goals import ROWS, Row, group_tables, summary
 from benchmarks.layer_timing import Key, Record, Shape, interleave, label
 from rnnbench.utils.allocator import keep_freed_memory
 
 DEFAULT, KEPT = "glibc", "kept"  # allocator settings
+NO_DEVICE = (
+    "there is no CUDA device that torch can use here: nothing was measured. --dry-run makes all calls on the CPU, with "
+    "tiny shapes, to see that they run."
+)
 DONE = "done"  # what a process that measures says after each job
 
 
@@ -191,8 +195,43 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of the growth, as png, svg or pdf")
     parser.add_argument("--report", action="store_true", help="measure nothing: the tables and the plot of --json")
     parser.add_argument("--width", type=int, default=180, help="of the tables, in characters")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: the rows of a GPU, see --list")
+    parser.add_argument("--dry-run", action="store_true", help="of --device cuda: all calls on the CPU, tiny")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--device-worker", action="store_true", help=argparse.SUPPRESS)
     return parser
+
+
+def on_device(given: argparse.Namespace) -> None:
+    """Measure the rows of a GPU and print them; all figures go to `--json`.
+
+    Raises:
+        SystemExit: there is no GPU (2), no such group (1), or some rows could not be measured (1).
+    """
+    console, notes = Console(width=given.width), Console(stderr=True)
+    if given.list:
+        console.print("\n".join(f"{row.group}: {row.title}" for row in layer_device.rows()), highlight=False)
+        return
+    groups = given.only or list(layer_device.GROUPS)
+    if unknown := [name for name in groups if name not in layer_device.GROUPS]:
+        raise SystemExit(f"there is no group {unknown[0]!r} on a device; groups are: {', '.join(layer_device.GROUPS)}")
+    if not given.dry_run and not torch.cuda.is_available():
+        notes.print(NO_DEVICE, soft_wrap=True)
+        raise SystemExit(2)
+    device = "cpu" if given.dry_run else given.device
+    some = layer_device.jobs(device, groups, tiny=given.dry_run, most_shapes=1 if given.quick else None)
+    measured = layer_device.in_processes(some, say=lambda line: notes.print(line, style="dim"))
+    if given.json:
+        given.json.write_text(json.dumps([asdict(one) for one in measured.figures], indent=1))
+    found = layer_device.ratios(measured.figures)
+    for table in layer_device.tables(found):
+        console.print(table)
+    for line in layer_device.goal_lines(found):
+        console.print("  ".join(line), highlight=False, soft_wrap=True)
+    if given.dry_run:
+        console.print("a dry run, on the CPU: its figures say nothing about a GPU", highlight=False)
+    if measured.unfinished:
+        raise SystemExit("\n".join(measured.unfinished))
 
 
 def main() -> None:
@@ -200,6 +239,12 @@ def main() -> None:
     given = options().parse_args()
     if given.worker:
         work()
+        return
+    if given.device_worker:
+        layer_device.work()
+        return
+    if given.device != "cpu":
+        on_device(given)
         return
     rows, console, notes = rows_of(given.only), Console(width=given.width), Console(stderr=True)
     if given.list:
