@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -318,6 +319,20 @@ def jobs(device: str, groups: Iterable[str] = GROUPS, tiny: bool = False, most_s
     return found
 
 
+def most_wanted_first(some: Sequence[Job]) -> list[Job]:
+    """Jobs in the order in which they are measured where time may run out: first those with goals, at one shape each,
+    in float32 and bfloat16.
+    """
+    with_goals = {row.group for row in rows() if row.goals}
+    wanted = {"gates": ((256, 64, 128, 128), (256, 64, 512, 512), (256, 64, 1024, 1024))}
+
+    def rank(job: Job) -> int:
+        first = wanted.get(job.group, GROUPS[job.group].shapes[:1])
+        return 0 if job.group in with_goals and job.shape in first and job.precision != "float16" else 1
+
+    return sorted(some, key=rank)
+
+
 def measure(job: Job) -> Iterator[Figure]:
     """Figures of a job's calls. Calls that raise have none, and say why."""
     of = partial(Figure, job.group, job.shape, job.precision)
@@ -411,14 +426,16 @@ def work() -> None:
 
 @dataclass
 class Measured:
-    """Figures of some jobs, and what of them was not measured."""
+    """Figures of some jobs; jobs whose process ended with an error, and those for which no time was left."""
 
     figures: list[Figure] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
 
 
 def in_processes(some: Sequence[Job], deadline: float | None = None, say: Callable[[str], object] = print) -> Measured:
-    """The figures of jobs, each group in a process of its own: an error of a device spoils the whole process.
+    """The figures of jobs, in their order; whenever the group changes in a new process, and after an error, since one
+    of a device spoils the whole process.
 
     Args:
         some: the jobs.
@@ -426,16 +443,15 @@ def in_processes(some: Sequence[Job], deadline: float | None = None, say: Callab
         say: takes a line after each job.
     """
     measured = Measured()
-    for group in dict.fromkeys(job.group for job in some):
-        left = [job for job in some if job.group == group]
+    for _, group in groupby(some, key=lambda job: job.group):
+        left = list(group)
         while left:
             done = _in_process(left, measured, deadline, say)
-            late = deadline is not None and time.monotonic() > deadline
-            if done < len(left):
-                why = "no time was left" if late else "its process ended with an error"
-                ended = left[done:] if late else left[done : done + 1]
-                measured.unfinished += [f"{_title(job)}: {why}" for job in ended]
-            left = [] if late else left[done + 1 :]
+            if deadline is not None and time.monotonic() > deadline:
+                measured.late += map(_title, left[done:])
+                break
+            measured.failed += map(_title, left[done : done + 1])
+            left = left[done + 1 :]
     return measured
 
 

@@ -230,8 +230,8 @@ def on_device(given: argparse.Namespace) -> None:
         console.print("  ".join(line), highlight=False, soft_wrap=True)
     if given.dry_run:
         console.print("a dry run, on the CPU: its figures say nothing about a GPU", highlight=False)
-    if measured.unfinished:
-        raise SystemExit("\n".join(measured.unfinished))
+    if measured.failed:
+        raise SystemExit("\n".join(f"no figures, an error: {job}" for job in measured.failed))
 
 
 def main() -> None:

@@ -167,3 +167,12 @@ def grid(task: Callable[..., str]) -> Callable[..., GridSpec]:
 
 def pytest_sessionstart() -> None:
     roots.cache_clear()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` are skipped where torch sees no CUDA device."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")

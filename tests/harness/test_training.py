@@ -208,3 +208,34 @@ def test_a_module_beside_a_grids_file_can_be_named_from_anywhere(
     with use_stand_ins():
         assert main(["run", str(grids / "my.yaml"), "--dry-run"]) == 0
     assert "nothing was started" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed", "32-true"])
+def test_a_grid_on_a_card_is_deterministic_in_every_precision(
+    precision: str, grid: Callable[..., GridSpec], tmp_path: Path
+) -> None:
+    own = grid(
+        architectures=["lstm-peephole"], precision=precision, executor={"local": {"gpu_ids": [0], "runs_per_device": 2}}
+    )
+    scores = []
+    for name in ("once", "again"):
+        folders = Folders(tmp_path / name, tmp_path / f"runs-{name}")
+        run_grid(own, plan(own, {})[1], folders, Silent())
+        (record,) = RecordStore(folders.leaderboard).read()[0].values()
+        assert record.status == "done", record.reason + record.log_tail
+        assert record.environment
+        assert record.environment.device == torch.cuda.get_device_name(0)
+        scores.append(record.scores)
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.gpu
+def test_without_gpus_a_run_is_on_the_cpu_of_a_machine_that_has_some(
+    grid: Callable[..., GridSpec], folders: Folders, watcher: Silent
+) -> None:
+    own = grid(architectures=["gru"], executor={"local": {"gpu_ids": [], "workers": 1}})
+    run_grid(own, plan(own, {})[1], folders, watcher)
+    (record,) = RecordStore(folders.leaderboard).read()[0].values()
+    assert record.environment
+    assert record.environment.device == "cpu"
