@@ -63,8 +63,9 @@ def test_the_committed_page_is_that_of_the_committed_figures() -> None:
 # --- layers
 
 
-def test_every_row_is_made_of_calls_that_can_be_made() -> None:
+def test_every_row_is_made_of_calls_that_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU with tiny shapes; what is not there says why, and never for a wrong name."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     for job in jobs("cpu", ["packed", "projected", "deep", "scan", "step"], tiny=True):
         with warnings.catch_warnings(action="ignore"):  # as in a worker: torch says that it has no fast projected LSTM
             figures = list(measure(job))
