@@ -172,7 +172,7 @@ def run_specs(specs: Sequence[RunSpec], settings: LocalSettings, deadline: float
 def run_packing(plan: Plan, deadline: float, say: Say) -> dict[str, Any]:
     """How many runs a minute one card does with so many at a time."""
     run_specs(plan.packing_specs[:1], plan.settings(1), deadline)  # data is prepared, kernels are compiled
-    rows = []
+    rows: list[dict[str, Any]] = []
     for count in plan.packed:
         if time.monotonic() > deadline:
             return {"rows": rows, "error": "no time was left for the rest"}

@@ -135,7 +135,7 @@ def lightning_per_step(steps: int) -> tuple[float, float]:
         (summed / count).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     bare = time.perf_counter() - begin
-    return 1e3 * reporter.train_seconds / steps, 1e3 * bare / steps
+    return 1e3 * reporter.training.seconds[0] / steps, 1e3 * bare / steps
 
 
 def median(values: list[float]) -> float:

@@ -153,7 +153,7 @@ def test_a_process_that_dies_loses_its_own_job_alone(monkeypatch: pytest.MonkeyP
         def __init__(self, *_: Any, **__: Any) -> None:
             self.stdout = next(lines)
 
-    monkeypatch.setattr(layer_device.subprocess, "run", Ended)
+    monkeypatch.setattr(subprocess, "run", Ended)
     three = [Job("gates", (k, 1, 1, 1), "float32", ()) for k in range(3)]
     measured = layer_device.in_processes([*three, Job("scan", (1, 1, 1), "float32", ())], say=lambda line: None)
     assert measured.failed == ["gates 1×1×1×1 float32"]
@@ -164,7 +164,7 @@ def test_what_no_time_was_left_for_is_not_failed(monkeypatch: pytest.MonkeyPatch
     def late(*_: Any, **__: Any) -> Any:
         raise subprocess.TimeoutExpired("python", 0.1, output=b"done\n")
 
-    monkeypatch.setattr(layer_device.subprocess, "run", late)
+    monkeypatch.setattr(subprocess, "run", late)
     three = [Job("gates", (k, 1, 1, 1), "float32", ()) for k in range(3)]
     measured = layer_device.in_processes(three, deadline=0.0, say=lambda line: None)
     assert (measured.failed, measured.late) == ([], ["gates 1×1×1×1 float32", "gates 2×1×1×1 float32"])
@@ -251,10 +251,16 @@ def test_a_step_that_raises_is_said_and_the_others_are_measured(monkeypatch: pyt
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs, asked = Runs(), []
+    runs = Runs()
+    asked: list[Job] = []
+
+    def layers(plan: Plan, *_: Any) -> dict[str, Any]:
+        asked.extend(plan.layers)
+        return {"figures": []}
+
     monkeypatch.setattr(gpu, "run_specs", runs)
     monkeypatch.setitem(gpu.STEPS, "tests", lambda *_: {"collected": 4})
-    monkeypatch.setitem(gpu.STEPS, "layers", lambda plan, *_: asked.extend(plan.layers) or {"figures": []})
+    monkeypatch.setitem(gpu.STEPS, "layers", layers)
     assert main(["--dry-run", "--json", str(tmp_path / "j"), "--report", str(tmp_path / "r")]) == 0
     said = capsys.readouterr().err
     assert "plan: packing: 8 runs of lstm-peephole on one card, 1, 2, 4, 8 at a time" in said

@@ -114,7 +114,7 @@ class Reporter(Callback):
     ) -> None:
         """Report a few times a second; a loss that is not finite is noticed then."""
         if _counts_steps(trainer):
-            every = int(trainer.val_check_interval)  # type: ignore[arg-type]
+            every = int(trainer.val_check_interval)
             _validate_now(trainer, trainer.global_step > self._steps and trainer.global_step % every == 0)
             self._steps = trainer.global_step
         now = time.monotonic()

@@ -187,7 +187,7 @@ def resolved(grid: GridSpec, tmp_path: Path, **options: Any) -> Any:
     path = tmp_path / "small.yaml"
     path.write_text(grid.model_dump_json(exclude_unset=True))
     none = {"executor": None, "workers": None, "lengths": None, "leaderboard": tmp_path, "runs": tmp_path}
-    return resolve(Namespace(**{**none, "grid": str(path), **options})).executor
+    return resolve(Namespace({**none, "grid": str(path), **options})).executor  # type: ignore[no-untyped-call]
 
 
 def test_options_keep_the_other_settings_of_the_grids_own_executor(
