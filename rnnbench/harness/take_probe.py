@@ -23,21 +23,20 @@ from rnnbench.records.probe import BATCHES, STEPS, Probe, main_scores
 
 
 class FirstSteps(Callback):
-    """Keeps the losses of the first steps, then has the training validate and stop."""
+    """Keeps the losses of the first steps, each of so many batches, then has the training validate and stop."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, batches: int = 1) -> None:
+        self.most, self.batches = most, batches
         self.losses: list[float | None] = []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep a loss; of several batches whose gradients are added up for one step, that of the last."""
-        last = batch_idx + 1 == trainer.num_training_batches
-        if (batch_idx + 1) % trainer.accumulate_grad_batches and not last:
+        if (batch_idx + 1) % self.batches and batch_idx + 1 < trainer.num_training_batches:
             return
         loss = _number(outputs.get("loss") if isinstance(outputs, dict) else outputs)
-        self.losses.append(None if loss is None else loss * trainer.accumulate_grad_batches)
+        self.losses.append(None if loss is None else loss * self.batches)  # by which Lightning has divided it
         trainer.should_stop = len(self.losses) >= self.most  # Lightning validates before it stops
 
 
@@ -70,7 +69,8 @@ def _first_steps(job: Job, sized: RunSpec, data: Any, model_kwargs: dict[str, An
         set_micro_batches(model, job.micro_batches * spec.devices, getattr(data, "batch_size", math.inf))
     budget = spec.budget.model_copy(update={"patience": None, "minutes": None, "validate_every": None})
     probe_job = replace(job, spec=spec.model_copy(update={"devices": 1, "budget": budget}), loggers=())
-    first_steps = FirstSteps(min(STEPS, spec.budget.steps or STEPS))
+    batches = spec.training.trainer.get("accumulate_grad_batches", 1) if spec.training else 1
+    first_steps = FirstSteps(min(STEPS, spec.budget.steps or STEPS), batches)
     trainer = make_trainer(
         probe_job,
         [first_steps],
