@@ -1,4 +1,4 @@
-"""Charts by Altair: gates, gradients, piano rolls, forecasts and words, saved as self-contained pages or pictures."""
+"""Charts by Altair: scores, gates, gradients, piano rolls, forecasts, words; saved as whole pages or pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.analysis.word_map import MapWord, place_labels
@@ -499,6 +500,49 @@ def _line_chart(rows: list[dict[str, Any]], what: str, colour: Any) -> Any:
             tooltip=["what:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
         )
     )
+
+
+# --- scores
+
+
+def scores_chart(panels: Sequence[Mapping[str, Any]], title: str) -> Any:
+    """Test scores, a panel for each task: a dot for each seed, a tick for the mean, a line for its 95 % interval.
+
+    Args:
+        panels: each with `title`; `scores` of each seed and `intervals` (two ends, or None), by architecture; `chance`,
+            which is a dashed line unless it is None.
+        title: of the chart.
+    """
+    import altair as alt
+
+    charts = [_score_panel(alt, one).properties(width=420, title=one["title"]) for one in panels]
+    return house_style(alt.concat(*charts, columns=2 if len(charts) > 1 else 1).resolve_scale(x="independent"), title,
+                       "a dot: a seed; the tick and the line: mean and 95 % interval; dashed: chance")  # fmt: skip
+
+
+def _score_panel(alt: Any, one: Mapping[str, Any]) -> Any:
+    means = [
+        {
+            "architecture": name,
+            "mean": fmean(scores),
+            **dict(zip(("low", "high"), one["intervals"][name] or (), strict=False)),
+        }
+        for name, scores in one["scores"].items()
+    ]
+    dots = [{"architecture": name, "score": score} for name, scores in one["scores"].items() for score in scores]
+    y = alt.Y("architecture:N", sort=list(one["scores"]), title=None)
+    x = alt.X("score:Q", title=None, scale=alt.Scale(zero=False))
+    tips = [alt.Tooltip("architecture:N"), alt.Tooltip("mean:Q"), alt.Tooltip("low:Q"), alt.Tooltip("high:Q")]
+    base = alt.Chart(data(means)).encode(y=y, tooltip=tips)
+    rules = base.transform_filter("isValid(datum.low)").mark_rule(color=COLOURS[0], strokeWidth=2)
+    layers = [
+        rules.encode(x=alt.X("low:Q", title=None, scale=alt.Scale(zero=False)), x2="high:Q"),
+        base.mark_tick(color=COLOURS[0], thickness=3, size=16).encode(x="mean:Q"),
+        alt.Chart(data(dots)).mark_point(filled=True, opacity=0.7, color=COLOURS[1], size=40).encode(x=x, y=y),
+    ]
+    if one["chance"] is not None:
+        layers.append(alt.Chart(data([{"chance": one["chance"]}])).mark_rule(strokeDash=[4, 3]).encode(x="chance:Q"))
+    return alt.layer(*layers)
 
 
 # --- words

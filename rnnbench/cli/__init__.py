@@ -42,6 +42,7 @@ VERBS = {
     "upload": "the board and its records to Weights & Biases; offline with WANDB_MODE=offline",
     "vectors": "train word vectors on a task, for `embedding: FILE`; nearest words and a map of words",
     "data": "the data of tasks",
+    "completion": "print a script that completes verbs, options and names in bash, zsh or fish",
 }
 """The verbs and what `rnnbench --help` says of them, in that order.
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.console import make_console, no_records, warn_set_aside
+from rnnbench.cli.console import make_console, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.lease import leased
@@ -82,7 +82,7 @@ def run(options: Namespace) -> int:
             )
             _show_html(folders.leaderboard, tables, problems, console)
         else:
-            console.print(no_records(folders), highlight=False, soft_wrap=True)
+            console.print(folders.no_records, highlight=False, soft_wrap=True)
     warn_set_aside(problems)
     return 0
 

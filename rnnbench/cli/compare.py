@@ -1,21 +1,19 @@
 """`rnnbench compare`."""
 
 from jsonargparse import Namespace
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.console import make_console, no_records, warn_set_aside
+from rnnbench.cli.console import make_console, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.board import make_board, table_of
-from rnnbench.leaderboard.compare import interval_of, place_of, versus
+from rnnbench.leaderboard.compare import comparison_table, versus
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.certificates import Certificates
 from rnnbench.records.status import cells_on_record
 from rnnbench.records.store import RecordStore
-from rnnbench.utils.text import clean, number
+from rnnbench.utils.text import clean
 
 
 def add_options(parser: Parser) -> None:
@@ -36,28 +34,13 @@ def run(options: Namespace) -> None:
     records, problems = RecordStore(options.leaderboard).read()
     warn_set_aside(problems)
     if not records:
-        raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
+        raise RnnbenchError(Folders(options.leaderboard, options.runs).no_records)
     certificates = Certificates(options.leaderboard)
     if options.track is None:
         board = make_table(cells_on_record(records, certificates))
     else:
         board = table_of(make_board(records, certificates), options.track)
     comparison = versus(board, options.a, options.b, options.task)
-    a, b = clean(comparison.a.label), clean(comparison.b.label)
-    table = Table(box=box.SIMPLE_HEAVY, pad_edge=False)
-    table.add_column("task", overflow="fold")
-    for head in (a, b, "seeds", f"lead of {a}", "verdict"):
-        table.add_column(Text(head), justify="left" if head == "verdict" else "right")
-    for duel in comparison.duels:
-        fields = (
-            place_of(duel),
-            number(duel.a),
-            number(duel.b),
-            str(duel.seeds),
-            interval_of(duel),
-            duel.verdict(a, b),
-        )
-        table.add_row(*(Text(clean(field)) for field in fields))
     console = make_console()
-    console.print(table)
+    console.print(comparison_table(comparison))
     console.print(Text(clean(comparison.summary())))

@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.console import Console
 
-from rnnbench.harness.paths import Folders
 from rnnbench.utils.text import clean
 
 
@@ -36,8 +35,3 @@ def warn_set_aside(problems: list[str]) -> None:
     """Print which files are not records and are left out."""
     for line in (line for problem in problems for line in problem.splitlines()):
         print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
-
-
-def no_records(folders: Folders) -> str:
-    """A sentence for an empty leaderboard, with the command that fills it."""
-    return f"no records in {folders.leaderboard}; make some with: rnnbench run quickstart{folders.options}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from rnnbench.cli.console import can_print, no_records, warn_set_aside
+from rnnbench.cli.console import can_print, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.grid import GridSpec
 from rnnbench.errors import RnnbenchError
@@ -74,5 +74,5 @@ def _cells(options: Namespace) -> tuple[list[Cell], GridSpec | None, Tracks]:
         grid = folders.grid(options.grid)
         return cells_of(runs_of(grid, records), records, certificates=certificates), grid, tracks
     if not records:
-        raise RnnbenchError(no_records(folders))
+        raise RnnbenchError(folders.no_records)
     return cells_on_record(records, certificates), None, tracks

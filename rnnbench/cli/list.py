@@ -15,10 +15,14 @@ KINDS = {"architecture": "architectures", "task": "tasks", "grid": "grids", "tra
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("kind", nargs="?", choices=[*KINDS.values()], help="only these")
+    parser.add_argument("--names", action="store_true", help="print the names alone, one a line")
 
 
 def run(options: Namespace) -> None:
-    """Print names with one line each."""
+    """Print names with one line each, or alone."""
+    if options.names:
+        print("\n".join(name for kind, title in KINDS.items() if options.kind in (None, title) for name in catalogue(kind)))
+        return
     console = make_console()
     for kind, title in KINDS.items():
         if options.kind in (None, title):

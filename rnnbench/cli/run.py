@@ -2,10 +2,8 @@
 
 import signal
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from shlex import quote
 from threading import current_thread, main_thread
 from typing import Any
@@ -22,8 +20,9 @@ from rnnbench.config.schema import StrictModel, write_yaml
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.harness.display import make_display
 from rnnbench.harness.driver import fold_ended
-from rnnbench.harness.grid import is_diverged_trial, plan, run_grid
+from rnnbench.harness.grid import RETRY, plan, run_grid
 from rnnbench.harness.lease import Leases
+from rnnbench.harness.outcome import failed_cells, failures, unprepared
 from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import Terminal, write_markdown
@@ -35,15 +34,11 @@ from rnnbench.records.status import Cell, cells_of
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.text import clean
 
-RETRY = ("failed", "infeasible", "done")
-"""States whose cells can be run again."""
 PARTS: dict[str, Callable[[RunSpec], str]] = {
     "architectures": lambda spec: spec.architecture.name,
     "tasks": lambda spec: spec.task.name,
 }
 """Options that choose cells, and what they choose by."""
-MAX_LABELS = 3
-"""Cells that are named beside a reason that they share."""
 
 
 def add_options(parser: Parser) -> None:
@@ -152,7 +147,7 @@ def run(options: Namespace) -> int:
         + (f", then up to {later} tuned ones" if later else ""),
         highlight=False,
     )
-    unprepared: list[Record] = []
+    not_run: list[Record] = []
     fold_ended((cell.spec for cell in cells), records, RecordStore(folders.leaderboard))
     if not todo:
         folders.check()
@@ -162,47 +157,20 @@ def run(options: Namespace) -> int:
         try:
             with _sigterm_as_interrupt(), make_display(cells, todo, console) as display:
                 run_grid(grid, todo, folders, display, options.retry)
-                unprepared = display.unprepared
+                not_run = display.unprepared
         except KeyboardInterrupt:
             print(f"\ninterrupted; what is done is kept. Go on with: {again}{retry}", file=sys.stderr)
             return 130
     records, _ = RecordStore(folders.leaderboard).read(slim=True)
     cells = cells_of(runs_of(grid, records), records, certificates=Certificates(folders.leaderboard))
     cells = _asked_for(options, grid, cells)
-    failures = [cell for cell in cells if cell.state == "failed" and not is_diverged_trial(cell.record)]
-    for line in [*_failures(failures, len(cells)), *_unprepared(unprepared, len(cells), folders.working(grid.name))]:
+    failed = failed_cells(cells)
+    for line in [*failures(cells), *unprepared(not_run, len(cells), folders.working(grid.name))]:
         console.print(Text(clean(line), style="bold"), soft_wrap=True)
     _show_board(grid, cells, folders, console)
-    if failures:
+    if failed:
         console.print(f"run them again with: {again} --retry failed", highlight=False)
-    return 1 if failures or unprepared else 0
-
-
-def _failures(cells: Sequence[Cell], of: int) -> Iterator[str]:
-    """A sentence for each reason why cells have failed."""
-    for reason, labels in _by_reason((cell.reason, cell.spec.label) for cell in cells):
-        yield f"failed: {len(labels)} of {of} cells ({_first(labels)}): {reason}"
-
-
-def _unprepared(records: Sequence[Record], of: int, working: Path) -> Iterator[str]:
-    """A sentence for each reason why data could not be prepared, with the log that has the traceback."""
-    for reason, labels in _by_reason((record.reason, record.spec.label) for record in records):
-        spec = next(record.spec for record in records if record.reason == reason)
-        logs = (working / f"prepare-{spec.task.name}.log", working / spec.id / "log.txt")
-        log = next((f"; log: {path}" for path in logs if path.is_file()), "")
-        yield f"not run: {len(labels)} of {of} cells ({_first(labels)}): {reason}{log}; the same command tries again"
-
-
-def _by_reason(reasons: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    labels: dict[str, list[str]] = defaultdict(list)
-    for reason, label in reasons:
-        labels[reason].append(label)
-    yield from labels.items()
-
-
-def _first(labels: Sequence[str]) -> str:
-    more = len(labels) - MAX_LABELS
-    return ", ".join(labels[:MAX_LABELS]) + (f" and {more} more" if more > 0 else "")
+    return 1 if failed or not_run else 0
 
 
 @contextmanager

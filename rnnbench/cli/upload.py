@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from rnnbench.cli.console import no_records, warn_set_aside
+from rnnbench.cli.console import warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
@@ -44,7 +44,7 @@ def run(options: Namespace) -> None:
     records, problems = RecordStore(options.leaderboard).read()
     warn_set_aside(problems)
     if not records:
-        raise RnnbenchError(no_records(Folders(options.leaderboard, options.runs)))
+        raise RnnbenchError(Folders(options.leaderboard, options.runs).no_records)
     certificates = Certificates(options.leaderboard)
     cells, tables = cells_on_record(records, certificates), make_board(records, certificates)
     write_markdown(options.leaderboard, tables)

@@ -26,6 +26,8 @@ from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import writable_folder
 
 UNPREPARED = "unprepared"
+RETRY = ("failed", "infeasible", "done")
+"""States whose cells can be run again."""
 
 
 def plan(

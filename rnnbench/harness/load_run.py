@@ -21,7 +21,7 @@ OWN = "rnnbench.architectures."
 """Where a class must come from that only a checkpoint names: a file from anywhere shall import nothing else."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A trained run.
 
@@ -41,6 +41,14 @@ class TrainedRun:
     def spec(self) -> RunSpec | None:
         """What was run."""
         return None if self.record is None else self.record.spec
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({self.name!r}, model: {type(self.model).__name__}, checkpoint: {self.checkpoint})"
+
+    @property
+    def tokenizer(self) -> Any:
+        """The `tokenizers.Tokenizer` of the model; None of one that reads no tokens, or was trained without."""
+        return getattr(self.model, "tokenizer", None)
 
     @cached_property
     def data(self) -> Any:

@@ -29,6 +29,11 @@ class Folders:
         return "".join(f" --{name} {quote(str(path))}" for name, path in named.items() if str(path) != name)
 
     @property
+    def no_records(self) -> str:
+        """A sentence for a leaderboard without records, with the command that fills it."""
+        return f"no records in {self.leaderboard}; make some with: rnnbench run quickstart{self.options}"
+
+    @property
     def leases(self) -> Path:
         """Which process runs which cell."""
         return self.leaderboard / ".leases"

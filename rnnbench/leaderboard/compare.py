@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
 from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.leaderboard.intervals import digits, plus_minus
 from rnnbench.leaderboard.statistics import LEVEL, holm, paired, pairs_to_separate
 from rnnbench.leaderboard.table import Column, Row, Table, budget_text
-from rnnbench.utils.text import number
+from rnnbench.utils.text import clean, number
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,19 @@ class Versus:
     duels: list[Duel]
     only_a: int
     only_b: int
+
+    @property
+    def heads(self) -> list[str]:
+        """The head of each column of `rows`."""
+        return ["task", self.a.label, self.b.label, "seeds", f"lead of {self.a.label}", "verdict"]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """A row of texts for each duel."""
+        return [
+            [place_of(one), *_means(one), str(one.seeds), interval_of(one), one.verdict(self.a.label, self.b.label)]
+            for one in self.duels
+        ]
 
     def summary(self) -> str:
         """In a sentence or two."""
@@ -138,8 +156,27 @@ def place_of(duel: Duel) -> str:
     return f"{duel.column.task}, {duel.column.metric} {duel.column.arrow}, {budget_text(duel.column.budget)}"
 
 
+def _means(duel: Duel) -> tuple[str, str]:
+    """Both means, with the digits that the interval of their difference leaves."""
+    width = duel.half_width
+    bounds = (-width, width) if width and math.isfinite(width) else None
+    return digits(duel.a, bounds)[0], digits(duel.b, bounds)[0]
+
+
 def interval_of(duel: Duel) -> str:
     """The difference and its interval."""
     sign = "+" if duel.difference > 0 else "−" if duel.difference < 0 else ""
-    width = "" if duel.half_width is None or not math.isfinite(duel.half_width) else f" ± {number(duel.half_width)}"
-    return f"{sign}{number(abs(duel.difference))}{width}"
+    if duel.half_width is None or not math.isfinite(duel.half_width):
+        return f"{sign}{number(abs(duel.difference))}"
+    return f"{sign}{plus_minus(abs(duel.difference), duel.half_width)}"
+
+
+def comparison_table(comparison: Versus) -> RichTable:
+    """The table for a terminal: a row for each column of the board that both have."""
+    table = RichTable(box=box.SIMPLE_HEAVY, pad_edge=False)
+    for head in comparison.heads:
+        left = head in ("task", "verdict")
+        table.add_column(Text(clean(head)), justify="left" if left else "right", overflow="fold")
+    for row in comparison.rows:
+        table.add_row(*(Text(clean(field)) for field in row))
+    return table

@@ -7,15 +7,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.configuration import Configuration, settings_of
 from rnnbench.leaderboard.grid_layout import CHANCE, GridLayout, Text
+from rnnbench.leaderboard.render import legend
 from rnnbench.leaderboard.table import Table
 from rnnbench.records.status import Cell
 from rnnbench.utils.files import writing
 from rnnbench.utils.text import clean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Format = Literal["csv", "json", "latex", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "json", "latex", "parquet")
@@ -26,7 +30,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "±": r"$\pm$", "≈": r"$\approx$", "×": r"$\times$",
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "|": r"\textbar{}",
-    "<": r"\textless{}", ">": r"\textgreater{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "°": r"$^{\circ}$", "…": r"\ldots{}",
     '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
 }  # fmt: skip
 
@@ -125,6 +129,12 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
     Raises:
         RnnbenchError: it cannot be written.
     """
+    with writing(path, "the file of an export (--out)"):
+        frame_of(rows).to_parquet(path, index=False)
+
+
+def frame_of(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":
+    """Rows as a DataFrame with a type for each column; what a row lacks is missing there, and mappings are JSON."""
     import pandas as pd
 
     frame = pd.DataFrame([flat(row) for row in rows])
@@ -134,29 +144,88 @@ def to_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
     kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
     flags = ("certified", "clean", "compile")
     others = {name: "string" for name in frame.columns if name not in {*kinds, *flags}}
-    with writing(path, "the file of an export (--out)"):
-        frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")}).to_parquet(path, index=False)
+    return frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")})
 
 
 def to_latex(table: Table) -> str:
-    """The board as a `tabular` with booktabs' rules, the way round that is easier to read; the best alone is bold."""
+    """The board as a `tabular` for a paper: rules by booktabs, numbers aligned by siunitx, the best alone in bold.
+
+    The way round that is easier to read. Comments say which packages it needs and what the signs mean.
+    """
     layout = GridLayout.of(table).upright()
-    heads = [*(_stacked([head]) for head in layout.corner), *(_stacked(lines) for lines in layout.across)]
-    lines = [_line([*(escape_latex(", ".join(lines)) for lines in layout.columns_before(heading)), *map(_set, fields)])
-             for heading, fields in zip(layout.down, layout.fields, strict=True)]  # fmt: skip
+    columns = [_LatexColumn(fields) for fields in zip(*layout.fields, strict=True)]
+    heads = [
+        *(escape_latex(head) for head in layout.corner),
+        *(f"{{{_stacked(lines)}}}" if column.numeric else _stacked(lines)
+          for column, lines in zip(columns, layout.across, strict=True)),
+    ]  # fmt: skip
+    lines = [
+        _line([*(escape_latex(", ".join(lines)) for lines in layout.columns_before(heading)),
+               *(column.text(place) for column in columns)])
+        for place, heading in enumerate(layout.down)
+    ]  # fmt: skip
     body = [*lines[:-1], r"\midrule", lines[-1]] if layout.down[-1] == [CHANCE] else lines
-    begin = rf"\begin{{tabular}}{{{'l' * len(layout.corner)}{'r' * len(layout.across)}}}"
-    return "\n".join([begin, r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    begin = rf"\begin{{tabular}}{{{'l' * len(layout.corner)}{''.join(column.kind for column in columns)}}}"
+    chances = [f"{column.task}: {chance.of}" for column, chance in table.chance.items()]
+    notes = [LATEX_PACKAGES, legend(table), f"chance: {'; '.join(chances)}" if chances else "",
+             *(f"{where}: {why}" for where, why in table.reasons)]  # fmt: skip
+    comments = [f"% {escape_latex(note)}" if note != LATEX_PACKAGES else f"% {note}" for note in notes if note]
+    rules = [r"\toprule", _line(heads), r"\midrule", *body, r"\bottomrule"]
+    return "\n".join([*comments, begin, *rules, r"\end{tabular}"]) + "\n"
+
+
+LATEX_PACKAGES = r"\usepackage{booktabs} \usepackage[separate-uncertainty=true, detect-weight=true]{siunitx}"
+MEASURED = re.compile(r"(?P<value>-?\d+(\.\d+)?)( ± (?P<width>\d+(\.\d+)?))?(?P<rest>( .*|, .*)?)")
+"""A number with its interval, and signs or states behind it."""
+LATEX_SIGNS = {"°": r"\circ", "=": "=", "≈ chance": r"\approx"}
+
+
+class _LatexColumn:
+    """The fields of a column: aligned by siunitx if one of them is a number, else right-aligned text."""
+
+    def __init__(self, fields: Sequence[Text]) -> None:
+        self.fields = fields
+        self.numbers = [MEASURED.fullmatch(field.text) for field in fields]
+        self.numeric = any(self.numbers)
+
+    @property
+    def kind(self) -> str:
+        """Its type in the head of the `tabular`."""
+        if not self.numeric:
+            return "r"
+        found = [number for number in self.numbers if number]
+        whole = max(len(number["value"].partition(".")[0].lstrip("-")) for number in found)
+        decimals = max(len(number["value"].partition(".")[2]) for number in found)
+        widths = [len(number["width"].replace(".", "").lstrip("0")) or 1 for number in found if number["width"]]
+        sign = "-" if any(number["value"].startswith("-") for number in found) else ""
+        digits = f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+        return f"S[table-format={digits}{f'({max(widths)})' if widths else ''}]"
+
+    def text(self, place: int) -> str:
+        """One field."""
+        field, number = self.fields[place], self.numbers[place]
+        if number is None:
+            return f"{{{escape_latex(field.text)}}}" if self.numeric and field.text else escape_latex(field.text)
+        width = f" +- {number['width']}" if number["width"] else ""
+        rest = "" if field.style == "dim" else _signs(number["rest"])  # what chance is stands in a comment
+        return f"{BOLD if field.style == 'best' else ''}{number['value']}{width}{rest}"
+
+
+BOLD = r"\bfseries "
+
+
+def _signs(rest: str) -> str:
+    """What stands behind a number: signs raised, other words as they are."""
+    signs = [sign for sign in LATEX_SIGNS if f" {sign}" in rest]
+    for sign in signs:
+        rest = rest.replace(f" {sign}", "", 1)
+    raised = rf"$^{{{' '.join(LATEX_SIGNS[sign] for sign in signs)}}}$" if signs else ""
+    return f" {{{raised}{escape_latex(rest)}}}" if signs or rest else ""
 
 
 def _stacked(lines: Sequence[str]) -> str:
     inner = r" \\ ".join(map(escape_latex, lines))
     return inner if len(lines) == 1 else rf"\begin{{tabular}}{{@{{}}r@{{}}}} {inner} \end{{tabular}}"
-
-
-def _set(field: Text) -> str:
-    text = escape_latex(field.text)
-    return rf"\textbf{{{text}}}" if field.style == "best" else text
 
 
 def escape_latex(text: str) -> str:

@@ -15,13 +15,13 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from rnnbench.config.registry import package_home
 from rnnbench.config.schema import StrictModel, read_yaml
+from rnnbench.leaderboard.intervals import mean_text
 from rnnbench.leaderboard.pairs import compare_all
 from rnnbench.leaderboard.ranking import Ranking, rank, seed_means
 from rnnbench.leaderboard.scores import Resamples, Scores, scores_of
-from rnnbench.leaderboard.statistics import half_width
 from rnnbench.leaderboard.table import Column, Table
 from rnnbench.utils.files import write_whole
-from rnnbench.utils.text import escape, number
+from rnnbench.utils.text import escape
 
 LITERATURE = package_home("rnnbench") / "configs" / "literature.yaml"
 MARGIN = 0.05
@@ -194,8 +194,7 @@ def task_sentences(table: Table, column: Column) -> list[str]:
     sign = 1 if column.direction == "maximise" else -1
     shown = best or sorted(tied, key=lambda one: -sign * float(np.mean(one[1].scores)))
     label, entry = shown[0]
-    mean, width = float(np.mean(entry.scores)), half_width(entry.scores)
-    value = f"{number(mean)}{'' if width is None else f' ± {number(width)}'}"
+    value = mean_text(entry.scores, column.metric)
     head = f"{column.task} ({column.metric} {column.arrow}): {label}, {value} (n = {len(entry.scores)})"
     if best:
         return [f"{head}, is better than each of {count(len(rows) - 1, 'other')} (Welch's t test, Holm, p < 0.05)."]

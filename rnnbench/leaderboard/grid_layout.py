@@ -119,7 +119,7 @@ def _field(table: Table, row: Row, column: Column) -> Text:
     entry = row.entries.get(column)
     if entry is None:
         return Text("–")
-    return Text(table.text(row, column), "best" if entry.standing == "best" else "")
+    return Text(table.text(row, column, table.seeds), "best" if entry.standing == "best" else "")
 
 
 def _costs(table: Table, row: Row | None = None) -> list[str]:

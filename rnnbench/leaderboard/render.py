@@ -1,6 +1,7 @@
 """The board in a terminal and in Markdown, and what its numbers and signs mean."""
 
 from collections.abc import Sequence
+from html import escape as escape_html
 from pathlib import Path
 
 from rich import box
@@ -12,13 +13,14 @@ from rich.text import Text as RichText
 from rnnbench.leaderboard.grid_layout import CHANCE, GridLayout, Style, Text
 from rnnbench.leaderboard.ranking import Ranking, rank
 from rnnbench.leaderboard.scores import scores_of
-from rnnbench.leaderboard.table import Table
+from rnnbench.leaderboard.table import UNCERTIFIED, Table
 from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import clean, clean_lines, escape
 
 DEFINITIONS = {
     "score": "Test score of the checkpoint with the best validation score: mean ± 95 % interval (Student's "
-    "t) over n seeds.",
+    "t) over n seeds; where that would leave the metric's range, [low, high] by the same on the scale of its logit or, "
+    "without a largest value, its logarithm.",
     "best": "Bold: the best of its task alone: Welch's t test, adjusted by Holm, tells it from each other "
     "one (p < 0.05).",
     "tied": "=: the same as the best, as far as these seeds tell (the same test, p ≥ 0.05). Nothing is "
@@ -58,7 +60,8 @@ code and on which machine. Six states: *done* (a score), *failed*, *infeasible* 
 
 """
 STYLES: dict[Style, str] = {"": "", "best": "bold green", "dim": "dim"}
-FOOTNOTE = " ".join(DEFINITIONS[name] for name in ("score", "best", "tied", "chance"))
+SIGNS = ("score", "best", "tied", "chance")
+FOOTNOTE = " ".join(DEFINITIONS[name] for name in SIGNS)
 RANKING_FOOTNOTE = (
     "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
     "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds, and the places that cannot "
@@ -67,11 +70,36 @@ RANKING_FOOTNOTE = (
 )
 
 
-class Terminal:
-    """The board for rich, and the ranking if there is one: as wide as the console, in as many parts as that takes."""
+RANKING_LEGEND = "0: chance; 1: the ceiling or the best here; in brackets: 95 % intervals, and places that may be."
 
-    def __init__(self, table: Table, ranking: Ranking | None = None) -> None:
-        self.table, self.ranking = table, ranking
+
+def legend(table: Table) -> str:
+    """What the signs of a board mean that occur on it, in a line; nothing of a board without scores."""
+    if table.seeds is None:
+        return ""
+    texts = [(entry, table.text(row, column)) for row in table.rows for column, entry in row.entries.items()]
+    several = any(len(entry.scores) > 1 for entry, _ in texts)
+    parts = [
+        f"{'mean ± 95 % interval' if several else 'test score'}, {table.n_note}",
+        *["bold: the best"] * any(entry.standing == "best" for entry, _ in texts),
+        *["=: not told from the best"] * any(entry.standing == "tied" for entry, _ in texts),
+        *["≈ chance: no better than chance"] * any("≈ chance" in text for _, text in texts),
+        *[f"{UNCERTIFIED}: made by another version of the code, not certified yet"] * bool(table.uncertified),
+    ]
+    return "; ".join(parts)
+
+
+class Terminal:
+    """The board for rich, and the ranking if there is one: as wide as the console, in as many parts as that takes.
+
+    Args:
+        table: the board.
+        ranking: of its rows.
+        full_legend: say in full what signs and numbers mean, instead of in a line.
+    """
+
+    def __init__(self, table: Table, ranking: Ranking | None = None, full_legend: bool = False) -> None:
+        self.table, self.ranking, self.full_legend = table, ranking, full_legend
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         def fits(layout: GridLayout) -> bool:
@@ -88,11 +116,18 @@ class Terminal:
             return
         yield from map(_rich, GridLayout.of(self.table).parts(fits))
         yield from (RichText(clean(f"{where}: {why}"), style="dim") for where, why in self.table.reasons)
-        yield from (RichText(text, style="dim") for text in (FOOTNOTE, self.table.uncertified_note) if text)
+        yield from (RichText(text, style="dim") for text in self._legend() if text)
         if self.ranking:
             yield RichText("\nRanking over tasks", style="bold")
             yield from map(_rich, GridLayout.of_ranking(self.ranking).parts(fits))
-            yield from (RichText(clean(text), style="dim") for text in [*_notes(self.ranking), RANKING_FOOTNOTE])
+            yield from (RichText(clean(text), style="dim") for text in _notes(self.ranking))
+            yield RichText(RANKING_FOOTNOTE if self.full_legend else RANKING_LEGEND, style="dim")
+
+    def _legend(self) -> Sequence[str]:
+        table = self.table
+        if not self.full_legend:
+            return [legend(table)]
+        return [*(DEFINITIONS[name] for name in SIGNS), table.n_note and f"{table.n_note}.", table.uncertified_note]
 
 
 def _notes(ranking: Ranking) -> list[str]:
@@ -117,7 +152,12 @@ def markdown(table: Table, ranking: Ranking | None = None) -> str:
     """The board in GitHub's Markdown, the way round that is easier to read, and the ranking if there is one."""
     layout = GridLayout.of(table).upright()
     notes = [f"- {escape(where)}: {escape(why)}" for where, why in table.reasons]
-    blocks = [_grid(layout), [FOOTNOTE], [escape(note) for note in [table.uncertified_note] if note], notes]
+    blocks = [
+        _grid(layout),
+        [" ".join(filter(None, [FOOTNOTE, table.n_note and f"{escape(table.n_note)}."]))],
+        [escape(note) for note in [table.uncertified_note] if note],
+        notes,
+    ]
     if table.title:
         blocks = [[f"## {escape(_heading(table))}"], [escape(table.summary)], *blocks]
     if ranking:
@@ -148,6 +188,44 @@ def _marked(field: Text) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def html_board(table: Table, problems: Sequence[str] = ()) -> str:
+    """The board as a fragment of HTML for a notebook: a table and its legend. Text of records stays text."""
+    before = [f"{where}: {why}" for where, why in table.reasons]
+    if not table.rows:
+        return "".join(map(_paragraph, [*problems, table.no_rows, *before]))
+    layout = GridLayout.of(table).upright()
+    heads = [*layout.corner, *("\n".join(lines) for lines in layout.across)]
+    rows = [
+        [*(Text(", ".join(lines)) for lines in layout.columns_before(heading)), *fields]
+        for heading, fields in zip(layout.down, layout.fields, strict=True)
+    ]
+    return "".join(map(_paragraph, problems)) + html_table(heads, rows, [*before, legend(table)])
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[Text]], notes: Sequence[str] = ()) -> str:
+    """A table as a fragment of HTML, with notes below it. The first column is the head of each row."""
+    head = "".join(f"<th>{_html(text)}</th>" for text in heads)
+    body = "".join(f"<tr><th>{_html(row[0].text)}</th>{''.join(map(_html_field, row[1:]))}</tr>" for row in rows if row)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return table + "".join(_paragraph(note) for note in notes if note)
+
+
+HTML_STYLES: dict[Style, str] = {"": "", "best": "font-weight: bold", "dim": "opacity: 0.7"}
+
+
+def _html_field(field: Text) -> str:
+    style = HTML_STYLES[field.style]
+    return f'<td style="text-align: right; {style}">{_html(field.text)}</td>'
+
+
+def _html(text: str) -> str:
+    return "<br>".join(escape_html(clean(line)) for line in text.split("\n"))
+
+
+def _paragraph(text: str) -> str:
+    return f'<p style="opacity: 0.7">{_html(text)}</p>'
 
 
 def _heading(table: Table) -> str:

@@ -2,44 +2,17 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnbench.leaderboard.statistics import half_width
 from rnnbench.leaderboard.table import Column, Row, Table
 from rnnbench.utils.text import number
 
 Array = npt.NDArray[np.float64]
-
-
-SHARES = ("accuracy", "exact_match", "frame_accuracy", "token_accuracy")
-PERCENTAGES = ("bleu", "chrf")
-LOSSES = (
-    "bits_per_character", "cer", "cross_entropy", "mae", "mase", "mse", "nrmse", "rmse", "smape", "wer",
-)  # fmt: skip
-METRIC_BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(SHARES, (0.0, 1.0)),
-    **dict.fromkeys(PERCENTAGES, (0.0, 100.0)),
-    **dict.fromkeys(LOSSES, (0.0, math.inf)),
-    "perplexity": (1.0, math.inf),
-}
-"""Least and largest value of a metric; one that is not here is taken to have none."""
-
-
-def bounded_interval(scores: Sequence[float], metric: str) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean of scores, without the part that the metric cannot take; None for one score.
-
-    The mean is always in it.
-    """
-    width = half_width(scores)
-    if width is None:
-        return None
-    mean, (least, largest) = fmean(scores), METRIC_BOUNDS.get(metric, (-math.inf, math.inf))
-    return min(mean, max(least, mean - width)), max(mean, min(largest, mean + width))
 
 
 @dataclass(frozen=True)

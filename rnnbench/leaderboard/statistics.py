@@ -30,12 +30,11 @@ def half_width(values: Sequence[float], confidence: float = 0.95) -> float | Non
 
 
 def decimals_of(uncertainty: float) -> int:
-    """Decimals of a number with this uncertainty, above 0: to the first digit of it that matters, the second after a 1.
+    """Decimals of a number with this uncertainty, above 0: to the second significant digit of the uncertainty.
 
-    0.0129 gives 3 (0.013), 0.052 gives 2 (0.05), 12 gives 0.
+    0.0129 gives 3 (0.013), 0.052 gives 3 (0.052), 12 gives 0.
     """
-    digit, exponent = f"{uncertainty:.0e}".split("e")
-    return min(8, max(0, -int(exponent) + (digit == "1")))
+    return max(0, 1 - int(f"{uncertainty:.1e}".partition("e")[2]))
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float:

@@ -11,12 +11,13 @@ from rnnbench.config.cards import Budget, Chance, Direction, Scoring, TaskCard
 from rnnbench.config.grid import GridSpec, RunSpec, Track
 from rnnbench.config.registry import catalogue
 from rnnbench.leaderboard.configuration import Configuration, settings_of
-from rnnbench.leaderboard.statistics import half_width, same_as_best
+from rnnbench.leaderboard.intervals import bounded_interval, mean_text
+from rnnbench.leaderboard.statistics import same_as_best
 from rnnbench.records.record import Record
 from rnnbench.records.selection import study_of
 from rnnbench.records.status import STATES, Cell
 from rnnbench.records.trials import Study, studies, up_to_date
-from rnnbench.utils.text import amount, number
+from rnnbench.utils.text import amount
 
 Standing = Literal["best", "tied"]
 """`best`: significantly better than all others; `tied`: the best or not significantly worse (see `same_as_best`)."""
@@ -153,14 +154,17 @@ class Entry:
         """Training time of each record that counts."""
         return [record.cost.train_seconds for record in self.done if record.cost]
 
-    def text(self) -> str:
-        """Mean ± interval (n), and the states of whatever is not done."""
+    def text(self, seeds: int | None = None) -> str:
+        """Mean, interval and n, and the states of whatever is not done.
+
+        Args:
+            seeds: the n that is said elsewhere; it is left out here.
+        """
         parts = []
         if self.scores:
-            width = half_width(self.scores)
-            interval = "" if width is None else f" ± {number(width)}"
+            n = "" if len(self.scores) == seeds else f" (n={len(self.scores)})"
             mark = f" {UNCERTIFIED}" if self.uncertified else ""
-            parts.append(f"{number(fmean(self.scores))}{interval} (n={len(self.scores)}){mark}")
+            parts.append(f"{mean_text(self.scores, self.done[0].spec.task.metric)}{n}{mark}")
         alone = len(self.others) == 1 and not self.scores
         parts += [state if alone else f"{self.others[state]} {state}" for state in STATES if self.others[state]]
         return ", ".join(parts)
@@ -283,16 +287,64 @@ class Table:
         runs = f"{count} run{' of this board was' if count == 1 else 's of this board were'}"
         return f"{UNCERTIFIED}: {runs} {UNCERTIFIED_MEANS}" if count else ""
 
-    def text(self, row: Row, column: Column) -> str:
-        """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance."""
+    @cached_property
+    def seeds(self) -> int | None:
+        """The n that most entries have: said once, so that only others name theirs. None without scores."""
+        counts = Counter(len(entry.scores) for row in self.rows for entry in row.entries.values() if entry.scores)
+        return max(counts, key=lambda n: (counts[n], n), default=None)
+
+    @property
+    def n_note(self) -> str:
+        """Over how many seeds the entries are that do not name a number; empty without scores."""
+        if self.seeds is None:
+            return ""
+        some = "n" if all(len(e.scores) in (0, self.seeds) for r in self.rows for e in r.entries.values()) else "else n"
+        return f"{some} = {self.seeds} seed{'s' * (self.seeds != 1)}"
+
+    def panel(self, column: Column) -> "ScorePanel":
+        """The scores of a column for a chart."""
+        scores = {row.label: row.entries[column].scores for row in self.rows if column in row.entries}
+        chance = self.chance.get(column)
+        return ScorePanel(
+            ", ".join(self.headings[column]),
+            {label: some for label, some in scores.items() if some},
+            {label: bounded_interval(some, column.metric) for label, some in scores.items() if some},
+            None if chance is None else chance.value,
+        )
+
+    def text(self, row: Row, column: Column, seeds: int | None = None) -> str:
+        """An entry; `=` where it is the same as the best, `≈ chance` where it is not better than chance.
+
+        Args:
+            row: of the entry.
+            column: of the entry.
+            seeds: the n that is said elsewhere; it is left out here.
+        """
         entry = row.entries[column]
         tied = " =" if entry.standing == "tied" else ""
-        return f"{entry.text()}{tied}{' ≈ chance' if self.is_chance(row, column) else ''}"
+        return f"{entry.text(seeds)}{tied}{' ≈ chance' if self.is_chance(row, column) else ''}"
 
     def is_chance(self, row: Row, column: Column) -> bool:
         """Whether the mean of an entry is not better than chance by the margin on the task's card."""
         values, chance = row.entries[column].scores, self.chance.get(column)
         return bool(values) and chance is not None and not chance.beaten(fmean(values), column.direction)
+
+
+@dataclass(frozen=True)
+class ScorePanel:
+    """The scores of one column as a chart draws them.
+
+    Args:
+        title: task, metric and budget.
+        scores: of each seed, by row.
+        intervals: 95 % interval of the mean, by row; None for one seed.
+        chance: the reference, if it is known.
+    """
+
+    title: str
+    scores: dict[str, list[float]]
+    intervals: dict[str, tuple[float, float] | None]
+    chance: float | None
 
 
 def make_table(

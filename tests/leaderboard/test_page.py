@@ -24,12 +24,13 @@ from rnnbench.leaderboard.html.cards import read_claims, task_sections, verdict,
 from rnnbench.leaderboard.html.charts import chart_specs, drawn
 from rnnbench.leaderboard.html.content import most_first
 from rnnbench.leaderboard.html.findings import findings_of
-from rnnbench.leaderboard.html.overview import digits, fields_of, heads_of
+from rnnbench.leaderboard.html.overview import fields_of, heads_of
 from rnnbench.leaderboard.html.rankings import ranking_sections
 from rnnbench.leaderboard.html.runs import grid_of
 from rnnbench.leaderboard.html.tracks import facts_of, keys_of
+from rnnbench.leaderboard.intervals import bounded_interval, digits
 from rnnbench.leaderboard.ranking import rank
-from rnnbench.leaderboard.scores import bounded_interval, scores_of
+from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.statistics import decimals_of, seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
 from rnnbench.records.record import LengthPoint, Provenance
@@ -228,17 +229,19 @@ def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]
 
 def test_digits_end_where_the_uncertainty_begins() -> None:
     uncertainties = (0.0129, 0.052, 0.097, 0.2, 1.4, 12, 3e-12)
-    assert [decimals_of(one) for one in uncertainties] == [3, 2, 2, 1, 1, 0, 8]
-    assert digits(0.89213, (0.88, 0.9043)) == ("0.892", "0.880–0.904")
-    assert digits(151.3, (120, 182)) == ("151", "120–182")
-    assert digits(0.5, None) == ("0.500", "")
-    assert digits(98.65, (98.57, 98.73), most=1) == ("98.7", "98.6–98.7")
+    assert [decimals_of(one) for one in uncertainties] == [3, 3, 3, 2, 1, 0, 13]
+    assert digits(0.89213, (0.88, 0.9043)) == ("0.892", ("0.880", "0.904"))
+    assert digits(151.3, (120, 182)) == ("151", ("120", "182"))
+    assert digits(0.5, None) == ("0.500", ())
+    assert digits(98.65, (98.57, 98.73), most=1) == ("98.7", ("98.6", "98.7"))
 
 
 def test_intervals_stay_within_what_a_metric_can_be() -> None:
     low, high = bounded_interval([0.99, 1.0, 0.95], "accuracy") or (0.0, 0.0)
-    assert (round(low, 3), high) == (0.914, 1.0)
-    assert (bounded_interval([0.0, 0.1], "mse") or (1.0,))[0] == 0
+    assert (round(low, 3), round(high, 3)) == (0.812, 0.997)  # 0.980 ± 0.066 would be more than 1
+    assert bounded_interval([0.5, 0.6, 0.7], "accuracy") == pytest.approx((0.35159, 0.84841), abs=1e-5)
+    assert (bounded_interval([0.0, 0.1], "mse") or (-1.0,))[0] > 0
+    assert bounded_interval([1.0, 1.0], "accuracy") == (1.0, 1.0)
     unbounded = bounded_interval([0.0, 0.1], "somebody's own")
     assert unbounded is not None
     assert unbounded[0] < 0

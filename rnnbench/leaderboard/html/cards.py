@@ -15,6 +15,7 @@ from rnnbench.config.cards import ArchitectureCard, Published, TaskCard
 from rnnbench.config.registry import catalogue
 from rnnbench.config.schema import StrictModel, read_json
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.intervals import mean_text
 from rnnbench.leaderboard.statistics import half_width
 from rnnbench.leaderboard.table import Column, Row, Table
 from rnnbench.utils.fingerprint import source_file
@@ -65,18 +66,18 @@ def comparisons(table: Table, columns: Iterable[Column]) -> list[Comparison]:
     card = table.cards[columns[0]]
     scores = [(row, row.entries[column].scores) for row in table.rows for column in columns
              if column in row.entries and row.entries[column].scores]  # fmt: skip
-    return [_compared(one, scores, 1 if card.direction == "maximise" else -1) for one in card.published]
+    sign = 1 if card.direction == "maximise" else -1
+    return [_compared(one, scores, card.metric, sign) for one in card.published]
 
 
-def _compared(published: Published, scores: list[tuple[Row, list[float]]], sign: int) -> Comparison:
+def _compared(published: Published, scores: list[tuple[Row, list[float]]], metric: str, sign: int) -> Comparison:
     same = [one for one in scores if _is_called(one[0], published.architecture)]
     if not scores:
         return Comparison(published, "–", "not run")
     row, values = max(same or scores, key=lambda one: sign * fmean(one[1]))
     width = half_width(values)
-    interval = "" if width is None else f" ± {number(width)}"
     which = row.label if same else f"{row.label}, our best"
-    ours = f"{number(fmean(values))}{interval} ({which}, n={len(values)})"
+    ours = f"{mean_text(values, metric)} ({which}, n={len(values)})"
     return Comparison(published, ours, verdict(published, fmean(values), width, sign))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rnnbench.leaderboard.grid_layout import CHANCE
 from rnnbench.leaderboard.html.tracks import keys_of
-from rnnbench.leaderboard.scores import Scale, bounded_interval, scale_of
-from rnnbench.leaderboard.statistics import decimals_of
+from rnnbench.leaderboard.intervals import bounded_interval, digits
+from rnnbench.leaderboard.scores import Scale, scale_of
 from rnnbench.leaderboard.table import SORTED_LAST, Column, Entry, Row, Table
 from rnnbench.records.status import STATES, State
 from rnnbench.utils.text import clean, number
@@ -182,9 +182,10 @@ def _field(table: Table, row: Row, head: Head, best: float | None, key: str) -> 
     heat = None if share is None or best is None or best <= 0 else min(1.0, max(0.0, share / best))
     others = {"chance": table.is_chance(row, column), "uncertified": entry.uncertified > 0}
     marks = (*([entry.standing] if entry.standing else []), *(mark for mark, present in others.items() if present))
-    shown, interval = digits(mean, bounds)
+    shown, ends = digits(mean, bounds)
+    interval = "–".join(ends)
     words = [f"{row.label} on {column.task}: {column.metric} {shown}"]
-    words += [f"95 % interval {interval.replace('–', ' to ')}"] if interval else []
+    words += [f"95 % interval {' to '.join(ends)}"] if ends else []
     words += [f"{len(entry.scores)} seed{'s' * (len(entry.scores) > 1)}"]
     words += [SPOKEN[mark] for mark in marks] + ([_spoken(states)] if states else [])
     low, high = bounds or (None, None)
@@ -192,23 +193,6 @@ def _field(table: Table, row: Row, head: Head, best: float | None, key: str) -> 
     return Field(
         key, shown, interval, len(entry.scores), share, heat, states, marks, mean, ", ".join(words), numbers
     )  # fmt: skip
-
-
-def digits(value: float, bounds: tuple[float, float] | None, most: int = 8) -> tuple[str, str]:
-    """A number with the digits that its interval leaves, and the interval with as many; "" for none.
-
-    Args:
-        value: the number.
-        bounds: its interval.
-        most: decimals.
-    """
-    if bounds is None:
-        return number(value), ""
-    low, high = bounds
-    if high <= low:
-        return number(value), f"{number(low)}–{number(high)}"
-    decimals = min(most, decimals_of((high - low) / 2))
-    return f"{value:.{decimals}f}", f"{low:.{decimals}f}–{high:.{decimals}f}"
 
 
 SPOKEN = {"best": "best", "tied": "same as the best", "chance": "not better than chance",

@@ -6,8 +6,9 @@ from statistics import fmean
 from typing import Any
 
 from rnnbench.leaderboard.costs import CostRow
-from rnnbench.leaderboard.html.overview import Field, HeadGroup, digits, share_of
+from rnnbench.leaderboard.html.overview import Field, HeadGroup, share_of
 from rnnbench.leaderboard.html.rankings import RankingSection
+from rnnbench.leaderboard.intervals import digits
 from rnnbench.leaderboard.ranking import Estimate, Place
 from rnnbench.leaderboard.table import SORTED_LAST, Row, Table
 from rnnbench.utils.text import amount, clean
@@ -230,4 +231,5 @@ def percent(score: Estimate) -> tuple[str, str]:
     """A share and its interval in percent, with the digits that the interval leaves, one decimal at most."""
     if score.low is None or score.high is None:
         return f"{100 * score.value:.0f}", ""
-    return digits(100 * score.value, (100 * score.low, 100 * score.high), most=1)
+    shown, ends = digits(100 * score.value, (100 * score.low, 100 * score.high), most=1)
+    return shown, "–".join(ends)
