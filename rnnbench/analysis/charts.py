@@ -401,7 +401,9 @@ def forecast_chart(windows: Sequence[Mapping[str, Any]], title: str) -> Any:
     above = alt.concat(*panels, columns=1 if alone else 2)
     below = _line_chart(rows, "rmse, standard deviations, whole test part", colour).properties(width=760, height=240)
     bands = "; bands hold 20, 40, 60 and 80 % of the sampled futures" if windows[0].get("fan") else ""
-    subtitle = f"{horizon} steps ahead; step 0 is the last that was measured{bands}"
+    first = windows[0]
+    where = f"{first['place']} from {first['times'][0]} UTC, " if first.get("times") else ""
+    subtitle = f"{where}{horizon} steps ahead; step 0 is the last that was measured{bands}"
     return house_style(alt.vconcat(above, below), title, subtitle)
 
 

@@ -25,12 +25,15 @@ COMMANDS = {
 into them by some shells."""
 FOLDERS = ("leaderboard", "runs", "to", "folder")
 
+HELP = (
+    'add `eval "$(rnnbench completion bash)"` to ~/.bashrc; for zsh the same with zsh to ~/.zshrc, after compinit; for '
+    "fish write it to ~/.config/fish/completions/rnnbench.fish"
+)
+
 
 def add_options(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("shell", choices=SHELLS, help='bash: add `eval "$(rnnbench completion bash)"` to ~/.bashrc; zsh: '
-                        'the same with zsh in ~/.zshrc, after compinit; fish: write it to '
-                        "~/.config/fish/completions/rnnbench.fish")  # fmt: skip
+    parser.add_argument("shell", choices=SHELLS, help=HELP)
 
 
 def run(options: Namespace) -> None:

@@ -11,7 +11,7 @@ from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import open_run
 from rnnbench.cli.parser import Parser, add_json, add_run
 from rnnbench.harness.forecast_range import RangeErrors, range_errors
-from rnnbench.harness.samples import ForecastWindows, Window
+from rnnbench.harness.samples import ForecastWindows, Window, begin
 
 
 def add_options(parser: Parser) -> None:
@@ -84,10 +84,19 @@ def _print_range(found: RangeErrors) -> None:
 
 
 def _print(window: Window) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), title=f"{window.channel}, in {window.unit}", title_justify="left")
+    where = f"; {begin(window)}" if window.times else ""
+    title = f"{window.channel}, in {window.unit}{where}"
+    table = Table(box=None, padding=(0, 1, 0, 0), title=title, title_justify="left")
     ways = ("continuous", "on its own")
     bounds = ("10 %", "90 %") if window.fan else ()
-    heads = ("step", "measured", *ways, *bounds, *(f"rmse\n{way}" for way in (*ways, "persistence")))
+    heads = (
+        "step",
+        *(["hour"] if window.times else []),
+        "measured",
+        *ways,
+        *bounds,
+        *(f"rmse\n{way}" for way in (*ways, "persistence")),
+    )
     for head in heads:
         table.add_column(head, justify="right")
     fan = window.fan or [[] for _ in window.free]
@@ -96,6 +105,13 @@ def _print(window: Window) -> None:
     for step, ((measured, continuous, free, quantiles), wrong) in enumerate(zip(values, errors, strict=True), 1):
         first = "–" if measured is None else f"{measured:.2f}"
         numbers = (continuous, free, *(quantiles[:1] + quantiles[-1:]))
-        table.add_row(str(step), first, *(f"{one:.2f}" for one in numbers), *(f"{one:.3f}" for one in wrong))
+        hour = [_hour(window.times[step - 1])] if window.times else []
+        table.add_row(str(step), *hour, first, *(f"{one:.2f}" for one in numbers), *(f"{one:.3f}" for one in wrong))
     Console(highlight=False).print(table)
     print("rmse: over all windows and channels of the test part, in standard deviations, so many steps ahead")
+
+
+def _hour(time: str) -> str:
+    """The hour of a time such as `2013-11-09 07:00`; at midnight the day."""
+    day, hour = time[5:].split(" ")
+    return day if hour == "00:00" else hour

@@ -21,7 +21,11 @@ def add_options(parser: Parser) -> None:
 def run(options: Namespace) -> None:
     """Print names with one line each, or alone."""
     if options.names:
-        print("\n".join(name for kind, title in KINDS.items() if options.kind in (None, title) for name in catalogue(kind)))
+        print(
+            "\n".join(
+                name for kind, title in KINDS.items() if options.kind in (None, title) for name in catalogue(kind)
+            )
+        )
         return
     console = make_console()
     for kind, title in KINDS.items():

@@ -2,6 +2,7 @@
 
 import math
 import tarfile
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from rnnbench.data.splits import mean_and_std, read_moments, write_moments
 from rnnbench.utils.download import Source
 
 CHANNELS = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
+UNITS = ("°F", "°F", "%", "mph", "in", "hPa", "mi")
+"""Of the channels, as the archive has them (its millibars are hectopascals)."""
 FASTEST_WIND = 200.0
 """Miles an hour; the archive has one reading of 1048, five times the strongest gust ever measured near New York."""
 DAY = 24
@@ -99,10 +102,12 @@ class WeatherNYC(SequenceDataModule):
     def _standardised(self, folder: Path) -> dict[Split, list[pd.DataFrame]]:
         """The hours of each part and station, by mean and standard deviation of the training part; keeps these."""
         stations = read_stations(self.sources[0].fetch())
-        parts = {split: [_part(station, split) for station in stations] for split in SPLITS}
+        parts = {split: [_part(station, split) for station in stations.values()] for split in SPLITS}
         train = pd.concat(parts["train"]).to_numpy()
         train_moments = mean_and_std(train)
-        write_moments(folder, *train_moments)
+        first = parts["test"][0].index[0]
+        write_moments(folder, *train_moments, airports=list(stations), test_begins=first.isoformat(),
+                      test_hours=len(parts["test"][0]))  # fmt: skip
         mean, deviation = (pd.Series(values, index=list(CHANNELS)) for values in train_moments)
         return {split: [(part - mean) / deviation for part in some] for split, some in parts.items()}
 
@@ -111,6 +116,19 @@ class WeatherNYC(SequenceDataModule):
         self.prepare_data()
         known = read_moments(self.folder)
         return list(CHANNELS), known["mean"].tolist(), known["deviation"].tolist()
+
+    def channel_units(self) -> tuple[str, ...]:
+        """The units of the channels."""
+        return UNITS
+
+    def window_origin(self, number: int) -> tuple[str, list[datetime]]:
+        """The airport of a window of the test part, and the hour (UTC) of each of its targets. Prepares the data."""
+        self.prepare_data()
+        known = read_moments(self.folder)
+        starts = range(0, known["test_hours"] - self.window, self.window - self.context)
+        begin = datetime.fromisoformat(known["test_begins"]) + timedelta(hours=starts[number % len(starts)])
+        hours = [begin + timedelta(hours=hour) for hour in range(1, self.window + 1)]
+        return known["airports"][number // len(starts)], hours
 
     def _naive(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[str, dict[str, float]]:
         """Name and scores of persistence: the next hour is as this one."""
@@ -220,8 +238,8 @@ def _errors(predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     return {"mae": float(np.abs(errors).mean()), "mse": mse, "rmse": math.sqrt(mse)}
 
 
-def read_stations(archive: Path) -> list[pd.DataFrame]:
-    """One frame a station, a row for each hour of the year from first to last, NaN where nothing was measured."""
+def read_stations(archive: Path) -> dict[str, pd.DataFrame]:
+    """A frame of each airport, by its code: a row for each hour of the year, NaN where nothing was measured."""
     with tarfile.open(archive) as tar:
         member = tar.extractfile(MEMBER)
         assert member is not None  # extractfile raises KeyError for an absent name
@@ -230,7 +248,9 @@ def read_stations(archive: Path) -> list[pd.DataFrame]:
     table.loc[table["wind_speed"] > FASTEST_WIND, "wind_speed"] = np.nan
     hours = pd.date_range(table["time_hour"].min(), table["time_hour"].max(), freq="h")
     stations = table.groupby("origin", sort=True)
-    return [station.set_index("time_hour")[list(CHANNELS)].reindex(hours) for _, station in stations]
+    return {
+        str(airport): station.set_index("time_hour")[list(CHANNELS)].reindex(hours) for airport, station in stations
+    }
 
 
 def _part(station: pd.DataFrame, split: Split) -> pd.DataFrame:

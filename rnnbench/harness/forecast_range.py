@@ -82,7 +82,7 @@ def range_errors(model: Any, data: Any, test: ForecastWindows, channel: str | No
     offsets = [share * (high - low) * deviation for share in OFFSETS]
     bounds = low * deviation + mean, high * deviation + mean
     return RangeErrors(
-        test.names[index], test.unit, *bounds, offsets, outside, errors, [still] * len(OFFSETS), windows
+        test.names[index], test.units[index], *bounds, offsets, outside, errors, [still] * len(OFFSETS), windows
     )  # fmt: skip
 
 

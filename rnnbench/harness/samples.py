@@ -59,7 +59,8 @@ class Window(NamedTuple):
     """A window of the test part in the unit of the data, one channel of it: measured values and forecasts by step.
 
     `measured` is None where a value is missing; errors are over all windows and channels, standardised. Of a forecaster
-    of distributions, `fan` has the quantiles 0.1 to 0.9 of the forecast `free`, nine a step; else it is None.
+    of distributions, `fan` has the quantiles 0.1 to 0.9 of the forecast `free`, nine a step; else it is None. Of data
+    that says where and when it was measured, `place` and the `times` of the forecast steps; else None.
     """
 
     channel: str
@@ -72,6 +73,13 @@ class Window(NamedTuple):
     free_error: list[float]
     persistence_error: list[float]
     fan: list[list[float]] | None = None
+    place: str | None = None
+    times: list[str] | None = None
+
+
+def begin(window: Window) -> str:
+    """Where a window was measured, and the time of its first forecast step; empty of data that does not say."""
+    return f"{window.place} from {window.times[0]} UTC" if window.times else ""
 
 
 class ForecastWindows:
@@ -100,7 +108,9 @@ class ForecastWindows:
             )
         measured = self.inputs[..., : targets.shape[-1]]
         self.names, self.mean, self.deviation = _units(data, measured.shape[-1])
-        self.unit = "the unit of the data" if hasattr(data, "units") else "standard deviations"
+        without = "the unit of the data" if hasattr(data, "units") else "standard deviations"
+        self.units = [*data.channel_units()] if hasattr(data, "channel_units") else [without] * len(self.names)
+        self.data = data
         self.known = self.inputs.shape[1] - horizon + 1
         persistence = measured[:, self.known - 1 : self.known].expand_as(self.ends)
         every = (self.forecasts.continuous, self.forecasts.free, persistence)
@@ -127,7 +137,14 @@ class ForecastWindows:
         fan = None if self.forecasts.fan is None else real(self.forecasts.fan)
         past = real(self.inputs[:, : self.known])
         first, second, third = self.errors
-        return Window(self.names[index], self.unit, past, measured, continuous, free, first, second, third, fan)
+        place, times = None, None
+        if hasattr(self.data, "window_origin"):
+            place, hours = self.data.window_origin(number)
+            times = [f"{hour:%Y-%m-%d %H:%M}" for hour in hours[-len(free) :]]
+        unit = self.units[index]
+        return Window(
+            self.names[index], unit, past, measured, continuous, free, first, second, third, fan, place, times
+        )
 
     def index_of(self, channel: str | None) -> int:
         """The place of a channel, by its name or number; without either the first.
@@ -259,7 +276,8 @@ def _forecasts(model: Any, data: Any, config: SampleConfig) -> list[Artefact]:
 def _forecast(windows: list[Window], horizon: int) -> Artefact:
     """Windows of one channel, one after the other: measured, continuous, autoregressive."""
     lines, step = [f"{'step':>5} {'measured':>10} {'continuous':>11} {'on its own':>11}"], 0
-    title = f"forecasts of {len(windows)} windows, {horizon} steps each: {windows[0].channel}, {windows[0].unit}"
+    where = f", {begin(windows[0])}" if windows[0].times else ""
+    title = f"forecasts of {len(windows)} windows, {horizon} steps each: {windows[0].channel}, {windows[0].unit}{where}"
     for window in windows:
         for measured, continuous, free in zip(window.measured, window.continuous, window.free, strict=True):
             step += 1

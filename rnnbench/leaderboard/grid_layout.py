@@ -40,13 +40,17 @@ class GridLayout:
     fields: Sequence[Sequence[Text]]
 
     @classmethod
-    def of(cls, table: Table) -> "GridLayout":
+    def of(cls, table: Table, n_once: bool = True) -> "GridLayout":
         """Architectures down, with their settings if any has some, tasks across; the last row is chance, the last
         columns what it cost.
+
+        Args:
+            table: the board.
+            n_once: only entries over another number of seeds than most name theirs; a legend says that of the others.
         """
         across = [*(table.headings[column] for column in table.columns), *([name] for name in _costs(table))]
         fields = [
-            [*(_field(table, row, column) for column in table.columns), *map(Text, _costs(table, row))]
+            [*(_field(table, row, column, n_once) for column in table.columns), *map(Text, _costs(table, row))]
             for row in table.rows
         ]
         chance = [
@@ -115,11 +119,11 @@ def _interval(one: Estimate, digits: int) -> str:
     return "" if one.low is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
 
 
-def _field(table: Table, row: Row, column: Column) -> Text:
+def _field(table: Table, row: Row, column: Column, n_once: bool) -> Text:
     entry = row.entries.get(column)
     if entry is None:
         return Text("–")
-    return Text(table.text(row, column, table.seeds), "best" if entry.standing == "best" else "")
+    return Text(table.text(row, column, table.seeds if n_once else None), "best" if entry.standing == "best" else "")
 
 
 def _costs(table: Table, row: Row | None = None) -> list[str]:

@@ -1,8 +1,10 @@
 """Numbers and texts as people are shown them: short numbers, and text of records that cannot draw."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+"""What a sparkline is made of."""
 UNITS = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 UNSEEN = (
@@ -39,3 +41,11 @@ def amount(value: float) -> str:
     value = float(f"{value:.3g}")  # first, so that 999,999 is 1M
     unit, size = next(((unit, size) for unit, size in UNITS if value >= size), ("", 1.0))
     return f"{value / size:.3g}{unit}"
+
+
+def sparkline(values: Sequence[float], low: float | None = None, high: float | None = None) -> str:
+    """Values as a line of blocks, from `low` (by default the smallest) to `high` (the largest)."""
+    low, high = min(values) if low is None else low, max(values) if high is None else high
+    if high <= low:
+        return BLOCKS[0] * len(values)
+    return "".join(BLOCKS[round((value - low) / (high - low) * (len(BLOCKS) - 1))] for value in values)

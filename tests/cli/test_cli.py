@@ -70,7 +70,7 @@ def test_a_grid_runs_is_shown_and_the_second_time_starts_nothing(
     assert main(["run", name]) == 0
     said = capsys.readouterr().out
     assert "2 cells, 0 settled, 2 to run" in said
-    for word in ("start short/gru/0", "done short/gru/0", "chance", "(n=1)", "leaderboard/README.md"):
+    for word in ("start short/gru/0", "done short/gru/0", "chance", "n = 1 seed", "leaderboard/README.md"):
         assert word in said
     page = (place / "leaderboard" / "README.md").read_text()
     assert "| gru |" in page
@@ -83,7 +83,12 @@ def test_a_grid_runs_is_shown_and_the_second_time_starts_nothing(
     record = next(iter(RecordStore(place / "leaderboard").read()[0].values()))
     assert main(["show", record.id[:6]]) == 0
     said = capsys.readouterr().out
-    for word in (record.id, "learning curve", "parameters:", "log, curves", "torch:"):
+    for word in (record.id, "score ", "architecture ", "cost ", " parameters, ", "log, curves", "torch "):
+        assert word in said
+    assert record.spec.task.fingerprint not in said
+    assert main(["show", "short/elman", "--full"]) == 0
+    said = capsys.readouterr().out
+    for word in (record.spec.task.fingerprint, "learning curve", "parameters:", "log, curves", "torch:"):
         assert word in said
     assert main(["board"]) == 0
     assert "elman" in capsys.readouterr().out
@@ -97,9 +102,8 @@ def test_failed_runs_are_told_and_exit_with_one(
         assert main(["run", name]) == 1
         said = capsys.readouterr().out
         assert f"2 cells, {settled} settled" in said
-        assert said.index("failed: 1 of 2 cells (short/raises/0): KeyError: 'nothing there' (in tests.") < said.index(
-            "Bold"
-        )
+        why = "failed: 1 of 2 cells (short/raises/0): KeyError: 'nothing there' (in tests."
+        assert said.index(why) < said.index("n = 1 seed")  # which is below the board
         assert "rnnbench run small.yaml --retry failed" in said
     assert main(["status", name]) == 0
     assert "KeyError: 'nothing there'" in capsys.readouterr().out
@@ -234,7 +238,7 @@ def test_a_broken_record_is_named_and_the_rest_is_shown(place: Path, capsys: pyt
     broken.write_text("{")
     assert main(["board"]) == 0
     said = capsys.readouterr()
-    assert "0.500 (n=1)" in said.out
+    assert "0.500" in said.out
     assert f"set aside: {broken.relative_to(place)} is not valid JSON" in said.err
     assert main(["check"]) == 2
     said = capsys.readouterr()

@@ -93,7 +93,7 @@ def test_the_best_guess_without_memory_scores_the_stated_chance() -> None:
 @pytest.mark.usefixtures("module_stand_ins")
 def test_weather_is_standardised_by_the_training_part_alone() -> None:
     data = WeatherNYC(20, 8, 10)
-    stations = read_stations(data.sources[0].path)
+    stations = [*read_stations(data.sources[0].path).values()]
     assert [len(station) for station in stations] == [1000] * 3
     train = pd.concat([station[:700] for station in stations])
     expected = ((stations[0][850:] - train.mean()) / train.std(ddof=0)).to_numpy(np.float32)
@@ -117,7 +117,7 @@ def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> 
 
 @pytest.mark.usefixtures("module_stand_ins")
 def test_the_impossible_wind_and_the_missing_hour_are_missing() -> None:
-    station = read_stations(WeatherNYC.sources[0].path)[0]
+    station = read_stations(WeatherNYC.sources[0].path)["EWR"]
     assert math.isnan(station["wind_speed"].iloc[60])
     assert station.iloc[50].isna().all()
 
@@ -130,7 +130,7 @@ def test_every_hour_of_a_test_is_scored_once_and_never_without_its_context() -> 
     _, targets, _ = store.batch(range(len(store)))
     assert targets[:, :8].isnan().all()
     per_station = targets[: len(store) // 3, 8:, 0].flatten()
-    station = read_stations(data.sources[0].path)[0][850:]
+    station = read_stations(data.sources[0].path)["EWR"][850:]
     expected = station["temp"].to_numpy(np.float32)[9 : 9 + len(per_station)]
     known = ~np.isnan(expected)
     assert torch.equal(per_station.isnan(), torch.from_numpy(~known))

@@ -102,7 +102,8 @@ def test_the_number_of_pairs_is_that_of_the_tables_of_power() -> None:
 def test_a_board_of_many_tasks_is_set_with_tasks_as_rows() -> None:
     some = [done(spec(name, steps=steps), 0.1) for name in ("lstm", "gru") for steps in range(1, 9)]
     lines = to_latex(make_table(cells(*some))).splitlines()
-    assert lines[0] == r"\begin{tabular}{lrrr}"  # two architectures and chance
+    lines = lines[lines.index(r"\toprule") - 1 :]
+    assert lines[0] == rf"\begin{{tabular}}{{l{'S[table-format=2.3]' * 2}S[table-format=1.3]}}"  # two and chance
     assert lines[2].startswith("task &")
     assert lines.count(r"\midrule") == 1
 

@@ -576,7 +576,7 @@ def test_every_verb_that_shows_states_takes_certificates_into_account(
     told = {
         "made by another version of the code": [["board"], ["status", "g.yaml"]],
         "0.500 °": [["board", "g.yaml"], ["run", "g.yaml"]],
-        r"0.500 {$^{\circ}$}": [["export", "--format", "latex"]],
+        r"0.500 {$^{\circ \approx}$}": [["export", "--format", "latex"]],
         '"certified": false': [["export", "--format", "json"], ["export", "g.yaml", "--format", "json"]],
     }
     for words, verbs in told.items():
