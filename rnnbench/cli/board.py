@@ -40,6 +40,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("grid", nargs="?", type=str, help="only this grid (printed, not written)")
     parser.add_argument("--track", type=str, help="print the table of this track, or other-runs (default: the first)")
     parser.add_argument("--settings", type=str, help="print rows with this text in their settings; card: with none")
+    parser.add_argument("--legend", action="store_true", help="say in full what signs and numbers mean")
     parser.add_argument("--preview", action="store_true", help="print what the records change against --base, no more")
     parser.add_argument("--base", type=str, metavar="REV", help="a revision of git (default: where HEAD left main)")
     add_folders(parser)
@@ -66,12 +67,12 @@ def run(options: Namespace) -> int:
         specs = runs_of(grid, records)
         running = leased(folders.leases, [spec.id for spec in specs])
         cells = cells_of(specs, records, running, Certificates(folders.leaderboard))
-        console.print(Terminal(_only(make_table(cells, grid), options.settings)))
+        console.print(Terminal(_only(make_table(cells, grid), options.settings), full_legend=options.legend))
     else:
         tables, problems = read_board(folders.leaderboard)
         if tables[0].rows or tables[0].trials or problems:
             table = _only(table_of(tables, options.track), options.settings)
-            console.print(Terminal(table, rank(scores_of(table))))
+            console.print(Terminal(table, rank(scores_of(table)), options.legend))
             for other in tables:
                 if other.name != table.name:
                     title = f"{other.title}: rnnbench board --track {other.name}{folders.options}"

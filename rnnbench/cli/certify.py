@@ -14,6 +14,7 @@ from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, uncertified_records
 from rnnbench.harness.job import Job, ProbeResult
+from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.records.certificates import Certificate, Certificates
@@ -43,7 +44,7 @@ def run(options: Namespace) -> int:
     records, problems = store.read()
     warn_set_aside(problems)
     if not records:
-        raise RnnbenchError(f"no records in {options.leaderboard}; make some with: rnnbench run quickstart")
+        raise RnnbenchError(Folders(options.leaderboard, options.runs).no_records)
     certificates = Certificates(options.leaderboard)
     warn_set_aside([certificates.problem] * bool(certificates.problem))
     uncertain = uncertified_records(records, certificates)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -35,3 +36,20 @@ def warn_set_aside(problems: list[str]) -> None:
     """Print which files are not records and are left out."""
     for line in (line for problem in problems for line in problem.splitlines()):
         print(f"rnnbench: set aside: {clean(line)}", file=sys.stderr)
+
+
+def say_written(what: str, path: Path) -> None:
+    """Say on the standard error which file or folder was written: what a verb prints may go into a file."""
+    print(f"rnnbench: {what} written to {clean(str(path))}", file=sys.stderr)
+
+
+def save_chart(chart: Any, path: Path, title: str) -> None:
+    """Write a chart in the format of the file's ending, and say so.
+
+    Raises:
+        RnnbenchError: the file cannot be written.
+    """
+    from rnnbench.analysis.charts import save
+
+    save(chart, path, title)
+    say_written("picture", path)

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from rnnbench.cli.console import print_json
+from rnnbench.cli.console import print_json, save_chart
 from rnnbench.cli.inference import open_run
 from rnnbench.cli.parser import Parser, add_json, add_run
 from rnnbench.harness.forecast_range import RangeErrors, range_errors
@@ -44,11 +44,11 @@ def run(options: Namespace) -> None:
         return
     window = test.window(options.window, options.channel)
     if options.plot:
-        from rnnbench.analysis.charts import forecast_chart, save
+        from rnnbench.analysis.charts import forecast_chart
 
         channels = [options.channel] if options.channel else [str(number) for number in range(len(test.names))]
         windows = [test.window(options.window, channel)._asdict() for channel in channels]
-        save(forecast_chart(windows, trained.name), options.plot, trained.name)
+        save_chart(forecast_chart(windows, trained.name), options.plot, trained.name)
     if options.json:
         print_json({name: value for name, value in window._asdict().items() if value is not None})
     else:
@@ -59,9 +59,9 @@ def _run_range(options: Namespace, trained: Any, test: ForecastWindows) -> None:
     """Print, and draw, forecasts inside and beyond the range of training."""
     found = range_errors(trained.model, trained.data, test, options.channel, options.window)
     if options.plot:
-        from rnnbench.analysis.charts import range_chart, save
+        from rnnbench.analysis.charts import range_chart
 
-        save(range_chart({**found._asdict(), "windows": [one._asdict() for one in found.windows]}, trained.name),
+        save_chart(range_chart({**found._asdict(), "windows": [one._asdict() for one in found.windows]}, trained.name),
              options.plot, trained.name)  # fmt: skip
     if options.json:
         print_json({**found._asdict(), "windows": [one._asdict() for one in found.windows]})

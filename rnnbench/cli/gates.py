@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.console import print_json
+from rnnbench.cli.console import print_json, save_chart
 from rnnbench.cli.inference import check_encodable, warn_unknown
 from rnnbench.cli.parser import RUN, Parser, add_plot
 from rnnbench.errors import RnnbenchError
@@ -48,7 +48,7 @@ def run(options: Namespace) -> None:
         RnnbenchError: no such run or sequence, a run that reads no text or has no gates, a picture that cannot be
             written.
     """
-    from rnnbench.analysis.charts import check_plot, gates_chart, save
+    from rnnbench.analysis.charts import check_plot, gates_chart
     from rnnbench.analysis.gates import trace_gates
     from rnnbench.analysis.gradients import recurrent_layer
     from rnnbench.harness.load_run import load_run
@@ -72,7 +72,7 @@ def run(options: Namespace) -> None:
         subtitle = f"{trained.name}: units whose hidden state varies most; activations of gates, states after each step"
         heat_maps = [panel for trace in traces for panel in panels(trace, layer, options.units)]
         chart = gates_chart(heat_maps, sequence.names, "Gates and states over a sequence", subtitle)
-        save(chart, options.plot, f"Gates: {trained.name}")
+        save_chart(chart, options.plot, f"Gates: {trained.name}")
     if options.json:
         print_json(content(traces, sequence.names))
     else:

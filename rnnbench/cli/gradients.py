@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from rnnbench.cli.console import print_json
+from rnnbench.cli.console import print_json, save_chart
 from rnnbench.cli.parser import Parser, add_grid, add_names, add_plot, names_of
 from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.errors import RnnbenchError, unknown
@@ -68,7 +68,7 @@ def run(options: Namespace) -> None:
     Raises:
         RnnbenchError: no such grid, task, architecture or seed; a picture that cannot be written; nothing to show.
     """
-    from rnnbench.analysis.charts import check_plot, gradient_chart, save
+    from rnnbench.analysis.charts import check_plot, gradient_chart
 
     if options.plot is not None:
         check_plot(options.plot)
@@ -92,7 +92,7 @@ def run(options: Namespace) -> None:
             f"{grid.name}: means over {options.sequences} validation sequences of {result.task}, seed {specs[0].seed}"
         )
         chart = gradient_chart(result.curves, "Gradients through time", subtitle, result.training)
-        save(chart, options.plot, f"Gradients: {grid.name}")
+        save_chart(chart, options.plot, f"Gradients: {grid.name}")
     if options.json:
         print_json([{**result._asdict(), "curves": [vars(curve) for curve in result.curves]} for result in results])
     else:

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.text import Text
 
-from rnnbench.cli.console import print_json
+from rnnbench.cli.console import print_json, save_chart, say_written
 from rnnbench.data.abc_notation import NotATune, Note, draw_roll, engrave, notes_of, sounding_notes, write_midi
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
@@ -73,6 +73,7 @@ def print_tunes(texts: Sequence[str], options: Namespace, title: str) -> None:
     write_files(pieces, options, title, 0.0)
     if options.sheet:
         _engrave(rows, options.sheet)
+        say_written("scores", options.sheet)
     rate = sum(row["parses"] for row in rows) / len(rows)
     if options.json:
         print_json({"parse_rate": rate, "tunes": rows})
@@ -157,7 +158,8 @@ def write_files(pieces: Mapping[str, Sequence[Note]], options: Namespace, title:
     if options.midi:
         for name, notes in pieces.items():
             write_midi(notes, options.midi / f"{Path(name.replace(', ', '-').replace(' ', '-')).name}.mid")
+        say_written("MIDI", options.midi)
     if options.plot:
-        from rnnbench.analysis.charts import rolls_chart, save
+        from rnnbench.analysis.charts import rolls_chart
 
-        save(rolls_chart(pieces, given, title), options.plot, title)
+        save_chart(rolls_chart(pieces, given, title), options.plot, title)

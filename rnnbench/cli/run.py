@@ -192,7 +192,7 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
     page = write_markdown(folders.leaderboard, tables)
     warn_set_aside(problems)
     lines = [
-        f"board: {page} (for a browser: rnnbench board{folders.options})",
+        f"board: {page} (for a browser: rnnbench board{folders.options}; what its signs mean: --legend)",
         f"records: {folders.leaderboard / 'records'}",
         f"checkpoints and logs: {folders.working(grid.name)}",
     ]

@@ -15,7 +15,7 @@ from rnnbench.records.certificates import Certificates
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import STATES, cells_of
 from rnnbench.records.store import RecordStore
-from rnnbench.utils.text import clean
+from rnnbench.utils.text import clean, folder_options
 
 
 def add_options(parser: Parser) -> None:
@@ -36,7 +36,8 @@ def run(options: Namespace) -> None:
     console = make_console()
     console.print(f"grid {grid.name}: {' · '.join(f'{counts[state]} {state}' for state in STATES)}", highlight=False)
     if count := sum(not cell.certified for cell in cells):
-        console.print(f"{count} of those done: {UNCERTIFIED_MEANS}", highlight=False, soft_wrap=True)
+        certify = f"rnnbench certify{folder_options(leaderboard=folders.leaderboard)}"
+        console.print(f"{count} of those done: {UNCERTIFIED_MEANS} ({certify} does)", highlight=False, soft_wrap=True)
     for lease in running.values():
         console.print(Text(clean(describe(lease))))
     for cell in cells:

@@ -51,7 +51,9 @@ def run(options: Namespace) -> None:
     wandb_run = _start(options.project, options.entity)
     try:
         for table in tables:
-            wandb_run.log({" ".join(["board", table.name]).strip(): _table(*_fields(GridLayout.of(table, n_once=False)))})
+            wandb_run.log(
+                {" ".join(["board", table.name]).strip(): _table(*_fields(GridLayout.of(table, n_once=False)))}
+            )
         rows = rows_of(cells, tracks_of(records))
         wandb_run.log({"records": _table(*_records([flat(row) for row in rows]))})
         if can_build():

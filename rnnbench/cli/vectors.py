@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from jsonargparse import Namespace
 
-from rnnbench.cli.console import print_json
+from rnnbench.cli.console import print_json, save_chart
 from rnnbench.cli.data import module_of
 from rnnbench.cli.parser import Parser, add_json, add_several
 from rnnbench.config.registry import YAML, catalogue
@@ -143,7 +143,7 @@ def _nearest(vectors: WordVectors, asked: list[str], count: int) -> "dict[str, l
 
 
 def _draw(vectors: WordVectors, found: "dict[str, list[Neighbour]]", options: Namespace) -> None:
-    from rnnbench.analysis.charts import save, word_map_chart
+    from rnnbench.analysis.charts import word_map_chart
     from rnnbench.analysis.word_map import MapWord, commonest, map_words, project
 
     words = map_words(found) or [MapWord(word) for word in commonest(list(vectors.rows), options.words)]
@@ -152,7 +152,7 @@ def _draw(vectors: WordVectors, found: "dict[str, list[Neighbour]]", options: Na
     points, shares = project(vectors.matrix[[vectors.rows[one.word] for one in words]])
     kind = f"{', '.join(found)} and the nearest words of each" if found else f"the {len(words)} commonest words"
     chart = word_map_chart(words, points.tolist(), shares, f"Word vectors: {Path(options.source).name}", kind)
-    save(chart, options.plot, f"Word vectors: {Path(options.source).name}")
+    save_chart(chart, options.plot, f"Word vectors: {Path(options.source).name}")
 
 
 def _texts(module: Any, task: str) -> list[list[str]]:

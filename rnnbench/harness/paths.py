@@ -4,7 +4,6 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from rnnbench.config.grid import GridSpec, read_grid
@@ -13,6 +12,7 @@ from rnnbench.config.schema import StrictModel, read_json
 from rnnbench.config.search_space import Space
 from rnnbench.errors import RnnbenchError, UnknownName
 from rnnbench.utils.files import writable_folder, write_whole
+from rnnbench.utils.text import folder_options
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,7 @@ class Folders:
     @property
     def options(self) -> str:
         """The options that name them on a command line, for a hint; nothing for those that are the default."""
-        named = {"leaderboard": self.leaderboard, "runs": self.runs}
-        return "".join(f" --{name} {quote(str(path))}" for name, path in named.items() if str(path) != name)
+        return folder_options(leaderboard=self.leaderboard, runs=self.runs)
 
     @property
     def no_records(self) -> str:

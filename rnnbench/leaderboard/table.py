@@ -26,10 +26,7 @@ UNCERTIFIED = "°"
 """Beside a score of runs that were made by other code, and are not certified for this version of it."""
 SORTED_LAST = 1e300
 """What is sorted behind every number; no infinity, as a page whose column holds one sorts all of it as words."""
-UNCERTIFIED_MEANS = (
-    "made by another version of the code, and nobody has checked yet that this version gives the same "
-    "(rnnbench certify does)"
-)
+UNCERTIFIED_MEANS = "made by another version of the code, and nobody has checked yet that this version gives the same"
 
 
 @dataclass(frozen=True)
@@ -285,7 +282,7 @@ class Table:
         """What that means, if there are any."""
         count = self.uncertified
         runs = f"{count} run{' of this board was' if count == 1 else 's of this board were'}"
-        return f"{UNCERTIFIED}: {runs} {UNCERTIFIED_MEANS}" if count else ""
+        return f"{UNCERTIFIED}: {runs} {UNCERTIFIED_MEANS} (rnnbench certify does)" if count else ""
 
     @cached_property
     def seeds(self) -> int | None:

@@ -17,6 +17,7 @@ from rnnbench.config.schema import StrictModel
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.files import cache_folder, read_plain, write_whole
 from rnnbench.utils.fingerprint import digest
+from rnnbench.utils.text import folder_options
 
 MAX_FILE_BYTES = 1 << 26
 """Bytes of the largest file that is read; a certificate has about 300."""
@@ -88,7 +89,8 @@ class Certificates:
         try:
             content = Content.parse(read_plain(self.path, MAX_FILE_BYTES), str(self.path))
         except RnnbenchError as error:
-            return {}, f"{error} (no certificate counts; remove the file, then run: rnnbench certify)"
+            again = f"rnnbench certify{folder_options(leaderboard=self.path.parent)}"
+            return {}, f"{error} (no certificate counts; remove the file, then run: {again})"
         by_key = {one.key: one for one in content.certificates}
         if len(by_key) < len(content.certificates):
             return {}, f"{self.path}: has two certificates of the same records; no certificate counts"

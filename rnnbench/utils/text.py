@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from shlex import quote
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 """What a sparkline is made of."""
@@ -49,3 +51,10 @@ def sparkline(values: Sequence[float], low: float | None = None, high: float | N
     if high <= low:
         return BLOCKS[0] * len(values)
     return "".join(BLOCKS[round((value - low) / (high - low) * (len(BLOCKS) - 1))] for value in values)
+
+
+def folder_options(**folders: Path) -> str:
+    """Options that name folders on a command line, for a hint; nothing for `leaderboard=Path("leaderboard")` and such,
+    as a folder that is called as its option is its default.
+    """
+    return "".join(f" --{name} {quote(str(path))}" for name, path in folders.items() if str(path) != name)

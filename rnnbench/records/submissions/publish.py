@@ -18,6 +18,7 @@ from rnnbench.records.submissions.altered import why_altered
 from rnnbench.records.submissions.check import copied_results, unexpected_files
 from rnnbench.records.submissions.git import Repository
 from rnnbench.records.submissions.plausible import InstalledCards, implausible
+from rnnbench.utils.text import folder_options
 
 PACKAGE = Path(__file__).parents[2]
 SOURCE_FOLDERS = ("rnnbench", "tasks", "configs")
@@ -84,6 +85,8 @@ def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, targ
     cards, store = InstalledCards(), RecordStore(target)
     there = store.find(record.spec for record in records)
     reasons = [*unexpected_files(store.folder), *copied_results(records)]
+    own = versions.certificates.path
+    certify = f"run rnnbench certify{folder_options(leaderboard=own.parent) if own else ''}"
     for record in records:
         why = implausible(record, cards)
         if record.unprepared:
@@ -92,7 +95,7 @@ def reasons_to_refuse(records: Sequence[Record], versions: CurrentVersions, targ
         if cell.state == "stale":
             why.append(f"it is stale: {cell.reason}; run it again")
         elif not cell.certified:
-            why.append("it was made by other code, and is not certified for this version: run rnnbench certify")
+            why.append(f"it was made by other code, and is not certified for this version: {certify}")
         if (old := there.get(record.id)) and (reason := why_altered(_content(old), _content(record), cards)):
             why.append(f"{store.folder / record.file} is there already: {reason}")
         reasons += [f"{record.file} ({record.spec.label}): {one}" for one in why]
