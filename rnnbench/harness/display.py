@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.config.grid import RunSpec
-from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Noted, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.records.record import Record
 from rnnbench.records.status import STATES, Cell
@@ -43,6 +43,8 @@ class Display:
     def on_event(self, event: Event) -> None:
         """Count it, and say it in a line unless it is progress."""
         match event:
+            case Noted(text):
+                self.console.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
             case Preparing(task):
                 self.doing = f"preparing data of {task}"
                 self.say(self.doing)

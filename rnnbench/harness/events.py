@@ -54,7 +54,14 @@ class Finished:
     record: Record
 
 
-Event = Preparing | Started | Progressed | HeldElsewhere | Retried | Finished
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that somebody should know before the runs start, in a sentence."""
+
+    text: str
+
+
+Event = Noted | Preparing | Started | Progressed | HeldElsewhere | Retried | Finished
 
 
 class Watcher(Protocol):

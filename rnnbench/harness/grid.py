@@ -11,10 +11,11 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import Diverged, RnnbenchError
 from rnnbench.harness.driver import GridDriver
-from rnnbench.harness.events import Watcher
+from rnnbench.harness.events import Noted, Watcher
 from rnnbench.harness.executors import make_executor
 from rnnbench.harness.executors.loop import Executor, run_jobs
 from rnnbench.harness.job import ARTEFACTS
+from rnnbench.harness.measure import Facts, unequal_networks
 from rnnbench.harness.paths import Folders
 from rnnbench.records.artefacts import ArtefactStore, read_artefacts
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
@@ -69,7 +70,9 @@ def run_grid(
     executor = make_executor(grid)
     executor.check([cell.spec for cell in todo])
     check_loggers(grid.loggers)
-    _check_feasible(grid, executor, todo)
+    facts = _check_feasible(grid, executor, todo)
+    for warning in unequal_networks([cell.spec for cell in todo], facts):
+        watcher.on_event(Noted(f"{warning}; --dry-run measures what that costs"))
     folders.check()
     store = RecordStore(folders.leaderboard)
     for parts in {(cell.spec.task.name, cell.spec.architecture.name) for cell in todo}:
@@ -124,12 +127,17 @@ def _keep_artefacts(record: Record, made: Path, store: ArtefactStore) -> None:
         store.write(record.spec, read_artefacts(made, record.spec).items)
 
 
-def _check_feasible(grid: GridSpec, executor: Executor, todo: Sequence[Cell]) -> None:
-    """Refuse a size that no network of a whole grid can have, as far as it is known before data is prepared."""
+def _check_feasible(grid: GridSpec, executor: Executor, todo: Sequence[Cell]) -> dict[str, Facts]:
+    """Refuse a size that no network of a whole grid can have, as far as it is known before data is prepared.
+
+    Returns:
+        What is known of its runs, by their ids; nothing of a grid without a rule for the size, or of a part of a grid.
+    """
     specs = [cell.spec for cell in todo]
     if (grid.params is None and grid.flops is None) or len(specs) < len(grid.expand()):
-        return
-    reasons = {spec.label: why for spec, (_, why) in zip(specs, executor.preflight(specs).values(), strict=True)}
-    if all(why.startswith(NO_WIDTH) for why in reasons.values()):
-        label, why = next(iter(reasons.items()))
+        return {}
+    facts = executor.preflight(specs)
+    if all(known.why_not.startswith(NO_WIDTH) for known in facts.values()):
+        label, why = specs[0].label, facts[specs[0].id].why_not
         raise RnnbenchError(f"grid {grid.name!r}: no network of it can have {specs[0].size}; {label}: {why}")
+    return facts

@@ -11,6 +11,7 @@ from rnnbench.config.model_size import NO_WIDTH
 from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError, unknown
 from rnnbench.harness.fit_size import fit_size, narrowest, width_argument
 from rnnbench.harness.instantiate import make_data, make_model
+from rnnbench.harness.measure import Facts
 from rnnbench.harness.trainer import check_training
 from rnnbench.objectives import find_objective
 from rnnbench.utils.files import CACHE, cache_folder, writable_folder
@@ -42,16 +43,16 @@ def check(specs: Sequence[RunSpec], here: bool = False) -> None:
             raise RnnbenchError(f"space {spec.trial.space!r}, trial {spec.trial.index}: {error}") from None
 
 
-def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-    """Of each run, whether its data is in the cache, and why the run is infeasible, or nothing.
+def preflight(specs: Sequence[RunSpec]) -> dict[str, Facts]:
+    """Of each run, whether its data is in the cache, why the run is infeasible, or nothing, and its width.
 
     Of a run whose data is not in the cache that is what can be known without it: that the data cannot be had, that the
     architecture cannot do such a task, or that even its narrowest network is larger than it should be.
     """
-    answers: dict[str, tuple[bool, str]] = {}
+    answers: dict[str, Facts] = {}
     model_kwargs: dict[str, dict[str, Any] | None] = {}
     modules: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
+    found: dict[str, tuple[str, int | None]] = {}
     for spec in specs:
         task = _data_key(spec)
         if task not in model_kwargs:
@@ -59,11 +60,10 @@ def preflight(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
             model_kwargs[task] = data.model_kwargs() if getattr(data, "prepared", False) else None
         own = model_kwargs[task]
         kind = digest([task, spec.network])
-        if kind not in reasons:
-            reasons[kind] = (
-                _why_infeasible_without_data(spec, modules[task]) if own is None else _why_infeasible(spec, own)
-            )
-        answers[spec.id] = (own is not None, reasons[kind])
+        if kind not in found:
+            without = own is None
+            found[kind] = (_why_infeasible_without_data(spec, modules[task]), None) if without else _fitted(spec, own)
+        answers[spec.id] = Facts(own is not None, *found[kind])
     return answers
 
 
@@ -76,7 +76,7 @@ def _why_infeasible_without_data(spec: RunSpec, data: Any) -> str:
     model_kwargs = {"objective": spec.task.objective, "input_kind": getattr(data, "input_kind", "features")}
     model_kwargs |= {"input_size": 1, "output_size": 1}
     try:
-        return _why_infeasible(spec, model_kwargs) if spec.size is None else _why_too_large(spec, model_kwargs)
+        return _fitted(spec, model_kwargs)[0] if spec.size is None else _why_too_large(spec, model_kwargs)
     except Infeasible as error:
         return str(error)
     except Exception:  # noqa: BLE001  # a network that cannot be built from these placeholders may be possible with the real ones
@@ -98,14 +98,15 @@ def _why_too_large(spec: RunSpec, model_kwargs: dict[str, Any]) -> str:
             f"{count:,} already for one input and one output")  # fmt: skip
 
 
-def _why_infeasible(spec: RunSpec, model_kwargs: dict[str, Any]) -> str:
+def _fitted(spec: RunSpec, model_kwargs: dict[str, Any]) -> tuple[str, int | None]:
+    """Why a run is infeasible, or nothing; and the width that its rule leads to, if it has one."""
     try:
-        sized, _ = fit_size(spec, model_kwargs)
+        sized, fit = fit_size(spec, model_kwargs)
         with torch.device("meta"):
             make_model(sized, **model_kwargs)
     except Infeasible as error:
-        return str(error)
-    return ""
+        return str(error), None
+    return "", fit.width if fit else None
 
 
 def _val_loader(cls: type[LightningDataModule]) -> Any:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -9,8 +10,10 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
+from rnnbench.config.grid import RunSpec
 from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.job import Ended, Job, Progress, timed
+from rnnbench.harness.measure import Measured, measure
 
 
 class InlineExecutor(Executor):
@@ -44,6 +47,12 @@ class InlineExecutor(Executor):
         if self._handler_before is not None:
             signal.signal(signal.SIGINT, self._handler_before)
             self._handler_before = None
+
+    def measure(self, specs: Sequence[RunSpec]) -> dict[str, Measured]:
+        """What a few steps tell of the cost of runs."""
+        with _one_thread(), tempfile.TemporaryDirectory() as folder, _printing_to(Path(folder) / "log.txt"):
+            taken = {spec.id: measure(spec) for spec in specs}
+        return {run: measured for run, measured in taken.items() if measured is not None}
 
     def prepare(self, job: Job) -> Ended:
         """Prepare the data of a job's task."""

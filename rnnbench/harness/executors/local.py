@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any
@@ -25,6 +27,7 @@ from rnnbench.harness.executors import worker
 from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.hardware import Pool, Slot, usable_cores, without_gpus
 from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress, failure_record, timed
+from rnnbench.harness.measure import Facts, Measured
 
 PRELOADED = ["rnnbench.harness.executors.preload"]
 ATTEMPTS = 3
@@ -157,9 +160,15 @@ class LocalExecutor(Executor):
         if most > 1 or self.settings.gpu_ids:
             self._pool().check(most)
 
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, Facts]:
         """What is known of runs before they are started, see `Executor`."""
         return self._call(worker.call, "rnnbench.harness.preflight:preflight", list(specs))  # type: ignore[no-any-return]
+
+    def measure(self, specs: Sequence[RunSpec]) -> dict[str, Measured]:
+        """What a few steps tell of the cost of runs: each in a process of its own, as many at a time as in a grid."""
+        with tempfile.TemporaryDirectory() as folder:
+            jobs = [Job(spec, "measure", Path(folder, spec.id), loggers=()) for spec in specs]
+            return {job.spec.id: taken for job, taken in self.call_each(worker.measured, jobs) if taken is not None}
 
     def capacity(self) -> int:
         """How many run at a time."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from rnnbench.config.grid import RunSpec
 from rnnbench.harness.events import Finished, Preparing, Progressed, Retried, Started, Watcher
 from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress, failure_record, next_attempt
+from rnnbench.harness.measure import Facts, Measured
 from rnnbench.records.record import Record
 
 POLL = 0.5
@@ -45,11 +46,18 @@ class Executor(ABC):
 
         check(specs, here=True)
 
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
-        """By id of the run: whether its data is in the cache, and why the run is infeasible (empty if it is not)."""
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, Facts]:
+        """What is known of runs, by their ids."""
         from rnnbench.harness.preflight import preflight
 
         return preflight(specs)
+
+    def measure(self, specs: Sequence[RunSpec]) -> dict[str, Measured]:
+        """What a few steps of runs tell of their cost, by their ids; nothing where that cannot be measured from here.
+
+        Their data must be in the cache.
+        """
+        return {}
 
     def capacity(self) -> int:
         """How many runs are at work at a time."""

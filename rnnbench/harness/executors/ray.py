@@ -14,6 +14,7 @@ from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.executors.remote import Message, check_here, preflight_here, run_locally, shared_environment
 from rnnbench.harness.hardware import usable_cores
 from rnnbench.harness.job import Ended, Job, failure_record
+from rnnbench.harness.measure import Facts
 from rnnbench.records.record import Record
 
 
@@ -67,7 +68,7 @@ class RayExecutor(Executor):
         self.open()
         self.check_place(max((spec.devices for spec in specs), default=1))
 
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, Facts]:
         """What is known of runs before they are started, see `Executor`."""
         return preflight_here(specs)
 

@@ -17,6 +17,7 @@ from rnnbench.harness.events import Event, Progressed, Started
 from rnnbench.harness.executors.local import LocalExecutor
 from rnnbench.harness.executors.loop import run_jobs
 from rnnbench.harness.job import Job, Progress
+from rnnbench.harness.measure import Facts
 from rnnbench.records.record import Record
 from rnnbench.utils.files import CACHE_VARIABLE, user_path
 
@@ -29,7 +30,7 @@ def check_here(specs: Sequence[RunSpec]) -> None:
     LocalExecutor(LocalSettings()).check([spec.model_copy(update={"devices": 1}) for spec in specs], here=False)
 
 
-def preflight_here(specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+def preflight_here(specs: Sequence[RunSpec]) -> dict[str, Facts]:
     """What is known of runs, see `Executor.preflight`; data in the cache of this machine."""
     return LocalExecutor(LocalSettings()).preflight(specs)
 

@@ -13,6 +13,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.harness.executors.loop import Executor, Report
 from rnnbench.harness.executors.remote import check_here, preflight_here, run_locally, shared_environment
 from rnnbench.harness.job import Ended, Job, failure_record
+from rnnbench.harness.measure import Facts
 from rnnbench.records.record import Record
 
 
@@ -35,7 +36,7 @@ class SlurmExecutor(Executor):
         check_here(specs)
         self.open()
 
-    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, tuple[bool, str]]:
+    def preflight(self, specs: Sequence[RunSpec]) -> dict[str, Facts]:
         """What is known of runs before they are started, see `Executor`."""
         return preflight_here(specs)
 

@@ -85,6 +85,18 @@ def probe(job: Job, slot: Slot, environ: dict[str, str], sender: Sender) -> None
     send(sender, probe_again(job))
 
 
+def measured(job: Job, slot: Slot, environ: dict[str, str], sender: Sender) -> None:
+    """Measure a few steps of a job's run; sends what `rnnbench.harness.measure.measure` gives."""
+    redirect_output(job.log, {**environ, **slot.environment})
+    keep_freed_memory()
+    import torch
+
+    torch.set_num_threads(slot.threads)
+    from rnnbench.harness.measure import measure
+
+    send(sender, measure(job.spec))
+
+
 def call(function: str, *arguments: Any) -> None:
     """Call a function by its path (`package.module:name`); send what it returns, or the `RnnbenchError` it raises."""
     *own, environ, sender = arguments
