@@ -11,7 +11,7 @@ from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue, roots
 from rnnbench.data.stand_ins import STAND_IN_ARCHIVES, use_stand_ins
-from rnnbench.harness.events import Event, Finished, HeldElsewhere, Preparing, Progressed, Retried, Started
+from rnnbench.harness.events import Event, Finished, HeldElsewhere, Noted, Preparing, Progressed, Retried, Started
 from rnnbench.harness.job import Progress
 from rnnbench.harness.paths import Folders
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
@@ -91,6 +91,8 @@ class Silent:
 
     def on_event(self, event: Event) -> None:
         match event:
+            case Noted(text):
+                self.events.append(("noted", text))
             case Preparing(task):
                 self.events.append(("preparing", task))
             case Started(spec, _):

@@ -269,6 +269,16 @@ class SequenceModule(LightningModule):
             f"use {name}.from_data(data), or train it on a data module that has model_kwargs()"
         )
 
+    def extra_repr(self) -> str:
+        """What the module is for, its sizes and its number of parameters: the first line of its repr."""
+        if not self.__dict__.get("built", True):
+            return "sizes come from the data"
+        sizes = self.hparams
+        tokens = sizes["input_kind"] == "tokens"
+        shape = f"[B, T] of {sizes['input_size']:,} tokens" if tokens else f"[B, T, {sizes['input_size']}]"
+        count = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+        return f"{sizes['objective']}: inputs {shape}, {sizes['output_size']:,} outputs, {count:,} trainable parameters"
+
     def build_from(self, data: HasModelKwargs) -> None:
         """Build the layers with the sizes of `data`, unless they have been built."""
         if not self.built:

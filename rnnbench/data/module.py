@@ -146,6 +146,23 @@ class SequenceDataModule(LightningDataModule, ABC):
         """The arguments that determine the data; for a file of the user, its content in place of its path."""
         return {name: value for name, value in self.hparams.items() if _is_data(name)}
 
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.hparams.items())
+        return f"{type(self).__name__}({arguments}): {self.objective}, {self._sizes()}"
+
+    def _sizes(self) -> str:
+        """Sequences of each split and the shape of their inputs, if they are known without preparing the data."""
+        path = self.folder / "metadata.json"
+        if not path.is_file():
+            return "not prepared yet"
+        counts = {split: len(self.stores.get(split) or datasets.load_from_disk(str(self.folder / split)))
+                  for split in SPLITS}  # fmt: skip
+        metadata = json.loads(path.read_text("utf-8"))
+        tokens = self.input_kind == "tokens"
+        shape = f"[B, T] of {metadata['input_size']:,} tokens" if tokens else f"[B, T, {metadata['input_size']}]"
+        sizes = " / ".join(f"{count:,}" for count in counts.values())
+        return f"{sizes} sequences to train / validate / test, inputs {shape}, {metadata['output_size']:,} outputs"
+
     @property
     def folder(self) -> Path:
         """Folder of the prepared data, in the cache."""

@@ -66,7 +66,7 @@ def printed(encoding: str, words: list[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 VERBS: dict[str, tuple[int | None, str]] = {
-    "run g.yaml": (None, "mean +- 95 % interval"),
+    "run g.yaml": (None, "n = 1 seed"),
     "run g.yaml --dry-run": (0, "nothing was started"),
     "run g.yaml --print_config": (0, 'summary: "\\xB1 \\xE9 \\u6F22"'),
     "run é漢.yaml": (2, "there is no file '??.yaml' for a grid"),
@@ -76,7 +76,8 @@ VERBS: dict[str, tuple[int | None, str]] = {
     "board": (0, "~ chance"),
     "board g.yaml": (0, "failed: parity x failing: ValueError: kaputt: gr??e ? \\udce9"),
     "show FAILING": (0, "kaputt: gr??e ? \\udce9"),
-    "show PRINTING": (0, "learning curve"),
+    "show PRINTING": (0, "--full prints the whole record"),
+    "show PRINTING --full": (0, "learning curve"),
     "list": (0, "architectures"),
     "check leaderboard": (0, "checked 2 records"),
     "gates PRINTING": (0, "sigmoid gates: mean over units"),

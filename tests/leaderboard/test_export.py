@@ -214,7 +214,7 @@ def test_the_board_goes_to_wandb_offline_and_never_asks_for_a_login(
     assert "4 records: kept offline; send it with: wandb sync wandb/offline-run-" in capsys.readouterr().out
     tables = [json.loads(path.read_text()) for path in place.glob("wandb/offline-run-*/files/media/table/*.json")]
     assert sorted(len(table["data"]) for table in tables) == [3, 4]
-    assert "0.150" in str(tables)
+    assert "0.4 [0.0, 3.0] (n=2)" in str(tables)
     (page,) = place.glob("wandb/offline-run-*/files/media/html/*.html")
     assert page.read_bytes() == (place / "leaderboard" / "index.html").read_bytes()
     monkeypatch.delenv("WANDB_MODE")
