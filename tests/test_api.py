@@ -97,12 +97,32 @@ def test_a_grid_runs_from_a_dict_and_the_second_call_starts_nothing(
         assert trained.model(torch.zeros(2, 6, 2)).shape == (2, 1)
 
 
+SCRIPT = """
+import rnnbench as rb
+from rnnbench.architectures import Elman
+
+print("once")
+grid = {grid!r}
+print(rb.run(grid, verbose=False).cells[0].state)
+
+class Mine(Elman):
+    pass
+
+try:
+    rb.run(grid, architectures=["mine.yaml"], verbose=False)
+except rb.RnnbenchError as error:
+    print(error)
+print(rb.run(grid, architectures=["mine.yaml"], executor="inline", verbose=False).cells[0].state)
+"""
+
+
 def test_a_script_without_a_main_guard_runs_in_processes(place: Path, small: dict[str, Any]) -> None:
+    (place / "mine.yaml").write_text("{summary: mine, class_path: __main__.Mine}")
     grid = {**small, "executor": {"local": {"workers": 1}}, "architectures": ["elman"]}
-    said = run_script(
-        place, f"import rnnbench as rb\nprint('once')\nprint(rb.run({grid!r}, verbose=False).cells[0].state)\n"
-    )
-    assert said.split() == ["once", "done"]
+    once, state, why, inline = run_script(place, SCRIPT.format(grid=grid)).splitlines()
+    assert (once, state, inline) == ("once", "done", "done")
+    assert "class_path '__main__.Mine' is of a script or a notebook" in why
+    assert "executor: inline" in why
 
 
 def test_a_running_event_loop_as_a_notebook_has_is_no_hindrance(place: Path, small: dict[str, Any]) -> None:

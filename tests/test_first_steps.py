@@ -78,7 +78,7 @@ def test_the_first_commands_of_the_readme_work_in_order_in_a_fresh_clone(clone: 
     assert "chance" in said
     assert [line.strip() for line in said.splitlines() if line.startswith("  .venv/")] == questions
     show, classify, gates = map(run, questions)
-    assert "learning curve" in show
+    assert "validation mse" in show
     assert "very positive" in classify
     assert "sigmoid" in gates
     again = run(quickstart)

@@ -30,6 +30,11 @@ def import_class(path: str, base: type, where: str) -> type:
     except Exception as error:  # a third party's module may raise anything
         raise RnnbenchError(f"{where}: class_path {path!r} cannot be imported: {_describe(error, module)}") from error
     cls = getattr(package, name, None)
+    if cls is None and module == "__main__":
+        raise RnnbenchError(
+            f"{where}: class_path {path!r} is of a script or a notebook, from which other processes can import nothing: "
+            "put the class into a file of its own, or run the grid with executor: inline"
+        )
     if cls is None:
         names = [other for other, value in vars(package).items() if inspect.isclass(value)]
         raise unknown(f"class in {module}", name, names, where)

@@ -81,10 +81,10 @@ def legend(table: Table) -> str:
     several = any(len(entry.scores) > 1 for entry, _ in texts)
     parts = [
         f"{'mean ± 95 % interval' if several else 'test score'}, {table.n_note}",
-        *["bold: the best"] * any(entry.standing == "best" for entry, _ in texts),
+        *["bold: best"] * any(entry.standing == "best" for entry, _ in texts),
         *["=: not told from the best"] * any(entry.standing == "tied" for entry, _ in texts),
-        *["≈ chance: no better than chance"] * any("≈ chance" in text for _, text in texts),
-        *[f"{UNCERTIFIED}: made by another version of the code, not certified yet"] * bool(table.uncertified),
+        *["≈ chance: no better"] * any("≈ chance" in text for _, text in texts),
+        *[f"{UNCERTIFIED}: made by another version of the code"] * bool(table.uncertified),
     ]
     return "; ".join(parts)
 

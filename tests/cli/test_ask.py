@@ -131,15 +131,20 @@ def test_forecast_shows_both_ways_and_errors_by_step(ask: Ask) -> None:
     assert {len(found[name]) for name in ("measured", "continuous", "free", "free_error", "continuous_error")} == {24}
     assert found["free"][0] == pytest.approx(found["continuous"][0], abs=1e-3)
     assert found["free_error"][0] == pytest.approx(found["continuous_error"][0], rel=1e-4)
-    _, out, _ = ask("forecast", "weather-nyc-24h/elman", "--horizon", "3")
+    assert (found["unit"], found["place"], len(found["times"])) == ("°F", "EWR", 24)
+    _, out, _ = ask("forecast", "weather-nyc-24h/elman", "--horizon", "3", "--channel", "pressure")
+    assert f"pressure, in hPa; EWR from {found['times'][-3]} UTC" in out
+    assert found["times"][-2].split()[1] in out
     assert all(head in out for head in ("measured", "continuous", "on its own", "persistence"))
 
 
 def test_a_forecast_is_drawn_channel_by_channel_unless_one_is_asked_for(ask: Ask, tmp_path: Path) -> None:
     words = ("forecast", "weather-nyc-24h/elman", "--plot", str(tmp_path / "f.json"))
     for channel, names in (([], ["temp", "dewp", "humid"]), (["--channel", "dewp"], ["dewp"])):
-        assert ask(*words, *channel)[0] == 0
+        code, _, told = ask(*words, *channel)
+        assert (code, told) == (0, f"rnnbench: picture written to {tmp_path / 'f.json'}\n")
         spec = json.loads((tmp_path / "f.json").read_text())
+        assert spec["title"]["subtitle"].startswith("EWR from 2013-")
         above, below = spec["vconcat"]
         assert [panel["title"] for panel in above["concat"]][:3] == names
         first = above["concat"][0].get("data", above.get("data"))["name"]  # of one panel it stands a level higher

@@ -75,7 +75,7 @@ def test_n_is_said_once_and_where_it_differs() -> None:
 
 def test_the_legend_is_a_line_of_the_signs_that_occur_and_complete_when_asked_for() -> None:
     table = make_table(cells(*records("lstm", [0.1, 0.11, 0.1]), *records("gru", [0.5, 0.51, 0.5])))
-    assert legend(table) == ("mean ± 95 % interval, n = 3 seeds; bold: the best; ≈ chance: no better than chance")
+    assert legend(table) == ("mean ± 95 % interval, n = 3 seeds; bold: best; ≈ chance: no better")
     short, full = shown(Terminal(table, rank(scores_of(table)))), shown(Terminal(table, full_legend=True))
     assert DEFINITIONS["best"][:60] not in short
     for name in ("score", "best", "tied", "chance"):

@@ -116,6 +116,25 @@ def test_weather_is_filled_forward_only_and_missing_targets_are_not_scored() -> 
 
 
 @pytest.mark.usefixtures("module_stand_ins")
+def test_a_test_window_of_the_weather_has_an_airport_and_hours() -> None:
+    data = WeatherNYC(20, 8, 10)
+    data.setup("test")
+    windows = len(data.stores["test"]) // 3
+    archive = read_stations(data.sources[0].path)
+    for number, airport, first in ((0, "EWR", 850), (windows + 2, "JFK", 850 + 2 * 12), (3 * windows - 1, "LGA", None)):
+        place, hours = data.window_origin(number)
+        assert (place, len(hours)) == (airport, 20)
+        if first is not None:
+            assert hours == list(archive[airport].index[first + 1 : first + 21])
+        measured = archive[airport]["temp"].loc[hours[8:]].to_numpy()
+        mean, deviation = (values[0] for values in data.units()[1:])
+        targets = data.stores["test"].batch([number])[1][0, 8:, 0].numpy()
+        known = ~np.isnan(measured)
+        assert np.allclose(targets[known] * deviation + mean, measured[known], atol=1e-3)
+    assert len(data.channel_units()) == len(data.units()[0])
+
+
+@pytest.mark.usefixtures("module_stand_ins")
 def test_the_impossible_wind_and_the_missing_hour_are_missing() -> None:
     station = read_stations(WeatherNYC.sources[0].path)["EWR"]
     assert math.isnan(station["wind_speed"].iloc[60])
