@@ -164,8 +164,8 @@ def run(
 ) -> GridResult:
     """Run what is missing of a grid, as `rnnbench run` does.
 
-    A run that fails raises nothing: its cell has the state and the reason. After Ctrl-C (in a notebook: interrupt the
-    kernel) the same call goes on where it stopped.
+    The pages of the leaderboard are left to `rnnbench board`. A run that fails raises nothing: its cell has the state
+    and the reason. After Ctrl-C (in a notebook: interrupt the kernel) the same call goes on where it stopped.
 
     Args:
         grid: a grid's name, the path of its YAML file, or its content.

@@ -121,7 +121,7 @@ def test_a_script_without_a_main_guard_runs_in_processes(place: Path, small: dic
     grid = {**small, "executor": {"local": {"workers": 1}}, "architectures": ["elman"]}
     once, state, why, inline = run_script(place, SCRIPT.format(grid=grid)).splitlines()
     assert (once, state, inline) == ("once", "done", "done")
-    assert "class_path '__main__.Mine' is of a script or a notebook" in why
+    assert "class_path '__main__.Mine' is of a script or notebook" in why
     assert "executor: inline" in why
 
 

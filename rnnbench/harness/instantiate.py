@@ -32,7 +32,7 @@ def import_class(path: str, base: type, where: str) -> type:
     cls = getattr(package, name, None)
     if cls is None and module == "__main__":
         raise RnnbenchError(
-            f"{where}: class_path {path!r} is of a script or a notebook, from which other processes can import nothing: "
+            f"{where}: class_path {path!r} is of a script or notebook, from which no other process can import it: "
             "put the class into a file of its own, or run the grid with executor: inline"
         )
     if cls is None:

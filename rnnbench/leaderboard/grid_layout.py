@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from rnnbench.leaderboard.intervals import digits
 from rnnbench.leaderboard.ranking import Estimate, Ranking
 from rnnbench.leaderboard.table import Column, Row, Table
 from rnnbench.utils.text import number
@@ -73,10 +74,10 @@ class GridLayout:
         across = [["place"], ["mean normalised", "score"], ["average", "rank"], ["win rate"], ["same as", "places"]]
         fields = [
             [
-                Text(f"{place.position.value:g}{_interval(place.position, 0)}"),
-                Text(f"{place.score.value:.3f}{_interval(place.score, 3)}"),
-                Text(f"{place.rank.value:.2f}{_interval(place.rank, 2)}"),
-                Text(f"{place.win_rate.value:.2f}{_interval(place.win_rate, 2)}"),
+                Text(_estimate(place.position, 0)),
+                Text(_estimate(place.score, 3)),
+                Text(_estimate(place.rank, 2)),
+                Text(_estimate(place.win_rate, 2)),
                 Text("alone" if place.ties[0] == place.ties[1] else f"{place.ties[0]}–{place.ties[1]}"),
             ]
             for place in ranking.places
@@ -115,8 +116,13 @@ class GridLayout:
         )
 
 
-def _interval(one: Estimate, digits: int) -> str:
-    return "" if one.low is None else f" [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+def _estimate(one: Estimate, most: int) -> str:
+    """A number and its interval, with the digits that the interval leaves, so many decimals at most."""
+    if one.low is None or one.high is None or one.high <= one.low:
+        ends = "" if one.low is None else f" [{one.low:.{most}f}, {one.high:.{most}f}]"
+        return f"{one.value:.{most}f}{ends}"
+    shown, ends_shown = digits(one.value, (one.low, one.high), most)
+    return f"{shown} [{', '.join(ends_shown)}]"
 
 
 def _field(table: Table, row: Row, column: Column, n_once: bool) -> Text:

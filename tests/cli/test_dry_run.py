@@ -177,7 +177,7 @@ def fact(width: int | None) -> Facts:
     [
         ((128, 140), ((10.0, 100), (12.0, 110)), ""),
         ((128, 600), ((10.0, 100), (12.0, 110)), "5 × the least width; expected 12 s and 0.00 GB a run"),
-        ((128, 140), ((10.0, 10**9), (55.0, 5 * 10**9)), "6 × the least time, 5 × the least memory; expected 55 s and 5.00"),
+        ((128, 140), ((10.0, 10**9), (55.0, 5 * 10**9)), "6 × the least time, 5 × the least memory; expected 55 s"),
         ((128, 600), ((None, None), (None, None)), "gru is 600 wide, lstm 128: 5 × the least width"),
         ((None, 600), ((10.0, 100), (90.0, 110)), ""),  # the other is infeasible, or its data is not here
     ],
