@@ -31,6 +31,7 @@ from rnnbench.harness.paths import Folders
 from rnnbench.leaderboard.board import make_board, table_of
 from rnnbench.leaderboard.compare import Versus, comparison_table, versus
 from rnnbench.leaderboard.export import frame_of, rows_of
+from rnnbench.leaderboard.grid_layout import Text
 from rnnbench.leaderboard.render import Terminal, html_board, html_table
 from rnnbench.leaderboard.table import Table, make_table
 from rnnbench.records.certificates import Certificates
@@ -149,7 +150,8 @@ class Comparison:
         return f"{_text(comparison_table(self.versus))}\n{self.versus.summary()}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.versus.heads, self.versus.rows, [self.versus.summary()])
+        rows = [[Text(field) for field in row] for row in self.versus.rows]
+        return html_table(self.versus.heads, rows, [self.versus.summary()])
 
 
 def run(

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 
@@ -87,7 +86,10 @@ def test_a_grid_runs_from_a_dict_and_the_second_call_starts_nothing(
     (path := place / "small.yaml").write_text(write_yaml(small))
     assert len(rb.run(path, seeds=1, verbose=False).cells) == 2
     assert len(rb.run(GridSpec.read(small, "test"), verbose=False).cells) == 2
-    assert isinstance(rb.compare("gru", "elman").to_pandas(), pd.DataFrame)
+    versus = rb.compare("gru", "elman")
+    assert list(versus.to_pandas().columns[:4]) == ["task", "metric", "gru", "elman"]
+    assert versus.versus.summary() in repr(versus)
+    assert "<th>short, mse ↓, 2 steps</th>" in versus._repr_html_()
     trained = rb.load_run("short/gru")
     assert isinstance(trained.model, GRU)
     assert trained.tokenizer is None
@@ -148,7 +150,8 @@ def test_failures_are_told_and_shown_not_raised(
         (lambda grid: rb.run(grid, seed=3), "'seed'"),
         (lambda grid: rb.run(grid, architectures=["lstn"]), "did you mean 'lstm'"),
         (lambda grid: rb.run(grid, retry=["missing"]), "unknown state for retry 'missing'"),
-        (lambda grid: rb.run(3), "grid must be a name, a path or a dict, got int"),
+        (lambda grid: rb.run(3),  # type: ignore[arg-type]
+         "grid must be a name, a path or a dict, got int"),
         (lambda grid: rb.run("quikstart"), "did you mean 'quickstart'"),
         (lambda grid: rb.load_records("nowhere"), "no records in nowhere; make some with: rnnbench run quickstart "
                                                   "--leaderboard nowhere"),

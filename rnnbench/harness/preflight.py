@@ -61,8 +61,9 @@ def preflight(specs: Sequence[RunSpec]) -> dict[str, Facts]:
         own = model_kwargs[task]
         kind = digest([task, spec.network])
         if kind not in found:
-            without = own is None
-            found[kind] = (_why_infeasible_without_data(spec, modules[task]), None) if without else _fitted(spec, own)
+            found[kind] = (
+                (_why_infeasible_without_data(spec, modules[task]), None) if own is None else _fitted(spec, own)
+            )
         answers[spec.id] = Facts(own is not None, *found[kind])
     return answers
 

@@ -126,7 +126,7 @@ def test_a_test_window_of_the_weather_has_an_airport_and_hours() -> None:
         assert (place, len(hours)) == (airport, 20)
         if first is not None:
             assert hours == list(archive[airport].index[first + 1 : first + 21])
-        measured = archive[airport]["temp"].loc[hours[8:]].to_numpy()
+        measured = archive[airport]["temp"].reindex(pd.DatetimeIndex(hours[8:])).to_numpy()
         mean, deviation = (values[0] for values in data.units()[1:])
         targets = data.stores["test"].batch([number])[1][0, 8:, 0].numpy()
         known = ~np.isnan(measured)
