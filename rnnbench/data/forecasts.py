@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import datasets
 import numpy as np
@@ -82,30 +82,13 @@ class SeriesForecast(SequenceDataModule):
         """Series `[N, steps, O + K]`, in the unit of the data."""
 
     def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        series, forecast = self.series(), len(self.channels)
-        parts = dict(zip(SPLITS, np.split(series, [round(cut * series.shape[1]) for cut in CUTS], axis=1), strict=True))
-        for split, part in parts.items():
-            if part.shape[1] <= self.window:
-                name = type(self).__name__
-                raise RnnbenchError(
-                    f"{name}, split {split!r} has {part.shape[1]} steps of a series: too few for window={self.window}"
-                )
-        mean, deviation = mean_and_std(parts["train"].reshape(-1, series.shape[2]))
-        write_moments(folder, mean[:forecast], deviation[:forecast])
-        windows = {split: self._windows((part - mean) / deviation, split) for split, part in parts.items()}
-        tables = {split: _table(*pair) for split, pair in windows.items()}
-        name, scores = self._naive(*windows["test"], mean[:forecast], deviation[:forecast])
-        jumps = np.abs(np.diff(parts["train"], axis=1)).reshape(-1, series.shape[2]) / deviation
-        options = {
-            "horizon": self.horizon,
-            "season": 1,
-            "scales": [math.fsum(column) / len(column) for column in jumps.T[:forecast].tolist()],
-            "teacher_forcing": self.teacher_forcing,
-            "known_inputs": len(self.known),
-            "means": mean[:forecast].tolist(),
-            "deviations": deviation[:forecast].tolist(),
-        }
-        return Splits(tables, series.shape[2], forecast, name, scores, options)
+        series = self.series()
+        cut = np.split(series, [round(cut * series.shape[1]) for cut in CUTS], axis=1)
+        parts = {split: list(part) for split, part in zip(SPLITS, cut, strict=True)}
+        lengths = Lengths(self.window, self.horizon, self.stride)
+        return forecast_splits(
+            parts, list(self.channels), list(self.known), lengths, self.teacher_forcing, folder, type(self).__name__
+        )
 
     def units(self) -> tuple[list[str], list[float], list[float]]:
         """Names of the channels, and mean and deviation by which each was standardised. Prepares the data."""
@@ -113,25 +96,118 @@ class SeriesForecast(SequenceDataModule):
         known = read_moments(self.folder)
         return list(self.channels), known["mean"].tolist(), known["deviation"].tolist()
 
-    def _windows(self, series: Values, split: Split) -> tuple[Values, Values]:
-        """Inputs `[n, T, O + K]` and targets `[n, T, O]` of standardised series of one part."""
-        starts = np.arange(0, series.shape[1] - self.window, self.stride if split == "train" else self.horizon)
-        places = starts[:, None] + np.arange(self.window)
-        inputs, targets = series[:, places], series[:, places + 1, : len(self.channels)]
-        if split != "train":
-            targets[:, :, : -self.horizon] = np.nan
-        return inputs.reshape(-1, *inputs.shape[2:]), targets.reshape(-1, *targets.shape[2:])
 
-    def _naive(self, inputs: Values, targets: Values, mean: Values, deviation: Values) -> tuple[str, dict[str, float]]:
-        """The better of two references, by name, and its scores."""
-        ends = targets[:, -self.horizon :]
-        last = inputs[:, -self.horizon : inputs.shape[1] - self.horizon + 1, : ends.shape[2]]
-        both = {
-            name: errors(forecast, ends, mean, deviation)
-            for name, forecast in (("persistence", last), ("the mean of training", np.zeros_like(last)))
-        }
-        best = min(both, key=lambda name: both[name]["rmse"])
-        return best, both[best]
+class Lengths(NamedTuple):
+    """Steps of a window, of the horizon at its end, and between the starts of two training windows."""
+
+    window: int
+    horizon: int
+    stride: int
+
+
+def forecast_splits(
+    parts: dict[Split, list[Values]],
+    channels: list[str],
+    known: list[str],
+    lengths: Lengths,
+    teacher_forcing: float,
+    folder: Path,
+    name: str,
+) -> Splits:
+    """Windows of the series of each part, and the options of an objective that forecasts a horizon.
+
+    Where a value is missing the last one before it stands in the inputs, at the start of a series the mean of training;
+    a missing value is never a target.
+
+    Args:
+        parts: series `[steps, O + K]` of each part, NaN where a value is missing.
+        channels: names of the O channels that are forecast.
+        known: names of the K channels that are known ahead.
+        lengths: of the windows.
+        teacher_forcing: see `SeriesForecast`.
+        folder: of the prepared data, where mean and deviation of the channels are kept.
+        name: of the data, for error messages.
+
+    Raises:
+        RnnbenchError: a part whose series are all too short for a window, or in which a channel has no value; a channel
+            that is forecast has a single value in training.
+    """
+    names = [*channels, *known]
+    for split, some in parts.items():
+        if not any(len(series) > lengths.window for series in some):
+            longest = max(map(len, some), default=0)
+            raise RnnbenchError(
+                f"{name}, split {split!r} has {longest} steps of a series: too few for window={lengths.window}"
+            )
+    forecast = len(channels)
+    _check_known(np.concatenate(parts["train"]), names, f"{name}, split 'train'")
+    mean, deviation = mean_and_std(np.concatenate(parts["train"]))
+    if not deviation[:forecast].all():
+        constant = names[int((deviation == 0).argmax())]
+        raise RnnbenchError(f"{name}: {constant!r} has a single value in training: there is nothing to forecast")
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    write_moments(folder, mean[:forecast], deviation[:forecast])
+    windows = {
+        split: _windows([(one - mean) / deviation for one in some], forecast, lengths, split)
+        for split, some in parts.items()
+    }
+    for split, (_, targets) in windows.items():
+        _check_known(targets.reshape(-1, forecast), channels, f"{name}, split {split!r}")
+    tables = {split: _table(*pair) for split, pair in windows.items()}
+    reference, scores = _naive(*windows["test"], lengths.horizon, mean[:forecast], deviation[:forecast])
+    jumps = np.concatenate([np.abs(np.diff(one, axis=0)) for one in parts["train"]]) / deviation
+    options = {
+        "horizon": lengths.horizon,
+        "season": 1,
+        "scales": [_mean(column) for column in jumps.T[:forecast]],
+        "teacher_forcing": teacher_forcing,
+        "known_inputs": len(known),
+        "means": mean[:forecast].tolist(),
+        "deviations": deviation[:forecast].tolist(),
+    }
+    return Splits(tables, len(names), forecast, reference, scores, options)
+
+
+def _check_known(values: Values, names: list[str], where: str) -> None:
+    empty = np.isnan(values).all(0)
+    if empty.any():
+        raise RnnbenchError(f"{where}: {names[int(empty.argmax())]!r} has no value")
+
+
+def _windows(some: list[Values], forecast: int, lengths: Lengths, split: Split) -> tuple[Values, Values]:
+    """Inputs `[n, T, O + K]` and targets `[n, T, O]` of the standardised series of one part."""
+    inputs, targets = [], []
+    for series in some:
+        starts = np.arange(0, len(series) - lengths.window, lengths.stride if split == "train" else lengths.horizon)
+        places = starts[:, None] + np.arange(lengths.window)
+        inputs.append(filled_forward(series)[places])
+        targets.append(series[places + 1, :forecast])
+    answers = np.concatenate(targets)
+    if split != "train":
+        answers[:, : -lengths.horizon] = np.nan
+    return np.concatenate(inputs), answers
+
+
+def filled_forward(series: Values, first: float | Values = 0.0) -> Values:
+    """A series `[T, C]` with the last value before it, or `first`, where one is missing."""
+    known = ~np.isnan(series)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(series))[:, None], -1))
+    filled = np.take_along_axis(series, last.clip(min=0), 0)
+    return np.where(last < 0, first, filled)
+
+
+def _naive(
+    inputs: Values, targets: Values, horizon: int, mean: Values, deviation: Values
+) -> tuple[str, dict[str, float]]:
+    """The better of two references, by name, and its scores."""
+    ends = targets[:, -horizon:]
+    last = inputs[:, -horizon : inputs.shape[1] - horizon + 1, : ends.shape[2]]
+    both = {
+        name: errors(forecast, ends, mean, deviation)
+        for name, forecast in (("persistence", last), ("the mean of training", np.zeros_like(last)))
+    }
+    best = min(both, key=lambda name: both[name]["rmse"])
+    return best, both[best]
 
 
 def checked_objective(name: str, kind: str) -> str:
@@ -151,7 +227,7 @@ def errors(forecast: Values, targets: Values, mean: Values, deviation: Values) -
     wrong = np.broadcast_to(forecast, targets.shape) - targets
     real, said = targets * deviation + mean, np.broadcast_to(forecast, targets.shape) * deviation + mean
     size = np.abs(real) + np.abs(said)
-    share = np.divide(200 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
+    share = np.divide(200 * np.abs(real - said), size, out=np.where(np.isnan(size), np.nan, 0.0), where=size > 0)
     channels = list(zip(np.moveaxis(wrong, 2, 0), mean_and_std(targets.reshape(-1, targets.shape[2]))[1], strict=True))
     relative = [_mean(np.square(errors)) / float(spread) ** 2 for errors, spread in channels if spread > 0]
     mse = _mean(np.square(wrong))
@@ -165,8 +241,9 @@ def errors(forecast: Values, targets: Values, mean: Values, deviation: Values) -
 
 
 def _mean(values: Values) -> float:
-    """Exactly rounded, so that it is the same on every machine."""
-    return math.fsum(values.ravel().tolist()) / values.size
+    """Of the values that are not NaN; exactly rounded, so that it is the same on every machine."""
+    known = values[~np.isnan(values)]
+    return math.fsum(known.tolist()) / known.size
 
 
 def _table(inputs: Values, targets: Values) -> datasets.Dataset:

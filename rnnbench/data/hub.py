@@ -1,6 +1,5 @@
 """Data sets of the Hugging Face hub, or folders of the same layout: loaded, and their rows checked."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,8 +13,7 @@ import pyarrow.parquet
 
 from rnnbench.data.module import SPLITS, NoProgressBars, SequenceDataModule, Split
 from rnnbench.errors import DataUnavailable, RnnbenchError
-from rnnbench.utils.files import BOM, MAX_BYTES, decode_text, read_bytes, reading
-from rnnbench.utils.fingerprint import file_digest
+from rnnbench.utils.files import BOM, MAX_BYTES, content_digest, decode_text, files_in, read_bytes, reading
 
 READERS: dict[str, Callable[[Any], Any]] = {
     ".csv": pandas.read_csv,
@@ -40,8 +38,8 @@ class HubDataModule(SequenceDataModule):
 
     @cached_property
     def content(self) -> str:
-        """What is at `path`, see `content_digest`."""
-        return content_digest(self.path)
+        """The name of a data set on the hub, or a digest of a folder's content, wherever it lies."""
+        return hub_content(self.path)
 
     def unavailable(self) -> str:
         """See `SequenceDataModule.unavailable`; also names a folder that does not exist."""
@@ -53,6 +51,14 @@ class HubDataModule(SequenceDataModule):
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of a folder for where it lies."""
         return {**super().identity(), "path": self.content}
+
+
+def hub_content(path: str) -> str:
+    """What identifies a data set: its name on the hub, or a digest of all files of a folder, wherever the folder is."""
+    folder = Path(path)
+    with reading(path):
+        is_folder = folder.is_dir()
+    return content_digest(folder) if is_folder else path
 
 
 def read_hub(
@@ -79,7 +85,7 @@ def read_hub(
         DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
         RnnbenchError: a file cannot be read, a split or a column is missing, or a row has another type or no text.
     """
-    loaded = _load(path, name, revision)
+    loaded = load_hub(path, name, revision)
     parts: dict[Split, datasets.Dataset] = {}
     for split in SPLITS:
         if split not in loaded:
@@ -108,7 +114,13 @@ def stored_file(cell: Mapping[str, Any], path: str, split: Split, row: int) -> t
     return (read_bytes(Path(file)) if content is None else content), name
 
 
-def _load(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
+def load_hub(path: str, name: str | None, revision: str | None) -> datasets.DatasetDict:
+    """All splits of a data set on the hub, or of a folder with one.
+
+    Raises:
+        DataUnavailable: there is no such folder, and the hub cannot be reached or has no such data set.
+        RnnbenchError: a file cannot be read.
+    """
     folder = Path(path).absolute()  # so that its first part is not read as a home folder or a protocol
     with reading(path):
         local, is_file = folder.is_dir(), folder.is_file()
@@ -144,7 +156,7 @@ def _check_files(folder: Path) -> None:
     Raises:
         RnnbenchError: the first file of a split that cannot be read, with its line or row where that is known.
     """
-    for file in _files(folder):
+    for file in files_in(folder):
         if file.suffix not in READERS or not any(part in str(file.relative_to(folder)).lower() for part in SPLIT_PARTS):
             continue
         if file.suffix != ".parquet" and file.stat().st_size <= MAX_BYTES:
@@ -154,10 +166,6 @@ def _check_files(folder: Path) -> None:
             decode_text(content, str(file))
         with reading(file), file.open("rb") as opened:
             READERS[file.suffix](opened)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def _cast(path: str, split: Split, table: datasets.Dataset, column: str, feature: Any) -> datasets.Dataset:
@@ -186,19 +194,6 @@ def check_folder_name(folder: Path, saved: bool) -> None:
     for special in ["::"] if saved else ["::", "*", "?", "["]:
         if special in str(folder):
             raise RnnbenchError(f"{folder}: the path of a data set may not have {special!r} in it: rename the folder")
-
-
-def content_digest(path: str) -> str:
-    """What identifies a data set: its name on the hub, or a digest of all files of a folder, wherever the folder is."""
-    folder = Path(path)
-    with reading(path):
-        if not folder.is_dir():
-            return path
-    content = hashlib.sha256()
-    for file in _files(folder):
-        with reading(file):
-            content.update(f"{file.relative_to(folder)}\0{file_digest(file, 64)}\0".encode())
-    return content.hexdigest()
 
 
 def _check(path: str, split: Split, table: datasets.Dataset, column: str, kind: type, blank: bool) -> None:

@@ -84,7 +84,8 @@ class SequenceDataModule(LightningDataModule, ABC):
     """Sequences for one objective, in three splits.
 
     `sources` are archives that can be fetched; `user_path_arg` names the argument with the path of a file that only
-    the user has, if there is one, and `user_path_help` says what that file has to be.
+    the user has, if there is one, and `user_path_help` says what that file has to be. `file_args` names the arguments
+    that are files of the user in data that does not exist without them, see `rnnbench.data.user_files`.
 
     `prepare_data` makes the splits once and keeps them in the cache, under a name that changes with the arguments, the
     sources and the code (that of the class's module and of all that it imports); `setup` maps them into memory.
@@ -107,6 +108,7 @@ class SequenceDataModule(LightningDataModule, ABC):
     sources: ClassVar[tuple[Source, ...]] = ()
     user_path_arg: ClassVar[str] = ""
     user_path_help: ClassVar[str] = "its path"
+    file_args: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -44,6 +44,53 @@ def grouped_splits(groups: Sequence[Hashable], seed: int, cuts: tuple[float, flo
     first, second = (int(np.searchsorted(ends, cut * len(groups))) for cut in cuts)
     pieces = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
     return {split: np.array([item for place in pieces[split] for item in some[place]], int) for split in SPLITS}
+
+
+def stratified_group_splits(
+    groups: Sequence[Hashable], labels: Sequence[Hashable], seed: int, cuts: tuple[float, float] = CUTS
+) -> SplitRows:
+    """The groups of every class shuffled and cut by themselves; the items of a group stay together.
+
+    A group has the class of its first item. The training part has at least one group of every class.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    by_label: dict[Hashable, list[list[int]]] = {}
+    for some in members.values():
+        by_label.setdefault(labels[some[0]], []).append(some)
+    random = np.random.default_rng(seed)
+    parts: dict[Split, list[int]] = {split: [] for split in SPLITS}
+    for every in by_label.values():
+        order = [every[place] for place in random.permutation(len(every))]
+        ends = np.cumsum([len(some) for some in order])
+        first, second = (int(np.searchsorted(ends, cut * ends[-1] + 1e-9, side="right")) for cut in cuts)
+        first = max(1, first)
+        pieces = (order[:first], order[first : max(first, second)], order[max(first, second) :])
+        for split, piece in zip(SPLITS, pieces, strict=True):
+            parts[split] += [item for some in piece for item in some]
+    return {split: np.array(items, int) for split, items in parts.items()}
+
+
+Item = TypeVar("Item")
+
+
+def complete_splits(
+    parts: Mapping[Split, Sequence[Item]], divide: Callable[[Sequence[Item], tuple[float, float]], SplitRows]
+) -> dict[Split, list[Item]]:
+    """The three parts of some data; of those that it lacks each has 15 % of the training part.
+
+    Args:
+        parts: that the data has, `train` at least.
+        divide: cuts the items of the training part at two shares.
+    """
+    lacking = [split for split in SPLITS if split not in parts]
+    complete = {split: list(items) for split, items in parts.items()}
+    if lacking:
+        cuts = {2: CUTS, 1: (CUTS[1], 1.0 if lacking == ["validation"] else CUTS[1])}[len(lacking)]
+        rows = divide(parts["train"], cuts)
+        complete |= {split: [parts["train"][row] for row in rows[split]] for split in ("train", *lacking)}
+    return complete
 
 
 def connected_groups(items: Sequence[Sequence[Hashable]]) -> list[int]:

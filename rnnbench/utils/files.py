@@ -2,6 +2,7 @@
 
 import codecs
 import errno
+import hashlib
 import json
 import os
 import re
@@ -298,6 +299,28 @@ def _sum(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _sum_of(path: Path, _size: int, _changed: int) -> str:
     return file_digest(path)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files below a folder in order of their names, without hidden ones."""
+    found = (path for path in folder.rglob("*") if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in found if path.is_file())
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file's content, or of the names and contents of all files in a folder, wherever it lies.
+
+    Raises:
+        RnnbenchError: it cannot be read.
+    """
+    with reading(path):
+        if not path.is_dir():
+            return _sum(path)
+        content = hashlib.sha256()
+        for file in files_in(path):
+            with reading(file):
+                content.update(f"{file.relative_to(path).as_posix()}\0{_sum(file)}\0".encode())
+        return content.hexdigest()[:16]
 
 
 def remove_leftovers(folder: Path, prefix: str) -> None:
