@@ -41,6 +41,11 @@ def module_of(task: str) -> Any:
     return construct(TaskCard.load(task).data, LightningDataModule, f"task {task!r}", set())
 
 
+def user_files_of(module: Any) -> str:
+    """The arguments of a data module that name files of the user, or nothing."""
+    return ", ".join([module.user_path_arg] if module.user_path_arg else module.file_args)
+
+
 def list_data() -> None:
     """Print the archives of each task, and whether they are in the cache."""
     table = Table("task", "archive", "licence", "in the cache", box=box.SIMPLE)
@@ -50,9 +55,8 @@ def list_data() -> None:
             table.add_row(name, f"{source.package}=={source.version} ({source.file})", source.licence,
                           "yes" if source.path.exists() else "no")  # fmt: skip
         if not module.sources:
-            table.add_row(
-                name, f"a file of yours ({module.user_path_arg})" if module.user_path_arg else "generated", "", ""
-            )
+            files = user_files_of(module)
+            table.add_row(name, f"a file of yours ({files})" if files else "generated", "", "")
     for name, source in ARCHIVES.items():
         table.add_row(f"embedding: {name}", f"{source.package}=={source.version} ({source.file})", source.licence,
                       "yes" if source.path.exists() else "no")  # fmt: skip
@@ -67,10 +71,8 @@ def fetch_data(tasks: list[str]) -> int:
     problems = 0
     for name in tasks or catalogue("task"):
         module = None if name in ARCHIVES else module_of(name)
-        if module is not None and not tasks and module.user_path_arg:
-            print(
-                f"{name}: left out, its data comes from where you say ({module.user_path_arg}), or from a hub: name it"
-            )
+        if module is not None and not tasks and (files := user_files_of(module)):
+            print(f"{name}: left out, its data comes from where you say ({files}), or from a hub: name it")
             continue
         try:
             print(f"{name}: ready ({ARCHIVES[name].fetch() if module is None else _prepare(module)})")

@@ -97,7 +97,7 @@ def _hardware(record: Record) -> str:
 
 def needs(spec: RunSpec) -> list[str]:
     """What a run needs beside rnnbench and archives that anyone can fetch."""
-    files = [f"the file of `{name}`" for name in spec.architecture.files]
+    files = [f"the file of `{name}`" for name in {**spec.architecture.files, **spec.task.files}]
     code = [f"the code of `{path}`" for path in foreign(spec) if not path.startswith("lightning.")]
     return files + (code or _data(spec))
 
@@ -107,10 +107,9 @@ def _data(spec: RunSpec) -> list[str]:
 
     from rnnbench.harness.instantiate import import_class
 
-    user_path = getattr(
-        import_class(spec.task.data.class_path, LightningDataModule, spec.task.name), "user_path_arg", ""
-    )
-    return [f"the data of {spec.task.name}, by a path or from a hub"] if user_path else []
+    cls = import_class(spec.task.data.class_path, LightningDataModule, spec.task.name)
+    of_user = getattr(cls, "user_path_arg", "") or getattr(cls, "file_args", ())
+    return [f"the data of {spec.task.name}, by a path or from a hub"] if of_user else []
 
 
 def foreign(spec: RunSpec) -> list[str]:

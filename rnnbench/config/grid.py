@@ -27,12 +27,16 @@ from rnnbench.config.search_space import Selected, Space, Trial, Tune, deep_merg
 from rnnbench.config.seeds import Seed, seed_list, seeds_field
 from rnnbench.config.training import CallbackSpec, LoggerSpec, Precision, TrainerArguments, Training
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.utils.files import expand_home
+from rnnbench.utils.files import content_digest, expand_home
 from rnnbench.utils.fingerprint import digest, file_digest
 
 
 class TaskPart(StrictModel):
-    """What a run has to know of its task. Records of earlier versions have no `scoring`."""
+    """What a run has to know of its task. Records of earlier versions have no `scoring`.
+
+    Of arguments of the data that are files or folders, `files` has a digest of the content; it has none in records that
+    were written before files were digested.
+    """
 
     name: Name
     version: int
@@ -42,6 +46,7 @@ class TaskPart(StrictModel):
     direction: Direction
     data: ClassSpec
     scoring: Scoring | None = None
+    files: dict[str, str] = {}
 
 
 class ArchitecturePart(ClassSpec):
@@ -77,6 +82,12 @@ class RunSpec(StrictModel):
         return digest({**self._content(), "seed": self.seed}, length=12)
 
     @property
+    def former_id(self) -> str:
+        """The id that it has in records that were written before files of its data were digested."""
+        task = self.task.model_copy(update={"files": {}})
+        return self.model_copy(update={"task": task}).id if self.task.files else self.id
+
+    @property
     def configuration(self) -> str:
         """The same of all runs that differ in their seed alone."""
         return digest(self._content(), length=12)
@@ -98,6 +109,8 @@ class RunSpec(StrictModel):
             content["devices"] = self.devices
         if model.files:
             content["files"] = model.files
+        if task.files:
+            content["data_files"] = task.files
         if self.data_seed is not None:
             content["data_seed"] = self.data_seed
         for name in ("size", "training", "trial", "selected"):
@@ -124,11 +137,16 @@ class RunSpec(StrictModel):
 
     @property
     def setting(self) -> list[Any]:
+<<<<<<< HEAD
         """What all runs have in common that differ in their seed and what is tuned alone, with the budget of trials."""
+=======
+        """What runs that differ in seed and in what is tuned alone have in common; the budget is that of trials."""
+>>>>>>> b9ba5a8 (Own data by path and column: texts, translations, recordings, data sets of a hub; files' content is part of a run's id)
         task, model = self.task, self.architecture
         budget = self.budget.part(self.selected.share) if self.selected else self.budget
         return [
             *(task.fingerprint, task.data.class_path, task.data.init_args, self.data_seed),
+            *([task.files] if task.files else []),
             *(model.name, model.class_path, model.init_args, self.size.content if self.size else None),
             *(budget.model_dump(exclude_none=True), self.devices),
             *self._training,
@@ -350,7 +368,8 @@ class GridSpec(StrictModel):
         lengths = {} if self.lengths is None or card.test is None else {"test_lengths": [*self.lengths]}
         data = ClassSpec(class_path=card.data.class_path, init_args={**card.data.init_args, **batch_size, **lengths})
         same = ("name", "version", "fingerprint", "objective", "metric", "direction", "scoring")
-        return TaskPart(data=data, **{name: getattr(card, name) for name in same})
+        files = data_files(data.init_args)
+        return TaskPart(data=data, files=files, **{name: getattr(card, name) for name in same})
 
 
 class Track(GridSpec):
@@ -419,6 +438,21 @@ def _files(arguments: dict[str, Any]) -> dict[str, str]:
     """Digests of the files that some arguments name, such as word vectors: another content makes another run."""
     paths = {name: Path(expand_home(value)) for name, value in arguments.items() if isinstance(value, str)}
     return {name: file_digest(path) for name, path in paths.items() if path.suffix and path.is_file()}
+
+
+def data_files(arguments: dict[str, Any]) -> dict[str, str]:
+    """Digests of the files and folders that arguments of data name: another content makes another run.
+
+    A file is whatever is there by that name and has an ending. A folder counts if its argument is called `path`, or it
+    is written with a `/`: a word such as `characters` may by chance be the name of a folder, too.
+    """
+    paths = {name: Path(expand_home(value)) for name, value in arguments.items() if isinstance(value, str) and value}
+    written = {name for name in paths if name == "path" or "/" in arguments[name]}
+    return {
+        name: content_digest(path)
+        for name, path in paths.items()
+        if (path.is_file() and (path.suffix or name in written)) or (name in written and path.is_dir())
+    }
 
 
 def _refuse_twice(specs: Iterable[RunSpec], where: str) -> None:

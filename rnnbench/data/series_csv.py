@@ -1,7 +1,7 @@
 """`SeriesCSV`: series of the user in a table, of any lengths, to be classified, valued or forecast."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -77,7 +77,9 @@ class SeriesTables(NamedClasses):
         if id is None and horizon is None:
             raise RnnbenchError(f"{asked[0]} needs id, the column that says which series a row belongs to")
         if known and horizon is None:
-            raise RnnbenchError("known are columns that are known ahead in a forecast: give horizon, or name them as inputs")
+            raise RnnbenchError(
+                "known are columns that are known ahead in a forecast: give horizon, or name them as inputs"
+            )
         if missing not in ("refuse", "forward"):
             raise RnnbenchError(f"missing must be 'refuse' or 'forward', got {missing!r}")
         super().__init__(batch_size, data_seed, shuffle_seed)
@@ -126,7 +128,9 @@ class SeriesTables(NamedClasses):
         parts = self._parts(read)
         for split in SPLITS:
             if not parts[split]:
-                raise RnnbenchError(f"{self._name(tables)}: the {split} part has no series: give more, or another split")
+                raise RnnbenchError(
+                    f"{self._name(tables)}: the {split} part has no series: give more, or another split"
+                )
         known = {split: [one.frames for one in some] for split, some in parts.items()}
         moments = self._moments(known["train"], self._name(tables))
         filled = {split: [filled_forward(frames, moments[0]) for frames in some] for split, some in known.items()}
@@ -154,7 +158,8 @@ class SeriesTables(NamedClasses):
         table = self._table_of(path)
         if self.id in table.columns and len(several := set(table.words(self.id))) > 1:
             raise RnnbenchError(f"{path} holds {len(several)} series, by its column {self.id!r}; give one")
-        (series,) = self._series(table, ["" for _ in range(len(table))])
+        timed = self.time in table.columns
+        (series,) = self._series(table, ["" for _ in range(len(table))], self.time if timed else None)
         self.prepare_data()
         moments = read_moments(self.folder)
         return standard(filled_forward(series.frames, moments["mean"]), moments)
@@ -185,7 +190,7 @@ class SeriesTables(NamedClasses):
         ids = table.words(self.id) if self.id else ["" for _ in range(len(table))]
         if self.id and "" in ids:
             raise RnnbenchError(f"{table.where(ids.index(''))}: column {self.id!r} is empty")
-        series = self._series(table, ids)
+        series = self._series(table, ids, self.time)
         if self.label:
             words = table.words(self.label)
             return [one._replace(answer=self._single(one, words, self.label)) for one in series]
@@ -197,14 +202,14 @@ class SeriesTables(NamedClasses):
             ]
         return series
 
-    def _series(self, table: Table, ids: Sequence[str]) -> list[Series]:
+    def _series(self, table: Table, ids: Sequence[str], time: str | None) -> list[Series]:
         names = [*self.inputs, *self.known]
         values = np.stack([table.numbers(name) for name in names], 1)
         self._check_missing(table, values, names)
         rows: dict[str, list[int]] = {}
         for row, one in enumerate(ids):
             rows.setdefault(one, []).append(row)
-        times = table.times(self.time, self.time_format) if self.time else None
+        times = table.times(time, self.time_format) if time else None
         every = []
         for some in rows.values():
             order = np.array(some)
@@ -212,7 +217,7 @@ class SeriesTables(NamedClasses):
                 order = order[np.argsort(times[order], kind="stable")]
                 if len(again := np.flatnonzero(np.diff(times[order]) == 0)):
                     first, second = (table.where(int(order[again[0] + step])) for step in (0, 1))
-                    raise RnnbenchError(f"{second}: the same time in {self.time!r} as {first}: is id missing or wrong?")
+                    raise RnnbenchError(f"{second}: the same time in {time!r} as {first}: is id missing or wrong?")
             every.append(Series(table, order, values[order]))
         return every
 
@@ -261,14 +266,12 @@ class SeriesTables(NamedClasses):
         table = some[0].table
         words = table.words(self.group) if self.group else None
         names = [self._single(one, words, self.group or "") if words else row for row, one in enumerate(some)]
-        groups = connected_groups(
-            [(name, one.frames.tobytes()) for name, one in zip(names, some, strict=True)]
-        )
+        groups = connected_groups([(name, one.frames.tobytes()) for name, one in zip(names, some, strict=True)])
         labels = [one.answer if self.label else "" for one in some]
         return stratified_group_splits(groups, labels, self.data_seed, cuts)
 
     def _by_time(self, every: list[Series]) -> dict[Split, list[Series]]:
-        """Series that end before a moment, lie between two, and begin after; those that a moment divides are left out."""
+        """Series that end before a moment, lie between two, or begin after; those that one divides are left out."""
         assert self.time is not None
         times = every[0].table.times(self.time, self.time_format)
         starts = np.array([times[one.rows[0]] for one in every])
@@ -291,8 +294,9 @@ class SeriesTables(NamedClasses):
         for split in ("validation", "test"):
             for one in parts[split]:  # type: ignore[index]
                 if one.answer not in number:
-                    raise RnnbenchError(f"{one.table.where(int(one.rows[0]))}: {self.label} {one.answer!r} is never seen in "
-                                        "training: give more series of it, or leave it out")  # fmt: skip
+                    where = one.table.where(int(one.rows[0]))
+                    raise RnnbenchError(f"{where}: {self.label} {one.answer!r} is never seen in training: give more "
+                                        "series of it, or leave it out")  # fmt: skip
         labels = {split: np.array([number[one.answer] for one in some]) for split, some in parts.items()}
         write_classes(folder, names)
         made = {split: _table(parts[split], inputs[split], list(labels[split])) for split in SPLITS}
@@ -300,7 +304,6 @@ class SeriesTables(NamedClasses):
         return Splits(made, len(self.inputs), len(names), "majority class", scores)
 
     def _forecast(self, read: Mapping[Split, list[Series]], folder: Path) -> Splits:
-        cut: Callable[[list[Series]], dict[Split, list[Values]]]
         every = read["train"]
         if set(read) != {"train"}:
             parts = {split: [one.frames for one in some] for split, some in complete_splits(read, self._divide).items()}
@@ -363,9 +366,9 @@ class SeriesCSV(UserFiles, SeriesTables):
     - `target`: one or several values of each series. Targets `[B, O]`, standardised; objective `regression`.
     - `horizon`: the next so many steps of the inputs. Windows as in `SeriesForecast`; objective `horizon_forecast`.
 
-    Inputs are standardised by mean and standard deviation of the training part. Labels and targets stand in every row of
-    a series, or in some, and must be the same in all. 70 : 15 : 15, so that no series, no group and no two series with
-    the same values are in two parts:
+    Inputs are standardised by mean and standard deviation of the training part. Labels and targets stand in every row
+    of a series, or in some, and must be the same in all. 70 : 15 : 15, so that no series, no group and no two series
+    with the same values are in two parts:
 
     - `split: group` (default, unless there is a horizon): groups drawn from `data_seed`, each class by itself.
     - `split: time` (default with a horizon): with a horizon every series is cut at two moments, the same for all series
@@ -386,8 +389,8 @@ class SeriesCSV(UserFiles, SeriesTables):
         split: `group`, `time`, or the name of a column.
         window: steps of a sequence with `horizon`; by default three horizons.
         stride: steps between the starts of two training windows; by default one horizon.
-        missing: `refuse` names the first row without a value; `forward` reads the last value before it in its series, at
-            the start of a series the mean of training.
+        missing: `refuse` names the first row without a value; `forward` reads the last value before it in its series,
+            at the start of a series the mean of training.
         teacher_forcing: see `SeriesForecast`.
         time_format: of dates, as `datetime.strptime` reads it (`%d.%m.%Y %H:%M`); by default ISO 8601.
         encoding: of the text.

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +14,13 @@ from typing import NamedTuple
 import datasets
 import numpy as np
 
+from rnnbench.data.audio_folder import Clip, classified_clips
 from rnnbench.data.espeak_process import RATE
 from rnnbench.data.hub import HubDataModule, read_hub, stored_file
-from rnnbench.data.module import SPLITS, Split, Splits
+from rnnbench.data.module import Split, Splits
 from rnnbench.data.spectra import BANDS, Sound, Spectra, add_noise, log_mel, read_wav, stack_frames, standardised
 from rnnbench.data.splits import connected_groups, grouped_splits, majority_scores
+from rnnbench.data.user_files import NamedClasses
 from rnnbench.errors import DataUnavailable, RnnbenchError
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import expand_home
@@ -189,7 +191,7 @@ class SpeechPrompts(Spectra):
         return Splits(tables, 3 * BANDS, 1 + len(ALPHABET), "nothing said", scores, options)
 
 
-class SpeechCommands(HubDataModule, Spectra):
+class SpeechCommands(HubDataModule, NamedClasses, Spectra):
     """Single words of many speakers (Warden 2018), by the set's own split, from a hub.
 
     Inputs `[B, T, 40]`: log-mel spectra, a frame every 10 ms. Targets `[B]`: the word, in the order of the alphabet.
@@ -229,32 +231,13 @@ class SpeechCommands(HubDataModule, Spectra):
         if not isinstance(feature, datasets.ClassLabel):
             raise RnnbenchError(f"{self.path}: column 'label' has no names of classes")
         words = feature.names
-        spectra: dict[Split, list[Sound]] = {}
-        labels: dict[Split, np.ndarray] = {}
-        known_rate = 0
-        for split, rows in parts.items():
-            kept = [(number, row) for number, row in enumerate(rows) if words[row["label"]] != "_silence_"]
-            spectra[split] = []
-            for number, row in kept:
-                content, name = stored_file(row["audio"], self.path, split, number)
-                sound, rate = read_wav(content, name)
-                if known_rate not in (0, rate):
-                    raise RnnbenchError(
-                        f"{name} has {rate} samples a second, those before it {known_rate}: resample it"
-                    )
-                known_rate = rate
-                spectra[split].append(log_mel(sound, rate, BANDS))
-            labels[split] = np.array([row["label"] for _, row in kept])
-            if split != "train" and (unseen := set(labels[split].tolist()) - set(labels["train"].tolist())):
-                raise RnnbenchError(
-                    f"{self.path}: {words[min(unseen)]!r} is a class of split {split!r}, but not of 'train'"
-                )
-        inputs = standardised(spectra, folder, known_rate)
-        tables = {
-            split: datasets.Dataset.from_dict({"inputs": inputs[split], "targets": labels[split]}) for split in SPLITS
-        }
-        scores = majority_scores(labels["train"], labels["test"], len(words))
-        return Splits(tables, BANDS, len(words), "majority class", scores)
+        clips = {split: self._clips(rows, split, words) for split, rows in parts.items()}
+        return classified_clips(clips, words, folder)
+
+    def _clips(self, rows: datasets.Dataset, split: Split, words: Sequence[str]) -> Iterator[Clip]:
+        for number, row in enumerate(rows):
+            if words[row["label"]] != "_silence_":
+                yield Clip(*stored_file(row["audio"], self.path, split, number), words[row["label"]])
 
 
 def read_transcripts(content: bytes) -> dict[str, str]:

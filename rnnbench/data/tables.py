@@ -171,7 +171,7 @@ def class_order(words: Sequence[str]) -> list[str]:
         return names
 
 
-def check_reading(encoding: str, delimiter: str | None, quote: str, decimal: str = ".") -> None:
+def check_reading(encoding: str, delimiter: str | None = None, quote: str = '"', decimal: str = ".") -> None:
     """Check how a file is to be read.
 
     Raises:

@@ -3,7 +3,7 @@
 import io
 import tarfile
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -13,8 +13,17 @@ from tokenizers import Encoding
 
 from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import SPLITS, Split, Splits
-from rnnbench.data.splits import majority_scores, random_splits
+from rnnbench.data.splits import (
+    SplitRows,
+    complete_splits,
+    connected_groups,
+    majority_scores,
+    random_splits,
+    stratified_group_splits,
+)
+from rnnbench.data.tables import Table, check_reading, class_order, read_table
 from rnnbench.data.tokens import TokenDataModule, Tokens, check_tokens, text_tokenizer, unknown_rate
+from rnnbench.data.user_files import NamedClasses, UserFiles, write_classes
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.special_tokens import UNKNOWN_ID
 from rnnbench.utils.download import Source
@@ -90,7 +99,8 @@ class TextClassification(TokenDataModule):
         tables = {split: self._table(some, encoded[split]) for split, some in parts.items()}
         labels = {split: np.array([one.label for one in some]) for split, some in parts.items()}
         scores = majority_scores(labels["train"], labels["test"], len(self.classes))
-        scores |= {"quadratic_kappa": 0.0, "unk_rate": unknown_rate(one.ids for one in encoded["test"])}
+        scores |= {"quadratic_kappa": 0.0} if self.objective == "ordinal_classification" else {}
+        scores["unk_rate"] = unknown_rate(one.ids for one in encoded["test"])
         return Splits(tables, tokenizer.get_vocab_size(), len(self.classes), "majority class", scores)
 
     def _table(self, some: list[LabelledText], encoded: Sequence[Encoding]) -> datasets.Dataset:
@@ -101,6 +111,143 @@ class TextClassification(TokenDataModule):
         })  # fmt: skip
         columns = {"text": [one.text for one in some], "targets": [one.label for one in some]}
         return datasets.Dataset.from_dict({**columns, "inputs": [one.ids for one in encoded]}, features=features)
+
+
+class LabelledTables(NamedClasses, TextClassification):
+    """Texts and their classes in tables that `tables` reads, see `TextCSV` for all arguments."""
+
+    def __init__(
+        self,
+        text: str,
+        label: str,
+        ordered: bool,
+        group: str | None,
+        split: str | None,
+        tokens: Tokens,
+        vocabulary_size: int,
+        max_length: int,
+        ngram: int,
+        batch_size: int,
+        data_seed: int,
+        shuffle_seed: int,
+    ) -> None:
+        super().__init__(vocabulary_size, max_length, batch_size, data_seed, shuffle_seed, tokens, ngram)
+        if text == label:
+            raise RnnbenchError(f"text and label are both the column {text!r}: an answer may not be an input")
+        self.text, self.label, self.ordered, self.group, self.split = text, label, ordered, group, split
+
+    @property
+    def objective(self) -> str:  # type: ignore[override]
+        """`classification`, or `ordinal_classification` if the classes are ordered."""
+        return "ordinal_classification" if self.ordered else "classification"
+
+    @abstractmethod
+    def tables(self) -> Mapping[Split, Table]:
+        """The tables of the parts; of a part that is missing, rows are taken from the training part."""
+
+    def texts(self) -> Texts:  # noqa: D102
+        tables = self.tables()
+        rows = {split: self._rows(table) for split, table in tables.items()}
+        if self.split is not None and set(tables) == {"train"}:
+            parts: dict[Split, list[_Row]] = {}
+            for row, split in zip(rows["train"], tables["train"].parts(self.split), strict=True):
+                parts.setdefault(split, []).append(row)
+            if "train" not in parts:
+                raise RnnbenchError(f"{tables['train'].name}: column {self.split!r} names no row as train")
+            rows = parts
+        rows = complete_splits(rows, self._divide)
+        named = tables["train"].class_names.get(self.label)
+        names = list(named or class_order([row.label for some in rows.values() for row in some]))
+        self.classes = tuple(names)
+        number = {name: place for place, name in enumerate(names)}
+        return {
+            split: [LabelledText(row.text, number[row.label], row.where) for row in some]
+            for split, some in rows.items()
+        }
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        splits = super().build_splits(folder)
+        write_classes(folder, self.classes)
+        return splits
+
+    def _rows(self, table: Table) -> list["_Row"]:
+        texts, labels = table.texts(self.text), table.texts(self.label)
+        groups = table.texts(self.group) if self.group else [str(row) for row in range(len(table))]
+        where = map(table.where, range(len(table)))
+        return list(map(_Row, texts, labels, groups, where))
+
+    def _divide(self, rows: Sequence["_Row"], cuts: tuple[float, float]) -> SplitRows:
+        """The same text, and the rows of a group, in one part; each class cut by itself."""
+        groups = connected_groups([(row.group, " ".join(row.text.lower().split())) for row in rows])
+        return stratified_group_splits(groups, [row.label for row in rows], self.data_seed, cuts)
+
+
+class _Row(NamedTuple):
+    text: str
+    label: str
+    group: str
+    where: str
+
+
+class TextCSV(UserFiles, LabelledTables):
+    """Texts of the user, each with a class: a row of a table for each.
+
+    The file is CSV with a header (maybe packed with gzip) or Parquet. Inputs, targets and what is refused are those of
+    `TextClassification`. 70 : 15 : 15, drawn from `data_seed`, each class by itself: the same text twice, and the rows
+    of a group, are in one part.
+
+    Args:
+        path: of the file.
+        text: column of the texts.
+        label: column of the classes.
+        ordered: whether the classes are in an order, that of their numbers or of the alphabet: the objective is then
+            `ordinal_classification`, else `classification`.
+        group: column of what must not be divided among the parts: an author, a document.
+        split: column that says `train`, `validation` or `test` in every row; what it lacks is drawn.
+        tokens: `words` (in small letters), `characters`, `ngrams` or `bpe`; see `rnnbench.data.tokens.text_tokenizer`.
+        vocabulary_size: tokens to know, with the four special ones, at least 5.
+        max_length: the most tokens of a text; a longer one is refused, never cut.
+        encoding: of the text.
+        delimiter: between fields; by default that of `,` `;` tab and `|` that is most frequent in the header.
+        quote: around fields that have a delimiter in them.
+        ngram: characters of an n-gram; for `ngrams` alone.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        RnnbenchError: unknown `tokens` or encoding; when prepared, what is wrong in the file, by its line.
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        text: str,
+        label: str,
+        ordered: bool = False,
+        group: str | None = None,
+        split: str | None = None,
+        tokens: Tokens = "words",
+        vocabulary_size: int = 10_000,
+        max_length: int = 1000,
+        encoding: str = "utf-8",
+        delimiter: str | None = None,
+        quote: str = '"',
+        ngram: int = 3,
+        batch_size: int = 32,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+    ) -> None:
+        check_reading(encoding, delimiter, quote)
+        super().__init__(
+            text, label, ordered, group, split, tokens, vocabulary_size, max_length, ngram, batch_size, data_seed,
+            shuffle_seed,
+        )  # fmt: skip
+        self.path, self.encoding, self.delimiter, self.quote = expand_home(path), encoding, delimiter, quote
+
+    def tables(self) -> Mapping[Split, Table]:  # noqa: D102
+        return {"train": read_table(Path(self.path), self.encoding, self.delimiter, self.quote)}
 
 
 def check_classes(parts: Texts, classes: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ import re
 import zipfile
 from abc import abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,8 +17,18 @@ from tokenizers import Tokenizer
 
 from rnnbench.data.hub import HubDataModule, read_hub
 from rnnbench.data.module import Split, Splits, check_amount
-from rnnbench.data.splits import SplitRows, connected_groups, grouped_splits, random_splits
+from rnnbench.data.splits import (
+    SplitRows,
+    complete_splits,
+    connected_groups,
+    grouped_splits,
+    random_splits,
+    stratified_group_splits,
+)
+from rnnbench.data.tables import check_reading, read_user_text
 from rnnbench.data.tokens import TokenDataModule, check_vocabulary, sentence_tokenizer
+from rnnbench.data.user_files import UserFiles
+from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.text_metrics import corpus_scores
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import expand_home
@@ -35,7 +46,7 @@ class SentencePair(NamedTuple):
     target: str
 
 
-class ParallelText(TokenDataModule):
+class Translation(TokenDataModule):
     """Sentences and their translations, as `pairs` reads them.
 
     Inputs `[B, T]`: ids of the source's lower-cased words and punctuation marks, then `</s>`; targets `[B, U]`: those
@@ -88,7 +99,69 @@ class ParallelText(TokenDataModule):
         return Splits(tables, *sizes, "the source, copied", scores, options)
 
 
-class InterfaceStrings(ParallelText):
+class ParallelText(UserFiles, Translation):
+    """Sentences of the user and their translations: two files, a sentence a line, line by line the same.
+
+    Files may be packed with gzip. 70 : 15 : 15, drawn from `data_seed`; pairs that differ by nothing but digits and
+    punctuation on one side are in one part. All else as in `Translation`.
+
+    Args:
+        source: path of the sentences.
+        target: path of their translations.
+        vocabulary_size: words of each language to know, with the four special ones, at least 5.
+        encoding: of both files.
+        batch_size: see `SequenceDataModule`.
+        data_seed: see `SequenceDataModule`.
+        shuffle_seed: see `SequenceDataModule`.
+
+    Raises:
+        RnnbenchError: an unknown encoding; when prepared, a file that cannot be read, an empty line, or files of
+            different numbers of lines.
+        ValueError: `vocabulary_size` is too small.
+    """
+
+    file_args = ("source", "target")
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        vocabulary_size: int = 10_000,
+        encoding: str = "utf-8",
+        batch_size: int = 64,
+        data_seed: int = 0,
+        shuffle_seed: int = 0,
+    ) -> None:
+        check_reading(encoding)
+        super().__init__(vocabulary_size, batch_size, data_seed, shuffle_seed)
+        self.source, self.target, self.encoding = expand_home(source), expand_home(target), encoding
+
+    def pairs(self) -> dict[Split, list[SentencePair]]:  # noqa: D102
+        sources, targets = (_sentences(Path(path), self.encoding) for path in (self.source, self.target))
+        if len(sources) != len(targets):
+            raise RnnbenchError(
+                f"{self.source} has {len(sources)} lines, {self.target} {len(targets)}: line by line they must be the "
+                "same sentences"
+            )
+        pairs = list(map(SentencePair, sources, targets))
+        return complete_splits({"train": pairs}, partial(similar_pairs, seed=self.data_seed))
+
+
+def similar_pairs(pairs: Sequence[SentencePair], cuts: tuple[float, float], seed: int) -> SplitRows:
+    """Pairs drawn for three parts: those that differ by nothing but digits and punctuation on one side in one part."""
+    groups = connected_groups([tuple(_letters(side) or side for side in pair) for pair in pairs])
+    return stratified_group_splits(groups, [""] * len(pairs), seed, cuts)
+
+
+def _sentences(path: Path, encoding: str) -> list[str]:
+    lines = read_user_text(path, encoding).rstrip("\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise RnnbenchError(f"{path}, line {number} is empty")
+    return [line.strip().lower() for line in lines]
+
+
+class InterfaceStrings(Translation):
     """Sentences of the interface of Home Assistant in English, and their translations by its community.
 
     All strings of 3 to 20 words without placeholders, markup or addresses, each once, with its most frequent
@@ -97,7 +170,7 @@ class InterfaceStrings(ParallelText):
 
     Args:
         language: of the translation, `ca`, `es` or `fr`.
-        vocabulary_size: this and all others see `ParallelText`.
+        vocabulary_size: this and all others see `Translation`.
 
     Raises:
         ValueError: an unknown language, or `vocabulary_size` is too small.
@@ -132,7 +205,7 @@ class InterfaceStrings(ParallelText):
         return _parted(pairs, grouped_splits(groups, self.data_seed))
 
 
-class NumberWords(ParallelText):
+class NumberWords(Translation):
     """Numbers from 0 to `largest` in the words of one language, and of another: an exact toy.
 
     `size` different numbers, 70 : 15 : 15, drawn from `data_seed`.
@@ -177,7 +250,7 @@ class NumberWords(ParallelText):
         return _parted(words, random_splits(len(words), self.data_seed))
 
 
-class Multi30k(HubDataModule, ParallelText):
+class Multi30k(HubDataModule, Translation):
     """Captions of pictures in English and German (Elliott et al. 2016), by its own split.
 
     Args:
@@ -185,7 +258,7 @@ class Multi30k(HubDataModule, ParallelText):
             column for each language.
         source: column of the inputs.
         target: column of the translation.
-        vocabulary_size: this and all others see `ParallelText`.
+        vocabulary_size: this and all others see `Translation`.
 
     Raises:
         DataUnavailable: the hub cannot be reached.

@@ -110,19 +110,25 @@ def cells_of(
         run = spec.id
         if run in running:
             cells.append(Cell(spec, "running"))
-        elif record := records.get(run):
+        elif record := records.get(run) or (records.get(spec.former_id) if spec.task.files else None):
             cells.append(versions.cell(record))
         else:
             if older is None:  # costs as much as all the rest: only where something is missing
                 older = {_place(record.spec): record for record in records.values()}
             record = older.get(_place(spec)) if older else None
-            cells.append(Cell(spec, "stale", CARD_CHANGED, record) if record else Cell(spec, "missing"))
+            cells.append(Cell(spec, "stale", _what_changed(spec, record), record) if record else Cell(spec, "missing"))
     code_changed = {
         study_of(cell.spec)
         for cell in cells
         if cell.spec.selected and cell.state == "stale" and cell.reason not in (CARD_CHANGED, DATA_CHANGED)
     }
     return [_with_study(cell, code_changed) for cell in cells] if code_changed else cells
+
+
+def _what_changed(spec: RunSpec, record: Record) -> str:
+    """Why the record of the same place is not one of this spec."""
+    then, now = record.spec.task, spec.task
+    return DATA_CHANGED if then.fingerprint == now.fingerprint and then.files != now.files else CARD_CHANGED
 
 
 def _with_study(cell: Cell, code_changed: Collection[str]) -> Cell:

@@ -303,7 +303,9 @@ def _sum_of(path: Path, _size: int, _changed: int) -> str:
 
 def files_in(folder: Path) -> list[Path]:
     """All files below a folder in order of their names, without hidden ones."""
-    found = (path for path in folder.rglob("*") if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = (
+        path for path in folder.rglob("*") if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     return sorted(path for path in found if path.is_file())
 
 
