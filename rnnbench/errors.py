@@ -1,5 +1,6 @@
 """Errors with a sentence for a person: what is wrong, what was received, what is allowed, the nearest match."""
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -55,22 +56,26 @@ class Diverged(RnnbenchError):
 
 
 def told(error: BaseException, *packages: str, most: int = 300) -> str:
-    """An exception in one sentence: its type, the first line of what it says, and which user's code raised it.
+    """An exception in one sentence: its type, the first line of its message, and where a user's code raised it.
 
     Args:
         error: an exception that was raised.
         packages: packages (or modules) that hold a user's code although they are installed.
         most: characters of the message.
     """
-    said = (str(error).strip().splitlines() or [""])[0][:most]  # torch adds its own stack
+    lines = str(error).strip().splitlines() or [""]
+    if IN_LOADER.match(lines[0]):  # torch has put the message of the worker behind its own, and its traceback between
+        return f"{lines[-1][:most]} (in {place})" if (place := _place_in_text(lines)) else lines[-1][:most]
+    message = lines[0][:most]  # torch adds its own stack
     place = raised_in(error, *packages)
-    return type(error).__name__ + (f": {said}" if said else "") + (f" (in {place})" if place else "")
+    return type(error).__name__ + (f": {message}" if message else "") + (f" (in {place})" if place else "")
 
 
 def raised_in(error: BaseException, *packages: str) -> str:
-    """The innermost function of a user's code in an exception's traceback, `module.Class.method, line 12`; or nothing.
+    """Where in a user's code an exception was raised: `mine/data.py, line 12, in Mine.setup`; or nothing.
 
-    A user's code is what is neither ours, nor Python's own, nor an installed package except `packages`.
+    That is the innermost frame of its traceback that is neither ours, nor Python's own, nor of an installed package
+    except `packages`. The file is named as its module is, so that it is the same on every machine.
     """
     tops = {name.partition(".")[0] for name in packages} - {__name__.partition(".")[0]}
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if _is_users(frame, tops)]
@@ -78,8 +83,22 @@ def raised_in(error: BaseException, *packages: str) -> str:
         return ""
     frame, line = frames[-1]
     function = frame.f_code.co_qualname
-    module = frame.f_globals.get("__name__", "?")
-    return f"{module}, line {line}" if function == "<module>" else f"{module}.{function}, line {line}"
+    path = Path(frame.f_code.co_filename)
+    depth = str(frame.f_globals.get("__name__", "")).count(".") + 1 + (path.name == "__init__.py")
+    place = f"{'/'.join(path.parts[-depth:])}, line {line}"
+    return place if function == "<module>" else f"{place}, in {function}"
+
+
+IN_LOADER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.$")
+IN_TRACEBACK = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+)')
+
+
+def _place_in_text(lines: Iterable[str]) -> str:
+    """As `raised_in`, of a traceback that is text."""
+    found = [match for match in map(IN_TRACEBACK.fullmatch, lines) if match and not match["file"].startswith(LIBRARIES)]
+    if not found:
+        return ""
+    return f"{Path(found[-1]['file']).name}, line {found[-1]['line']}, in {found[-1]['function']}"
 
 
 def _is_users(frame: FrameType, packages: Iterable[str]) -> bool:

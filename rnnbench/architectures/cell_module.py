@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnbench.architectures.module import SequenceModule
 from rnnbench.architectures.options import as_arguments, keyword_arguments, layer_options
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import RnnbenchError, told, unknown
 from rnnbench.nn import Cell, Recurrent
 
 
@@ -40,7 +40,9 @@ class CellModule(SequenceModule):
         try:
             cell = cls(**own)
         except Exception as error:  # a third party's constructor may raise anything
-            raise RnnbenchError(f"cell {self.hparams['cell']!r} cannot be made: {error}") from error
+            raise RnnbenchError(
+                f"cell {self.hparams['cell']!r} cannot be made: {told(error, cls.__module__)}"
+            ) from error
         return Recurrent(input_size, self.hparams["hidden_size"], cell=cell, **arguments, **options)
 
 
@@ -60,7 +62,7 @@ def find_cell(path: str) -> type[Cell]:
     try:
         home = import_module(module)
     except Exception as error:  # a third party's module may raise anything
-        raise RnnbenchError(f"cell {path!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise RnnbenchError(f"cell {path!r} cannot be imported: {told(error, module)}") from error
     cells: dict[str, type[Cell]] = {key: thing for key, thing in vars(home).items() if _is_cell(thing)}
     if name in cells:
         return cells[name]

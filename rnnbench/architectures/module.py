@@ -24,7 +24,7 @@ from rnnbench.architectures.inference import Inference
 from rnnbench.architectures.micro_batches import Term, accumulate, micro_batches
 from rnnbench.architectures.optim import OptimizerName, ScheduleName, make_optimizer, make_schedule
 from rnnbench.architectures.options import Option, as_arguments, check_decoding, check_settings, layer_options
-from rnnbench.errors import Infeasible, RnnbenchError, unknown
+from rnnbench.errors import Infeasible, RnnbenchError, told, unknown
 from rnnbench.nn import run_padded, run_padded_to_states
 from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.recurrent import States
@@ -332,9 +332,8 @@ class SequenceModule(LightningModule):
         try:
             return objective(layer.output_size // layer.directions, layer.directions, p.output_size, **options)
         except TypeError as error:
-            raise RnnbenchError(
-                f"objective {p.objective!r} was not given what it needs of the data: {error}"
-            ) from error
+            why = told(error, objective.__module__)
+            raise RnnbenchError(f"objective {p.objective!r} was not given what it needs of the data: {why}") from error
 
     def set_objective(self, objective: Objective) -> None:
         """Install the head and fresh metrics."""

@@ -24,7 +24,7 @@ from rich.table import Table
 from rnnbench.cli.parser import Parser, add_names, names_of
 from rnnbench.config.cards import ArchitectureCard, ClassSpec, TaskCard
 from rnnbench.config.registry import catalogue
-from rnnbench.errors import DataUnavailable, Infeasible, told
+from rnnbench.errors import DataUnavailable, Infeasible, RnnbenchError, told
 from rnnbench.utils.files import CACHE_VARIABLE, cache_folder
 
 STEPS = 2
@@ -144,7 +144,7 @@ def _modules() -> dict[str, Any]:
     from lightning.pytorch import LightningDataModule
 
     from rnnbench.data.stand_ins import stand_in_arguments
-    from rnnbench.harness.instantiate import construct, import_class
+    from rnnbench.harness.instantiate import construct, import_class, prepare
 
     modules: dict[str, Any] = {}
     tasks, folder = _worker_arguments
@@ -156,7 +156,13 @@ def _modules() -> dict[str, Any]:
             arguments["test_lengths"] = [arguments["length"] + 1, arguments["length"] + 2, 1]
         spec = ClassSpec(class_path=card.data.class_path, init_args=arguments)
         modules[name] = construct(spec, LightningDataModule, f"task {name!r}", set())
-        modules[name].setup()
+        prepare(modules[name])
+        try:
+            modules[name].setup()
+        except RnnbenchError:
+            raise
+        except Exception as error:  # a third party's class may raise anything
+            raise RnnbenchError(f"task {name!r}: {told(error, cls.__module__)}") from error
     return modules
 
 
@@ -190,7 +196,7 @@ def _train(architecture: str, task: str, data: Any) -> Outcome:
     except Infeasible as why:
         return Outcome(architecture, task, "infeasible", str(why))
     except Exception as error:  # noqa: BLE001  it is reported, and the other pairs go on
-        return Outcome(architecture, task, "failed", told(error))
+        return Outcome(architecture, task, "failed", told(error, type(data).__module__, model_card.class_path))
     names = ("test/loss", f"test/{card.metric}")
     if wrong := [f"{name} is {scores.get(name)}" for name in names if not math.isfinite(scores.get(name, math.nan))]:
         return Outcome(architecture, task, "failed", ", ".join(wrong))

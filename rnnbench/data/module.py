@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from rnnbench.data.batches import GlobalBatches, SequenceStore, make_loader
 from rnnbench.data.former_names import accept_former_names
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, raised_in
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import CACHE, cache_folder, remove_leftovers, verify_checksums, write_checksums, writing
@@ -233,11 +233,14 @@ class SequenceDataModule(LightningDataModule, ABC):
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _checked_splits(self, folder: Path) -> Splits:
-        """What `build_splits` returns, checked. Its errors pass through, except that the cache cannot be written."""
+        """What `build_splits` returns, checked.
+
+        Its errors pass through, except that the cache cannot be written: but a user's code may write elsewhere.
+        """
         try:
             splits = self.build_splits(folder)
         except OSError as error:
-            if error.errno in UNWRITABLE:
+            if error.errno in UNWRITABLE and not raised_in(error, type(self).__module__):
                 with writing(self.folder, CACHE):
                     raise
             raise
@@ -325,8 +328,15 @@ def _save(splits: Splits, folder: Path) -> None:
                 for part in column(splits.tables[split], name):
                     content.update(part.tobytes())
     metadata["fingerprint"] = content.hexdigest()[:16]
-    (folder / "metadata.json").write_text(json.dumps(metadata), "utf-8")
+    (folder / "metadata.json").write_text(_as_json(metadata), "utf-8")
     write_checksums(folder)
+
+
+def _as_json(metadata: dict[str, Any]) -> str:
+    try:
+        return json.dumps(metadata)
+    except (TypeError, ValueError) as error:
+        raise RnnbenchError(f"Splits must be made of plain values beside its tables: {error}") from None
 
 
 def _is_data(argument: str) -> bool:
@@ -365,8 +375,11 @@ def check_splits(module: SequenceDataModule, splits: Splits) -> None:
             training, or a single class in training.
     """
     seen: set[int] = set()
-    for split in ("train", "validation", "test"):
-        table, where = splits.tables[split], f"{type(module).__name__}, split {split!r}"
+    for split in SPLITS:
+        where = f"{type(module).__name__}, split {split!r}"
+        table: Any = splits.tables.get(split)
+        if not isinstance(table, datasets.Dataset):
+            raise RnnbenchError(f"{where} must be a datasets.Dataset, got {type(table).__name__}")
         if missing := {"inputs", "targets"} - {*table.column_names}:
             raise RnnbenchError(f"{where} has no column {min(missing)!r}; it has {', '.join(table.column_names)}")
         if not len(table):

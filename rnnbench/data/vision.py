@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rnnbench.data.module import Split
 from rnnbench.data.splits import Frames, standardise_splits
-from rnnbench.errors import DataUnavailable, RnnbenchError
+from rnnbench.errors import DataUnavailable, RnnbenchError, told
 from rnnbench.utils.download import Source
 from rnnbench.utils.files import check_unpacked
 
@@ -94,7 +94,7 @@ def make_encoder(name: str, features: Literal["pooled", "map"], weights: Source 
     try:
         made = getattr(import_module(module), attribute)()
     except Exception as error:  # a third party's code may raise anything
-        raise RnnbenchError(f"encoder {name!r} cannot be made: {type(error).__name__}: {error}") from error
+        raise RnnbenchError(f"encoder {name!r} cannot be made: {told(error, module)}") from error
     if not isinstance(made, nn.Module):
         raise RnnbenchError(f"encoder {name!r} returned a {type(made).__name__}, not a torch.nn.Module")
     return made.eval()

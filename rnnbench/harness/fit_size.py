@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rnnbench.config.grid import RunSpec
 from rnnbench.config.model_size import NO_WIDTH, WIDTH, Fit, Size
-from rnnbench.errors import Infeasible, RnnbenchError, UnknownName
+from rnnbench.errors import Infeasible, RnnbenchError, UnknownName, told
 from rnnbench.harness.instantiate import constructor_arguments, import_class, make_model
 from rnnbench.utils.fingerprint import digest
 
@@ -165,7 +165,8 @@ def flops_of_a_step(model: LightningModule) -> int:
     try:
         return _flops(shadow, steps + 1) - _flops(shadow, steps)
     except Exception as error:  # a third party's class may raise anything
-        raise RnnbenchError(f"{type(model).__name__}: operations of a step cannot be counted: {error}") from error
+        why = told(error, type(model).__module__)
+        raise RnnbenchError(f"{type(model).__name__}: operations of a step cannot be counted: {why}") from error
 
 
 def _flops(model: Any, steps: int) -> int:

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from rnnbench.config.grid import RunSpec
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, raised_in, told
 from rnnbench.harness.callbacks import snapshots
 from rnnbench.harness.instantiate import import_class, make_data
 from rnnbench.records.find import find_run, is_checkpoint, of_checkpoint
@@ -130,7 +130,8 @@ def load(path: Path, record: Record | None) -> Any:
     except RnnbenchError:
         raise
     except Exception as error:  # whatever a constructor makes of the arguments in a file
-        raise RnnbenchError(f"{path} is no checkpoint of a {cls.__name__}: {_first_line(error)}") from error
+        why = told(error, cls.__module__) if raised_in(error, cls.__module__) else _first_line(error)
+        raise RnnbenchError(f"{path} is no checkpoint of a {cls.__name__}: {why}") from error
     return model.eval()
 
 

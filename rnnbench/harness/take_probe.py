@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 
 from rnnbench.config.grid import RunSpec
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, told
 from rnnbench.harness.callbacks import number_of
 from rnnbench.harness.fit_size import fit_size
 from rnnbench.harness.hardware import environment
@@ -102,7 +102,8 @@ def probe_again(job: Job) -> ProbeResult:
         return ProbeResult(error=" ".join(str(error).split())[:500])
     except Exception as error:  # noqa: BLE001  # whatever a third party's class does
         traceback.print_exc()
-        return ProbeResult(error=" ".join(f"{type(error).__name__}: {error}".split())[:500])
+        classes = (job.spec.architecture.class_path, job.spec.task.data.class_path)
+        return ProbeResult(error=" ".join(told(error, *classes).split())[:500])
 
 
 def set_micro_batches(model: LightningModule, parts: int, rows: float) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from rnnbench.errors import RnnbenchError, unknown
+from rnnbench.errors import RnnbenchError, told, unknown
 
 OutputKind = Literal["text", "frames", "tags", "classes", "sequences", "transcripts", "forecasts", "values", "symbols"]
 """What the predictions of a trained model are, for everything that shows them."""
@@ -193,8 +193,8 @@ def find_objective(name: str) -> type[Objective]:
         raise unknown("objective", name, own)
     try:
         objective = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RnnbenchError(f"objective {name!r} cannot be imported: {error}") from error
+    except Exception as error:  # a third party's module may raise anything
+        raise RnnbenchError(f"objective {name!r} cannot be imported: {told(error, module)}") from error
     if not _is_objective(objective):
         raise RnnbenchError(f"objective {name!r} is not a subclass of rnnbench.objectives.Objective")
     return objective

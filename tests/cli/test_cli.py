@@ -102,7 +102,7 @@ def test_failed_runs_are_told_and_exit_with_one(
         assert main(["run", name]) == 1
         said = capsys.readouterr().out
         assert f"2 cells, {settled} settled" in said
-        why = "failed: 1 of 2 cells (short/raises/0): KeyError: 'nothing there' (in tests."
+        why = "failed: 1 of 2 cells (short/raises/0): KeyError: 'nothing there' (in tests/"
         assert said.index(why) < said.index("n = 1 seed")  # which is below the board
         assert "rnnbench run small.yaml --retry failed" in said
     assert main(["status", name]) == 0
@@ -120,7 +120,7 @@ def test_data_that_cannot_be_prepared_is_told_before_the_board_and_exits_with_on
         said = capsys.readouterr().out
         why = "not run: 1 of 1 cells (mine/gru/0): preparing data: FileNotFoundError: "
         assert said.index(why) < said.index("missing  ")
-        assert "(in tests.fixtures.strange.NoFile.build_splits, line" in said
+        assert "(in tests/fixtures/strange.py, line" in said
         assert "; log: runs/small/" in said
     assert main(["gradients", name]) == 2
     assert "FileNotFoundError" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_a_run_again_gives_the_same_score(grid: Callable[..., GridSpec], folders
 
 
 STRANGE = {
-    "Raises": r"^KeyError: 'nothing there' \(in tests\.fixtures\.strange\.Raises\.training_step, line \d+\)$",
+    "Raises": r"^KeyError: 'nothing there' \(in tests/fixtures/strange\.py, line \d+, in Raises\.training_step\)$",
     "Diverges": r"^diverged: training loss is nan at step \d+$",
     "Dies": r"^killed by signal 9 \(SIGKILL\); the system does that when memory runs out$",
     "Exits": r"^the worker ended with exit code 3 and no result$",
@@ -127,10 +127,10 @@ def test_inline_a_run_that_fails_is_the_same_record(
 UNPREPARED = {
     "Nowhere": r"^data unavailable: the archive is gone$",
     "NoFile": r"^preparing data: FileNotFoundError: .*'nowhere\.csv' "
-    r"\(in tests\.fixtures\.strange\.NoFile\.build_splits, line \d+\)$",
+    r"\(in tests/fixtures/strange\.py, line \d+, in NoFile\.build_splits\)$",
     "ExitsInPreparation": r"^preparing data: exit\(3\) was called$",
     "NoModelKwargs": r"^preparing data: TypeError: not ours "
-    r"\(in tests\.fixtures\.strange\.NoModelKwargs\.model_kwargs, line \d+\)$",
+    r"\(in tests/fixtures/strange\.py, line \d+, in NoModelKwargs\.model_kwargs\)$",
 }
 
 
