@@ -23,6 +23,7 @@ VERBS = {
     "board": "print the board and write it to leaderboard/README.md",
     "show": "everything a record says about one run",
     "importance": "which hyper-parameters matter, by the trials of a grid that is tuned",
+    "new": "write a skeleton that works: of a task, an architecture, a cell or a plug-in",
     "check": "check every card, architecture, grid and record",
     "generate": "let a language model go on with a text",
     "score": "how likely a language model finds texts",

@@ -1,4 +1,4 @@
-"""What the code of a user raises is told as theirs: type, message, file, line and function; nothing blames the cache."""
+"""What the code of a user raises is told as theirs, with file, line and function; nothing blames the cache."""
 
 import re
 from collections.abc import Callable
