@@ -154,7 +154,7 @@ def _values(kind: str, name: str) -> dict[str, str]:
         ),
         "metric": "accuracy",
         "direction": "maximise",
-        "chance": "0.5266666666666666",
+        "chance": "0.5",
         "reference": "majority class",
         "margin": "0.05",
         "source": "generated",

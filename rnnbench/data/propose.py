@@ -143,7 +143,7 @@ def _texts(
 
 
 def _series(table: Table, columns: list[Column], arguments: dict[str, Any], notes: list[str]) -> Proposal:
-    series = _series_column(columns)
+    series = _series_column(columns) or _interleaved(table, columns)
     rest = [column for column in columns if column is not series]
     time = _time_column(table, rest, series)
     rest = [column for column in rest if column is not time]
@@ -193,6 +193,27 @@ def _series_column(columns: list[Column]) -> Column | None:
         return max(named, key=lambda one: one.different)
     unnamed = [one for one in runs if not one.named(LABEL_NAMES) and not one.named(TIME_NAMES)]
     return max(unnamed, key=lambda one: one.different, default=None)
+
+
+def _interleaved(table: Table, columns: list[Column]) -> Column | None:
+    """The column that says which series a row belongs to where the rows of all are in one order of time."""
+    for time in (column for column in columns if column.named(TIME_NAMES)):
+        try:
+            times = table.times(time.name).tolist()
+        except RnnbenchError:
+            continue
+        if len(set(times)) == len(times):
+            continue
+        for column in columns:
+            if (
+                column.numbers is None
+                and column is not time
+                and not column.named(LABEL_NAMES)
+                and "" not in column.words
+            ):
+                if len(set(zip(column.words, times, strict=True))) == len(times):
+                    return column
+    return None
 
 
 def _runs(column: Column) -> int:

@@ -184,6 +184,9 @@ def test_the_wheel_carries_its_tasks_and_no_top_level_names_but_its_own(wheel: P
     said = python("from rnnbench.cli import main; main(['list'])", cwd=tmp_path, PYTHONPATH=str(wheel))
     for name in TASKS:
         assert f"\n{name} " in said
+    python("from rnnbench.cli import main; raise SystemExit(main(['new', 'cell', 'leaky']))", cwd=tmp_path,
+           PYTHONPATH=str(wheel))  # fmt: skip
+    assert (tmp_path / "leaky" / "cell.py").is_file()  # the wheel carries the templates, too
     where = python("import rnnbench; print(rnnbench.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel))
     assert where.startswith(str(wheel))
 
