@@ -16,7 +16,9 @@ from rnnbench.errors import RnnbenchError
 
 TEXTS = {".txt", ".text", ".md", ".log"}
 SERIES_NAMES = {"id", "series", "sequence", "sample", "run", "session", "episode", "trace", "recording", "unit"}
-GROUP_NAMES = {"group", "subject", "patient", "person", "speaker", "user", "machine", "device", "site", "station"}
+GROUP_NAMES = {
+    "group", "subject", "patient", "person", "author", "speaker", "user", "machine", "device", "site", "station",
+}  # fmt: skip
 TIME_NAMES = {"time", "t", "step", "date", "datetime", "timestamp", "hour", "day", "frame", "index", "ds", "when"}
 LABEL_NAMES = {"label", "class", "target", "category", "kind", "y", "sentiment", "rating", "stars", "activity", "state"}
 MOST_CLASSES = 50
@@ -204,15 +206,10 @@ def _interleaved(table: Table, columns: list[Column]) -> Column | None:
             continue
         if len(set(times)) == len(times):
             continue
-        for column in columns:
-            if (
-                column.numbers is None
-                and column is not time
-                and not column.named(LABEL_NAMES)
-                and "" not in column.words
-            ):
-                if len(set(zip(column.words, times, strict=True))) == len(times):
-                    return column
+        able = [one for one in columns if one.numbers is None and one is not time and not one.named(LABEL_NAMES)]
+        for column in able:
+            if "" not in column.words and len(set(zip(column.words, times, strict=True))) == len(times):
+                return column
     return None
 
 

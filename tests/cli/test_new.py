@@ -120,7 +120,7 @@ def test_nothing_is_overwritten_and_a_name_must_be_free(place: Path, capsys: pyt
     write(Path("mine/task.yaml"), "precious")
     for words, why in (
         (["task", "mine"], "mine is there already: nothing is overwritten"),
-        (["cell", "My-Cell"], "'My-Cell' must be small letters, digits and _, and begin with a letter; did you mean 'my_"),
+        (["cell", "My-Cell"], "'My-Cell' must be small letters, digits and _, and begin with a letter; did you mean"),
         (["cell", "torch"], "'torch' is the name of a Python package that is installed"),
         (["cell", "class"], "'class' must be small letters"),
         (["task", "adding"], "'adding' is the name of a task already"),
@@ -218,7 +218,7 @@ def test_what_is_proposed_fits_the_file(tmp_path: Path) -> None:
                                                                for n in range(40)]),
          TextCSV, {"text": "text", "label": "stars", "group": "author"}),
         (Path(write(tmp_path / "book.txt", "caf\xe9\n".encode("latin-1") * 20)), TextFile, {"encoding": "latin-1"}),
-        (Path(write(tmp_path / "german.csv", "run;x;kind\n" + "".join(f"r{n};{t},5;{n % 2}\n" for n, t in steps))),
+        (Path(write(tmp_path / "german.csv", "run;x;kind\n" + "".join(f"r{n};{n + t},5;{n % 2}\n" for n, t in steps))),
          SeriesCSV, {"inputs": ["x"], "id": "run", "label": "kind", "decimal": ","}),
         (Path(write_clips(tmp_path / "clips")), AudioFolder, {}),
     ]  # fmt: skip
