@@ -139,7 +139,8 @@ class Table:
             allowed = "a number or a date such as 2024-01-31 12:00; for other dates set time_format"
             allowed = allowed if layout is None else f"a date of the format {layout!r}"
             raise RnnbenchError(f"{self.where(row)}: column {name!r} is {words[row]!r}, not {allowed}")
-        return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+        seconds: Any = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        return np.asarray(seconds, np.float64)
 
     def parts(self, name: str) -> list[str]:
         """The part of each row, `train`, `validation` or `test`, by a column that says so.
