@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rnnbench.cli.console import make_console, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders, add_trust
-from rnnbench.cli.publish import foreign
+from rnnbench.records.trust import foreign
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, uncertified_records

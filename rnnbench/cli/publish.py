@@ -8,7 +8,6 @@ from jsonargparse import Namespace
 
 from rnnbench.cli.parser import Parser, add_folders
 from rnnbench.config.grid import RunSpec
-from rnnbench.config.registry import packages
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
@@ -28,6 +27,7 @@ from rnnbench.records.submissions.publish import (
     with_trials,
 )
 from rnnbench.records.tracks import tracks_of
+from rnnbench.records.trust import foreign
 from rnnbench.utils.text import clean
 
 
@@ -110,13 +110,3 @@ def _data(spec: RunSpec) -> list[str]:
     cls = import_class(spec.task.data.class_path, LightningDataModule, spec.task.name)
     of_user = getattr(cls, "user_path_arg", "") or getattr(cls, "file_args", ())
     return [f"the data of {spec.task.name}, by a path or from a hub"] if of_user else []
-
-
-def foreign(spec: RunSpec) -> list[str]:
-    """Class paths of a spec that neither rnnbench nor a registered plug-in provides.
-
-    Lightning's own callbacks are among them: some write files wherever their arguments say.
-    """
-    callbacks = [one.class_path for one in spec.training.callbacks] if spec.training else []
-    paths = (spec.architecture.class_path, spec.task.data.class_path, *callbacks)
-    return [path for path in paths if path.partition(".")[0] not in packages()]

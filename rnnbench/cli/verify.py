@@ -9,13 +9,13 @@ from typing import Any
 from jsonargparse import Namespace
 
 from rnnbench.cli.parser import RUN, Parser, add_folders, add_trust
-from rnnbench.cli.publish import foreign
 from rnnbench.config.grid import RunSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.find import find_run
 from rnnbench.records.record import Record
 from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.verify import compare
+from rnnbench.records.trust import foreign
 from rnnbench.utils.text import clean
 
 

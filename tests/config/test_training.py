@@ -167,7 +167,8 @@ def test_the_code_of_a_callback_is_part_of_the_version_of_the_code() -> None:
 
 
 def test_a_record_with_callbacks_is_verified_for_whoever_trusts_them() -> None:
-    from rnnbench.cli.publish import foreign, needs
+    from rnnbench.cli.publish import needs
+    from rnnbench.records.trust import foreign
 
     (spec,) = read(callbacks=["Timer", "tests.fixtures.training.Counts"]).expand()
     assert foreign(spec) == ["lightning.pytorch.callbacks.Timer", "tests.fixtures.training.Counts"]

@@ -53,14 +53,9 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
     by_id, broken = store.read()
     records = by_id.values()
     result = Audit(len(records), list(dict.fromkeys([*unexpected, *broken])))
-    for record in records:
-        result.problems += [f"{store.folder / record.file}: {why}" for why in implausible(record, cards)]
     for path in sorted({store.folder / record.file for record in records}):
         result.problems += [f"{path}: {why}" for why in _repeated_keys(path)]
-    result.problems += copied_results(records)
-    result.problems += false_baselines(records, certificates)
-    result.problems += _certificates(certificates, records)
-    result.problems += conflicting_selections(records)
+    result.problems += contradictions(records, certificates, cards, store.folder)
     result.problems += _artefacts(ArtefactStore(leaderboard).folder, records)
     result.notes += [*unconfirmed_selections(records), *changed_data(records)]
     if repository := Repository.around(store.folder):
@@ -71,6 +66,17 @@ def audit(leaderboard: Path, base: str | None = None) -> Audit:
     else:
         result.notes.append("no git repository: whether records were altered after the fact is not checked")
     return result
+
+
+def contradictions(
+    records: Collection[Record], certificates: Certificates, cards: InstalledCards, folder: Path = Path()
+) -> list[str]:
+    """What is wrong with records by their content alone, in themselves and beside each other; `folder` is named."""
+    problems = [f"{folder / record.file}: {why}" for record in records for why in implausible(record, cards)]
+    problems += copied_results(records)
+    problems += false_baselines(records, certificates)
+    problems += _certificates(certificates, records)
+    return problems + conflicting_selections(records)
 
 
 def _artefacts(folder: Path, records: Iterable[Record]) -> list[str]:

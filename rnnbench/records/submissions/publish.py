@@ -106,7 +106,7 @@ def publish(record: Record, source: Provenance, target: RecordStore, published: 
     """Write a record that was not refused, with where it comes from; one that is there with the same content stays."""
     path = target.folder / record.file
     there = target.present(path)
-    if there and there.provenance and _content(there) == _content(record):
+    if there and there.provenance and same_outcome(there, record):
         published.already.append(path)
         return
     published.written.append(target.write(record.model_copy(update={"provenance": source})))
@@ -126,9 +126,14 @@ def publish_trials(
 
 
 def _is_published(there: Record | None, trial: FoldedTrial) -> bool:
-    if there is None or there.provenance is None:
-        return False
-    return _content(FoldedTrial.of(there)) == _content(trial)
+    return there is not None and there.provenance is not None and same_outcome(there, trial)
+
+
+def same_outcome(one: Record, other: Record) -> bool:
+    """Whether two records say the same, wherever they were published; a trial may be folded."""
+    if isinstance(one, FoldedTrial) or isinstance(other, FoldedTrial):
+        one, other = FoldedTrial.of(one), FoldedTrial.of(other)
+    return _content(one) == _content(other)
 
 
 def _content(record: Record) -> Record:
