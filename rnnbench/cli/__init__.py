@@ -41,6 +41,8 @@ VERBS = {
     "export": "records as rows (csv, json, parquet), or the board as a table (latex)",
     "compare": "two architectures against each other, on the tasks and seeds that both have run",
     "upload": "the board and its records to Weights & Biases; offline with WANDB_MODE=offline",
+    "push": "a trained run, or a board, into a repository of the Hugging Face hub",
+    "pull": "a trained run, or a board, from a repository of the Hugging Face hub, after strict checks",
     "vectors": "train word vectors on a task, for `embedding: FILE`; nearest words and a map of words",
     "data": "the data of tasks",
     "completion": "print a script that completes verbs, options and names in bash, zsh or fish",

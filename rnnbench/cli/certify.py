@@ -9,7 +9,6 @@ from rich.text import Text
 
 from rnnbench.cli.console import make_console, warn_set_aside
 from rnnbench.cli.parser import Parser, add_folders, add_trust
-from rnnbench.records.trust import foreign
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.certify import certify, uncertified_records
@@ -20,6 +19,7 @@ from rnnbench.leaderboard.render import write_markdown
 from rnnbench.records.certificates import Certificate, Certificates
 from rnnbench.records.record import Record
 from rnnbench.records.store import RecordStore
+from rnnbench.records.trust import foreign
 from rnnbench.utils.text import clean
 
 

@@ -1,5 +1,6 @@
 """From what a person calls a run to its trained model: a run's id, `task/architecture`, or the path of a checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +16,13 @@ from rnnbench.harness.instantiate import import_class, make_data
 from rnnbench.records.find import find_run, is_checkpoint, of_checkpoint
 from rnnbench.records.record import Record
 from rnnbench.records.store import RecordStore
+from rnnbench.records.trust import foreign_paths, named_in
 from rnnbench.utils.files import expand_home
 
 OWN = "rnnbench.architectures."
 """Where a class must come from that only a checkpoint names: a file from anywhere shall import nothing else."""
+FORMER_ARGUMENTS = ("hparams", "module_arguments")
+"""Keys of a checkpoint from which Lightning takes more hyper-parameters."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,6 +128,9 @@ def load(path: Path, record: Record | None) -> Any:
     named = record.spec.architecture.class_path if record else content.get("class_path")
     if not isinstance(named, str) or (record is None and not named.startswith(OWN)):
         raise RnnbenchError(f"{path} names no architecture of rnnbench, and no record here is of its run")
+    if record is None and (code := foreign_code(content)):
+        raise RnnbenchError(f"{path} would run {', '.join(code)}, which is not code of rnnbench, and no record here is "
+                            "of its run")  # fmt: skip
     cls: Any = import_class(named, LightningModule, str(path))
     try:
         model = cls.load_from_checkpoint(path.absolute(), map_location="cpu", weights_only=True)
@@ -133,6 +140,14 @@ def load(path: Path, record: Record | None) -> Any:
         why = told(error, cls.__module__) if raised_in(error, cls.__module__) else _first_line(error)
         raise RnnbenchError(f"{path} is no checkpoint of a {cls.__name__}: {why}") from error
     return model.eval()
+
+
+def foreign_code(content: Mapping[str, Any]) -> list[str]:
+    """Import paths in a checkpoint's hyper-parameters, of a cell or an objective, that neither rnnbench nor a plug-in
+    provides.
+    """
+    arguments = [content.get(name) for name in ("hyper_parameters", *FORMER_ARGUMENTS)]
+    return foreign_paths(path for one in arguments if isinstance(one, Mapping) for path in named_in(one))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -240,6 +240,12 @@ def write_markdown(leaderboard: Path, tables: Sequence[Table]) -> Path:
         RnnbenchError: it cannot be written.
     """
     path = leaderboard / "README.md"
-    texts = [markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n" for table in tables]
-    write_whole(path, HEAD + "\n".join(texts))
+    write_whole(path, HEAD + board_markdown(tables))
     return path
+
+
+def board_markdown(tables: Sequence[Table]) -> str:
+    """The tables of a board in Markdown, one below the other."""
+    return "\n".join(
+        markdown(table, rank(scores_of(table))) if table.rows else f"{table.no_rows}\n" for table in tables
+    )

@@ -152,8 +152,9 @@ def merge(board: PackedBoard, leaderboard: Path) -> int:
     """
     store = RecordStore(leaderboard)
     there, _ = store.read()
-    other = [f"{store.folder / record.file}: run {run} ({record.spec.label}) is there with another outcome"
-             for run, record in board.records.items() if run in there and not same_outcome(there[run], record)]  # fmt: skip
+    both = [(there[run], record) for run, record in board.records.items() if run in there]
+    other = [f"{store.folder / one.file}: run {one.id} ({one.spec.label}) is there with another outcome"
+             for one, record in both if not same_outcome(one, record)]  # fmt: skip
     if other:
         raise RnnbenchError(_listed("nothing is written (--leaderboard names another folder)", other))
     new = {run: record for run, record in board.records.items() if run not in there}

@@ -108,9 +108,7 @@ def fetch(address: HubAddress, limits: Mapping[str, int], folder: Path) -> str:
             raise RnnbenchError(f"{address}: {name} has {size} bytes, at most {limits[name]:,} are read")
     for name in wanted:
         with asking(address):
-            path = api.hf_hub_download(
-                address.name, name, repo_type=address.kind, revision=info.sha, local_dir=folder, force_download=True
-            )
+            path = api.hf_hub_download(address.name, name, repo_type=address.kind, revision=info.sha, local_dir=folder)
         if (size := Path(path).stat().st_size) != sizes[name]:
             raise RnnbenchError(f"{address}: {name} has {size:,} bytes, the server has said {sizes[name]:,}")
     return str(info.sha)
@@ -138,6 +136,7 @@ def _api() -> Any:
 def _reason(error: Exception) -> str:
     from huggingface_hub import errors
 
+    error = _told_by(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
     message = str(getattr(error, "server_message", "") or error).strip()
     first = clean((message.splitlines() or [type(error).__name__])[0])[:300]
@@ -159,3 +158,11 @@ def _reason(error: Exception) -> str:
         return f"the server refuses it with status {status}: {first}"
     endpoint = os.environ.get("HF_ENDPOINT")
     return f"the hub{f' at {endpoint}' if endpoint else ''} cannot be reached, or fails: {first}"
+
+
+def _told_by(error: BaseException) -> BaseException:
+    """Of an error and its causes the first that has an answer of the server, else the first of all."""
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    return next((cause for cause in causes if getattr(cause, "response", None) is not None), causes[-1])

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,13 @@ def test_a_checkpoint_from_anywhere_imports_nothing_of_others(
     torch.save({**content, "class_path": "tests.fixtures.strange.Raises"}, tmp_path / "foreign.ckpt")
     with pytest.raises(RnnbenchError, match="names no architecture of rnnbench"):
         load_run(str(tmp_path / "foreign.ckpt"), place.leaderboard, place.runs)
+    for name in ("objective", "cell"):
+        arguments = {**content["hyper_parameters"], name: "tests.fixtures.strange_import.Thing"}
+        cell = {**content, "class_path": "rnnbench.architectures.CellModule", "hyper_parameters": arguments}
+        torch.save(cell, tmp_path / "cell.ckpt")
+        with pytest.raises(RnnbenchError, match=r"would run tests\.fixtures\.strange_import\.Thing, which is not code"):
+            load_run(str(tmp_path / "cell.ckpt"), place.leaderboard, place.runs)
+    assert "tests.fixtures.strange_import" not in sys.modules
     torch.save({**content, "class_path": "rnnbench.architectures.LSTM"}, tmp_path / "other.ckpt")
     with pytest.raises(RnnbenchError, match="is no checkpoint of a LSTM"):
         load_run(str(tmp_path / "other.ckpt"), place.leaderboard, place.runs)
