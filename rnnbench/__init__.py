@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rnnbench.api import Board, Comparison, GridResult, compare, load_records, load_run, run
     from rnnbench.errors import RnnbenchError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Board", "Comparison", "GridResult", "RnnbenchError", "__version__", "compare", "load_records", "load_run",
            "run"]  # fmt: skip
 _SUBPACKAGES = ("architectures", "data", "nn")

@@ -1,5 +1,6 @@
 """Files for contributors and for services: they can be read, and what they name exists."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -60,7 +61,9 @@ def test_every_command_that_is_shown_exists(path: Path) -> None:
         if program == "make":
             assert set(words) <= set(targets), words
         elif program.endswith("python"):
-            assert words[1] == "build" or (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
+            assert words[1] in ("build", "twine", "venv") or (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), (
+                words
+            )
         elif words[0] != "--version":
             assert words[0] in VERBS, words
             if words[1:]:  # else it may be the mere name of a verb, in a sentence
@@ -145,3 +148,34 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     folders = "rnnbench|tests|tasks|configs|docs|benchmarks"
     names = set(re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./-]*\w)", (ROOT / "README.md").read_text()))
     assert not [name for name in names - {"rnnbench/tasks", "rnnbench/configs"} if not (ROOT / name).exists()]
+
+
+def test_the_container_runs_what_the_readme_says() -> None:
+    """What can be checked without building it."""
+    text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    first, *others = [rest for step, rest in steps if step == "FROM"]
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+ AS base", first)  # all parts of the version are named
+    assert others == ["base"]
+    last_user = [rest for step, rest in steps if step == "USER"][-1]
+    assert f"useradd --create-home --uid 1000 {last_user}" in text
+    assert [step for step, _ in steps if step in ("USER", "COPY")] == ["USER", "COPY"]  # nothing is copied as root
+    targets = " ".join(re.findall(r"^([\w./ -]+):", (ROOT / "Makefile").read_text(), re.M)).split()
+    assert ["RUN", "make .venv/installed"] in steps
+    assert json.loads(steps[-1][1]) == ["make", "quickstart"]
+    assert {".venv/installed", "quickstart", "test"} <= set(targets)
+    assert "--constraint constraints.txt" in (ROOT / "Makefile").read_text()
+    (cache,) = re.findall(r"RNNBENCH_CACHE=(\S+)", text)
+    assert re.search(rf"install --directory --owner={last_user} .*{Path(cache).parent}\b", text)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {".venv/", "runs/"} <= set(ignored)
+
+
+def test_the_development_container_is_that_container() -> None:
+    folder = ROOT / ".devcontainer"
+    content = json.loads((folder / "devcontainer.json").read_text())
+    dockerfile = (folder / content["build"]["dockerfile"]).resolve()
+    assert dockerfile == ROOT / "Dockerfile"
+    assert f" AS {content['build']['target']}\n" in dockerfile.read_text()
+    assert f"\nUSER {content['remoteUser']}\n" in dockerfile.read_text()
+    assert content["postCreateCommand"] == "make .venv/installed"

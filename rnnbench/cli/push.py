@@ -21,7 +21,7 @@ from rnnbench.records.status import cells_on_record
 from rnnbench.records.store import RecordStore
 from rnnbench.records.submissions.publish import provenance
 from rnnbench.records.tracks import tracks_of
-from rnnbench.utils.files import user_path, write_whole
+from rnnbench.utils.files import expand_home, user_path, write_whole
 from rnnbench.utils.hub import FORMS, HubAddress, upload
 from rnnbench.utils.text import clean
 
@@ -64,7 +64,7 @@ def _pack_run(options: Namespace, address: HubAddress, folder: Path) -> tuple[li
     from rnnbench.harness.model_card import model_card
     from rnnbench.harness.packed_run import pack_run
 
-    if Path(options.source).is_dir():
+    if Path(expand_home(options.source)).is_dir():
         raise RnnbenchError(f"{options.source} is a folder; a board goes to the address of a data set: "
                             f"hf://datasets/{address.name}")  # fmt: skip
     trained = load_run(options.source, options.leaderboard, options.runs)

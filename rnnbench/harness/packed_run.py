@@ -1,4 +1,4 @@
-"""A trained run as two files for a repository of a hub, its checkpoint and its record; and back, after strict checks."""
+"""A trained run as two files for a repository of a hub, checkpoint and record; and back, after strict checks."""
 
 import json
 import shutil

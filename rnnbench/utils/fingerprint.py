@@ -3,11 +3,14 @@
 import ast
 import hashlib
 import json
+import re
 import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+RELEASE = re.compile(rb"^__version__ = .*$", re.MULTILINE)
 
 
 def digest(content: Any, length: int = 16) -> str:
@@ -42,7 +45,8 @@ def file_digest(path: Path, length: int = 16) -> str:
 def source_digest(package: str) -> str:
     """Digest of all source of a package or module (Python and C), or `absent` if there is none of that name.
 
-    Nothing is imported, so that a board can be drawn without torch and without running anybody's code.
+    `__version__ = …` of the package is left out: the number of a release changes no result. Nothing is imported, so that
+    a board can be drawn without torch and without running anybody's code.
     """
     home = source_file(package)
     if home is None:
@@ -52,7 +56,9 @@ def source_digest(package: str) -> str:
         files = sorted(file for end in ("*.py", "*.h") for file in home.parent.rglob(end))
     content = hashlib.sha256()
     for file in files:
-        content.update(f"{file.relative_to(home.parent).as_posix()}\0{file_digest(file, 64)}\n".encode())
+        source = RELEASE.sub(b"", file.read_bytes()) if file == home else file.read_bytes()
+        name = file.relative_to(home.parent).as_posix()
+        content.update(f"{name}\0{hashlib.sha256(source).hexdigest()}\n".encode())
     return content.hexdigest()[:16]
 
 

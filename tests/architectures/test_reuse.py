@@ -1,4 +1,4 @@
-"""Single modules in other Lightning projects: a stock LightningCLI, two processes, a wheel, a plug-in, the README."""
+"""Single modules in other Lightning projects: a stock LightningCLI, two processes, the README."""
 
 import os
 import re
@@ -10,8 +10,6 @@ import pytest
 import torch
 import yaml
 
-from rnnbench import __version__
-from tests.conftest import TASKS
 from tests.fixtures.interpreters import CLI, ROOT, python
 from tests.fixtures.score_path import score_path
 
@@ -153,64 +151,6 @@ def test_two_processes_give_the_score_path_of_one() -> None:
             two.pop("train/loss", None)
             assert two == pytest.approx(one, rel=2e-4)
         assert alone[0]["val/loss"] != alone[-1]["val/loss"]
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """rnnbench installed from its wheel into an empty folder."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (path,) = folder.glob("*.whl")
-    target = folder / "site"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(target),
-        str(path),
-    ]
-    subprocess.run(pip, check=True, capture_output=True)
-    return target
-
-
-def test_the_wheel_carries_its_tasks_and_no_top_level_names_but_its_own(wheel: Path, tmp_path: Path) -> None:
-    assert {path.name for path in wheel.iterdir()} == {"rnnbench", f"rnnbench-{__version__}.dist-info", "bin"}
-    said = python("from rnnbench.cli import main; main(['list'])", cwd=tmp_path, PYTHONPATH=str(wheel))
-    for name in TASKS:
-        assert f"\n{name} " in said
-    python("from rnnbench.cli import main; raise SystemExit(main(['new', 'cell', 'leaky']))", cwd=tmp_path,
-           PYTHONPATH=str(wheel))  # fmt: skip
-    assert (tmp_path / "leaky" / "cell.py").is_file()  # the wheel carries the templates, too
-    where = python("import rnnbench; print(rnnbench.__file__)", cwd=tmp_path, PYTHONPATH=str(wheel))
-    assert where.startswith(str(wheel))
-
-
-def test_a_plug_ins_cards_join_by_one_entry_point(wheel: Path, tmp_path: Path) -> None:
-    package = tmp_path / "site" / "plugged"
-    (package / "tasks" / "short-adding").mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    card = yaml.safe_load((ROOT / "tasks" / "adding" / "task.yaml").read_text())
-    card |= {
-        "name": "short-adding",
-        "summary": "From elsewhere.",
-        "data": {"class_path": "rnnbench.data.Adding", "init_args": {"length": 5}},
-    }
-    (package / "tasks" / "short-adding" / "task.yaml").write_text(yaml.safe_dump(card))
-    info = tmp_path / "site" / "plugged-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rnnbench.plugins]\nplugged = plugged\n")
-    code = "from rnnbench.cli import main; main(['list', 'tasks'])"
-    said = python(code, cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(wheel), str(package.parent)]))
-    assert "short-adding" in said
-    assert "From elsewhere." in said
-    assert "weather-nyc" in said
 
 
 def blocks(language: str) -> list[str]:

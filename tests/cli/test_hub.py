@@ -230,6 +230,12 @@ def test_without_a_network_both_say_so(hub: HubServer, place: Folders, ask: Any,
         assert code == 2
         assert "the hub at http://127.0.0.1:1 cannot be reached, or fails" in said
         assert len(said.splitlines()) == 1
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    code, _, said = ask("pull", TUNES)
+    assert code == 2
+    assert "the hub is not asked, since HF_HUB_OFFLINE is set" in said
     assert not Path("leaderboard").exists()
 
 

@@ -212,6 +212,11 @@ def test_a_digest_of_source_changes_with_any_file_of_the_package(
         assert source_digest("whole") not in (first, "absent")
         assert source_digest("alone") == alone
         first = source_digest("whole")
+    for release in ("1.0", "2.0"):
+        (tmp_path / "whole" / "__init__.py").write_text(f'x = 1\n__version__ = "{release}"\n')
+        source_digest.cache_clear()
+        assert source_digest("whole") != first if release == "1.0" else source_digest("whole") == first
+        first = source_digest("whole")
     (tmp_path / "whole" / "inner.py").rename(tmp_path / "whole" / "moved.py")
     source_digest.cache_clear()
     assert source_digest("whole") != first

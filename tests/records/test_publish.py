@@ -217,6 +217,21 @@ def test_a_record_is_run_again_and_a_false_one_is_found_out(
     assert main(["verify", run, "--tolerance", "7"]) == 2
 
 
+def test_a_cell_or_an_objective_of_others_is_code_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = spec()
+    changes = {"class_path": "rnnbench.architectures.CellModule", "init_args": {"cell": "strangers.Thing"}}
+    cell = run.model_copy(update={"architecture": run.architecture.model_copy(update=changes)})
+    objective = run.model_copy(update={"task": run.task.model_copy(update={"objective": "strangers.Thing"})})
+    for strange in (cell, objective):
+        record = done(strange)
+        RecordStore(tmp_path / "leaderboard").write(record)
+        assert main(["verify", record.id]) == 2
+        assert "would run strangers.Thing, which is not code of rnnbench" in capsys.readouterr().err
+
+
 def test_code_of_others_is_run_only_when_it_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
