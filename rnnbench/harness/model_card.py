@@ -127,7 +127,7 @@ def _data(record: Record) -> str:
     task = record.spec.task
     cls = import_class(task.data.class_path, LightningDataModule, f"task {task.name!r}")
     sources = getattr(cls, "sources", ())
-    lines = [f"Made by {_code(task.data.class_path)}; digest of its content: {_code(record.data_fingerprint)}."]
+    lines = [f"Made by {_code(task.data.class_path)}; digest of its content: {_code(record.data_fingerprint)}.\n"]
     lines += [f"- {escape(f'{source.package} {source.version} ({source.file})')}, licence: {escape(source.licence)}"
               for source in sources]  # fmt: skip
     return "\n".join(lines if sources else [*lines, "It is generated, or given by its user."])

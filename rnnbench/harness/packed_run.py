@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.harness.load_run import FORMER_ARGUMENTS, TrainedRun, foreign_code, load, read_checkpoint
+from rnnbench.harness.load_run import FORMER_ARGUMENTS, foreign_code, load, read_checkpoint
 from rnnbench.harness.paths import Folders
 from rnnbench.records.record import MAX_RECORD_BYTES, Record
 from rnnbench.records.store import RecordStore
@@ -47,8 +47,8 @@ def pack_run(checkpoint: Path, record: Record, folder: Path) -> list[str]:
     return [CHECKPOINT, RECORD]
 
 
-def unpack_run(folder: Path, names: Iterable[str], where: str, trust: bool) -> TrainedRun:
-    """The run in a folder, after all checks; its model has been loaded from tensors and plain values.
+def unpack_run(folder: Path, names: Iterable[str], where: str, trust: bool) -> Record:
+    """The record of the run in a folder, after all checks; its model has been loaded from tensors and plain values.
 
     Args:
         folder: with its two files.
@@ -85,7 +85,7 @@ def unpack_run(folder: Path, names: Iterable[str], where: str, trust: bool) -> T
     parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
     if parameters != record.parameters:
         raise RnnbenchError(f"{where}: the network has {parameters} parameters, its record {record.parameters}")
-    return TrainedRun(f"{record.spec.label} ({record.id})", folder / CHECKPOINT, record, model)
+    return record
 
 
 def _check_size(path: Path, where: str) -> None:
@@ -99,14 +99,12 @@ def _check_size(path: Path, where: str) -> None:
         raise RnnbenchError(f"{where}: {CHECKPOINT} unpacks to {size:,} bytes, at most {LIMITS[CHECKPOINT]:,} are read")
 
 
-def place_run(run: TrainedRun, folders: Folders) -> Path:
-    """Write an unpacked run among those that are here; the path of its checkpoint.
+def place_run(fetched: Path, record: Record, folders: Folders) -> Path:
+    """Write a run that was checked, from the folder where it lies, among those that are here; where its checkpoint is.
 
     Raises:
         RnnbenchError: the run is here already with another outcome or a checkpoint of its own; or it cannot be written.
     """
-    record = run.record
-    assert record is not None
     store = RecordStore(folders.leaderboard)
     there = store.find([record.spec]).get(record.id)
     if there is not None and not same_outcome(there, record):
@@ -118,7 +116,7 @@ def place_run(run: TrainedRun, folders: Folders) -> Path:
     temporary = target.with_suffix(".tmp")
     with writing(target, "the checkpoint that was pulled"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.checkpoint, temporary)
+        shutil.copyfile(fetched / CHECKPOINT, temporary)
         temporary.replace(target)
     if there is None:
         store.write(record)

@@ -29,13 +29,13 @@ def dataset_card(records: Collection[Record], tables: Sequence[Table], address: 
     tasks = {record.spec.task.name for record in records}
     architectures = {record.spec.architecture.name for record in records}
     name = address.removeprefix("hf://datasets/")
-    counts = f"{len(records):,} records of {len(architectures)} architectures on {len(tasks)} tasks"
+    counts = f"Records: {len(records):,}; architectures: {len(architectures)}; tasks: {len(tasks)}"
     return f"""---
 {write_yaml(content)}---
 
 # A leaderboard of recurrent networks
 
-{counts}, made with rnnbench. `{RESULTS}` has a row for each: scores, settings, cost, machine. `records.jsonl` has
+{counts}. Made with rnnbench. `{RESULTS}` has a row for each record: scores, settings, cost, machine. `records.jsonl` has
 them in full, with what it takes to run each again. Scores are what the records say; `rnnbench verify` runs one again.
 
 ```

@@ -30,7 +30,8 @@ LIMITS = {RECORDS: 1 << 30, TRIALS: 1 << 30, ARTEFACTS: 1 << 30, CERTIFICATES: M
 """The most bytes of each file."""
 MAX_PROBLEMS = 10
 """That are told of a board; the others are counted."""
-Model, Value = TypeVar("Model", bound=StrictModel), TypeVar("Value")
+Model = TypeVar("Model", bound=StrictModel)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def file_digest(path: Path, length: int = 16) -> str:
 def source_digest(package: str) -> str:
     """Digest of all source of a package or module (Python and C), or `absent` if there is none of that name.
 
-    `__version__ = …` of the package is left out: the number of a release changes no result. Nothing is imported, so that
-    a board can be drawn without torch and without running anybody's code.
+    `__version__ = …` of the package is left out: the number of a release changes no result. Nothing is imported, so
+    that a board can be drawn without torch and without running anybody's code.
     """
     home = source_file(package)
     if home is None:

@@ -15,7 +15,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.utils.text import clean
 
 FORMS = "hf://user/name (a checkpoint) or hf://datasets/user/name (a board)"
-PATTERN = re.compile(r"hf://(datasets/)?(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?", re.ASCII)
+PATTERN = re.compile(r"hf://(datasets/)?(\w(?:[.-]?\w)*/\w(?:[.-]?\w)*)(?:@([\w./-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,7 @@ class HubAddress:
         if found is None:
             raise RnnbenchError(f"{text!r} is not the address of a repository; allowed: {FORMS}")
         datasets, name, revision = found.groups()
-        address = cls("dataset" if datasets else "model", name, revision)
-        with asking(address):
-            from huggingface_hub.utils import validate_repo_id
-
-            validate_repo_id(name)
-        return address
+        return cls("dataset" if datasets else "model", name, revision)
 
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
@@ -133,10 +128,10 @@ def _api() -> Any:
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, library_name="rnnbench")
 
 
-def _reason(error: Exception) -> str:
+def _reason(raised: Exception) -> str:
     from huggingface_hub import errors
 
-    error = _told_by(error)
+    error = _told_by(raised)
     status = getattr(getattr(error, "response", None), "status_code", None)
     message = str(getattr(error, "server_message", "") or error).strip()
     first = clean((message.splitlines() or [type(error).__name__])[0])[:300]
