@@ -35,8 +35,10 @@ def dataset_card(records: Collection[Record], tables: Sequence[Table], address: 
 
 # A leaderboard of recurrent networks
 
-{counts}. Made with rnnbench. `{RESULTS}` has a row for each record: scores, settings, cost, machine. `records.jsonl`
-has them in full, with what it takes to run each again. Scores are what the records say; `rnnbench verify` runs one again.
+{counts}. Made with rnnbench.
+
+`{RESULTS}` has a row for each record: scores, settings, cost, machine. `records.jsonl` has them in full, with what it
+takes to run each again. Scores are what the records say; `rnnbench verify` runs one again and compares.
 
 ```
 pip install rnnbench
