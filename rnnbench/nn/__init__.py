@@ -1,11 +1,13 @@
 """Recurrent layers on one engine: write a cell's equation, get a layer with torch's constructor, call and states.
 
-`Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature. `WindowMLP`,
+`Cell` is what to write, `Recurrent` the layer around any cell; the rest are the layers of the literature. `LSTMCell`,
+`GRUCell`, `RNNCell` and `RecurrentCell` are one step as a module. `WindowMLP`,
 `CNN` and `TCN` are not recurrent: the baselines. `Decoder` makes the second half of an encoder–decoder of any layer.
 """
 
 from rnnbench.nn.attention import BahdanauAttention, LuongAttention
 from rnnbench.nn.cell import Cell, layer_norm, row_mean
+from rnnbench.nn.cell_modules import GRUCell, LSTMCell, RecurrentCell, RNNCell, cell_module
 from rnnbench.nn.checks import InputError, InputTypeError
 from rnnbench.nn.compiler.scan import linear_recurrence
 from rnnbench.nn.decoder import Decoder, Encoded
@@ -80,9 +82,11 @@ __all__ = [
     "Elman",
     "Encoded",
     "FastGRNN",
+    "GRUCell",
     "IndRNN",
     "InputError",
     "InputTypeError",
+    "LSTMCell",
     "LayerNormLSTM",
     "LiGRU",
     "LuongAttention",
@@ -91,10 +95,13 @@ __all__ = [
     "MinimalRNN",
     "MultiplicativeLSTM",
     "PeepholeLSTM",
+    "RNNCell",
     "Recurrent",
+    "RecurrentCell",
     "UnICORNN",
     "WindowMLP",
     "activation_regularisation",
+    "cell_module",
     "keep_freed_memory",
     "layer_norm",
     "linear_recurrence",

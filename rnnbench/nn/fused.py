@@ -9,8 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from rnnbench.nn.cell import Cell
+from rnnbench.nn.cells.elman import ElmanCell
+from rnnbench.nn.cells.gru import GRUCell
+from rnnbench.nn.cells.lstm import LSTMCell
 
 CLASSES: dict[str, type[nn.RNNBase]] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN_TANH": nn.RNN, "RNN_RELU": nn.RNN}
+STEPS: dict[str, Any] = {
+    "LSTM": LSTMCell.step, "GRU": GRUCell.step, "RNN_TANH": ElmanCell.step, "RNN_RELU": ElmanCell.step,
+}  # fmt: skip
+"""The equations that torch has: a subclass with another one is another cell."""
 ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 """Whether torch runs an LSTM on the CPU by oneDNN, whatever its states, in autocast's type."""
 
@@ -37,6 +44,8 @@ def unsupported_reason(cell: Cell, settings: Mapping[str, Any]) -> str | None:
     """Why torch's fused layers do not compute a layer with these constructor arguments; None if they do."""
     if cell.torch_mode is None:
         return f"torch has no fused {type(cell).__name__}"
+    if type(cell).step is not STEPS[cell.torch_mode] or cell.reworks:
+        return f"{type(cell).__name__} has a step of its own"
     for name in ("variational_dropout", "weight_dropout", "checkpoint_steps", "bptt"):
         if settings[name]:
             return f"torch has no {name}"

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnbench.errors import unknown
-from rnnbench.nn import fused
+from rnnbench.nn import fused, torch_cells
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
     InputError,
@@ -226,7 +226,7 @@ class Recurrent(nn.Module):
         for parameter in self._parameters.values():
             if parameter is not None:
                 return parameter
-        return self.parameters_of(0, "_l0")["weight_ih"]
+        return self.parameters_of(0, self.suffixes(0)[0])["weight_ih"]
 
     def _regularised_cells(self) -> dict[bool, tuple[Cell, str]]:
         """The cell in training mode (True) and in evaluation mode (False), each with its name for `custom_op`."""
@@ -329,6 +329,10 @@ class Recurrent(nn.Module):
                 "torch.export cannot record a PackedSequence, the number of whose rows depends on the lengths: "
                 "export rnnbench.nn.run_padded(layer, inputs, lengths), which gives the same for a padded batch"
             )
+        if type(input) is Tensor and not torch.compiler.is_compiling():
+            result = self._forward_one_step(input, hx)
+            if result is not None:
+                return result
         return self._forward_padded(input, hx, None)
 
     def _forward_padded(
@@ -560,11 +564,63 @@ class Recurrent(nn.Module):
                 before = None if before is None else tuple(state.to(stepper.dtype) for state in before)
             if before is None:
                 before = tuple(input.new_zeros(shape) for shape in stepper.shapes)
+            input, before = input.resolve_neg(), tuple(state.resolve_neg() for state in before)
         output, after = stepper(input, before)
         if dtypes:
             output = output.to(dtypes[0])
             after = tuple(state.to(dtype) for state, dtype in zip(after, dtypes, strict=True))
         return output, after if len(after) > 1 else after[0]
+
+    def _forward_one_step(self, input: Tensor, hx: Any) -> tuple[Tensor, States] | None:
+        """A call with one step, for little more than the step; None if it has to be made as any other call."""
+        if not is_eager(input) or input.ndim != 3 or self.bidirectional or is_autocast(input.device):
+            return None
+        time = 1 if self.batch_first else 0
+        if input.shape[time] != 1:
+            return None
+        states = (hx,) if type(hx) is Tensor else hx
+        if torch.is_grad_enabled():
+            result = self._step_by_torch(input, states, time)
+            if result is None:
+                return None
+            output, after = result
+        else:
+            stepper = self._stepper(input.shape[1 - time])
+            if stepper is None:
+                return None
+            if states is None:
+                states = [torch.zeros(shape, dtype=stepper.dtype, device="cpu") for shape in stepper.shapes]
+            if not stepper.fits_memory(input, states):
+                return None
+            after = stepper.run(input, states)
+            output = (after[0] if self.num_layers == 1 else after[0][-1:]).clone()
+        if time:
+            output = output.transpose(0, 1)
+        return output, after if len(after) > 1 else after[0]
+
+    def _step_by_torch(self, input: Tensor, states: Any, time: int) -> tuple[Tensor, Tensors] | None:
+        """Output `[1, B, H]` and states of one step with a gradient by torch's cell; None if it is not to be had so."""
+        if self.engine is not None or self.proj_size or fused.unsupported_reason(self.cell, vars(self)):
+            return None
+        parameters = self._parameters
+        weights: Any = [[parameters.get(name) for name in names] for names in self._all_weights]
+        if any(weight is None for one in weights for weight in one):  # computed from others
+            return None
+        weight, batch = weights[0][0], input.shape[1 - time]
+        if not (input.is_cpu and weight.is_cpu and input.dtype == weight.dtype and input.numel()):
+            return None
+        if input.shape[2] != self.input_size:
+            return None
+        shape = (self.num_layers, batch, self.hidden_size)
+        if states is None:
+            states = [torch.zeros(shape, dtype=input.dtype, device="cpu") for _ in self.cell.states]
+        elif not isinstance(states, (tuple, list)) or len(states) != len(self.cell.states):
+            return None
+        for state in states:
+            if type(state) is not Tensor or state.shape != shape or state.dtype != input.dtype or not state.is_cpu:
+                return None
+        dropout = self.dropout if self.training else 0.0
+        return torch_cells.run_stack(self.cell.torch_mode, input.squeeze(time), states, weights, dropout)
 
     def _stepper(self, batch: int) -> Stepper | None:
         """The prepared step for a batch size; None if it cannot be prepared."""
@@ -572,7 +628,7 @@ class Recurrent(nn.Module):
         stepper = self.steppers.get(key)
         cell = self.cells[self.training][0]
         if stepper is None or not stepper.is_valid(self._parameters):
-            layers = [self.parameters_of(layer, f"_l{layer}") for layer in range(self.num_layers)]
+            layers = [self.parameters_of(layer, self.suffixes(layer)[0]) for layer in range(self.num_layers)]
             if not batch or not self._can_prepare(layers):
                 return None
             kernel = kernel_of(cell, self.any_weight.dtype)
@@ -581,7 +637,9 @@ class Recurrent(nn.Module):
             for layer in range(self.num_layers):
                 check_weights(weights[layer], self.weight_shapes[layer], layer, self.any_weight)
             tensors = [list(by_name.values()) for by_name in weights]
-            stepper = self.steppers[key] = Stepper(kernel, cell, self.hidden_size, batch, tensors, self._parameters)
+            stacked = self.suffixes(0) != [""]
+            stepper = Stepper(kernel, cell, self.hidden_size, batch, tensors, self._parameters, stacked)
+            self.steppers[key] = stepper
         check_unchanged(cell)
         return stepper
 

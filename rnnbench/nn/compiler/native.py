@@ -165,18 +165,18 @@ class Stepper:
     """One step of a stack without a gradient, for one batch size, with all arguments of its kernel prepared.
 
     `weights` are those of each layer, in the order of a `SequenceCall`'s tensors after the states; `parameters` all
-    that the layer has, which hold them.
+    that the layer has, which hold them. States are `[L, B, W]`, or `[B, W]` of a single layer that is not `stacked`.
     """
 
     def __init__(
         self, kernel: Kernel, cell: Cell, hidden_size: int, batch: int, weights: Sequence[Sequence[Tensor | None]],
-        parameters: Mapping[str, Tensor | None],
+        parameters: Mapping[str, Tensor | None], stacked: bool = True,
     ) -> None:  # fmt: skip
         self.forward, self.dtype = kernel.c_forward, kernel.dtype
-        self.names, self.parameters = list(parameters), list(parameters.values())
+        self.parameters = list(parameters.values())
         self.pointers = _pointers(self.parameters)
         widths = cell.state_sizes(hidden_size)
-        self.shapes = [torch.Size([len(weights), batch, width]) for width in widths]
+        self.shapes = [torch.Size([len(weights), batch, width][0 if stacked else 1 :]) for width in widths]
         self.sizes = [width * batch * self.dtype.itemsize for width in widths]
         self.arguments, self.calls = [], []
         units = 0
@@ -198,34 +198,53 @@ class Stepper:
 
     def is_valid(self, parameters: Mapping[str, Tensor | None]) -> bool:
         """Whether the layer's parameters are still where they were."""
-        return list(parameters) == self.names and all(
-            new is old and (new is None or new.data_ptr() == pointer)
-            for new, old, pointer in zip(parameters.values(), self.parameters, self.pointers)  # noqa: B905
-        )
+        if len(parameters) != len(self.parameters):
+            return False
+        for new, old, pointer in zip(parameters.values(), self.parameters, self.pointers, strict=True):
+            if new is not old or (new is not None and new.data_ptr() != pointer):
+                return False
+        return True
 
     def fits(self, inputs: Tensor, states: Any) -> bool:
-        """Whether inputs and states need no further check or conversion."""
-        if inputs.shape != self.input_shape or inputs.dtype is not self.dtype or not inputs.is_cpu:
-            return False
-        return (
-            isinstance(states, (tuple, list))
-            and len(states) == len(self.shapes)
-            and all(
-                isinstance(state, Tensor) and state.shape == shape and state.dtype is self.dtype and state.is_cpu
-                for state, shape in zip(states, self.shapes)  # noqa: B905
-            )
-        )
+        """Whether inputs `[B, I]` and states need no further check or conversion."""
+        return inputs.shape == self.input_shape and self.fits_memory(inputs, states)
 
-    def __call__(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output and states after one step; `inputs` `[B, I]`, states `[L, B, W]`."""
-        inputs, states = inputs.contiguous(), tuple(state.contiguous() for state in states)
-        after = tuple(torch.empty(shape, dtype=self.dtype, device="cpu") for shape in self.shapes)
+    def fits_memory(self, inputs: Tensor, states: Any) -> bool:
+        """As `fits`, where it is known that the inputs are `[B, I]`, `[1, B, I]` or `[B, 1, I]`."""
+        dtype = self.dtype
+        if inputs.shape[-1] != self.input_shape[1] or inputs.dtype is not dtype or not inputs.is_cpu or inputs.is_neg():
+            return False
+        if not isinstance(states, (tuple, list)) or len(states) != len(self.shapes):
+            return False
+        for state, shape in zip(states, self.shapes, strict=True):
+            if type(state) is not Tensor or state.shape != shape or state.dtype is not dtype or not state.is_cpu:
+                return False
+            if state.is_neg():
+                return False
+        return True
+
+    def run(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """States `[L, B, W]` after one step; `inputs` are `[B, I]` with or without a dimension of one step."""
+        after = tuple([torch.empty(shape, dtype=self.dtype, device="cpu") for shape in self.shapes])
+        if not inputs.is_contiguous():
+            inputs = inputs.contiguous()
+        states = [state if state.is_contiguous() else state.contiguous() for state in states]
         before_at, after_at = [state.data_ptr() for state in states], [state.data_ptr() for state in after]
         input_at, forward = inputs.data_ptr(), self.forward
+        if len(self.arguments) == 1:
+            arguments, address = self.arguments[0]
+            arguments.x, arguments.init[:], arguments.next[:] = input_at, before_at, after_at
+            forward(address)
+            return after
         for k, (arguments, address) in enumerate(self.arguments):
             arguments.x = input_at
-            arguments.init[:] = [at + k * size for at, size in zip(before_at, self.sizes)]  # noqa: B905
-            arguments.next[:] = next_at = [at + k * size for at, size in zip(after_at, self.sizes)]  # noqa: B905
+            arguments.init[:] = [at + k * size for at, size in zip(before_at, self.sizes, strict=True)]
+            arguments.next[:] = next_at = [at + k * size for at, size in zip(after_at, self.sizes, strict=True)]
             forward(address)
             input_at = next_at[0]
+        return after
+
+    def __call__(self, inputs: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output `[B, W]`, a part of the new h, and states after one step; `inputs` `[B, I]`, states `[L, B, W]`."""
+        after = self.run(inputs, states)
         return after[0][-1], after
