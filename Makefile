@@ -53,5 +53,5 @@ conformance: .venv/installed
 
 # what only the tests need, and what only the benchmarks need
 .venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,tune,$*]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,tune,export,$*]'
 	touch $@

@@ -1,6 +1,7 @@
 """Inference with a trained module: generated texts, scores, classes, translations, transcripts, forecasts."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from rnnbench.analysis.generate import Advance, Sampling, continue_frames, gener
 from rnnbench.analysis.score import ScoredText, log_probs
 from rnnbench.analysis.text_codec import TextCodec
 from rnnbench.architectures.embedding import WordEmbedding
+from rnnbench.architectures.export import Format, export_model
 from rnnbench.errors import RnnbenchError
 from rnnbench.nn import Recurrent
 from rnnbench.objectives.base import OutputKind
@@ -85,6 +87,14 @@ class Inference:
             if not row:
                 raise RnnbenchError(f"text {number} of {len(encoded)} is empty: there is nothing to read")
         return self.padded(encoded)
+
+    def export(self, format: Format, folder: Path, title: str = "") -> Path:
+        """Write the module for other programs, as `onnx`, `torch-export` or `safetensors`; see `export_model`.
+
+        Raises:
+            RnnbenchError: an unknown format, a package that is missing, or a module that cannot be exported.
+        """
+        return export_model(self.model, format, folder, title)
 
     # --- language models and music
 

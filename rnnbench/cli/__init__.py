@@ -39,6 +39,7 @@ VERBS = {
     "publish": "check records and copy them into a leaderboard, with where they come from",
     "verify": "run a record's spec again and compare",
     "export": "records as rows (csv, json, parquet), or the board as a table (latex)",
+    "export-model": "a trained network as a file for other programs: onnx, torch-export, safetensors",
     "compare": "two architectures against each other, on the tasks and seeds that both have run",
     "upload": "the board and its records to Weights & Biases; offline with WANDB_MODE=offline",
     "push": "a trained run, or a board, into a repository of the Hugging Face hub",
@@ -49,8 +50,8 @@ VERBS = {
 }
 """The verbs and what `rnnbench --help` says of them, in that order.
 
-The module `rnnbench.cli.<verb>` has `add_options(parser)`, which declares its arguments, and `run(options)`, which does
-the work and returns the exit code; None stands for 0.
+The module `rnnbench.cli.<verb>`, with `_` for `-`, has `add_options(parser)`, which declares its arguments, and
+`run(options)`, which does the work and returns the exit code; None stands for 0.
 """
 INTERRUPTED = 130
 SUBSTITUTES = {
@@ -114,7 +115,7 @@ def make_parser(verbs: Sequence[str] = tuple(VERBS)) -> Parser:
 
 
 def _module(verb: str) -> ModuleType:
-    return import_module(f"rnnbench.cli.{verb}")
+    return import_module(f"rnnbench.cli.{verb.replace('-', '_')}")
 
 
 def _replace_unprintable_characters() -> None:

@@ -6,6 +6,7 @@ from rnnbench.errors import RnnbenchError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "board": ("altair", "itables", "jinja2", "scikit_posthocs", "vl_convert"),
+    "export": ("onnx", "onnxscript", "onnxruntime", "safetensors"),
     "music": ("music21", "verovio"),
     "plots": ("altair", "vl_convert"),
     "ray": ("ray",),

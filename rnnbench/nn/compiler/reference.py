@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn.cell import product
+from rnnbench.nn.compiler import onnx_operators
 from rnnbench.nn.compiler.loops import scan_steps, script_steps
 from rnnbench.nn.compiler.sequence import CallTensors, Result, SequenceCall
 from rnnbench.nn.compiler.torch_mode import is_traced
@@ -74,6 +75,8 @@ def _autograd() -> AbstractContextManager[Any]:
 def run(call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states and final states of a call; any device, any type, any order of derivative."""
     cell, by_kind = call.cell, call.split(tensors)
+    if onnx_operators.records_operator(call, inputs):
+        return onnx_operators.run(call, inputs, by_kind)
     projected = F.linear(inputs, by_kind.matrices[0], by_kind.biases[0])  # type: ignore[arg-type]
     states = [
         inputs.new_zeros(call.batch, width) if state is None else state
