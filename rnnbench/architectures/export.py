@@ -58,19 +58,31 @@ class ExportedModel(nn.Module):
         runs_itself = model.objective.unrolls and not isinstance(model.objective, QuantileHorizonForecast)
         self.streams = isinstance(model.layer, Recurrent) and not model.layer.bidirectional and not runs_itself
 
-    def forward(self, inputs: Tensor, lengths: Tensor, states: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
-        """Predictions, and the states after each sequence's last step if the model is streamed."""
+    def forward(self, inputs: Tensor, lengths: Tensor, more: Any = None) -> tuple[Tensor, ...]:
+        """Predictions, and the states after each sequence's last step if the model is streamed.
+
+        `more` are the states before the first step, or the inputs of a horizon that are known ahead.
+        """
         model = self.model
         if self.streams:
-            assert states is not None
-            hidden, after = model.read(inputs, lengths, states if len(states) > 1 else states[0])
+            hidden, after = model.read(inputs, lengths, more if len(more) > 1 else more[0])
             return model.objective(hidden, lengths), *((after,) if isinstance(after, Tensor) else after)
         if self.forecasts_itself:
-            known = inputs.shape[1] - model.objective.horizon + 1
-            return (model.objective.free_point(model.objective.run_free(model.read, inputs, known)),)
+            return (self._forecast(inputs, lengths, more),)
         if isinstance(model.objective, SequenceToSequence):
             return (model.objective.decode_greedily(model.objective.encode(model.read, inputs, lengths)),)
         return (model(inputs, lengths),)
+
+    def _forecast(self, inputs: Tensor, lengths: Tensor, known_ahead: Tensor | None) -> Tensor:
+        """The horizon `[B, h, O]` after the true last step, each step read from the forecast of the one before."""
+        model, objective = self.model, self.model.objective
+        hidden, state = model.read(inputs, lengths)
+        values = [objective.head(objective.last_state(hidden, lengths)).unsqueeze(1)]
+        for ahead in range(objective.horizon - 1):
+            step = values[-1] if known_ahead is None else torch.cat([values[-1], known_ahead[:, ahead : ahead + 1]], -1)
+            hidden, state = model.read(step, None, state)
+            values.append(objective.head(hidden))
+        return torch.cat(values, 1)
 
     @property
     def forecasts_itself(self) -> bool:
@@ -78,21 +90,33 @@ class ExportedModel(nn.Module):
         return isinstance(self.model.objective, HorizonForecast) and not self.streams
 
     @property
+    def known_ahead(self) -> int:
+        """How many channels of a horizon's inputs are read ahead, if it has any."""
+        objective = self.model.objective
+        return objective.known_inputs if self.forecasts_itself and objective.horizon > 1 else 0
+
+    @property
+    def allows_padding(self) -> bool:
+        """Whether sequences may be shorter than the batch: not where a layer without states reads a forecast again."""
+        return self.model.stateful or not self.forecasts_itself
+
+    @property
     def state_names(self) -> tuple[str, ...]:
         """Names of the states, if the model is streamed."""
         return self.model.layer.cell.states if self.streams else ()
 
-    def example(self, batch: int, more_steps: int) -> tuple[Any, ...]:
-        """Arguments of a call, of the fewest steps that the objective allows and `more_steps`, without padding."""
+    def example(self, batch: int, steps: int) -> tuple[Any, ...]:
+        """Arguments of a call, without padding."""
         p: Any = self.model.hparams
-        objective = self.model.objective
-        least = objective.horizon + objective.season if self.forecasts_itself else 0
-        steps, random = least + more_steps, torch.Generator().manual_seed(batch + more_steps)
+        random = torch.Generator().manual_seed(batch + steps)
         if p.input_kind == "tokens":
             inputs = torch.randint(1, p.input_size, (batch, steps), generator=random)
         else:
             inputs = torch.randn(batch, steps, p.input_size, generator=random)
         lengths = torch.full((batch,), steps)
+        if self.known_ahead:
+            shape = batch, self.model.objective.horizon - 1, self.known_ahead
+            return inputs, lengths, torch.randn(shape, generator=random)
         if not self.streams:
             return inputs, lengths
         layer: Recurrent = self.model.layer
@@ -102,17 +126,24 @@ class ExportedModel(nn.Module):
     def open_sizes(self, batch: Any, steps: Any) -> tuple[Any, ...]:
         """`dynamic_shapes` of an export."""
         sizes = ({0: batch, 1: steps}, {0: batch})
+        if self.known_ahead:
+            return (*sizes, {0: batch})
         return (*sizes, tuple({1: batch} for _ in self.state_names)) if self.streams else sizes
 
     def ports(self) -> tuple[list[Port], list[Port]]:
         """Inputs and outputs."""
         p: Any = self.model.hparams
         tokens = p.input_kind == "tokens"
+        length = "steps of each sequence, 1 to steps; what is beyond has no influence"
+        length = length if self.allows_padding else "steps, for every sequence"
         inputs = [
             Port("inputs", "[batch, steps]" if tokens else f"[batch, steps, {p.input_size}]",
                  "int64" if tokens else "float32", "ids of tokens, 0 is padding" if tokens else "features"),
-            Port("lengths", "[batch]", "int64", "steps of each sequence, 1 to steps; what is beyond has no influence"),
+            Port("lengths", "[batch]", "int64", length),
         ]  # fmt: skip
+        if self.known_ahead:
+            shape = f"[batch, {self.model.objective.horizon - 1}, {self.known_ahead}]"
+            inputs.append(Port("known_inputs", shape, "float32", "channels of the next steps that are known ahead"))
         outputs = [self._predictions()]
         if self.streams:
             layer: Recurrent = self.model.layer
@@ -128,7 +159,7 @@ class ExportedModel(nn.Module):
         if isinstance(objective, SequenceToSequence):
             return Port("tokens", f"[batch, {objective.max_length}]", "int64", "ids of what was decoded, greedily")
         if self.forecasts_itself:
-            meaning = f"the last {objective.horizon} steps of the inputs, forecast from those before"
+            meaning = f"the {objective.horizon} steps after the inputs, each from the forecast of the one before"
             return Port("forecast", f"[batch, {objective.horizon}, {size}]", "float32", meaning)
         steps = "steps, " if objective.per_step else ""
         width = getattr(objective.head, "out_features", size)
@@ -209,7 +240,8 @@ def _to_onnx(exported: ExportedModel, path: Path) -> dict[str, str]:
     names = [port.name for port in session.get_inputs()]  # what has no influence is left out
 
     def run(*arguments: Any) -> list[Tensor]:
-        tensors = [*arguments[:2], *(arguments[2] if len(arguments) > 2 else ())]
+        more = arguments[2] if len(arguments) > 2 else ()
+        tensors = [*arguments[:2], *((more,) if isinstance(more, Tensor) else more)]
         by_name = {port.name: tensor.numpy() for port, tensor in zip(inputs, tensors, strict=True)}
         return [torch.from_numpy(array) for array in session.run(None, {name: by_name[name] for name in names})]
 
@@ -252,7 +284,10 @@ def _export(exported: ExportedModel, format: str, write: Callable[[], None]) -> 
             warnings.simplefilter("ignore")
             write()
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # what torch.onnx wraps in advice
+            cause = cause.__cause__
+        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)[:300]
         raise RnnbenchError(
             f"{exported.model.layer!r} on objective {exported.model.hparams['objective']!r} cannot be exported as "
             f"{format}: {reason}"
@@ -266,10 +301,10 @@ def _check(exported: ExportedModel, run: Callable[..., Sequence[Tensor]], format
         RnnbenchError: it is larger than rounding explains.
     """
     worst = 0.0
-    for batch, more_steps in ((2, 9), (1, 1)):
-        arguments = exported.example(batch, more_steps)
-        if batch > 1 and not exported.forecasts_itself:
-            arguments[1][0] -= more_steps // 2
+    for batch, steps in ((2, 9), (1, 1)):
+        arguments = exported.example(batch, steps)
+        if exported.allows_padding:
+            arguments[1][0] -= steps // 2
         for got, want in zip(run(*arguments), exported(*arguments), strict=True):
             size = max(1.0, float(want.abs().max()))
             worst = max(worst, float((got.double() - want.double()).abs().max()) / size)
@@ -312,10 +347,11 @@ def _usage(exported: ExportedModel, format: str) -> list[str]:
             f"outputs = session.run(None, {{{feed}}})",
         ]  # fmt: skip
     if format == "torch-export":
-        states = f", ({', '.join(exported.state_names)},)" if exported.streams else ""
+        more = f", ({', '.join(exported.state_names)},)" if exported.streams else ""
+        more = ", known_inputs" if exported.known_ahead else more
         return [
             "import torch", 'model = torch.export.load("model.pt2").module()',
-            f"outputs = model(inputs, lengths{states})",
+            f"outputs = model(inputs, lengths{more})",
         ]  # fmt: skip
     name = type(exported.model).__name__
     return [

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
-from rnnbench.nn.compiler.torch_mode import is_recorded
 from rnnbench.objectives.base import Objective, OutputKind, StatefulModel, check_shape
 
 
@@ -196,13 +195,11 @@ class HorizonForecast(Forecast):
         """Predictions of all steps; from `known` on, inputs are measured with probability `forcing`, else predicted."""
         hidden, state = model(inputs[:, :known])
         predicted = [self.head(hidden)]
-        for ahead in range(self.horizon - 1):  # a number that an export, of windows of any length, knows
-            measured = inputs[:, known + ahead : known + ahead + 1]
+        for step in range(known, inputs.shape[1]):
+            measured = inputs[:, step : step + 1]
             before = self.next_inputs(self.fed_back(predicted[-1][:, -1:]), measured)
-            if forcing > 0 or not is_recorded():  # drawn for 0, too: random numbers after it are as they were
-                forced = torch.rand(len(inputs), 1, 1, device=inputs.device) < forcing
-                before = torch.where(forced, measured, before)
-            hidden, state = model(before, None, state)
+            forced = torch.rand(len(inputs), 1, 1, device=inputs.device) < forcing
+            hidden, state = model(torch.where(forced, measured, before), None, state)
             predicted.append(self.head(hidden))
         return torch.cat(predicted, 1)
 

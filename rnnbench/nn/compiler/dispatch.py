@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
-from rnnbench.nn.compiler import chunks, function, native, reference
+from rnnbench.nn.compiler import chunks, function, native, reference, vmapped
 from rnnbench.nn.compiler.autodiff import Program, record
 from rnnbench.nn.compiler.build import NoCompiler
 from rnnbench.nn.compiler.captured_state import captured_values
@@ -131,6 +131,8 @@ def _warn(reasons: dict[str, str]) -> None:
 
 def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states, and final states, of a call."""
+    if name == "native" and inputs.numel() and vmapped.can_run(call, inputs, *tensors):
+        return vmapped.run(engine_of(name, call.cell, inputs.dtype), call, inputs, tensors)
     if name == "reference" or inputs.numel() == 0 or not is_eager(inputs, *tensors):
         return reference.run(call, inputs, tensors)  # torch's own operations, which all modes see and can derive
     if name == "function" and chunks.runs_in_chunks(call.cell):

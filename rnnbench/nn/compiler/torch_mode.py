@@ -27,14 +27,14 @@ def is_eager(*tensors: Tensor | None) -> bool:
     if (
         torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
-        or _dispatch_modes()  # they see every operation: `make_fx` records, others count or replace them
-        or _is_tracing()  # `torch.jit.trace` would not see the operations of a kernel
+        or has_dispatch_modes()  # they see every operation: `make_fx` records, others count or replace them
+        or is_tracing()  # `torch.jit.trace` would not see the operations of a kernel
     ):
         return False
-    return all(t is None or (type(t) in (Tensor, nn.Parameter) and not _is_batched(t)) for t in tensors)
+    return all(t is None or (type(t) in (Tensor, nn.Parameter) and not is_legacy_batched(t)) for t in tensors)
 
 
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_is_tracing = torch._C._is_tracing
-_is_batched = torch._C._functorch.is_legacy_batchedtensor
+has_dispatch_modes = torch._C._len_torch_dispatch_stack
+is_tracing = torch._C._is_tracing
+is_legacy_batched = torch._C._functorch.is_legacy_batchedtensor
 """Whether a tensor stands for many, as gradients do under `is_grads_batched`."""
