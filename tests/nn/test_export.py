@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.export import Dim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnbench import architectures, nn
-from tests.fixtures.nn_layers import Model, close, draw, draw_states, flat, gradients, make
+from tests.fixtures.nn_layers import Model, as_hx, close, draw, draw_states, flat, gradients, make
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::torch.jit.TracerWarning"
@@ -73,6 +74,50 @@ def test_an_onnx_model_leaves_the_padding_out(tmp_path: Path) -> None:
     inputs, lengths = draw(4, 6, 3, dtype=SINGLE), torch.tensor([2, 6, 1, 5])
     inputs[0, 2:] = torch.nan
     close(run(inputs, lengths), model(inputs, lengths), SINGLE)
+
+
+class Several(torch.nn.Module):
+    """Layers side by side, with lengths and states."""
+
+    def __init__(self, layers: list[Any]) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(layers)
+
+    def forward(self, inputs: Tensor, lengths: Tensor, states: list[tuple[Tensor, ...]]) -> list[Tensor]:
+        results = [
+            nn.run_padded_to_states(layer, inputs, lengths, as_hx(begin))
+            for layer, begin in zip(self.layers, states, strict=True)
+        ]
+        return [value for result in results for value in flat(result)]
+
+
+OPERATORS = {
+    "lstm": "LSTM", "peephole": "LSTM", "coupled": "LSTM", "coupled-peephole": "LSTM", "gru": "GRU",
+    "gru-before": "GRU",
+    "elman-relu": "RNN", "irnn": "RNN", "peephole-previous": "Scan", "lstm-proj": "Scan",
+}  # fmt: skip
+
+
+def test_onnx_runs_the_cells_that_it_has_by_its_own_operators(tmp_path: Path) -> None:
+    layers = [make(case, 3, 5, bidirectional=True, batch_first=True, dtype=SINGLE) for case in OPERATORS]
+    model = Several(layers).eval()
+    states = [draw_states(layer, 2) for layer in layers]
+    sizes = ({0: "batch", 1: "steps"}, {0: "batch"}, [tuple({1: "batch"} for _ in begin) for begin in states])
+    example = draw(2, 3, 3, dtype=SINGLE), torch.tensor([3, 3]), states
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(model, example, path, dynamo=True, dynamic_shapes=sizes, verbose=False)
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    for kind in set(OPERATORS.values()):
+        assert kinds.count(kind) == 2 * [*OPERATORS.values()].count(kind)
+    session = onnxruntime.InferenceSession(path)
+    names = [one.name for one in session.get_inputs()]
+    for batch, known in ((3, [7, 2, 5]), (1, [1])):
+        inputs, lengths = draw(batch, max(known), 3, dtype=SINGLE), torch.tensor(known)
+        states = [draw_states(layer, batch, seed=9) for layer in layers]
+        tensors = [inputs, lengths, *(state for begin in states for state in begin)]
+        found = session.run(None, {name: one.numpy() for name, one in zip(names, tensors, strict=True)})
+        for one, other in zip(found, model(inputs, lengths, states), strict=True):
+            assert torch.allclose(torch.from_numpy(one), other, rtol=0, atol=1e-5)
 
 
 def test_an_onnx_model_that_was_traced_takes_other_sizes(tmp_path: Path) -> None:

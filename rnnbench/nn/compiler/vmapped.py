@@ -42,8 +42,9 @@ def run(engine: Engine, call: SequenceCall, inputs: Tensor, tensors: Sequence[Te
 
 def _each(function: Callable[..., Any], size: int, in_dims: Dims, arguments: Sequence[Any]) -> tuple[Any, Any]:
     """The rule of `vmap` for a function that has none: call it for each member, and stack what it gives."""
+    pairs = list(zip(arguments, in_dims, strict=True))
     members = [
-        [value if dim is None else value.select(dim, k) for value, dim in zip(arguments, in_dims, strict=True)]
+        [value.select(dim, k) if isinstance(value, Tensor) and dim is not None else value for value, dim in pairs]
         for k in range(size)
     ]
     columns = zip(*(function(*member) for member in members), strict=True)
