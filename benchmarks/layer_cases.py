@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -56,6 +56,7 @@ GROUPS = {
         Group("packed", [s for s in SHAPES if s[-1] < 512 and s[1] > 1], FEW),
         Group("deep", [s for s in SHAPES if s[-1] < 512], FEW),
         Group("one step", [(1, 1, h, h) for h in (64, 128, 512)], [(1, 1, 64, 64)], least=21, budget=2.0),
+        Group("calling cost", [(1, 1, 64, 64), (1, 8, 64, 64), (1, 32, 128, 128)], [(1, 1, 32, 32)], least=21),
         Group("scan", [(128, 32, 128), (784, 32, 128), (2048, 8, 128)], [(32, 8, 32)]),
         Group("cells", [(128, 32, 128, 128)], [(20, 8, 32, 32)], cap=30.0),
         Group("memory", SHAPES, FEW, varied=False),
@@ -70,10 +71,11 @@ GROUPS = {
 def entries(group: str, shape: Shape, names: list[str]) -> list[Timed]:
     """Those of the group's calls that are wanted and can be had."""
     torch.manual_seed(0)
-    makers = {"one step": one_step, "scan": scan}.get(group, layers)(group, shape)
+    makers = {"one step": one_step, "calling cost": calling_cost, "scan": scan}.get(group, layers)(group, shape)
     found = []
     for name in names:
         made = makers[name]() if name in makers else None
+        made = replace(made, name=name) if isinstance(made, Timed) else made
         if callable(made):
             made = Timed(name, made, products(shape) if name == "LSTM" and group == "gates" else 0.0)
         if made is not None:
@@ -95,7 +97,8 @@ def layer_classes() -> list[str]:
     found = [(name, getattr(rnnbench.nn, name)) for name in rnnbench.nn.__all__]
     return [
         name for name, kind in found
-        if isinstance(kind, type) and issubclass(kind, ours.Recurrent) and kind is not ours.Recurrent
+        if isinstance(kind, type) and issubclass(kind, ours.Recurrent)
+        and kind is not ours.Recurrent and not issubclass(kind, ours.RecurrentCell)
     ]  # fmt: skip
 
 
@@ -233,6 +236,42 @@ def one_step(group: str, shape: Shape) -> dict[str, Make]:
         "LSTM": quiet("LSTM", lambda: layer(whole, states)),
     }
     return found | ({"LSTM.step": quiet("LSTM.step", lambda: step(x, states))} if step is not None else {})
+
+
+CALLED = {"LSTM": nn.LSTMCell, "GRU": nn.GRUCell, "Elman": nn.RNNCell}
+"""Our layers, and torch's cells of the same equations."""
+
+
+def calling_cost(group: str, shape: Shape) -> dict[str, Make]:
+    """Calls with one step, as inference and as a training step: layer, our cell and torch's, and torch's layer."""
+    _, batch, inputs, hidden = shape
+    x, states = torch.randn(batch, inputs), (torch.zeros(batch, hidden), torch.zeros(batch, hidden))
+
+    def many(step: Call, gradient: bool) -> Make:
+        def call() -> None:
+            with torch.set_grad_enabled(gradient):
+                for _ in range(MANY):
+                    result: Any = step()
+                    while gradient and isinstance(result, tuple):
+                        result = result[0]
+                    if gradient:
+                        result.sum().backward()
+
+        return lambda: Timed("", call, calls=MANY)
+
+    found: dict[str, Make] = {}
+    for name, torch_cell in CALLED.items():
+        short = "RNN" if name == "Elman" else name
+        layers = {name: getattr(ours, name)(inputs, hidden), f"nn.{short}": getattr(nn, short)(inputs, hidden)}
+        cells = {f"{short}Cell": getattr(ours, f"{short}Cell")(inputs, hidden)}
+        cells[f"nn.{short}Cell"] = torch_cell(inputs, hidden)
+        hx: Any = states if name == "LSTM" else states[0]
+        stacked: Any = tuple(state.unsqueeze(0) for state in states) if name == "LSTM" else hx.unsqueeze(0)
+        for entry, module in (layers | cells).items():
+            arguments = (x.unsqueeze(0), stacked) if entry in layers else (x, hx)
+            for mode, gradient in (("inference", False), ("training", True)):
+                found[f"{entry} {mode}"] = many(partial(module, *arguments), gradient)
+    return found
 
 
 def scan(group: str, shape: Shape) -> dict[str, Make]:

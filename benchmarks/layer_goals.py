@@ -131,6 +131,14 @@ def _rows() -> list[Row]:
         Row("scan-doubling", "linear_recurrence / Hillis–Steele", "scan", "linear_recurrence", "Hillis–Steele",
             (Goal(0.15),)),
     ]  # fmt: skip
+    for mode in ("inference", "training"):
+        for name, short in (("LSTM", "LSTM"), ("GRU", "GRU"), ("Elman", "RNN")):
+            theirs = f"nn.{short}Cell {mode}"
+            for ours, what, bound in ((name, "calling", 1.3), (f"{short}Cell", "cell", 1.0)):
+                rows.append(Row(f"{what}-{mode}-{name}", f"{ours} / nn.{short}Cell, {mode}", "calling cost",
+                                f"{ours} {mode}", theirs, (Goal(bound),)))  # fmt: skip
+            rows.append(Row(f"calling-layer-{mode}-{name}", f"{name} / nn.{short}, {mode}", "calling cost",
+                            f"{name} {mode}", f"nn.{short} {mode}", (Goal(1.0),)))  # fmt: skip
     for name in cells():
         rows.append(
             Row(

@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import rnnbench.nn
-from rnnbench.nn import Recurrent
+from rnnbench.nn import Recurrent, RecurrentCell
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 LAYERS = [
     layer
     for layer in (getattr(rnnbench.nn, name) for name in rnnbench.nn.__all__)
-    if isinstance(layer, type) and issubclass(layer, Recurrent) and layer is not Recurrent
+    if isinstance(layer, type)
+    and issubclass(layer, Recurrent)
+    and layer is not Recurrent
+    and not issubclass(layer, RecurrentCell)
 ]
 
 
