@@ -202,6 +202,11 @@ def export_model(model: Any, format: Format, folder: Path, title: str = "") -> P
         raise RnnbenchError(
             f"{type(model).__name__} has no layers yet: train it, or give it its sizes, before an export"
         )
+    other = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
+    if other and format != "safetensors":
+        raise RnnbenchError(
+            f"weights are {', '.join(map(str, other))}: an export computes in float32, call model.float()"
+        )
     was_training, device = model.training, model.device
     exported = ExportedModel(model.eval().cpu())
     folder.mkdir(parents=True, exist_ok=True)

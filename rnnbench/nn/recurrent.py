@@ -281,7 +281,9 @@ class Recurrent(nn.Module):
         """The engine that runs this layer where its parameters are: `native`, `function`, `reference` or `torch`.
 
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
-        cells that torch has, and one autograd function for others; plain autograd for what only it can do.
+        cells that torch has, and one autograd function for others; plain autograd for what only it can do. Unless an
+        engine is asked for, a call with a single step and a gradient is torch's cell, where torch has the cell: on a CPU
+        nothing costs less to call.
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine

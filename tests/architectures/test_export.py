@@ -105,6 +105,8 @@ def test_a_missing_package_and_an_unknown_format_are_named(tmp_path: Path, monke
     with pytest.raises(RnnbenchError, match=r"format onnx needs onnxruntime: pip install 'rnnbench\[export\]'"):
         export_model(model, "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(RnnbenchError, match=r"weights are torch.float64.*model.float\(\)"):
+        export_model(ours.GRU(**SIZES, objective="tagging").double(), "torch-export", tmp_path / "out")
     with pytest.raises(RnnbenchError, match="GRU has no layers yet"):
         export_model(ours.GRU(), "torch-export", tmp_path)
 
