@@ -281,9 +281,9 @@ class Recurrent(nn.Module):
         """The engine that runs this layer where its parameters are: `native`, `function`, `reference` or `torch`.
 
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
-        cells that torch has, and one autograd function for others; plain autograd for what only it can do. Unless an
-        engine is asked for, a call with a single step and a gradient is torch's cell, where torch has the cell: on a CPU
-        nothing costs less to call.
+        cells that torch has, and one autograd function for others; plain autograd for what only it can do. Without a
+        choice of `engine`, a call with a single step and a gradient is torch's cell where torch has it: nothing costs
+        less to call on a CPU.
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine
@@ -622,7 +622,7 @@ class Recurrent(nn.Module):
             if type(state) is not Tensor or state.shape != shape or state.dtype != input.dtype or not state.is_cpu:
                 return None
         dropout = self.dropout if self.training else 0.0
-        return torch_cells.run_stack(self.cell.torch_mode, input.squeeze(time), states, weights, dropout)
+        return torch_cells.run_stack(self.mode, input.squeeze(time), states, weights, dropout)
 
     def _stepper(self, batch: int) -> Stepper | None:
         """The prepared step for a batch size; None if it cannot be prepared."""

@@ -42,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def members(case: str, **options: Any) -> tuple[list[Any], dict[str, Tensor], Callable[..., Any]]:
     """Layers of other weights, their stacked parameters, and a function of parameters and inputs."""
     layers: list[Any] = [make(case, 3, 4, seed=seed, **options) for seed in range(MEMBERS)]
-    parameters, _ = stack_module_state(layers)  # type: ignore[arg-type]
+    parameters, _ = stack_module_state(layers)
 
     def run(parameters: dict[str, Tensor], inputs: Any, hx: Any = None) -> list[Tensor]:
         return flat(functional_call(layers[0], parameters, (inputs, hx)))
@@ -51,7 +51,7 @@ def members(case: str, **options: Any) -> tuple[list[Any], dict[str, Tensor], Ca
 
 
 def loss_of(outputs: Any) -> Tensor:
-    return sum((one.sin() * (1 + k)).sum() for k, one in enumerate(outputs))  # type: ignore[return-value]
+    return torch.stack([(one.sin() * (1 + k)).sum() for k, one in enumerate(outputs)]).sum()
 
 
 @pytest.mark.parametrize("case", ["lstm-proj", "layer-norm", "lru"])
@@ -107,14 +107,16 @@ def test_derivatives_that_the_engine_does_not_have_are_as_before() -> None:
     inputs = draw(3, 1, 2)
 
     def total(inputs: Tensor) -> Tensor:
-        return layer(inputs)[0].sin().sum()
+        output: Tensor = layer(inputs)[0]
+        return output.sin().sum()
 
-    wanted = torch.autograd.functional.hessian(total, inputs)
+    functional: Any = torch.autograd.functional
+    wanted = functional.hessian(total, inputs)
     close([jacfwd(jacrev(total))(inputs), jacrev(jacrev(total))(inputs)], [wanted] * 2)
     leaf = draw(3, 1, 2).requires_grad_()
     first = grad(total)(leaf)  # autograd goes on outside of the transform
     second = torch.autograd.grad(first.square().sum(), leaf)
-    close(second, [torch.autograd.functional.jacobian(lambda x: grad(total)(x).square().sum(), inputs)])
+    close(second, [functional.jacobian(lambda x: grad(total)(x).square().sum(), inputs)])
 
 
 def test_masks_that_differ_from_model_to_model_are_drawn_for_each() -> None:

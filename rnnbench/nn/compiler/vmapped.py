@@ -106,8 +106,12 @@ class _Backward(torch.autograd.Function):
         inputs, *tensors = prepared[:count]
         results, gradients = prepared[count:-outputs], prepared[-outputs:]
         computed = engine.backward(call, inputs, tensors, results, gradients, needed)
-        kept = [g for g, need, t in zip(computed, needed, values, strict=False) if need and t is not None]
-        return tuple(torch.zeros_like(g) if g is None else g.clone() for g in kept)  # no two share memory
+        present = [
+            (gradient, value)
+            for gradient, need, value in zip(computed, needed, values, strict=False)
+            if need and value is not None
+        ]
+        return tuple(torch.zeros_like(value) if g is None else g.clone() for g, value in present)  # no two share memory
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
