@@ -137,11 +137,7 @@ class RunSpec(StrictModel):
 
     @property
     def setting(self) -> list[Any]:
-<<<<<<< HEAD
         """What all runs have in common that differ in their seed and what is tuned alone, with the budget of trials."""
-=======
-        """What runs that differ in seed and in what is tuned alone have in common; the budget is that of trials."""
->>>>>>> b9ba5a8 (Own data by path and column: texts, translations, recordings, data sets of a hub; files' content is part of a run's id)
         task, model = self.task, self.architecture
         budget = self.budget.part(self.selected.share) if self.selected else self.budget
         return [
