@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from jsonargparse import Namespace
 
-from rnnbench.cli.console import no_records, warn_set_aside
+from rnnbench.cli.console import warn_set_aside
 from rnnbench.cli.parser import RUN, Parser, add_folders
 from rnnbench.cli.publish import needs
 from rnnbench.errors import RnnbenchError
@@ -87,7 +87,7 @@ def _pack_board(options: Namespace, address: HubAddress, folder: Path) -> tuple[
     records, problems = RecordStore(leaderboard).read()
     warn_set_aside(problems)
     if not records:
-        raise RnnbenchError(no_records(Folders(leaderboard, options.runs)))
+        raise RnnbenchError(Folders(leaderboard, options.runs).no_records)
     certificates = Certificates(leaderboard)
     names = pack(leaderboard, records, folder)
     unpack(folder, names, str(leaderboard))  # what `rnnbench pull` would refuse is not sent

@@ -582,7 +582,7 @@ class Recurrent(nn.Module):
             return None
         states = (hx,) if type(hx) is Tensor else hx
         if torch.is_grad_enabled():
-            result = self._step_by_torch(input, states, time)
+            result = torch_cells.run(self, input, states, time)
             if result is None:
                 return None
             output, after = result
@@ -599,30 +599,6 @@ class Recurrent(nn.Module):
         if time:
             output = output.transpose(0, 1)
         return output, after if len(after) > 1 else after[0]
-
-    def _step_by_torch(self, input: Tensor, states: Any, time: int) -> tuple[Tensor, Tensors] | None:
-        """Output `[1, B, H]` and states of one step with a gradient by torch's cell; None if it is not to be had so."""
-        if self.engine is not None or self.proj_size or fused.unsupported_reason(self.cell, vars(self)):
-            return None
-        parameters = self._parameters
-        weights: Any = [[parameters.get(name) for name in names] for names in self._all_weights]
-        if any(weight is None for one in weights for weight in one):  # computed from others
-            return None
-        weight, batch = weights[0][0], input.shape[1 - time]
-        if not (input.is_cpu and weight.is_cpu and input.dtype == weight.dtype and input.numel()):
-            return None
-        if input.shape[2] != self.input_size:
-            return None
-        shape = (self.num_layers, batch, self.hidden_size)
-        if states is None:
-            states = [torch.zeros(shape, dtype=input.dtype, device="cpu") for _ in self.cell.states]
-        elif not isinstance(states, (tuple, list)) or len(states) != len(self.cell.states):
-            return None
-        for state in states:
-            if type(state) is not Tensor or state.shape != shape or state.dtype != input.dtype or not state.is_cpu:
-                return None
-        dropout = self.dropout if self.training else 0.0
-        return torch_cells.run_stack(self.mode, input.squeeze(time), states, weights, dropout)
 
     def _stepper(self, batch: int) -> Stepper | None:
         """The prepared step for a batch size; None if it cannot be prepared."""
