@@ -8,7 +8,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 QUICK := runs/quickstart/leaderboard
 TEXT := "A warm and funny film"
 
-.PHONY: quickstart quickstart-opening test lint bench conformance
+.PHONY: quickstart quickstart-opening test lint docs bench conformance
 
 quickstart: quickstart-opening .venv/installed
 	@$(BIN)/rnnbench run quickstart --leaderboard $(QUICK)
@@ -32,6 +32,10 @@ lint: .venv/peers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# the site, into site/: a dead link or a notebook that fails is an error
+docs: .venv/docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build
+
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.harness
 	$(BIN)/python -m benchmarks.scale
@@ -51,7 +55,7 @@ conformance: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,board,plots,music]'
 	touch $@
 
-# what only the tests need, and what only the benchmarks need
-.venv/peers .venv/bench: .venv/%: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,tune,export,$*]'
+# what only the tests need, only the documentation, and only the benchmarks
+.venv/peers .venv/docs .venv/bench: .venv/%: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,tasks,vectors,ray,slurm,board,plots,music,tune,export,docs,$*]'
 	touch $@

@@ -23,7 +23,5 @@ def make(page: str) -> str:
     package = PAGES[page]
     opening, members = OPENINGS[package]
     names = sorted(import_module(f"rnnbench.{package}").__all__, key=lambda name: (name not in members, name.lower()))
-    blocks = [
-        f"::: rnnbench.{package}.{name}\n    options: {{members: {members.get(name, '[]')}}}" for name in names
-    ]
+    blocks = [f"::: rnnbench.{package}.{name}\n    options: {{members: {members.get(name, '[]')}}}" for name in names]
     return "\n\n".join([f"# rnnbench.{package}", opening, *blocks]) + "\n"

@@ -66,7 +66,8 @@ def make(name: str) -> str:
     """The page of a layer, in Markdown."""
     layer = layers()[name]
     cell = layer(8, 8).cell
-    own, equation = Docstring.of(layer), Docstring.of(type(cell))
+    own = Docstring.of(layer)
+    equation = Docstring.of(type(cell)).with_options({*inspect.signature(type(cell)).parameters})
     summary = re.sub(r"[;,.] (Equations?|equations?) in[^;.]*[;.]?", ".", own.text.split("\n\n")[0])
     parts = [f"# {name}", typeset(summary)]
     parts += ["## Equation", typeset(equation.text), _legend(cell)]
@@ -87,7 +88,7 @@ def index() -> str:
     for name, layer in layers().items():
         summary = Docstring.of(layer).text.split("\n\n")[0].split(";")[0].rstrip(".")
         points = ", ".join(f"`{point}`" for point in named_points()[name])
-        rows.append([f"[{name}]({page_of(name).removeprefix('cells/')})", typeset(summary), points])
+        rows.append([f"[{name}]({page_of(name).removeprefix('cells/')})", typeset(summary, display=False), points])
     return (
         "# Cells\n\nEvery recurrent layer of `rnnbench.nn`, and the architectures made of it that have a name in a grid. "
         "What they share, an own cell, and the layers that are not recurrent: [layers](../guides/layers.md).\n\n"
@@ -106,7 +107,9 @@ def _legend(cell: Cell) -> str:
 def _diagram(cell: Cell, name: str) -> str:
     svg = cell_diagram(cell, name)
     if svg is None:
-        return "The step is more than operations on single units (a matrix for each head), so there is no diagram of it.\n"
+        return (
+            "The step is more than operations on single units (a matrix for each head), so there is no diagram of it.\n"
+        )
     return (
         f'<figure class="cell">{svg}<figcaption>One step with the default options, drawn from the graph that the '
         "compiler records: inputs and old states blue, products white, new states green. Biases are left out."
@@ -116,33 +119,32 @@ def _diagram(cell: Cell, name: str) -> str:
 
 def _parameters(name: str, layer: type[Recurrent]) -> str:
     large = layer(INPUT, HIDDEN, device="meta")
-    rows = [
-        [f"`{key}`", "×".join(map(_size, value.shape)), f"{value.numel():,}"] for key, value in large.named_parameters()
-    ]
-    rows = [[key, shape] for key, shape, _ in rows]
-    counts = {kind: sum(p.numel() for p in kind(64, 128, device="meta").parameters()) for kind in (layer, rnnbench.nn.LSTM)}
-    ratio = counts[layer] / counts[rnnbench.nn.LSTM]
-    states = ", ".join(_size(size) for size in large.cell.state_sizes(HIDDEN))
+    rows = [[f"`{key}`", "×".join(map(_size, value.shape))] for key, value in large.named_parameters()]
+    sizes = zip(large.cell.states, large.cell.state_sizes(HIDDEN), strict=True)
+    states = ", ".join(f"{state}: {_size(size)}" for state, size in sizes)
+    counts = [sum(p.numel() for p in kind(64, 128, device="meta").parameters()) for kind in (layer, rnnbench.nn.LSTM)]
+    beside = "" if name == "LSTM" else f", {counts[0] / counts[1]:.2f} times those of an LSTM"
     return (
-        f"Of one layer in one direction, for I inputs and H units; a state has {states} numbers a sequence.\n\n"
+        "Of one layer in one direction, for I inputs and H units:\n\n"
         + table(["parameter", "shape"], rows)
-        + f"\n{counts[layer]:,} numbers for I = 64 and H = 128"
-        + (".\n" if name == "LSTM" else f", {ratio:.2f} times those of an LSTM.\n")
+        + f"\nFor I = 64 and H = 128 these are {counts[0]:,} numbers{beside}. Numbers of a state, for each sequence: {states}.\n"
     )
 
 
 def _size(number: int) -> str:
-    """A size as a multiple of H or I, or as it is."""
-    for letter, unit in (("H", HIDDEN), ("I", INPUT)):
-        if number % unit == 0:
-            return letter if number == unit else f"{number // unit}{letter}"
-    return str(number)
+    """A size as a multiple of I or H, or as it is: `I`, `4H`, `4H+2`, `H²`."""
+    if number % INPUT == 0:
+        return "I" if number == INPUT else f"{number // INPUT}I"
+    if number == HIDDEN**2:
+        return "H²"
+    units, rest = divmod(number, HIDDEN)
+    return "+".join(filter(None, [("H" if units == 1 else f"{units}H") * bool(units), str(rest) * bool(rest)]))
 
 
 def _options(cell: Cell, equation: Docstring) -> str:
     parameters = inspect.signature(type(cell)).parameters
     rows = [
-        [f"`{key}`", f"`{parameter.default!r}`", typeset(equation.arguments.get(key, ""))]
+        [f"`{key}`", f"`{parameter.default!r}`", typeset(equation.arguments.get(key, ""), display=False)]
         for key, parameter in parameters.items()
     ]
     if not any(meaning for *_, meaning in rows):
@@ -162,7 +164,7 @@ def _use(name: str, layer: type[Recurrent], cell: Cell) -> str:
         for point in points:
             card = ArchitectureCard.load(point)[1]
             settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in card.init_args.items())
-            rows.append([f"`{point}`", typeset(card.summary), f"`{settings}`" if settings else ""])
+            rows.append([f"`{point}`", typeset(card.summary, display=False), f"`{settings}`" if settings else ""])
         made += f"\nAs an architecture, `rnnbench.architectures.{_module(name)}`; in a grid, by these names:\n\n"
         made += table(["name", "what", "arguments"], rows)
     return made
@@ -207,5 +209,3 @@ def _source(cell: type[Cell]) -> str:
     module: Any = inspect.getmodule(cell)
     path = Path(module.__file__).relative_to(ROOT)
     return f"`{path.as_posix()}`\n\n```python\n{inspect.getsource(cell).rstrip()}\n```\n"
-
-

@@ -14,6 +14,19 @@ class Docstring:
     text: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
 
+    def with_options(self, names: set[str]) -> "Docstring":
+        """The same, in which lines of the text that begin with a name of an option and a colon say what it means."""
+        meanings = dict(self.arguments)
+
+        def take(match: re.Match[str]) -> str:
+            if match[1] not in names:
+                return match[0]
+            meanings.setdefault(match[1], re.sub(r"\s+", " ", match[2]).strip())
+            return ""
+
+        text = re.sub(r"^`(\w+)`: ((?:.+\n?)+?)(?=^`\w+`: |\n|\Z)", take, self.text, flags=re.M)
+        return Docstring(re.sub(r"\n{3,}", "\n\n", text).strip(), meanings)
+
     @classmethod
     def of(cls, thing: object) -> "Docstring":
         """That of a class or a function; of its own, not of what it inherits from."""

@@ -113,7 +113,14 @@ def _type(annotation: Any) -> str:
         return f"{_type(parts[0])} → {_type(parts[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything", NoneType: "null"}
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        Any: "anything",
+        NoneType: "null",
+    }
     return names.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 

@@ -39,7 +39,9 @@ def execute(path: Path) -> Any:
     notebook = nbformat.read(path, as_version=4)
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": folder}})
+        client = NotebookClient(
+            notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": folder}}
+        )
         client.execute(env={**os.environ, "PYTHONPATH": paths, "COLUMNS": str(COLUMNS)})
     return notebook
 

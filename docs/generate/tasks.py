@@ -66,7 +66,9 @@ def index() -> str:
 
 
 def _facts(card: TaskCard) -> str:
-    budget = ", ".join(f"{value} {key}" for key, value in card.budget.model_dump(exclude_none=True).items())
+    budget = ", ".join(f"{key} {value:,}" for key, value in card.budget.model_dump(exclude_none=True).items()).replace(
+        "_", " "
+    )
     facts = {
         "group": card.group,
         "data": f"{card.kind}, `{card.data.class_path}`",

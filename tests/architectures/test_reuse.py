@@ -154,12 +154,12 @@ def test_two_processes_give_the_score_path_of_one() -> None:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "guides" / "lightning.md").read_text(), re.S)
 
 
 @pytest.mark.archive
 @pytest.mark.usefixtures("users_cache")
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_python_of_the_guide_runs(tmp_path: Path) -> None:
     (code, *_) = [block for block in blocks("python") if "Trainer" in block]
     assert "max_epochs=5" in code
     python(code.replace("max_epochs=5", "max_steps=3, logger=False, enable_checkpointing=False"), cwd=tmp_path)
@@ -167,7 +167,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 
 @pytest.mark.archive
 @pytest.mark.usefixtures("users_cache")
-def test_the_lightning_cli_file_of_the_readme_runs(tmp_path: Path) -> None:
+def test_the_lightning_cli_file_of_the_guide_runs(tmp_path: Path) -> None:
     (text,) = [block for block in blocks("yaml") if "init_args" in block and "trainer" in block]
     config = yaml.safe_load(text)
     config["trainer"] = {**config["trainer"], "max_steps": 3, "logger": False, "enable_checkpointing": False}
@@ -178,7 +178,7 @@ def test_the_lightning_cli_file_of_the_readme_runs(tmp_path: Path) -> None:
 def test_the_grid_of_the_readme_is_a_grid(tmp_path: Path) -> None:
     from rnnbench.config.grid import GridSpec
 
-    (text,) = [block for block in blocks("yaml") if "architectures:" in block]
+    (text,) = re.findall(r"```yaml\n(# my\.yaml\n.*?)```", (ROOT / "README.md").read_text(), re.S)
     (tmp_path / "my.yaml").write_text(text)
     assert len(GridSpec.load(str(tmp_path / "my.yaml")).expand()) == 24
 
@@ -189,8 +189,8 @@ def test_links_of_the_readme_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
-def test_the_readme_names_every_extra_room_and_verb() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_layout_and_the_readme_name_every_room_and_verb() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
     for name in (
         "rnnbench/nn",
         "objectives",
@@ -203,5 +203,8 @@ def test_the_readme_names_every_extra_room_and_verb() -> None:
         "benchmarks/",
     ):
         assert name in text
+    readme, guide = (ROOT / "README.md").read_text(), (ROOT / "docs" / "guides" / "grids.md").read_text()
+    for verb in ("list", "run", "status", "board", "check", "data"):
+        assert f"rnnbench {verb}" in readme
     for verb in ("list", "run", "status", "board", "show", "check", "data"):
-        assert f"rnnbench {verb}" in text
+        assert f"rnnbench {verb}" in guide

@@ -1,6 +1,5 @@
 """Cards: every one that is found is whole, agrees with its code, and has an essay."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,17 +77,3 @@ def test_a_grid_expands(name: str) -> None:
     runs = len(grid.seed_list) if grid.tune is None or grid.tune.defaults else 0
     runs += grid.tune.trials * len(grid.tune.seed_list) if grid.tune else 0
     assert len(grid.expand()) == len(grid.architectures) * len(grid.tasks) * runs
-
-
-def test_the_readme_has_every_task_as_its_card_says() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| [") and "](tasks/" in line]
-    arrows = {"minimise": "↓", "maximise": "↑"}
-    expected = []
-    for name in TASKS:
-        card = TaskCard.load(name)
-        score = f"{card.metric} {arrows[card.direction]}"
-        expected.append(
-            f"| [{name}](tasks/{name}/README.md) | {card.title} | {card.kind} | `{card.objective}` | {score} |"
-        )
-    assert rows == expected

@@ -13,7 +13,7 @@ from rnnbench.nn.checks import check_number
 
 @dataclass(eq=False)
 class GRUCell(Cell):
-    """`r, z = σ(W x_t + b + U h_{t-1} + c)`, `h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}`, with, if `reset` is
+    """`r, z = σ(W x_t + b + U h_{t-1} + c)`, `h_t = (1 − z) ⊙ n + z ⊙ h_{t-1}`, with, if `reset_gate` is
 
     `after` (cuDNN, torch): `n = tanh(W_n x_t + b_n + r ⊙ (U_n h_{t-1} + c_n))`,
     `before` (Cho et al. 2014, eq. 8): `n = tanh(W_n x_t + b_n + U_n (r ⊙ h_{t-1}) + c_n)`.
@@ -21,7 +21,7 @@ class GRUCell(Cell):
     Here z keeps the old state (Cho et al. 2014, eq. 7; torch); Chung et al. 2014 call `1 − z` z.
 
     Raises:
-        ValueError: `reset` is neither.
+        ValueError: `reset_gate` is neither.
     """
 
     reset_gate: Literal["after", "before"] = "after"

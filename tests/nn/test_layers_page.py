@@ -1,14 +1,12 @@
-"""What the README says of the layers."""
+"""What the page of the layers says of them."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import rnnbench.nn
 from rnnbench.nn import Recurrent, RecurrentCell
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "layers.md").read_text()
 LAYERS = [
     layer
     for layer in (getattr(rnnbench.nn, name) for name in rnnbench.nn.__all__)
@@ -20,16 +18,9 @@ LAYERS = [
 
 
 def rows() -> dict[str, str]:
-    section = README.partition("\n## Layers\n")[2].partition("\n## ")[0]
+    section = PAGE.partition("\n## All layers\n")[2].partition("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("| `")]
     return {name: line for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
-
-
-def test_a_cell_written_by_a_reader_runs_at_native_speed(tmp_path: Path) -> None:
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "class Mine" in block]
-    (tmp_path / "mine.py").write_text(code)
-    done = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("native\n", 0), done.stderr
 
 
 def test_the_table_has_every_layer_and_its_options() -> None:
