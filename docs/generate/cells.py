@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-
 import rnnbench.nn
 from benchmarks.layer_cases import VARIANTS
 from benchmarks.layer_goals import ROWS
@@ -90,8 +89,8 @@ def index() -> str:
         points = ", ".join(f"`{point}`" for point in named_points()[name])
         rows.append([f"[{name}]({page_of(name).removeprefix('cells/')})", typeset(summary, display=False), points])
     return (
-        "# Cells\n\nEvery recurrent layer of `rnnbench.nn`, and the architectures made of it that have a name in a grid. "
-        "What they share, an own cell, and the layers that are not recurrent: [layers](../guides/layers.md).\n\n"
+        "# Cells\n\nEvery recurrent layer of `rnnbench.nn`, and the architectures made of it that have a name in a "
+        "grid. What they share, an own cell, and the layers that are not recurrent: [layers](../guides/layers.md).\n\n"
         + table(["layer", "what", "named architectures"], rows)
     )
 
@@ -123,11 +122,13 @@ def _parameters(name: str, layer: type[Recurrent]) -> str:
     sizes = zip(large.cell.states, large.cell.state_sizes(HIDDEN), strict=True)
     states = ", ".join(f"{state}: {_size(size)}" for state, size in sizes)
     counts = [sum(p.numel() for p in kind(64, 128, device="meta").parameters()) for kind in (layer, rnnbench.nn.LSTM)]
-    beside = "" if name == "LSTM" else f", {counts[0] / counts[1]:.2f} times those of an LSTM"
+    times = "as many as" if counts[0] == counts[1] else f"{counts[0] / counts[1]:.2f} times"
+    beside = "" if name == "LSTM" else f", {times} those of an LSTM"
     return (
         "Of one layer in one direction, for I inputs and H units:\n\n"
         + table(["parameter", "shape"], rows)
-        + f"\nFor I = 64 and H = 128 these are {counts[0]:,} numbers{beside}. Numbers of a state, for each sequence: {states}.\n"
+        + f"\nFor I = 64 and H = 128 these are {counts[0]:,} numbers{beside}. Numbers of a state, for each sequence: "
+        f"{states}.\n"
     )
 
 
@@ -187,14 +188,14 @@ def _speed(name: str) -> str:
                          for shape, figure in shapes.items()]  # fmt: skip
     if rows:
         return (
-            "Seconds of a forward and backward pass on a CPU, as a share of those of the other one; below 1 this layer is "
-            "faster. Shapes are T×B×I×H; [how it is measured](../explanation/timings.md).\n\n"
+            "Seconds of a forward and backward pass on a CPU, as a share of those of the other one; below 1 this layer "
+            "is faster. Shapes are T×B×I×H; [how it is measured](../explanation/timings.md).\n\n"
             + table(["what", "layer", "beside", "shape", "threads", "share"], rows)
         )
     return (
         "Not measured on the machine that this page was made on. `python -m benchmarks.layers --json docs/speed.json` "
-        "measures all layers beside those of torch and of other packages, and the next build of this page has the table; "
-        "[how it is measured](../explanation/timings.md).\n"
+        "measures all layers beside those of torch and of other packages, and the next build of this page has the "
+        "table; [how it is measured](../explanation/timings.md).\n"
     )
 
 

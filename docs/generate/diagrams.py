@@ -4,6 +4,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from fast_sugiyama import from_edges
@@ -57,14 +58,14 @@ def draw(boxes: Mapping[Hashable, Box], edges: Sequence[tuple[Hashable, Hashable
 
 
 def _closer(places: dict[Any, tuple[float, float]], boxes: dict[Any, Box]) -> dict[Any, tuple[float, float]]:
-    """The layout was made for boxes as wide as the widest: narrower columns, as far as the boxes of each level allow."""
+    """The layout was made for boxes as wide as the widest: closer columns, as far as the boxes of each level allow."""
     levels: dict[float, list[Any]] = {}
     for place, (_, y) in places.items():
         levels.setdefault(round(y, 3), []).append(place)
     share = 0.0
     for level in levels.values():
         level.sort(key=lambda place: places[place][0])
-        for left, right in zip(level, level[1:], strict=False):
+        for left, right in pairwise(level):
             need = sum(boxes[place].width / 2 if place in boxes else 3 for place in (left, right)) + GAP
             share = max(share, need / max(1e-9, places[right][0] - places[left][0]))
     return {place: (x * min(1.0, share), y) for place, (x, y) in places.items()}
@@ -112,13 +113,9 @@ def _svg(places: dict[Any, tuple[float, float]], chains: list[list[Any]], boxes:
 
 
 def _text(text: str) -> str:
-    """Letters, with what follows `_` set lower."""
-    made = ""
-    for word in re.split(r"(?= )", text):
-        base, _, below = word.partition("_")
-        made += escape(base)
-        made += f'<tspan class="sub" dy="3">{escape(below)}</tspan><tspan dy="-3">\u200b</tspan>' if below else ""
-    return made
+    """Letters, with what follows `_` within a word set lower."""
+    lower = '<tspan class="sub" dy="3">\\1</tspan><tspan dy="-3">\u200b</tspan>'
+    return re.sub(r"(?<=[^\W_])_(?=[^\W_])(\S+)", lower, escape(text))
 
 
 # --- a cell
@@ -168,7 +165,7 @@ def _graph(program: Program) -> tuple[dict[Hashable, Box], list[tuple[Hashable, 
 
 
 def _operation(node: Node) -> tuple[str, list[Node]]:
-    """What the box of an operation says, and which of its operands have boxes: numbers and vectors are written in it."""
+    """What the box of an operation says, and which operands have boxes of their own: numbers and vectors have none."""
     sign = OPERATIONS.get(node.op, node.op)
     small = [value for value in node.inputs if value.op in ("const", "vector")]
     large = [value for value in node.inputs if value not in small]

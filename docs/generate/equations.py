@@ -1,4 +1,4 @@
-"""Equations of docstrings, which are plain text such as `h_t = o ⊙ tanh(c_t)`, as drawings: readers need no font for them."""
+"""Equations of docstrings, plain text such as `h_t = o ⊙ tanh(c_t)`, as drawings: readers need no font for them."""
 
 import re
 from functools import cache
@@ -13,7 +13,8 @@ SYMBOLS = {
     "⊙": r"\odot ", "·": r"\cdot ", "×": r"\times ", "−": "-", "…": r"\ldots ", "≥": r"\geq ", "≤": r"\leq ",
     "Σ": r"\sum ", "∂": r"\partial ", "‖": r"\| ", "±": r"\pm ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
     "δ": r"\delta ", "Δ": r"\Delta ", "ε": r"\epsilon ", "ζ": r"\zeta ", "θ": r"\theta ", "λ": r"\lambda ",
-    "Λ": r"\Lambda ", "ν": r"\nu ", "σ": r"\sigma ", "φ": r"\varphi ", "ᵀ": r"^{\top}", "²": "^{2}", "%": r"\%", "$": r"\$",
+    "Λ": r"\Lambda ", "ν": r"\nu ", "σ": r"\sigma ", "φ": r"\varphi ", "ᵀ": r"^{\top}", "²": "^{2}", "%": r"\%",
+    "$": r"\$",
     "⁰": "^{0}", "{": r"\{", "}": r"\}", "↦": r"\mapsto ", "&": r"\&",
 }  # fmt: skip
 FUNCTIONS = {"tanh", "exp", "log", "max", "min", "sin", "Re", "ReLU", "LN", "mean", "softmax"}
@@ -59,6 +60,8 @@ def to_latex(text: str) -> str:
             made, closing = made + "(", [*closing, ")"]
         elif part == ")":
             made += closing.pop() if closing else ")"
+        elif part == " " and re.search(r"[\w}'ᵀ²] [A-Za-zα-ωΑ-Ω]", text[max(0, match.start() - 1) : match.end() + 1]):
+            made += r"\,"  # a product
         else:
             made += SYMBOLS.get(part, part)
         if closing and closing[-1] == "root":
@@ -76,7 +79,7 @@ def _word(word: str) -> str:
         return rf"\{word} " if word in ("tanh", "exp", "log", "max", "min", "sin") else rf"\operatorname{{{word}}} "
     if len(word) <= 2:  # a product of two, such as `Wx`
         return word
-    return rf"\ \mathrm{{{word}}}\ "
+    return rf"\ \mathrm{{{word}}}"
 
 
 COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
@@ -86,7 +89,7 @@ UNITS = 100
 
 @cache
 def math(text: str) -> str:
-    """An equation as an `<svg>` in the size and colour of the text around it, with its text for those who do not see it."""
+    """An equation as an `<svg>` in the size and colour of the text around it, with its plain text as the label."""
     latex, made = f"${to_latex(text)}$", []
     with rc_context({"mathtext.fontset": "stix"}):
         font = FontProperties(size=UNITS)

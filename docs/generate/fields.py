@@ -41,8 +41,8 @@ PAGES = {
     ),
     "reference/record.md": Reference(
         "Fields of a record",
-        "A record is a JSON file, `leaderboard/records/TASK/ARCHITECTURE/ID.json`; the trials of a study are folded into "
-        "one `trials-….json`. Both are read strictly: what is not written here is refused.",
+        "A record is a JSON file, `leaderboard/records/TASK/ARCHITECTURE/ID.json`; the trials of a study are folded "
+        "into one `trials-….json`. Both are read strictly: what is not written here is refused.",
         (Record, TrialsFile),
     ),
 }

@@ -12,8 +12,12 @@ from mkdocs.structure.pages import Page
 from docs.generate import api, cells, commands, fields, notebooks, tasks
 
 ROOT = Path(__file__).parents[2]
-COPIES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md",
-          "board/findings.md": "leaderboard/FINDINGS.md", "board/conformance.md": "leaderboard/conformance.md"}  # fmt: skip
+COPIES = {
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "board/findings.md": "leaderboard/FINDINGS.md",
+    "board/conformance.md": "leaderboard/conformance.md",
+}
 """Pages that are files of the repository, by their path on the site."""
 BOARD = "leaderboard/index.html"
 REPOSITORY = re.compile(r"\]\((?:\.\./)*(README|CONTRIBUTING|CHANGELOG)\.md(#[\w-]*)?\)")
@@ -37,12 +41,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is generated."""
-    pages: dict[str, str | bytes] = {"cells/index.md": cells.index(), "tasks/index.md": tasks.index()}
+    pages: dict[str, Any] = {"cells/index.md": cells.index(), "tasks/index.md": tasks.index()}
     pages |= {cells.page_of(name): cells.make(name) for name in cells.layers()}
     pages |= {tasks.page_of(name): tasks.make(name) for name in tasks.names()}
     pages |= {page: fields.make(page) for page in fields.PAGES} | {page: api.make(page) for page in api.PAGES}
     pages["reference/commands.md"] = commands.make()
     pages |= {page: (ROOT / path).read_text() for page, path in COPIES.items()}
+    for page in ("board/findings.md", "board/conformance.md"):  # long tables, which any word would find
+        pages[page] = f"---\nsearch: {{exclude: true}}\n---\n\n{pages[page]}"
     for name in notebooks.names():
         page = notebooks.make(name)
         pages[f"notebooks/{name}.md"] = page.markdown

@@ -15,8 +15,8 @@ LEADERBOARD = Path(__file__).parents[2] / "leaderboard"
 MARKS = {"best": "best", "tied": "=", None: ""}
 LEGEND = (
     "Mean ± 95 % interval over n seeds, test part. *best*: significantly better than every other row of its table; "
-    "*=*: the best, or not significantly worse; °: made by an earlier version of the code, and not yet certified for this "
-    "one; see [how to read the board](../guides/reading-the-board.md).\n"
+    "*=*: the best, or not significantly worse; °: made by an earlier version of the code, and not yet certified for "
+    "this one; see [how to read the board](../guides/reading-the-board.md).\n"
 )
 
 

@@ -52,9 +52,12 @@ def make(name: str) -> str:
 
 def index() -> str:
     """The page of all tasks, by group."""
-    parts = ["# Tasks", "Each is a folder with a card and an essay: what it tests, where the data comes from, how it is "
-             "split and why that does not leak, what chance scores. What can be set in a task's data, and the kinds of "
-             "questions: [tasks and their data](../guides/tasks.md)."]  # fmt: skip
+    opening = (
+        "Each is a folder with a card and an essay: what it tests, where the data comes from, how it is split and why "
+        "that does not leak, what chance scores. What can be set in a task's data, and the kinds of questions: [tasks "
+        "and their data](../guides/tasks.md)."
+    )
+    parts = ["# Tasks", opening]
     for group, members in groups().items():
         rows = []
         for name in members:

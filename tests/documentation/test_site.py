@@ -76,11 +76,11 @@ def test_the_navigation_has_every_page() -> None:
     [
         ("h_t = o ⊙ tanh(c_t)", r"h_{t} = o \odot  \tanh (c_{t})"),
         ("√(1 − |λ|²)", r"\sqrt{1 - |\lambda |^{2}}"),
-        ("(W_k x_t) / √d + b_k", r"(W_{k} x_{t}) / \sqrt{d} + b_{k}"),
-        ("a = σ(Λ)^(8 r)", r"a = \sigma (\Lambda )^{8 r}"),
+        ("(W_k x_t) / √d + b_k", r"(W_{k}\,x_{t}) / \sqrt{d} + b_{k}"),
+        ("a = σ(Λ)^(8 r)", r"a = \sigma (\Lambda )^{8\,r}"),
         ("10⁻⁶", r"10^{-6}"),
-        ("U h_{t-1} + c [+ peephole]", r"U h_{t-1} + c [+ \ \mathrm{peephole}\ ]"),
-        ("n_tᵀ q", r"n_{t}^{\top} q"),
+        ("U h_{t-1} + c [+ peephole]", r"U\,h_{t-1} + c [+ \ \mathrm{peephole}]"),
+        ("n_tᵀ q", r"n_{t}^{\top}\,q"),
     ],
 )
 def test_an_equation_in_latex(text: str, latex: str) -> None:
@@ -137,8 +137,9 @@ def test_the_diagram_of_a_gru_has_its_operations() -> None:
 
 
 def test_a_flow_chart_has_every_name_and_arrow() -> None:
-    svg = diagrams.flow_chart((DOCS / "architecture.md").read_text())
-    assert svg.count('class="tip"') == 26
+    page = (DOCS / "architecture.md").read_text()
+    svg = diagrams.flow_chart(page)
+    assert svg.count('class="tip"') == page.count(" --> ") > 20
     assert all(f">{name}<" in svg for name in ("cli", "harness", "nn", "objectives"))
 
 
