@@ -75,6 +75,7 @@ def _outputs(outputs: list[Any], name: str, pictures: dict[str, bytes]) -> list[
             parts.append(f'<div class="output">{_table(data["text/html"])}</div>')
         else:
             printed += text
+    printed = re.sub(r"\x1b\[[\d;]*m", "", printed)  # colours of a terminal
     if lines := "\n".join(line.rstrip() for line in printed.strip("\n").splitlines()):
         parts.append(f"```text\n{lines}\n```")
     return parts

@@ -266,7 +266,7 @@ def test_a_notebook_is_committed_without_outputs(name: str) -> None:
 
 def test_what_a_notebook_prints_and_draws_is_on_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [
-        "print('one')\nprint('two')",
+        "print('\\x1b[1mone\\x1b[0m')\nprint('two')",
         "1 + 1",
         "from IPython.display import Image\nImage(data=b'png', format='png')",
     ]
