@@ -10,9 +10,7 @@ from rnnbench.cli import VERBS, make_parser
 def make() -> str:
     """The page of all verbs and their options."""
     parser = make_parser()
-    (verbs,) = [
-        action.choices for action in parser._actions if getattr(action, "choices", None) and action.dest == "verb"
-    ]
+    (verbs,) = [vars(action)["choices"] for action in parser._actions if action.dest == "verb"]
     parts = ["# Commands", "Every verb of `rnnbench`, as `rnnbench VERB --help` prints it. `rnnbench-lightning` is "
              "Lightning's own command line, see [in a Lightning project](../guides/lightning.md)."]  # fmt: skip
     parts.append(table(["verb", "what"], [[f"[{verb}](#{verb})", text] for verb, text in VERBS.items()]))

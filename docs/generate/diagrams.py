@@ -36,7 +36,7 @@ class Box:
         return max(HEIGHT, 16 + 7.2 * len(re.sub(r"_\{?", "", self.text)))
 
 
-def draw(boxes: Mapping[Hashable, Box], edges: Sequence[tuple[Hashable, Hashable]], title: str) -> str:
+def draw(boxes: Mapping[Any, Box], edges: Sequence[tuple[Any, Any]], title: str) -> str:
     """A directed graph in layers, from top to bottom, as an `<svg>` element; `title` is for those who do not see it."""
     keys = list(boxes)
     numbers = {key: number for number, key in enumerate(keys)}

@@ -39,7 +39,7 @@ def is_math(text: str) -> bool:
 
 def to_latex(text: str) -> str:
     """An equation in plain text, in LaTeX: subscripts after `_`, powers as `²` or `^(…)`, roots as `√(…)`."""
-    made, closing = "", []
+    made, closing = "", list[str]()
     for match in _TOKEN.finditer(text):
         kind, part = match.lastgroup, match[0]
         if kind == "subscript":

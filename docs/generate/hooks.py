@@ -50,9 +50,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page in ("board/findings.md", "board/conformance.md"):  # long tables, which any word would find
         pages[page] = f"---\nsearch: {{exclude: true}}\n---\n\n{pages[page]}"
     for name in notebooks.names():
-        page = notebooks.make(name)
-        pages[f"notebooks/{name}.md"] = page.markdown
-        pages |= {f"notebooks/{picture}": content for picture, content in page.pictures.items()}
+        notebook = notebooks.make(name)
+        pages[f"notebooks/{name}.md"] = notebook.markdown
+        pages |= {f"notebooks/{picture}": content for picture, content in notebook.pictures.items()}
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     if (ROOT / BOARD).exists():

@@ -270,7 +270,7 @@ def test_what_a_notebook_prints_and_draws_is_on_its_page(tmp_path: Path, monkeyp
         "1 + 1",
         "from IPython.display import Image\nImage(data=b'png', format='png')",
     ]
-    cell = {"metadata": {}, "outputs": [], "execution_count": None, "cell_type": "code"}
+    cell: dict[str, Any] = {"metadata": {}, "outputs": [], "execution_count": None, "cell_type": "code"}
     all_cells = [{**cell, "id": f"c{number}", "source": source} for number, source in enumerate(sources)]
     head = {"cell_type": "markdown", "metadata": {}, "id": "head", "source": "# Made up"}
     content = {"cells": [head, *all_cells], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
