@@ -33,7 +33,7 @@ class Box:
     @property
     def width(self) -> float:
         """Pixels, by the number of letters."""
-        return max(HEIGHT, 16 + 7.2 * len(re.sub(r"_\{?", "", self.text)))
+        return max(HEIGHT, 16 + 7.2 * len(re.sub(r"(?<=[^\W_])_(?=[^\W_])", "", self.text)))
 
 
 def draw(boxes: Mapping[Any, Box], edges: Sequence[tuple[Any, Any]], title: str) -> str:

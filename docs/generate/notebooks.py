@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "notebooks"
 TIMEOUT = 300
 """Seconds of a cell."""
-COLUMNS = 110
+COLUMNS = 96
 """Letters of a line of what cells print."""
 
 
