@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnbench.nn.compiler.autodiff import RECURRENT, Product, Program
+from rnnbench.nn.compiler.autodiff import RECURRENT, Program
 from rnnbench.nn.compiler.schedule import closure
 from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
 from rnnbench.nn.compiler.trace import OPERATIONS, Node
+from rnnbench.nn.compiler.weights import slot_bias, weight_rows
 
 
 class Interpreter:
@@ -53,9 +54,9 @@ class Interpreter:
         """All states after all steps; when training also what the derivative needs."""
         program, by_kind = self.program, call.split(tensors)
         weights = dict(zip(self.matrices, by_kind.matrices, strict=True))
-        bias = self._bias(call, by_kind.biases, inputs)
+        bias = slot_bias(program, call, by_kind.biases, inputs)
         first = program.products[0]
-        hoisted = inputs @ _rows(weights[first.matrix], first, call).T
+        hoisted = inputs @ weight_rows(weights[first.matrix], first, call).T
         starts = [0]
         for width in program.slots:
             starts.append(starts[-1] + call.width(width))
@@ -63,7 +64,7 @@ class Interpreter:
             inputs.new_zeros(call.batch, width) if state is None else state.clone()
             for state, width in zip(by_kind.states, call.widths, strict=True)
         ]
-        parts = {k: _rows(weights[p.matrix], p, call).T for k, p in enumerate(program.products) if k}
+        parts = {k: weight_rows(weights[p.matrix], p, call).T for k, p in enumerate(program.products) if k}
         steps = torch.split(hoisted, call.steps.rows.tolist()) if call.is_packed else hoisted.unbind(0)
         record: list[list[Tensor]] = [[] for _ in (*program.states, *self.kept, *program.states)]
         for t in reversed(range(len(steps))) if call.reverse else range(len(steps)):
@@ -128,7 +129,7 @@ class Interpreter:
             inputs.new_zeros(call.batch, width) if g is None else g.clone()
             for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
-        matrices = [_rows(weights[p.matrix], p, call) for p in program.products]
+        matrices = [weight_rows(weights[p.matrix], p, call) for p in program.products]
         slots: list[list[Tensor]] = [[] for _ in program.slots]
         vectors: dict[str, Tensor] = {}
         count = len(call.steps.rows)
@@ -221,17 +222,6 @@ class Interpreter:
             values[program.graph.leaf("noise", name, program.cell.noise_inputs[name])] = call.noise_at(noise, t, n)
         return values
 
-    def _bias(self, call: SequenceCall, biases: Sequence[Tensor | None], like: Tensor) -> Tensor:
-        parts = []
-        for k, width in enumerate(self.program.slots):
-            total = like.new_zeros(call.width(width))
-            for p in self.program.products:
-                bias = biases[int(p.matrix == RECURRENT)]
-                if k in p.slots and p.bias and bias is not None:
-                    total = total + torch.split(bias, call.hidden_size)[p.blocks[k - p.start]]
-            parts.append(total)
-        return torch.cat(parts)
-
     def _weights(
         self, call: SequenceCall, inputs: Tensor, weights: dict[str, Tensor | None], planes: list[Tensor],
         values: dict[Node, Tensor],
@@ -273,13 +263,3 @@ def _value(node: Node, values: dict[Node, Tensor]) -> Tensor:
         arguments[1] = torch.as_tensor(arguments[1], dtype=arguments[0].dtype, device=arguments[0].device)
     result: Tensor = function(*arguments)
     return result
-
-
-def _rows(weight: Tensor | None, product: Product, call: SequenceCall) -> Tensor:
-    """The rows of its matrix that a product uses, in the order of its slots."""
-    assert weight is not None
-    size = call.hidden_size if product.matrix in ("weight_ih", RECURRENT) else weight.shape[0]
-    if product.blocks == tuple(range(weight.shape[0] // size)):
-        return weight
-    blocks = torch.split(weight, size)
-    return torch.cat([blocks[k] for k in product.blocks])

@@ -78,6 +78,7 @@ class SequenceCall:
 
     def __post_init__(self) -> None:
         self.widths = self.cell.state_sizes(self.hidden_size)  # of each state
+        self._steps_on: dict[str, Tensor] = {}
 
     @property
     def is_packed(self) -> bool:
@@ -88,6 +89,30 @@ class SequenceCall:
     def steps(self) -> Steps:
         """Where the rows of each step lie."""
         return dense(self.length, self.batch) if self.batch_sizes is None else packed(self.batch_sizes)
+
+    def steps_on(self, device: torch.device) -> dict[str, Tensor]:
+        """Packed: the rows of each step, and one 0 after them; the first row of each; the steps of each sequence."""
+        if not self._steps_on:
+            count, batch = self.steps.rows, np.arange(self.batch)
+            arrays = {
+                "count": np.append(count, 0),
+                "offset": np.append(self.steps.offset, self.steps.total),
+                "lengths": (count[None, :] > batch[:, None]).sum(1),
+            }
+            self._steps_on |= {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+        return self._steps_on
+
+    def rows_before(self, device: torch.device) -> Tensor:
+        """Packed: for each row that of the same sequence one step before; at its first step the number of all rows and
+        its place in the batch."""
+        steps, rows = self.steps, []
+        for t, n in enumerate(steps.rows):
+            other = t + 1 if self.reverse else t - 1
+            there = steps.rows[other] if 0 <= other < len(steps.rows) else 0
+            place = np.arange(n)
+            old = steps.offset[other] + place if there else place
+            rows.append(np.where(place < there, old, steps.total + place))
+        return torch.from_numpy(np.concatenate(rows)).to(device)
 
     def width(self, name: str) -> int:
         """The width that a program calls "H" (hidden size) or "P" (size of h)."""

@@ -1,0 +1,275 @@
+"""The triton engine: a call as one launch of an emitted Triton kernel, forwards and backwards, on a GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnbench.nn.compiler.autodiff import Program
+from rnnbench.nn.compiler.layout import Layout
+from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
+from rnnbench.nn.compiler.triton_codegen import Source, emit
+from rnnbench.nn.compiler.weights import slot_bias, weight_rows
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+INTERPRETER_VARIABLE = "TRITON_INTERPRET"
+LEAST_CAPABILITY = (7, 5)
+
+
+class NoTriton(Exception):
+    """There is no Triton, or it cannot run on the device."""
+
+
+def is_interpreted() -> bool:
+    """Whether Triton runs kernels on the CPU, in Python: for tests, very slowly."""
+    return os.environ.get(INTERPRETER_VARIABLE, "0").lower() in ("1", "true", "on", "yes", "y")
+
+
+def unsupported_reason(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the engine cannot run on a device with a type of number; None if it can."""
+    if device.type != "cuda" and not (device.type == "cpu" and is_interpreted()):
+        return f"it runs on a GPU, not on {device.type} (but for tests, where {INTERPRETER_VARIABLE}=1 is set)"
+    if dtype not in DTYPES:
+        return f"it computes in float32, float16 and bfloat16, not in {dtype}"
+    if find_spec("triton") is None:
+        return "Triton is not installed (it comes with torch's builds for CUDA on Linux)"
+    if device.type == "cuda" and torch.version.hip is None:
+        capability = torch.cuda.get_device_capability(device)
+        if capability < LEAST_CAPABILITY:
+            return f"Triton needs a GPU of capability 7.5 or more, this one has {capability[0]}.{capability[1]}"
+    return None
+
+
+class Tiling(NamedTuple):
+    """Sizes of a launch: rows, units and places of a product's operand of a tile; warps of a program; loads ahead."""
+
+    rows: int
+    units: int
+    places: int
+    warps: int
+    stages: int
+
+
+def tiling(hidden_size: int, product: bool = True) -> Tiling:
+    """The tile sizes for a hidden size; `product`: whether a step multiplies matrices."""
+    block = max(16, min(64, 1 << (hidden_size - 1).bit_length()))
+    return Tiling(16, min(block, 32) if hidden_size <= 64 else block, min(block, 32), 4 if hidden_size <= 128 else 8, 2)
+
+
+@cache
+def load_source(text: str) -> dict[str, Any]:
+    """The names that an emitted source defines.
+
+    Triton reads the lines of a kernel again when it compiles it: `linecache` has them, there is no file.
+    """
+    name = f"<rnnbench kernel {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    module: dict[str, Any] = {"__name__": "rnnbench_triton_kernel"}
+    exec(compile(text, name, "exec"), module)  # noqa: S102  (our own text, made from the cell's graph)
+    return module
+
+
+class TritonKernel:
+    """The emitted form of a program: an `Engine`.
+
+    States and sums are float32 whatever the type of the inputs; what is kept, and gradients of slots, are of the type
+    of the inputs.
+
+    Raises:
+        UnsupportedOperation: one of the program's operations has no Triton expression.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.layout = program, Layout(program)
+        self.source: Source = emit(self.layout)
+        self.module = load_source(self.source.text)
+
+    # --- launches
+
+    def _launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], device: torch.device) -> None:
+        sizes = tiling(call.hidden_size)
+        numbers = {
+            "T": len(call.steps.rows), "B": call.batch, "H": call.hidden_size, "P": call.widths[0],
+            "BB": sizes.rows, "BN": sizes.units, "BK": sizes.places,
+            "SPAN": -(-call.hidden_size // sizes.units) * sizes.units,
+            "PACKED": call.is_packed, "REVERSE": call.reverse, "PRECISION": precision(),
+            "num_warps": sizes.warps, "num_stages": sizes.stages,
+        }  # fmt: skip
+        names = self.source.forward if name == "forward" else self.source.backward
+        arguments = {argument.removesuffix(": tl.constexpr"): None for argument in names} | tensors
+        grid = (-(-call.batch // sizes.rows), 1)
+        with _on(device):
+            self.module[name][grid](**arguments, **numbers)
+
+    def _common(self, call: SequenceCall, inputs: Tensor, by_kind: CallTensors) -> dict[str, Any]:
+        """Arguments of both kernels that are there before."""
+        program, arguments = self.program, dict[str, Any]()
+        for k, (name, matrix) in enumerate(zip(self.layout.matrices, by_kind.matrices, strict=True)):
+            if any(p.matrix == name and p.operand is not None for p in program.products):
+                arguments[f"w_{k}"] = matrix
+        arguments |= {f"vector_{k}": vector for k, vector in enumerate(by_kind.vectors)}
+        for k, noise in enumerate(call.noise):
+            arguments[f"noise_{k}"] = noise.contiguous()
+            arguments[f"each_{k}"] = noise.shape[:-1] == inputs.shape[:-1]
+        for k, (state, width) in enumerate(zip(by_kind.states, call.widths, strict=True)):
+            like = inputs.new_zeros(call.batch, width, dtype=torch.float32) if state is None else state.float()
+            arguments[f"initial_{k}"] = like
+        if call.is_packed:
+            arguments |= call.steps_on(inputs.device)
+        return arguments
+
+    def _scratch(self, planes: int, call: SequenceCall, like: Tensor) -> Tensor:
+        return like.new_empty(max(1, planes), call.batch, call.hidden_size, dtype=torch.float32)
+
+    # --- forwards
+
+    def kept(self, call: SequenceCall, inputs: Tensor) -> list[Tensor]:
+        """Empty memory for what the forward pass keeps beside the states: planes, means, and states in float32."""
+        adjoint, rows = self.program.adjoint, inputs.shape[:-1].numel()
+        kept = [inputs.new_empty(rows, call.width(width)) for width in self.layout.kept_widths]
+        kept.append(inputs.new_empty(rows, len(adjoint.means), dtype=torch.float32))
+        if inputs.dtype != torch.float32:
+            kept += [inputs.new_empty(*inputs.shape[:-1], width, dtype=torch.float32) for width in call.widths]
+        return kept
+
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
+        """All states after all steps; then what the derivative needs, see `kept`."""
+        program, by_kind = self.program, call.split(tensors)
+        first, shape = program.products[0], inputs.shape[:-1]
+        weight = weight_rows(by_kind.matrices[0], first, call)
+        bias = slot_bias(program, call, by_kind.biases, inputs)
+        sequences = [inputs.new_empty(*shape, width, dtype=torch.float32) for width in call.widths]
+        arguments = self._common(call, inputs, by_kind) | {
+            "xz": torch.addmm(bias[: len(weight)], inputs.flatten(0, -2), weight.T),
+            "bias": bias,
+            "scratch": self._scratch(self.source.forward_planes, call, inputs),
+        }
+        kept = self.kept(call, inputs) if training else []
+        for k in range(len(program.states)):
+            arguments[f"seq_{k}"] = sequences[k]
+        if training:
+            planes = len(program.adjoint.saved)
+            arguments |= {f"saved_{k}": kept[k] for k in range(planes)} | {"means": kept[planes]}
+        self._launch("forward", call, arguments, inputs.device)
+        if inputs.dtype == torch.float32:
+            return [*sequences, *kept]
+        if training:
+            kept[-len(sequences) :] = sequences
+        return [*(sequence.to(inputs.dtype) for sequence in sequences), *kept]
+
+    # --- backwards
+
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
+        """Gradients of the inputs and of all tensors, from those of the emitted sequences and the final states."""
+        program, by_kind, needed_by_kind = self.program, call.split(tensors), call.split(needed[1:])  # type: ignore[arg-type]
+        states, emitted, planes = len(program.states), len(program.emitted), len(program.adjoint.saved)
+        rows = inputs.shape[:-1].numel()
+        saved, sequences = results[states:], results[:states]
+        if inputs.dtype != torch.float32:
+            sequences = results[-states:]
+        widths = list(map(call.width, program.slots))
+        d = inputs.new_empty(rows, sum(widths))
+        ds = [
+            inputs.new_zeros(call.batch, width, dtype=torch.float32)
+            if g is None
+            else g.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+            for g, width in zip(gradients[emitted:], call.widths, strict=True)
+        ]
+        arguments = self._common(call, inputs, by_kind) | {
+            "d": d, "means": saved[planes], "scratch": self._scratch(self.source.backward_planes, call, inputs),
+        }  # fmt: skip
+        arguments |= {f"ds_{k}": value for k, value in enumerate(ds)}
+        arguments |= {f"seq_{k}": value for k, value in enumerate(sequences)}
+        arguments |= {f"saved_{k}": value for k, value in enumerate(saved[:planes])}
+        arguments |= {f"gy_{k}": None if g is None else g.contiguous() for k, g in enumerate(gradients[:emitted])}
+        vectors = None
+        if any(needed_by_kind.vectors):
+            vectors = inputs.new_zeros(len(by_kind.vectors), call.batch, call.hidden_size, dtype=torch.float32)
+            arguments["dvec"] = vectors
+        wanted = dict(zip(self.layout.matrices, needed_by_kind.matrices, strict=True))
+        operands: dict[int, Tensor] = {}
+        for k in self.layout.recomputed:
+            product = program.products[k]
+            if wanted[product.matrix]:
+                operands[k] = inputs.new_empty(rows, call.width(product.columns))
+        arguments |= {f"operand_{k}": value for k, value in operands.items()}
+        self._launch("backward", call, arguments, inputs.device)
+        first = program.products[0]
+        dx = None
+        if needed[0]:
+            weight = weight_rows(by_kind.matrices[0], first, call)
+            dx = (d[:, : len(weight)] @ weight).view_as(inputs)
+        dw = self._weight_gradients(call, inputs, by_kind, wanted, d, sequences, arguments, operands)
+        sums = torch.split(d.sum(0), widths) if any(needed_by_kind.biases) else []
+        biases = [
+            None if bias is None or not need else program.bias_gradient(matrix, sums, bias)
+            for matrix, bias, need in zip(
+                self.layout.matrices[:2], by_kind.biases, needed_by_kind.biases, strict=True
+            )
+        ]
+        dvec = [None] * len(by_kind.vectors) if vectors is None else list(vectors.sum(1).to(inputs.dtype))
+        before = [value.to(inputs.dtype) for value in ds]
+        return [dx, *before, *dw, *biases, *dvec]
+
+    def _weight_gradients(
+        self, call: SequenceCall, inputs: Tensor, by_kind: CallTensors, wanted: dict[str, Any], d: Tensor,
+        sequences: Sequence[Tensor], arguments: dict[str, Any], operands: dict[int, Tensor],
+    ) -> list[Tensor | None]:  # fmt: skip
+        """Gradients of the matrices that are wanted, each one product over all steps for each operand."""
+        program, totals = self.program, dict[str, Tensor]()
+        weights = dict(zip(self.layout.matrices, by_kind.matrices, strict=True))
+        widths = list(map(call.width, program.slots))
+        for number, product in enumerate(program.products):
+            weight, node = weights[product.matrix], product.operand
+            if weight is None or not wanted[product.matrix]:
+                continue
+            if node is None:
+                operand = inputs.flatten(0, -2)
+            elif node.op == "state":
+                k = node.args[0]
+                operand = states_before(call, arguments[f"initial_{k}"], sequences[k])
+            elif number in operands:
+                operand = operands[number]
+            else:
+                operand = sequences[self.layout.after[node]].flatten(0, -2)
+            start, size = sum(widths[: product.start]), widths[product.start]
+            gradient = d[:, start : start + size * len(product.blocks)].T @ operand.to(d.dtype)
+            if len(gradient) == len(weight) and product.blocks == tuple(range(len(product.blocks))):
+                totals[product.matrix] = gradient
+                continue
+            total = totals.setdefault(product.matrix, torch.zeros_like(weight))
+            for block, part in zip(product.blocks, torch.split(gradient, size), strict=True):
+                total[block * size : (block + 1) * size] += part
+        return [totals.get(name) for name in self.layout.matrices]
+
+
+def states_before(call: SequenceCall, initial: Tensor, sequence: Tensor) -> Tensor:
+    """A state before each step, `[rows, W]`, from the initial one and that after each step."""
+    if not call.is_packed:
+        shifted = [sequence[1:], initial[None]] if call.reverse else [initial[None], sequence[:-1]]
+        return torch.cat(shifted).flatten(0, -2)
+    rows = call.rows_before(sequence.device)
+    return torch.cat([sequence, initial])[rows]
+
+
+def precision() -> str:
+    """How products of float32 are computed: as torch's own recurrent layers do on a GPU."""
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
