@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnbench.nn.compiler.torch_mode import is_autocast
 
-ENGINES = ("native", "function", "reference", "torch")
+ENGINES = ("native", "triton", "function", "reference", "torch")
 
 
 class InputError(ValueError, RuntimeError):

@@ -78,7 +78,7 @@ class Recurrent(nn.Module):
         recurrent_init: `torch`, `orthogonal` or `identity`; of the recurrent weight, gate by gate.
         spectral_radius: largest |eigenvalue| of each gate's recurrent weight at the start, by scaling (Jaeger 2001).
         chrono: longest dependency expected, in steps, for biases drawn after Tallec & Ollivier 2018.
-        engine: `native`, `function`, `reference` or `torch`; None chooses, see `backend`.
+        engine: `native`, `triton`, `function`, `reference` or `torch`; None chooses, see `backend`.
         checkpoint_steps: keep states only every so many steps and compute the rest again in the backward pass: memory
             for one more forward pass. Packed sequences are run whole.
         bptt: gradients of states end where a block of so many steps begins (truncated back-propagation through time,
@@ -116,7 +116,7 @@ class Recurrent(nn.Module):
         recurrent_init: Literal["torch", "orthogonal", "identity"] = "torch",
         spectral_radius: float | None = None,
         chrono: int | None = None,
-        engine: Literal["native", "function", "reference", "torch"] | None = None,
+        engine: Literal["native", "triton", "function", "reference", "torch"] | None = None,
         checkpoint_steps: int | None = None,
         bptt: int | None = None,
         **options: Any,
@@ -483,7 +483,7 @@ class Recurrent(nn.Module):
             rows = batch if sizes is None else first_size(sizes)
             call = SequenceCall(cell, self.hidden_size, rows, inputs.shape[0], sizes, reverse, noise, padding)
             if engine == "custom_op":
-                return call_custom_op(name, call, inputs, [*before, *weights])
+                return call_custom_op(name, self.engine, call, inputs, [*before, *weights])
             return run(engine, call, inputs, [*before, *weights])
 
         before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)

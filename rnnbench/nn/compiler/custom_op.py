@@ -16,6 +16,7 @@ from rnnbench.nn.compiler import chunks
 from rnnbench.nn.compiler.dispatch import choose, engine_of
 from rnnbench.nn.compiler.native import Kernel
 from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
+from rnnbench.nn.compiler.triton_engine import TritonKernel
 
 _cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
 _numbers = count()
@@ -30,33 +31,37 @@ def register(cell: Cell) -> str:
     return name
 
 
-def call_custom_op(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
-    """Sequences of the emitted states, and final states, of a call of the cell registered under `name`."""
+def call_custom_op(
+    name: str, required: str | None, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]
+) -> Result:  # fmt: skip
+    """Sequences of the emitted states, and final states, of a call of the cell registered under `name`; `required` is
+    the engine that the layer asks for."""
     if chunks.runs_in_chunks(call.cell):  # torch's own operations, which torch.compile may look into
         return chunks.run(call, inputs, tensors)
     mask = "".join("01"[tensor is not None] for tensor in tensors)
     present = [tensor for tensor in tensors if tensor is not None]
     results = _forward(
-        name, inputs, present, list(call.noise), call.batch_sizes, mask, call.hidden_size, call.batch, call.reverse
-    )
+        name, inputs, present, list(call.noise), call.batch_sizes, mask, call.hidden_size, call.batch, call.reverse,
+        required == "triton",
+    )  # fmt: skip
     states = len(call.widths)
     return call.emitted(results[:states]), tuple(results[states : 2 * states])
 
 
-def _engine(cell: Cell, inputs: Tensor) -> Engine:
-    """The kernel, or the reference, whose derivative torch.compile may look into."""
-    name = choose(cell, inputs.device, inputs.dtype)
-    return engine_of("native" if name == "native" else "reference", cell, inputs.dtype)
+def _engine(cell: Cell, inputs: Tensor, triton: bool) -> Engine:
+    """The kernel, by Triton if that is asked for; or the reference, whose derivative torch.compile may look into."""
+    name = choose(cell, inputs.device, inputs.dtype, "triton" if triton else None)
+    return engine_of(name if name in ("native", "triton") else "reference", cell, inputs.dtype)
 
 
 def _restore(
     name: str, inputs: Tensor, present: Sequence[Tensor], noise: Sequence[Tensor], batch_sizes: Tensor | None,
-    mask: str, hidden_size: int, batch: int, reverse: bool,
+    mask: str, hidden_size: int, batch: int, reverse: bool, triton: bool,
 ) -> tuple[Engine, SequenceCall, Tensor, list[Tensor | None]]:  # fmt: skip
     """The engine, and its arguments from those of the operation, which can be tensors or lists of them only."""
     cell, rest = _cells[name], iter(present)
     call = SequenceCall(cell, hidden_size, batch, len(inputs), batch_sizes, reverse, tuple(noise))
-    engine = _engine(cell, inputs) if inputs.numel() else engine_of("reference", cell, inputs.dtype)
+    engine = _engine(cell, inputs, triton) if inputs.numel() else engine_of("reference", cell, inputs.dtype)
     tensors = [next(rest).contiguous() if k == "1" else None for k in mask]
     return engine, call, inputs.contiguous(), tensors
 
@@ -64,11 +69,11 @@ def _restore(
 @torch.library.custom_op("rnnbench::sequence", mutates_args=())
 def _forward(
     name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
-    hidden_size: int, batch: int, reverse: bool,
+    hidden_size: int, batch: int, reverse: bool, triton: bool,
 ) -> list[Tensor]:  # fmt: skip
     """All states after all steps, all final states, and what the derivative needs in addition."""
     engine, call, inputs, tensors = _restore(
-        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse
+        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse, triton
     )
     results = engine.forward(call, inputs, tensors, True)
     sequences, kept = results[: len(call.widths)], results[len(call.widths) :]
@@ -83,12 +88,15 @@ def _nothing_kept(inputs: Tensor) -> list[Tensor]:
 @_forward.register_fake
 def _(
     name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
-    hidden_size: int, batch: int, reverse: bool,
+    hidden_size: int, batch: int, reverse: bool, triton: bool,
 ) -> list[Tensor]:  # fmt: skip
     cell = _cells[name]
-    widths, kernel = cell.state_sizes(hidden_size), _engine(cell, inputs)
+    widths, kernel = cell.state_sizes(hidden_size), _engine(cell, inputs, triton)
     shape, rows = inputs.shape[:-1], inputs.shape[0] if inputs.ndim == 2 else inputs.shape[0] * inputs.shape[1]
     results = [inputs.new_empty(*shape, w) for w in widths] + [inputs.new_empty(batch, w) for w in widths]
+    if isinstance(kernel, TritonKernel):
+        call = SequenceCall(cell, hidden_size, batch, len(inputs), batch_sizes, reverse)
+        return [*results, *kernel.kept(call, inputs)]
     if not isinstance(kernel, Kernel):
         return results + _nothing_kept(inputs)
     h, p = kernel.kept_widths
@@ -100,12 +108,12 @@ def _(
 @torch.library.custom_op("rnnbench::sequence_backward", mutates_args=())
 def _backward(
     name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
-    hidden_size: int, batch: int, reverse: bool, results: list[Tensor], gradients: list[Tensor],
+    hidden_size: int, batch: int, reverse: bool, triton: bool, results: list[Tensor], gradients: list[Tensor],
 ) -> list[Tensor]:  # fmt: skip
     """Gradients of the inputs and of the tensors that are present, from those of all states, after all steps and
     final."""
     engine, call, inputs, tensors = _restore(
-        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse
+        name, inputs, present, noise, batch_sizes, mask, hidden_size, batch, reverse, triton
     )
     states = len(call.widths)
     kept = [*results[:states], *results[2 * states :]]
@@ -121,7 +129,7 @@ def _backward(
 @_backward.register_fake
 def _(
     name: str, inputs: Tensor, present: list[Tensor], noise: list[Tensor], batch_sizes: Tensor | None, mask: str,
-    hidden_size: int, batch: int, reverse: bool, results: list[Tensor], gradients: list[Tensor],
+    hidden_size: int, batch: int, reverse: bool, triton: bool, results: list[Tensor], gradients: list[Tensor],
 ) -> list[Tensor]:  # fmt: skip
     return [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (inputs, *present)]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.nn.cell import Cell
-from rnnbench.nn.compiler import chunks, function, native, reference, vmapped
+from rnnbench.nn.compiler import chunks, function, native, reference, triton_engine, vmapped
 from rnnbench.nn.compiler.autodiff import Program, record
 from rnnbench.nn.compiler.build import NoCompiler
 from rnnbench.nn.compiler.captured_state import captured_values
@@ -19,7 +19,7 @@ from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
 from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
 from rnnbench.nn.compiler.trace import UnsupportedOperation
 
-EngineName = Literal["native", "function", "reference"]
+EngineName = Literal["native", "triton", "function", "reference"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
@@ -74,12 +74,27 @@ def kernel_of(cell: Cell, dtype: torch.dtype) -> native.Kernel | str:
     return program.compile_cache[dtype]  # type: ignore[no-any-return]
 
 
+def triton_kernel_of(cell: Cell) -> triton_engine.TritonKernel | str:
+    """The cell's Triton kernels; or why there are none."""
+    program = program_of(cell)
+    if isinstance(program, str):
+        return program
+    if "triton" not in program.compile_cache:
+        try:
+            program.compile_cache["triton"] = triton_engine.TritonKernel(program)
+        except UnsupportedOperation as error:
+            program.compile_cache["triton"] = f"{type(cell).__name__}.step uses {error}"
+    return program.compile_cache["triton"]  # type: ignore[no-any-return]
+
+
 def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
     """The engine of a name that `choose` returned, for a cell and type."""
     if name == "reference":
         return reference.Reference()
     if name == "native":
         return kernel_of(cell, dtype)  # type: ignore[return-value]
+    if name == "triton":
+        return triton_kernel_of(cell)  # type: ignore[return-value]
     program: Any = program_of(cell)
     if "interpreter" not in program.compile_cache:
         program.compile_cache["interpreter"] = function.Interpreter(program)
@@ -99,20 +114,39 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str |
         if engine == "function" and chunks.runs_in_chunks(cell):
             _warn(reasons)
             return engine
-        if engine == "native" and device.type != "cpu":
-            reason: Any = f"it runs on the CPU, not on {device.type}"
-        elif engine == "native" and dtype not in native.DTYPES:
-            reason = f"it computes in float32 and float64, not in {dtype}"
-        else:
-            reason = kernel_of(cell, dtype) if engine == "native" else program_of(cell)
-            if not isinstance(reason, str):
-                _warn(reasons)
-                return engine
+        reason = _unsupported_reason(engine, cell, device, dtype, required is not None)
+        if reason is None:
+            _warn(reasons)
+            return engine
         if required is not None:
             raise ValueError(f"engine {required!r} cannot run {type(cell).__name__}: {reason}")
         reasons[engine] = reason
     _warn(reasons)
     return "reference"
+
+
+def _unsupported_reason(
+    engine: str, cell: Cell, device: torch.device, dtype: torch.dtype, required: bool
+) -> str | None:
+    """Why an engine cannot run a cell; None if it can. A reason that begins with "it " is no surprise."""
+    compiled: Any
+    if engine == "native":
+        if device.type != "cpu":
+            return f"it runs on the CPU, not on {device.type}"
+        if dtype not in native.DTYPES:
+            return f"it computes in float32 and float64, not in {dtype}"
+        compiled = kernel_of(cell, dtype)
+    elif engine == "triton":
+        if device.type == "cpu" and not required:
+            return "it runs on a GPU"  # an interpreter runs it on the CPU, where it is asked for
+        if chunks.runs_in_chunks(cell):
+            return "it takes one step after the other, and the cell has a form for many steps at once"
+        if reason := triton_engine.unsupported_reason(device, dtype):
+            return reason
+        compiled = triton_kernel_of(cell)
+    else:
+        compiled = program_of(cell)
+    return compiled if isinstance(compiled, str) else None
 
 
 _warned: set[str] = set()
@@ -138,14 +172,32 @@ def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor 
     if name == "function" and chunks.runs_in_chunks(call.cell):
         return chunks.run(call, inputs, tensors)
     engine = engine_of(name, call.cell, inputs.dtype)
+    if isinstance(engine, str):  # it failed in an earlier call
+        name, engine = "function", engine_of("function", call.cell, inputs.dtype)
     tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
     inputs = inputs.contiguous().resolve_neg()
+    try:
+        return _run(engine, call, inputs, tensors)
+    except triton_engine.NoTriton as error:
+        return _run(_instead_of_triton(call.cell, error), call, inputs, tensors)
+
+
+def _run(engine: Engine, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     if not torch.is_grad_enabled() or not any(t is not None and t.requires_grad for t in (inputs, *tensors)):
         states = engine.forward(call, inputs, tensors, False)[: len(call.widths)]
         return call.emitted(states), tuple(map(call.final, states))
     outputs = _SequenceFunction.apply(engine, call, inputs, *tensors)  # type: ignore[no-untyped-call]
     emitted = len(call.cell.emitted)
     return outputs[:emitted], outputs[emitted:]
+
+
+def _instead_of_triton(cell: Cell, error: triton_engine.NoTriton) -> Engine:
+    """The function engine, from now on, for a cell whose Triton kernels could not be run."""
+    program = program_of(cell)
+    assert isinstance(program, Program)
+    program.compile_cache["triton"] = str(error)
+    _warn({"triton": str(error)})
+    return engine_of("function", cell, torch.float32)
 
 
 class _SequenceFunction(torch.autograd.Function):
@@ -181,7 +233,12 @@ class _SequenceFunction(torch.autograd.Function):
             if any(counter._version != version for counter, version in ctx.versions):
                 with torch.autocast(inputs.device.type, enabled=False) if is_autocast(inputs.device) else nullcontext():
                     results = ctx.engine.forward(ctx.call, inputs, tensors, True)
-            result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
+            try:
+                result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
+            except triton_engine.NoTriton as error:
+                engine = _instead_of_triton(ctx.call.cell, error)
+                results = engine.forward(ctx.call, inputs, tensors, True)
+                result = engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
         return None, None, *(g if need else None for g, need in zip(result, needed, strict=True))
 
 

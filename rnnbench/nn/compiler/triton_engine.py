@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 import os
+import subprocess
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -26,7 +27,7 @@ LEAST_CAPABILITY = (7, 5)
 
 
 class NoTriton(Exception):
-    """There is no Triton, or it cannot run on the device."""
+    """Triton cannot compile or start a kernel on this machine."""
 
 
 def is_interpreted() -> bool:
@@ -59,10 +60,10 @@ class Tiling(NamedTuple):
     stages: int
 
 
-def tiling(hidden_size: int, product: bool = True) -> Tiling:
-    """The tile sizes for a hidden size; `product`: whether a step multiplies matrices."""
+def tiling(hidden_size: int) -> Tiling:
+    """The tile sizes for a hidden size."""
     block = max(16, min(64, 1 << (hidden_size - 1).bit_length()))
-    return Tiling(16, min(block, 32) if hidden_size <= 64 else block, min(block, 32), 4 if hidden_size <= 128 else 8, 2)
+    return Tiling(16, min(block, 32) if hidden_size <= 128 else block, min(block, 32), 4 if hidden_size <= 128 else 8, 2)
 
 
 @cache
@@ -95,20 +96,28 @@ class TritonKernel:
 
     # --- launches
 
-    def _launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], device: torch.device) -> None:
-        sizes = tiling(call.hidden_size)
-        numbers = {
-            "T": len(call.steps.rows), "B": call.batch, "H": call.hidden_size, "P": call.widths[0],
-            "BB": sizes.rows, "BN": sizes.units, "BK": sizes.places,
-            "SPAN": -(-call.hidden_size // sizes.units) * sizes.units,
-            "PACKED": call.is_packed, "REVERSE": call.reverse, "PRECISION": precision(),
-            "num_warps": sizes.warps, "num_stages": sizes.stages,
+    def sizes(self, name: str, hidden_size: int, dtype: torch.dtype, capability: tuple[int, int]) -> dict[str, Any]:
+        """The constants of a kernel that depend on the hidden size, the type of number and the GPU."""
+        sizes = tiling(hidden_size)
+        return {
+            "H": hidden_size, "BB": sizes.rows, "BN": sizes.units, "BK": sizes.places,
+            "SPAN": -(-hidden_size // sizes.units) * sizes.units, "num_warps": sizes.warps, "num_stages": sizes.stages,
+        }  # fmt: skip
+
+    def _launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], inputs: Tensor) -> None:
+        numbers = self.sizes(name, call.hidden_size, inputs.dtype, capability_of(inputs.device)) | {
+            "T": len(call.steps.rows), "B": call.batch, "P": call.widths[0], "PACKED": call.is_packed,
+            "REVERSE": call.reverse, "PRECISION": precision(),
         }  # fmt: skip
         names = self.source.forward if name == "forward" else self.source.backward
         arguments = {argument.removesuffix(": tl.constexpr"): None for argument in names} | tensors
-        grid = (-(-call.batch // sizes.rows), 1)
-        with _on(device):
-            self.module[name][grid](**arguments, **numbers)
+        grid = (-(-call.batch // numbers["BB"]), 1)
+        try:
+            with _on(inputs.device):
+                self.module[name][grid](**arguments, **numbers)
+        except _launch_errors() as error:
+            lines = str(error).strip().splitlines() or [""]
+            raise NoTriton(f"Triton could not run a kernel: {type(error).__name__}: {lines[-1][:300]}") from error
 
     def _common(self, call: SequenceCall, inputs: Tensor, by_kind: CallTensors) -> dict[str, Any]:
         """Arguments of both kernels that are there before."""
@@ -161,7 +170,7 @@ class TritonKernel:
         if training:
             planes = len(program.adjoint.saved)
             arguments |= {f"saved_{k}": kept[k] for k in range(planes)} | {"means": kept[planes]}
-        self._launch("forward", call, arguments, inputs.device)
+        self._launch("forward", call, arguments, inputs)
         if inputs.dtype == torch.float32:
             return [*sequences, *kept]
         if training:
@@ -207,7 +216,7 @@ class TritonKernel:
             if wanted[product.matrix]:
                 operands[k] = inputs.new_empty(rows, call.width(product.columns))
         arguments |= {f"operand_{k}": value for k, value in operands.items()}
-        self._launch("backward", call, arguments, inputs.device)
+        self._launch("backward", call, arguments, inputs)
         first = program.products[0]
         dx = None
         if needed[0]:
@@ -266,9 +275,23 @@ def states_before(call: SequenceCall, initial: Tensor, sequence: Tensor) -> Tens
     return torch.cat([sequence, initial])[rows]
 
 
+def capability_of(device: torch.device) -> tuple[int, int]:
+    """The compute capability of a GPU; that of the newest known where kernels are interpreted."""
+    return torch.cuda.get_device_capability(device) if device.type == "cuda" else (9, 0)
+
+
 def precision() -> str:
     """How products of float32 are computed: as torch's own recurrent layers do on a GPU."""
     return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+
+
+@cache
+def _launch_errors() -> tuple[type[Exception], ...]:
+    """What Triton raises where it cannot compile or start a kernel: no C compiler for its launcher, an old driver, too
+    little shared memory."""
+    from triton.errors import TritonError
+
+    return TritonError, RuntimeError, OSError, subprocess.SubprocessError
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:

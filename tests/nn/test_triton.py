@@ -1,0 +1,263 @@
+"""The triton engine, on a GPU or by Triton's interpreter, held against the reference engine."""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from rnnbench import nn
+from rnnbench.nn import Cell, Recurrent
+from rnnbench.nn.compiler import dispatch, triton_codegen, triton_engine
+from rnnbench.nn.compiler.trace import OPERATIONS
+from tests.fixtures.nn_layers import CASES, as_hx, close, draw, draw_states, engines_of, flat, gradients, make
+
+pytest.importorskip("triton")
+EMITTED = [case for case in CASES if "native" in engines_of(CASES[case][0])]
+SINGLE = torch.float32
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # NumPy, of lanes that are not kept
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    """Where kernels run: interpreted on the CPU where there is no GPU, which is decided once for a process."""
+    if request.param == "cpu" and torch.cuda.is_available():
+        pytest.skip("there is a GPU: kernels are compiled")
+    return str(request.param)
+
+
+def compared(
+    layer: Recurrent, inputs: Tensor, device: str, lengths: list[int] | None = None, states: bool = True,
+    tolerance: float = 1.0,
+) -> None:  # fmt: skip
+    """Outputs, states and all gradients are those of the reference engine; random masks are the same in both."""
+    layer, found = layer.to(device), []
+    hx = [s.to(device).requires_grad_() for s in draw_states(layer, inputs.shape[1])] if states else []
+    x = inputs.to(device).requires_grad_()
+    for engine in ("triton", "reference"):
+        layer.engine = engine
+        assert layer.backend == engine
+        torch.manual_seed(0)
+        data: Tensor | PackedSequence = x
+        if lengths is not None:
+            data = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
+        result = layer(data, as_hx(tuple(hx)) if states else None)
+        found.append([*flat(result), *gradients(layer, result, x, *hx)])
+    close(*found, dtype=SINGLE, scale=tolerance)
+
+
+@pytest.mark.parametrize("case", EMITTED)
+def test_every_cell_in_both_directions_of_packed_sequences(case: str, device: str) -> None:
+    compared(make(case, 3, 6, dtype=SINGLE, bidirectional=True), draw(3, 4, 3, dtype=SINGLE), device, [1, 3, 2, 3])
+
+
+@pytest.mark.parametrize("case", ["elman", "lstm", "lstm-proj", "layer-norm", "gru-before", "slstm", "mingru"])
+def test_two_layers_that_begin_with_zeros(case: str, device: str) -> None:
+    layer = make(case, 3, 17, dtype=SINGLE, num_layers=2, bias=False)
+    compared(layer, draw(3, 17, 3, dtype=SINGLE), device, states=False)
+
+
+@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru-before", "layer-norm"])
+@pytest.mark.parametrize("lengths", [None, [2, 3, 3]])
+def test_masks_and_zoneout(case: str, lengths: list[int] | None, device: str) -> None:
+    layer = make(case, 3, 6, dtype=SINGLE, zoneout=0.3, variational_dropout=0.4)
+    compared(layer, draw(3, 3, 3, dtype=SINGLE), device, lengths)
+    compared(layer.eval(), draw(3, 3, 3, dtype=SINGLE), device, lengths)
+
+
+@pytest.mark.parametrize("options", [{"bptt": 2}, {"checkpoint_steps": 2}, {"bptt": 2, "checkpoint_steps": 2}])
+def test_blocks_of_steps(options: dict[str, int], device: str) -> None:
+    compared(make("gru", 3, 6, dtype=SINGLE, **options), draw(5, 3, 3, dtype=SINGLE), device)
+
+
+@settings(max_examples=5, deadline=None, derandomize=True, database=None)
+@given(
+    st.sampled_from(["lstm", "gru-before", "peephole-proj"]), st.sampled_from([1, 5, 17, 33]),
+    st.sampled_from([24, 50, 130]), st.integers(1, 2), st.booleans(), st.booleans(), st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_sizes_that_fill_no_tile(
+    case: str, batch: int, hidden: int, steps: int, bidirectional: bool, packed: bool, random: Any
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU: kernels are compiled")
+    layer = make(case, 3, hidden, dtype=SINGLE, bidirectional=bidirectional)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(hidden**-0.5)
+    lengths = [steps, *(random.randint(1, steps) for _ in range(batch - 1))] if packed else None
+    compared(layer, draw(steps, batch, 3, dtype=SINGLE), "cpu", lengths)
+
+
+def test_more_sequences_than_one_program_has_end_at_different_steps(device: str) -> None:
+    lengths = [1 + k % 5 for k in range(40)]
+    compared(make("ugrnn", 3, 6, dtype=SINGLE, bidirectional=True), draw(5, 40, 3, dtype=SINGLE), device, lengths)
+
+
+def test_only_gradients_that_are_asked_for_are_computed(device: str) -> None:
+    layer = make("gru-before", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    inputs = draw(3, 2, 3, dtype=SINGLE).to(device)
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_(name == "bias_hh_l0")
+    want = make("gru-before", 3, 6, dtype=SINGLE, engine="reference").to(device)
+    layer(inputs)[0].sum().backward()
+    want(inputs)[0].sum().backward()
+    assert [name for name, one in layer.named_parameters() if one.grad is not None] == ["bias_hh_l0"]
+    close([layer.bias_hh_l0.grad], [want.bias_hh_l0.grad], dtype=SINGLE)
+    with torch.no_grad():
+        close(flat(layer(inputs)), flat(want(inputs)), dtype=SINGLE)
+
+
+def test_an_output_changed_in_place_and_a_second_derivative(device: str) -> None:
+    layer = make("lstm", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    inputs = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_()
+    output, _ = layer(inputs)
+    (want,) = torch.autograd.grad(output.sum(), inputs, create_graph=True)
+    assert torch.autograd.grad(want.square().sum(), inputs)[0].abs().sum() > 0
+    output, _ = layer(inputs)
+    changed = output.mul_(1.0)
+    close(torch.autograd.grad(changed.sum(), inputs), [want], dtype=SINGLE)
+
+
+class Mine(Cell):
+    """All elementwise operations, two of them on values of one row, and on vectors alone."""
+
+    states = ("h", "c")
+    outputs = ("h", "c")
+    gates = ("a", "b")
+    vectors = ("v",)
+    matrices = {"weight_m": ("H", "H")}
+
+    def step(self, z: Any, s: Any) -> Any:
+        mean = nn.row_mean(s.c * z.a)
+        a = torch.where(z.a > 0.1, torch.exp(-z.a.abs()), torch.sqrt(s.c**2 + 1.0))
+        b = torch.maximum(torch.minimum(z.b, s.h), torch.relu(s.c)) / (1.0 + torch.sigmoid(self.v))
+        c = torch.log(1.0 + a * a) + torch.nn.functional.softplus(b) - mean * torch.tanh(self.v)
+        h = torch.tanh(self.weight_m(c.clamp(-2, 2))) + (c >= 0.5) * b.detach() - nn.row_mean(c)
+        return h, c
+
+
+def test_a_cell_of_ones_own_with_every_operation(device: str) -> None:
+    layer = Recurrent(3, 20, cell=Mine(), bidirectional=True)
+    nodes = dispatch.program_of(layer.cells[True][0]).graph.nodes.values()  # type: ignore[union-attr]
+    assert {node.op for node in nodes} >= OPERATIONS.keys()
+    assert triton_codegen.EXPRESSIONS.keys() == OPERATIONS.keys()
+    compared(layer, draw(3, 5, 3, dtype=SINGLE), device, [3, 1, 2, 3, 3], tolerance=2.0)
+
+
+@pytest.mark.parametrize("function", ["tanh", "softplus"])
+def test_functions_of_very_small_and_very_large_values(function: str, device: str) -> None:
+    class Only(Cell):
+        gates = ("n",)
+        recurrent = ()
+
+        def step(self, z: Any, s: Any) -> Any:
+            return getattr(torch.nn.functional, function)(z.n) + 0.0 * s.h
+
+    layer = Recurrent(1, 1, cell=Only(), bias=False, engine="triton").to(device)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1.0)
+        sizes = torch.logspace(-30, 2, 200)
+        x = torch.cat([sizes, -sizes, torch.tensor([0.0, 0.3, -0.3, 1e4, -1e4])]).to(device)
+        got = layer(x[None, :, None])[0].flatten()
+    want = getattr(torch.nn.functional, function)(x.double())
+    seen = want.abs() > 1e-30
+    assert (got.double() / want - 1)[seen].abs().max() < 1e-6
+    assert got[~seen].abs().max() < 1e-30
+
+
+@pytest.mark.parametrize("case", ["lstm", "layer-norm"])
+def test_half_precision_has_states_and_sums_of_single(case: str, device: str) -> None:
+    layer = make(case, 3, 24, dtype=torch.float16, bidirectional=True)
+    inputs = draw(6, 5, 3, dtype=torch.float16)
+    want_layer = make(case, 3, 24, dtype=SINGLE, bidirectional=True, engine="reference")
+    want_layer.load_state_dict(layer.state_dict())
+    layer = layer.to(device)
+    layer.engine = "triton"
+    x, y = inputs.to(device).requires_grad_(), inputs.float().requires_grad_()
+    got, want = layer(x), want_layer(y)
+    assert [one.dtype for one in flat(got)] == [torch.float16] * 3
+    pairs = [*zip(flat(got), flat(want), strict=True)]
+    (dx,) = torch.autograd.grad(got[0].float().sum(), x)
+    (dy,) = torch.autograd.grad(want[0].sum(), y)
+    for one, other in (*pairs, (dx, dy)):
+        close([one.detach().float().cpu()], [other.detach()], dtype=SINGLE, scale=200)
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru-before"])
+def test_a_compiled_model_has_one_operation_of_it(case: str, device: str) -> None:
+    torch.compiler.reset()
+    layer = make(case, 3, 6, dtype=SINGLE, engine="triton", bidirectional=True).to(device)
+    inputs, found = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in (torch.compile(layer, fullgraph=True, backend="aot_eager"), layer):
+            result = one(inputs)
+            found.append([*flat(result), *gradients(layer, result, inputs)])
+    close(*found, dtype=SINGLE)
+
+
+# --- which engine
+
+
+def test_a_cpu_is_refused_unless_kernels_are_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make("peephole", 3, 6, dtype=SINGLE).backend == "native"  # never by itself
+    monkeypatch.delenv(triton_engine.INTERPRETER_VARIABLE, raising=False)
+    with pytest.raises(ValueError, match="engine 'triton' cannot run LSTM.*: it runs on a GPU, not on cpu"):
+        _ = make("peephole", 3, 6, dtype=SINGLE, engine="triton").backend
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype", "reason"),
+    [("lstm", torch.float64, "not in torch.float64"), ("mlstm", SINGLE, "a form for many steps at once")],
+)
+def test_what_it_does_not_run_is_said(case: str, dtype: torch.dtype, reason: str, device: str) -> None:
+    with pytest.raises(ValueError, match=f"engine 'triton' cannot run .*{reason}"):
+        _ = make(case, 3, 6, dtype=dtype, engine="triton").to(device).backend
+
+
+def test_an_operation_without_an_expression_is_named(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setattr(dispatch, "_programs", {})
+    monkeypatch.delitem(triton_codegen.EXPRESSIONS, "softplus")
+    layer = make("slstm", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    with pytest.raises(ValueError, match=r"engine 'triton' cannot run .*: ScalarLSTMCell.step uses softplus"):
+        _ = layer.backend
+
+
+@pytest.mark.parametrize("launch", ["forward", "backward"])
+def test_a_kernel_that_cannot_be_started_leaves_the_next_engine(
+    launch: str, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr(dispatch, "_programs", {})
+    monkeypatch.setattr(dispatch, "_warned", set())
+    layer = make("ugrnn", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    kernel = dispatch.triton_kernel_of(layer.cells[True][0])
+    assert isinstance(kernel, triton_engine.TritonKernel)
+
+    class Failing:
+        def __getitem__(self, _: Any) -> Any:
+            raise RuntimeError("Triton Error [CUDA]: device kernel image is invalid")
+
+    monkeypatch.setitem(kernel.module, launch, Failing())
+    inputs = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_()
+    want = make("ugrnn", 3, 6, dtype=SINGLE, engine="reference").to(device)
+    with pytest.warns(UserWarning, match="no triton engine, a slower one .*: .*kernel image is invalid"):
+        got = [*flat(result := layer(inputs)), *gradients(layer, result, inputs)]
+    close(got, [*flat(result := want(inputs)), *gradients(want, result, inputs)], dtype=SINGLE)
+    close(flat(layer(inputs)), flat(result), dtype=SINGLE)  # without a second warning
+
+
+@pytest.mark.parametrize(("allowed", "name"), [(True, "tf32"), (False, "ieee")])
+def test_products_are_as_precise_as_torch_is_told(allowed: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    assert triton_engine.precision() == name
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("case", "engine"), [("lstm", "torch"), ("peephole", "triton"), ("mlstm", "function")])
+def test_a_gpu_runs_each_cell_by_its_fastest_engine(case: str, engine: str) -> None:
+    assert make(case, 3, 6, dtype=SINGLE).to("cuda").backend == engine
+    assert make(case, 3, 6).to("cuda").backend == ("torch" if engine == "torch" else "function")
