@@ -1,10 +1,14 @@
 """The Triton source of a program: one kernel forwards and one backwards, each for a whole sequence.
 
-One program of a kernel's grid has BB rows of the batch, for all steps: no program waits for another. In each step the
-phases of the schedule (`schedule`) come one after the other. Forwards, a loop over blocks of BN units adds up the
-products that its slots need, BK places of their operands at a time, and goes on with the elementwise part; what other
-blocks or later loops read goes through memory. Backwards, loops write the gradients of the slots, and products after
-them give those of the operands. Products with the input, and the gradients of weights and biases, are no part of it.
+One program of a kernel's grid has BB rows of the batch, for all steps. In each step the phases of the schedule
+(`schedule`) come one after the other. Forwards, a loop over blocks of BN units adds up the products that its slots need,
+BK places of their operands at a time, and goes on with the elementwise part; what other blocks or later loops read goes
+through memory. Backwards, loops write the gradients of the slots, and products after them give those of the operands.
+Products with the input, and the gradients of weights and biases, are no part of it.
+
+If PROGRAMS is 1, no program waits for another. Else so many programs share the units of a row, SPAN each, and wait for
+each other (`barrier`) where one reads what others have written: the parts of a step between are its segments. Where
+programs run one after the other, as they do in Triton's interpreter, each segment of each step is a launch of its own.
 
 Names in the source, beside those of `triton_functions`:
 
@@ -19,6 +23,7 @@ Names in the source, beside those of `triton_functions`:
     gy_k                    those of the emitted sequences of states; None: zero
     operand_k               operands of products that the backward pass computes again, [rows, W]
     count, offset, lengths  rows of each step, the first of them; steps of each sequence (if packed)
+    counter, first          how often programs have waited; step to begin with, where a segment is a launch
     rows, here, before      places of a program's rows: in the batch, in the step, in the step before
     live, fresh             which of them there are in the step; which of them begin there
 """
@@ -61,23 +66,30 @@ import triton
 import triton.language as tl
 
 from rnnbench.nn.compiler.triton_functions import (
-    add, choose, greatest, inside, is_at_least, is_greater, least, load, load_before, load_row, multiply,
-    multiply_back, relu, row_sum, softplus, store, tanh,
+    add, barrier, choose, greatest, inside, is_at_least, is_greater, least, load, load_before, load_parts, load_row,
+    multiply, multiply_back, relu, row_sum, softplus, store, store_part, tanh,
 )
 '''
-SIZES = ("H", "P", "BB", "BN", "BK", "SPAN", "PACKED", "REVERSE", "PRECISION")
+SIZES = ("H", "P", "BB", "BN", "BK", "SPAN", "SPAN_P", "PROGRAMS", "SHARES", "SEGMENT", "PACKED", "REVERSE", "PRECISION")
 """Constants that a launch chooses."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A program's kernels, the names of their arguments but for `SIZES`, and the number of planes of their scratch."""
+    """A program's kernels: text, names of their arguments but for `SIZES`, planes of their scratch, row means and
+    segments of a step, and whether programs that share a row have to wait for each other."""
 
     text: str
     forward: tuple[str, ...]
     backward: tuple[str, ...]
-    forward_planes: int
-    backward_planes: int
+    planes: dict[str, int]
+    means: dict[str, int]
+    segments: dict[str, int]
+    waits: dict[str, bool]
+
+    def arguments(self, name: str) -> tuple[str, ...]:
+        """The names of the arguments of `forward` or `backward`."""
+        return self.forward if name == "forward" else self.backward
 
 
 def emit(layout: Layout) -> Source:
@@ -91,10 +103,14 @@ def emit(layout: Layout) -> Source:
     for node in sorted(every, key=lambda node: node.index):
         if node.inputs and node.op != "row_mean" and node.op not in EXPRESSIONS:
             raise UnsupportedOperation(f"{node.op}, for which there is no Triton expression")
-    forward, backward = _Forward(layout), _Backward(layout)
+    kernels: list[_Kernel] = [_Forward(layout), _Backward(layout)]
+    text = "\n\n".join([HEAD, *(kernel.text() for kernel in kernels)])
     return Source(
-        "\n\n".join([HEAD, forward.text(), backward.text()]),
-        tuple(forward.arguments), tuple(backward.arguments), len(forward.planes), len(backward.planes),
+        text, *(tuple(kernel.arguments) for kernel in kernels),
+        planes={kernel.name: len(kernel.planes) for kernel in kernels},
+        means={kernel.name: len(kernel.plan.means) for kernel in kernels},
+        segments={kernel.name: kernel.segments for kernel in kernels},
+        waits={kernel.name: kernel.waits for kernel in kernels},
     )  # fmt: skip
 
 
@@ -108,6 +124,7 @@ class _Kernel:
 
     name: str
     plan: Schedule
+    open = False  # whether the present segment has begun
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.program = layout, layout.program
@@ -117,27 +134,51 @@ class _Kernel:
         self.planes: dict[object, int] = {}
         self.lines: list[str] = []
         self.arguments: list[str] = []
+        self.segments = 0
+        self.waits = False
+        self.summed: list[tuple[str, str, int]] = []  # row means of the present segment, their widths and numbers
 
     # --- text
 
     def put(self, depth: int, *lines: str) -> None:
         """Add lines to the body of the loop over steps, `depth` loops further in."""
-        self.lines += [f"{'    ' * (2 + depth)}{line}" for line in lines]
+        if not self.open:
+            self.open = True
+            self.lines.append(f"        if SEGMENT < 0 or SEGMENT == {self.segments}:")
+        self.lines += [f"{'    ' * (3 + depth)}{line}" for line in lines]
+
+    def end_segment(self) -> None:
+        """Wait for all programs that share the rows, and take up the sums over rows of all of them."""
+        self.put(0, "if PROGRAMS == 1:", "    tl.debug_barrier()")
+        self.put(0, "elif SEGMENT < 0:", "    arrived += 1", "    barrier(counter, arrived, PROGRAMS)")
+        self.open, self.waits = False, True
+        self.segments += 1
+        for name, width, number in self.summed:
+            self.lines += [
+                "        if PROGRAMS > 1:",
+                f"            {name} = load_parts(parts + {number} * PROGRAMS * B, rows, B, live, PROGRAMS, SHARES) / {width}",
+            ]
+        self.summed = []
 
     def text(self) -> str:
         """The whole kernel."""
         self.body()
         back = self.name == "backward"
         last_first = "not REVERSE" if back else "REVERSE"
-        arguments = [*self.arguments, "T", "B", *(f"{name}: tl.constexpr" for name in SIZES)]
-        head = f"""@triton.jit(do_not_specialize=["T", "B"])
+        arguments = [*self.arguments, "T", "B", "first", *(f"{name}: tl.constexpr" for name in SIZES)]
+        head = f"""@triton.jit(do_not_specialize=["T", "B", "first"])
 def {self.name}({", ".join(arguments)}):
     rows = (tl.program_id(0) * BB + tl.arange(0, BB)[:, None]).to(tl.int64)
-    begin = tl.program_id(1) * SPAN
+    if PROGRAMS > 1:
+        counter += tl.program_id(0)
+    arrived = 0
     steps = T
     if PACKED:
         steps = tl.load(lengths + tl.program_id(0) * BB)  # sequences lie in the order of their lengths
-    for s in range(0, steps):
+    stop = steps
+    if SEGMENT >= 0:
+        stop = tl.minimum(steps, first + 1)
+    for s in range(first, stop):
         t = s
         if {last_first}:
             t = steps - 1 - s
@@ -205,16 +246,28 @@ def {self.name}({", ".join(arguments)}):
         for mean, name in means.items():
             self.put(1, f"{name} += row_sum({value(mean.args[0])}, cols, rows, {width})")
         for mean, name in means.items():
-            self.put(0, f"{name} = {name} / {width}")
-            if self.name == "forward" and mean in self.kept_means:
-                place = f"means + here * {len(self.kept_means)} + {self.kept_means[mean]}"
-                self.put(0, "if means is not None:", f"    tl.store({place}, {name}, mask=live)")
-        self.put(0, "tl.debug_barrier()")
+            number = plan.means.index(mean)
+            self.put(0, "if PROGRAMS == 1:", f"    {name} = {name} / {width}")
+            self.put(0, "else:", f"    store_part(parts + {number} * PROGRAMS * B, rows, B, live, {name})")
+            self.summed.append((name, width, number))
+        if self.shares(loop):
+            self.end_segment()
+            self.keep_means(loop)
+        else:
+            self.put(0, "tl.debug_barrier()")
+
+    def shares(self, loop: LoopNest) -> bool:
+        """Whether other programs read what the loop writes."""
+        raise NotImplementedError
+
+    def keep_means(self, loop: LoopNest) -> None:
+        """Keep row means for the backward pass."""
 
     def begin_loop(self, width: str) -> None:
         """The head of a loop over blocks of units."""
-        span = "SPAN" if width == "H" else f"({width} + BN - 1) // BN * BN"
-        self.put(0, f"for n in range(begin, begin + {span}, BN):")
+        span = "SPAN" if width == "H" else "SPAN_P"
+        begin = f"tl.program_id(1) * {span}"
+        self.put(0, f"for n in range({begin}, {begin} + {span}, BN):")
         self.put(1, "cols = n + tl.arange(0, BN)[None, :]", f"mask = inside(live, cols, {width}, BN)")
 
     def slots(self, loop: LoopNest) -> dict[Node, str]:
@@ -250,7 +303,7 @@ def {self.name}({", ".join(arguments)}):
             *(f"noise_{k}" for k in range(len(self.noise_names))),
             *(f"each_{k}: tl.constexpr" for k in range(len(self.noise_names))),
             *(f"initial_{k}" for k in range(len(program.states))), *(f"seq_{k}" for k in range(len(program.states))),
-            *(f"saved_{k}" for k in range(len(self.kept))), "means", "scratch", "count", "offset", "lengths",
+            *(f"saved_{k}" for k in range(len(self.kept))), "means", "scratch", "parts", "counter", "count", "offset", "lengths",
         ]  # fmt: skip
 
 
@@ -267,7 +320,23 @@ class _Forward(_Kernel):
         for phase in range(self.plan.phases):
             for loop in self.plan.of_phase(phase):
                 self.loop(loop)
+        self.segments += self.open
         self.arguments = ["xz", "bias", *self.common_arguments()]
+
+    def shares(self, loop: LoopNest) -> bool:
+        operands = {p.operand for p in self.program.products}
+        read = {k for k, node in enumerate(self.program.after) if operands & {node, self.program.state(k)}}
+        last = loop is self.plan.loops[-1] and len(self.program.products) > 1
+        return last or bool(loop.means) or any(
+            out.array == "operand" or (out.array == "next" and out.index in read) for out in loop.outputs
+        )  # fmt: skip
+
+    def keep_means(self, loop: LoopNest) -> None:
+        for mean in loop.means:
+            if mean in self.kept_means:
+                place = f"means + here * {len(self.kept_means)} + {self.kept_means[mean]}"
+                name = f"mean_{self.plan.means.index(mean)}"
+                self.put(0, "if means is not None:", f"    tl.store({place}, {name}, mask=live)")
 
     def _slots_of(self, loop: LoopNest) -> list[int]:
         values = {*loop.targets, *(argument for node in loop.nodes for argument in node.inputs)}
@@ -350,11 +419,20 @@ class _Backward(_Kernel):
         for k, width in enumerate(program.states):
             if products := [p for p in program.products if p.operand is program.state(k)]:
                 self._products(f"ds_{k}", width, width, products, True)
+        if self.open and self.plan.means:
+            self.end_segment()
+        elif self.open:
+            self.put(0, "tl.debug_barrier()")
+            self.segments += 1
         self.arguments = [
             *self.common_arguments(), *(f"gy_{k}" for k in range(len(program.emitted))),
             *(f"ds_{k}" for k in range(len(program.states))), "d", "dvec",
             *(f"operand_{k}" for k in self.layout.recomputed),
         ]  # fmt: skip
+
+    def shares(self, loop: LoopNest) -> bool:
+        read = {slot for p in self.program.products if p.operand is not None for slot in p.slots}
+        return bool(loop.means) or any(out.array == "d" and out.index in read for out in loop.outputs)
 
     def _products(self, into: str, stride: str, width: str, products: Sequence[Product], keep: bool) -> None:
         """What products pull back to their operand, added to what is there if `keep`."""

@@ -51,19 +51,37 @@ def unsupported_reason(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 class Tiling(NamedTuple):
-    """Sizes of a launch: rows, units and places of a product's operand of a tile; warps of a program; loads ahead."""
+    """Sizes of a launch: rows and units of a tile, places of a product's operand at once; programs that share the units
+    of a row; warps of a program, and how many loads run ahead of the products."""
 
     rows: int
     units: int
     places: int
+    programs: int
     warps: int
     stages: int
 
 
-def tiling(hidden_size: int) -> Tiling:
-    """The tile sizes for a hidden size."""
-    block = max(16, min(64, 1 << (hidden_size - 1).bit_length()))
-    return Tiling(16, min(block, 32) if hidden_size <= 128 else block, min(block, 32), 4 if hidden_size <= 128 else 8, 2)
+SHARED_FROM: int | None = None
+"""The hidden size from which programs share the units of a row, each waiting for the others at every step. None: never,
+until a GPU has confirmed that it is right and faster."""
+
+
+def tiling(hidden_size: int, batch: int, processors: int, multiplies: bool = True) -> Tiling:
+    """The sizes for a hidden size, a batch and a GPU with so many multiprocessors.
+
+    `multiplies`: whether a step multiplies matrices or has row means; if not, units have nothing to do with each other.
+    """
+    block = max(16, 1 << (hidden_size - 1).bit_length())  # the least power of two that holds a row
+    if not multiplies:
+        units = min(block, 64)
+        return Tiling(4, units, 16, -(-hidden_size // units), 2, 1)
+    if SHARED_FROM is not None and hidden_size >= SHARED_FROM and (tiles := -(-batch // 16)) <= processors // 2:
+        programs = min(-(-hidden_size // 32), processors // tiles)
+        return Tiling(16, 32, 32, programs, 4, 3)
+    if hidden_size <= 128:
+        return Tiling(16, min(block, 32), min(block, 32), 1, 4, 2)
+    return Tiling(16, 64, 32, 1, 8, 2)
 
 
 @cache
@@ -96,25 +114,46 @@ class TritonKernel:
 
     # --- launches
 
-    def sizes(self, name: str, hidden_size: int, dtype: torch.dtype, capability: tuple[int, int]) -> dict[str, Any]:
-        """The constants of a kernel that depend on the hidden size, the type of number and the GPU."""
-        sizes = tiling(hidden_size)
+    def sizes(self, hidden_size: int, projected: int, batch: int, processors: int) -> dict[str, Any]:
+        """The constants of a launch that depend on the sizes and the GPU."""
+        multiplies = len(self.program.products) > 1 or any(self.source.means.values())
+        rows, units, places, programs, warps, stages = tiling(hidden_size, batch, processors, multiplies)
+
+        def share(width: int) -> int:
+            return -(-width // (units * programs)) * units
+
         return {
-            "H": hidden_size, "BB": sizes.rows, "BN": sizes.units, "BK": sizes.places,
-            "SPAN": -(-hidden_size // sizes.units) * sizes.units, "num_warps": sizes.warps, "num_stages": sizes.stages,
+            "H": hidden_size, "P": projected, "BB": rows, "BN": units, "BK": places, "SPAN": share(hidden_size),
+            "SPAN_P": share(projected), "PROGRAMS": programs, "SHARES": 1 << (programs - 1).bit_length(),
+            "SEGMENT": -1, "num_warps": warps, "num_stages": stages,
         }  # fmt: skip
 
     def _launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], inputs: Tensor) -> None:
-        numbers = self.sizes(name, call.hidden_size, inputs.dtype, capability_of(inputs.device)) | {
-            "T": len(call.steps.rows), "B": call.batch, "P": call.widths[0], "PACKED": call.is_packed,
-            "REVERSE": call.reverse, "PRECISION": precision(),
-        }  # fmt: skip
-        names = self.source.forward if name == "forward" else self.source.backward
-        arguments = {argument.removesuffix(": tl.constexpr"): None for argument in names} | tensors
-        grid = (-(-call.batch // numbers["BB"]), 1)
+        device = inputs.device
+        constants = self.sizes(call.hidden_size, call.widths[0], call.batch, processors_of(device))
+        tiles, programs = -(-call.batch // constants["BB"]), constants["PROGRAMS"]
+        numbers = {"T": len(call.steps.rows), "B": call.batch, "first": 0}
+        constants |= {"PACKED": call.is_packed, "REVERSE": call.reverse, "PRECISION": precision()}
+        arguments = {argument.removesuffix(": tl.constexpr"): None for argument in self.source.arguments(name)}
+        arguments |= tensors | numbers
+        waits = programs > 1 and self.source.waits[name]
+        if programs > 1:
+            arguments["counter"] = torch.zeros(tiles, dtype=torch.int32, device=device)
+            arguments["parts"] = torch.empty(
+                max(1, self.source.means[name]), programs, call.batch, dtype=torch.float32, device=device
+            )
+        launches = [(0, -1)]
+        options: dict[str, Any] = {}
+        if device.type == "cuda":
+            options = {"launch_cooperative_grid": waits, "enable_fp_fusion": True}
+        elif waits:  # one program runs after the other: none can wait for another
+            steps, segments = range(numbers["T"]), range(self.source.segments[name])
+            launches = [(step, segment) for step in steps for segment in segments]
         try:
-            with _on(inputs.device):
-                self.module[name][grid](**arguments, **numbers)
+            with _on(device):
+                for step, segment in launches:
+                    arguments["first"], constants["SEGMENT"] = step, segment
+                    self.module[name][(tiles, programs)](**arguments, **constants, **options)
         except _launch_errors() as error:
             lines = str(error).strip().splitlines() or [""]
             raise NoTriton(f"Triton could not run a kernel: {type(error).__name__}: {lines[-1][:300]}") from error
@@ -136,8 +175,8 @@ class TritonKernel:
             arguments |= call.steps_on(inputs.device)
         return arguments
 
-    def _scratch(self, planes: int, call: SequenceCall, like: Tensor) -> Tensor:
-        return like.new_empty(max(1, planes), call.batch, call.hidden_size, dtype=torch.float32)
+    def _scratch(self, name: str, call: SequenceCall, like: Tensor) -> Tensor:
+        return like.new_empty(max(1, self.source.planes[name]), call.batch, call.hidden_size, dtype=torch.float32)
 
     # --- forwards
 
@@ -162,7 +201,7 @@ class TritonKernel:
         arguments = self._common(call, inputs, by_kind) | {
             "xz": torch.addmm(bias[: len(weight)], inputs.flatten(0, -2), weight.T),
             "bias": bias,
-            "scratch": self._scratch(self.source.forward_planes, call, inputs),
+            "scratch": self._scratch("forward", call, inputs),
         }
         kept = self.kept(call, inputs) if training else []
         for k in range(len(program.states)):
@@ -199,7 +238,7 @@ class TritonKernel:
             for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
         arguments = self._common(call, inputs, by_kind) | {
-            "d": d, "means": saved[planes], "scratch": self._scratch(self.source.backward_planes, call, inputs),
+            "d": d, "means": saved[planes], "scratch": self._scratch("backward", call, inputs),
         }  # fmt: skip
         arguments |= {f"ds_{k}": value for k, value in enumerate(ds)}
         arguments |= {f"seq_{k}": value for k, value in enumerate(sequences)}
@@ -275,9 +314,9 @@ def states_before(call: SequenceCall, initial: Tensor, sequence: Tensor) -> Tens
     return torch.cat([sequence, initial])[rows]
 
 
-def capability_of(device: torch.device) -> tuple[int, int]:
-    """The compute capability of a GPU; that of the newest known where kernels are interpreted."""
-    return torch.cuda.get_device_capability(device) if device.type == "cuda" else (9, 0)
+def processors_of(device: torch.device) -> int:
+    """The multiprocessors of a GPU; those of an H100 where kernels are interpreted."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 132
 
 
 def precision() -> str:

@@ -112,6 +112,30 @@ def row_sum(value, cols, rows, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def barrier(counter, arrived, PROGRAMS: tl.constexpr):
+    """Wait for all programs that share the rows, each of which has counted `arrived` times."""
+    tl.debug_barrier()
+    tl.atomic_add(counter, 1, sem="release", scope="gpu")
+    while tl.atomic_add(counter, 0, sem="acquire", scope="gpu") < arrived * PROGRAMS:
+        pass
+    tl.debug_barrier()
+
+
+@triton.jit
+def store_part(parts, rows, B, live, part):
+    """One program's share of a sum over a row."""
+    tl.store(parts + tl.program_id(1) * B + rows, part, mask=live)
+
+
+@triton.jit
+def load_parts(parts, rows, B, live, PROGRAMS: tl.constexpr, SHARES: tl.constexpr):
+    """The sum over a row, [R, 1], from the shares of all programs; SHARES is a power of two, not less than PROGRAMS."""
+    each = tl.arange(0, SHARES)[None, :]
+    values = tl.load(parts + each * B + rows, mask=live & (each < PROGRAMS), other=0.0)
+    return tl.sum(values, 1, keep_dims=True)
+
+
+@triton.jit
 def multiply(total, x, w, units, ks, UNITS: tl.constexpr, K: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip  # noqa: E501
     """`total + x Wᵀ`: rows `units` [1, N] and columns `ks` of the matrix at `w`, which is K wide and UNITS long."""
     at = w + units * K + ks[:, None]
