@@ -317,7 +317,7 @@ class Recurrent(nn.Module):
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
         output and states are of the types that torch's layer gives, and of autocast's for cells that torch does not
         have; what is between is computed in the type of the parameters, since errors of a state add up over steps (by
-        engine `torch` as torch does). `torch.export` may leave the batch open, and the number of steps too if it is not
+        engine `torch` as torch does, by `triton` products in autocast's type and states in float32). `torch.export` may leave the batch open, and the number of steps too if it is not
         `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed sequences too. The output may
         be changed in place before the backward pass, which then runs the forward pass once more.
 
@@ -369,6 +369,8 @@ class Recurrent(nn.Module):
         elif autocast:
             dtypes, dtype = self._autocast_dtypes(data, states, packed is not None), weight.dtype
             states = None if states is None else tuple(state.to(dtype) for state in states)
+            if engine == "triton" and dtype == torch.float32:  # its states are float32 whatever its inputs are
+                dtype = torch.get_autocast_dtype(data.device.type)
             with torch.autocast(data.device.type, enabled=False):
                 output, final = self._run_stack(engine, data.to(dtype), states, packed, batch, padding)
             output = output.to(dtypes[0])
@@ -472,7 +474,14 @@ class Recurrent(nn.Module):
             parameters["weight_hh"] = F.dropout(parameters["weight_hh"], self.weight_dropout)
         effective = cell.effective_weights(parameters)
         by_name = {weight: effective.get(weight) for weight in cell.weight_names()}
-        check_weights(by_name, self.weight_shapes[layer], layer, data)
+        lower = engine == "triton" and data.dtype != self.any_weight.dtype  # under autocast
+        check_weights(by_name, self.weight_shapes[layer], layer, self.any_weight if lower else data)
+        if lower:
+            by_name |= {
+                name: None if weight is None else weight.to(data.dtype)
+                for name, weight in by_name.items()
+                if name not in cell.vectors
+            }
         weights = list(by_name.values())
         reverse, sizes = suffix.endswith("reverse"), None if packed is None else packed.batch_sizes
         noise = cell.draw_noise(data, batch, self.hidden_size, (self.zoneout, self.variational_dropout))
@@ -497,6 +506,10 @@ class Recurrent(nn.Module):
                 widths = cell.state_sizes(self.hidden_size)
                 before = states or tuple(data.new_zeros(batch, width) for width in widths)
             sequences, final = self._run_blocks(run_block, block, data, before, noise, sizes, reverse)
+        if lower and cell.reworks:
+            dtype = self.any_weight.dtype
+            output = cell.readout(tuple(one.to(dtype) for one in sequences), data.to(dtype), parameters)
+            return output.to(data.dtype), final
         return cell.readout(sequences, data, parameters), final
 
     def _run_blocks(

@@ -22,11 +22,17 @@ SINGLE = torch.float32
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # NumPy, of lanes that are not kept
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def slow(case: str) -> Any:
+    """A case that runs with the other slow tests of kernels."""
+    return pytest.param(case, marks=pytest.mark.kernels)
+
+
+DEVICE = pytest.param("cuda", marks=pytest.mark.gpu) if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(params=[DEVICE])
 def device(request: pytest.FixtureRequest) -> str:
-    """Where kernels run: interpreted on the CPU where there is no GPU, which is decided once for a process."""
-    if request.param == "cpu" and torch.cuda.is_available():
-        pytest.skip("there is a GPU: kernels are compiled")
+    """A GPU if there is one, else the CPU, where kernels are interpreted: Triton decides that once for a process."""
     return str(request.param)
 
 
@@ -41,7 +47,7 @@ def compared(
     for engine in ("triton", "reference"):
         layer.engine = engine
         assert layer.backend == engine
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # the same random masks
         data: Tensor | PackedSequence = x
         if lengths is not None:
             data = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
@@ -55,13 +61,13 @@ def test_every_cell_in_both_directions_of_packed_sequences(case: str, device: st
     compared(make(case, 3, 6, dtype=SINGLE, bidirectional=True), draw(3, 4, 3, dtype=SINGLE), device, [1, 3, 2, 3])
 
 
-@pytest.mark.parametrize("case", ["elman", "lstm", "lstm-proj", "layer-norm", "gru-before", "slstm", "mingru"])
+@pytest.mark.parametrize("case", ["elman", "lstm-proj", "gru-before", "mingru", slow("layer-norm"), slow("slstm")])
 def test_two_layers_that_begin_with_zeros(case: str, device: str) -> None:
     layer = make(case, 3, 17, dtype=SINGLE, num_layers=2, bias=False)
     compared(layer, draw(3, 17, 3, dtype=SINGLE), device, states=False)
 
 
-@pytest.mark.parametrize("case", ["lstm", "lstm-proj", "gru-before", "layer-norm"])
+@pytest.mark.parametrize("case", ["lstm-proj", "gru-before", slow("layer-norm")])
 @pytest.mark.parametrize("lengths", [None, [2, 3, 3]])
 def test_masks_and_zoneout(case: str, lengths: list[int] | None, device: str) -> None:
     layer = make(case, 3, 6, dtype=SINGLE, zoneout=0.3, variational_dropout=0.4)
@@ -74,7 +80,8 @@ def test_blocks_of_steps(options: dict[str, int], device: str) -> None:
     compared(make("gru", 3, 6, dtype=SINGLE, **options), draw(5, 3, 3, dtype=SINGLE), device)
 
 
-@settings(max_examples=5, deadline=None, derandomize=True, database=None)
+@pytest.mark.kernels
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @given(
     st.sampled_from(["lstm", "gru-before", "peephole-proj"]), st.sampled_from([1, 5, 17, 33]),
     st.sampled_from([24, 50, 130]), st.integers(1, 2), st.booleans(), st.booleans(), st.randoms(use_true_random=False),
@@ -82,14 +89,26 @@ def test_blocks_of_steps(options: dict[str, int], device: str) -> None:
 def test_sizes_that_fill_no_tile(
     case: str, batch: int, hidden: int, steps: int, bidirectional: bool, packed: bool, random: Any
 ) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU: kernels are compiled")
     layer = make(case, 3, hidden, dtype=SINGLE, bidirectional=bidirectional)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.mul_(hidden**-0.5)
     lengths = [steps, *(random.randint(1, steps) for _ in range(batch - 1))] if packed else None
-    compared(layer, draw(steps, batch, 3, dtype=SINGLE), "cpu", lengths)
+    compared(layer, draw(steps, batch, 3, dtype=SINGLE), "cuda" if torch.cuda.is_available() else "cpu", lengths)
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru-before", slow("lstm-proj"), slow("layer-norm"), slow("minimalrnn")])
+@pytest.mark.parametrize("lengths", [None, [2, 1, 2]])
+def test_programs_that_share_the_units_of_a_row(
+    case: str, lengths: list[int] | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_engine, "SHARED_FROM", 32)
+    assert triton_engine.tiling(40, 3, 132).programs == 2
+    layer = make(case, 3, 40, dtype=SINGLE, bidirectional=lengths is not None)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(0.3)
+    compared(layer, draw(2, 3, 3, dtype=SINGLE), device, lengths)
 
 
 def test_more_sequences_than_one_program_has_end_at_different_steps(device: str) -> None:
@@ -169,7 +188,24 @@ def test_functions_of_very_small_and_very_large_values(function: str, device: st
     assert got[~seen].abs().max() < 1e-30
 
 
-@pytest.mark.parametrize("case", ["lstm", "layer-norm"])
+@pytest.mark.parametrize("case", ["peephole", "lru", "gru-before"])
+def test_autocast_multiplies_in_half_precision(case: str, device: str) -> None:
+    layer = make(case, 3, 6, dtype=SINGLE, engine="triton").to(device)
+    x = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_()
+    hx = as_hx(tuple(s.to(device).requires_grad_() for s in draw_states(layer, 2)))
+    want = [*flat(result := layer(x, hx)), *gradients(layer, result, x, *(hx if isinstance(hx, tuple) else (hx,)))]
+    with torch.autocast(device, torch.float16):
+        result = layer(x, hx)
+    assert {one.dtype for one in flat(result)} == {torch.float16}
+    got = [*flat(result), *gradients(layer, result, x, *(hx if isinstance(hx, tuple) else (hx,)))]
+    assert {one.dtype for one in got[len(flat(result)) :]} == {SINGLE}
+    close([one.float() for one in got], want, dtype=SINGLE, scale=300)
+    if case != "lru":  # which is linear
+        (first,) = torch.autograd.grad(result[0].float().sum(), x, create_graph=True)  # by the reference engine
+        assert torch.autograd.grad(first.square().sum(), x)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru-before"])
 def test_half_precision_has_states_and_sums_of_single(case: str, device: str) -> None:
     layer = make(case, 3, 24, dtype=torch.float16, bidirectional=True)
     inputs = draw(6, 5, 3, dtype=torch.float16)
@@ -179,7 +215,7 @@ def test_half_precision_has_states_and_sums_of_single(case: str, device: str) ->
     layer.engine = "triton"
     x, y = inputs.to(device).requires_grad_(), inputs.float().requires_grad_()
     got, want = layer(x), want_layer(y)
-    assert [one.dtype for one in flat(got)] == [torch.float16] * 3
+    assert {one.dtype for one in flat(got)} == {torch.float16}
     pairs = [*zip(flat(got), flat(want), strict=True)]
     (dx,) = torch.autograd.grad(got[0].float().sum(), x)
     (dy,) = torch.autograd.grad(want[0].sum(), y)
@@ -187,10 +223,9 @@ def test_half_precision_has_states_and_sums_of_single(case: str, device: str) ->
         close([one.detach().float().cpu()], [other.detach()], dtype=SINGLE, scale=200)
 
 
-@pytest.mark.parametrize("case", ["lstm", "gru-before"])
-def test_a_compiled_model_has_one_operation_of_it(case: str, device: str) -> None:
+def test_a_compiled_model_has_one_operation_of_it(device: str) -> None:
     torch.compiler.reset()
-    layer = make(case, 3, 6, dtype=SINGLE, engine="triton", bidirectional=True).to(device)
+    layer = make("gru-before", 3, 6, dtype=SINGLE, engine="triton", bidirectional=True).to(device)
     inputs, found = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_(), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -204,10 +239,10 @@ def test_a_compiled_model_has_one_operation_of_it(case: str, device: str) -> Non
 
 
 def test_a_cpu_is_refused_unless_kernels_are_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert make("peephole", 3, 6, dtype=SINGLE).backend == "native"  # never by itself
+    assert make("elman", 3, 6, dtype=SINGLE).backend == "native"  # never by itself
     monkeypatch.delenv(triton_engine.INTERPRETER_VARIABLE, raising=False)
-    with pytest.raises(ValueError, match="engine 'triton' cannot run LSTM.*: it runs on a GPU, not on cpu"):
-        _ = make("peephole", 3, 6, dtype=SINGLE, engine="triton").backend
+    with pytest.raises(ValueError, match="engine 'triton' cannot run ElmanCell: it runs on a GPU, not on cpu"):
+        _ = make("elman", 3, 6, dtype=SINGLE, engine="triton").backend
 
 
 @pytest.mark.parametrize(

@@ -173,12 +173,14 @@ def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor 
         return chunks.run(call, inputs, tensors)
     engine = engine_of(name, call.cell, inputs.dtype)
     if isinstance(engine, str):  # it failed in an earlier call
-        name, engine = "function", engine_of("function", call.cell, inputs.dtype)
+        engine = engine_of("function", call.cell, inputs.dtype)
+        inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
     tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
     inputs = inputs.contiguous().resolve_neg()
     try:
         return _run(engine, call, inputs, tensors)
     except triton_engine.NoTriton as error:
+        inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
         return _run(_instead_of_triton(call.cell, error), call, inputs, tensors)
 
 
@@ -237,6 +239,7 @@ class _SequenceFunction(torch.autograd.Function):
                 result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
             except triton_engine.NoTriton as error:
                 engine = _instead_of_triton(ctx.call.cell, error)
+                inputs, *tensors = reference.of_one_dtype([inputs, *tensors])
                 results = engine.forward(ctx.call, inputs, tensors, True)
                 result = engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
         return None, None, *(g if need else None for g, need in zip(result, needed, strict=True))

@@ -52,7 +52,7 @@ def differentiate(
     # views: what an input was itself computed from, by the same weights or not, is no part of this call
     inputs, *tensors = (None if t is None else t.view_as(t) for t in (inputs, *tensors))  # type: ignore[assignment]
     sequences, final = run(call, inputs, tensors)
-    pairs = [(o, g) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
+    pairs = [(o, g.to(o.dtype)) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
     sources = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need and t is not None]
     outputs, output_gradients = [output for output, _ in pairs], [gradient for _, gradient in pairs]
     results = iter(
@@ -74,6 +74,7 @@ def _autograd() -> AbstractContextManager[Any]:
 
 def run(call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states and final states of a call; any device, any type, any order of derivative."""
+    inputs, *tensors = of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
     cell, by_kind = call.cell, call.split(tensors)
     if onnx_operators.records_operator(call, inputs):
         return onnx_operators.run(call, inputs, by_kind)
@@ -100,6 +101,15 @@ def run(call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) ->
         states = [torch.cat([new, old[n:]]) if n < call.batch else new for new, old in zip(after, states, strict=True)]
     join = torch.cat if call.is_packed else torch.stack
     return tuple(join(part[::-1] if call.reverse else part) for part in sequences), tuple(states)
+
+
+def of_one_dtype(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """All in the widest of their types; only the triton engine takes several."""
+    dtypes = {tensor.dtype for tensor in tensors if tensor is not None}
+    if len(dtypes) < 2:
+        return list(tensors)
+    widest = max(dtypes, key=lambda dtype: dtype.itemsize)
+    return [None if tensor is None else tensor.to(widest) for tensor in tensors]
 
 
 def weights_of(call: SequenceCall, tensors: CallTensors) -> dict[str, Tensor]:

@@ -269,8 +269,14 @@ class TritonKernel:
                 self.layout.matrices[:2], by_kind.biases, needed_by_kind.biases, strict=True
             )
         ]
-        dvec = [None] * len(by_kind.vectors) if vectors is None else list(vectors.sum(1).to(inputs.dtype))
-        before = [value.to(inputs.dtype) for value in ds]
+        dvec: list[Tensor | None] = [None] * len(by_kind.vectors)
+        if vectors is not None:
+            dvec = [
+                total.to(vector.dtype) for total, vector in zip(vectors.sum(1), by_kind.vectors, strict=True)
+            ]
+        before = [
+            value if state is None else value.to(state.dtype) for value, state in zip(ds, by_kind.states, strict=True)
+        ]
         return [dx, *before, *dw, *biases, *dvec]
 
     def _weight_gradients(
