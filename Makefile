@@ -8,7 +8,11 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 QUICK := runs/quickstart/leaderboard
 TEXT := "A warm and funny film"
 
+<<<<<<< HEAD
 .PHONY: quickstart quickstart-opening test lint docs bench conformance
+=======
+.PHONY: quickstart quickstart-opening test kernels lint bench conformance
+>>>>>>> d8a58d9 (docs/triton.md: what is emitted, what was checked, registers and spills of every cell; make kernels)
 
 quickstart: quickstart-opening .venv/installed
 	@$(BIN)/rnnbench run quickstart --leaderboard $(QUICK)
@@ -25,6 +29,10 @@ quickstart-opening:
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+# every cell's GPU kernels, interpreted and compiled: no GPU is needed
+kernels: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m kernels tests/nn
 
 # mypy follows what is imported: the packages of the tests have to be there too
 lint: .venv/peers

@@ -278,12 +278,17 @@ class Recurrent(nn.Module):
 
     @property
     def backend(self) -> str:
-        """The engine that runs this layer where its parameters are: `native`, `function`, `reference` or `torch`.
+        """The engine that runs this layer where its parameters are: one of those that `engine` can be.
 
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
+<<<<<<< HEAD
         cells that torch has, and one autograd function for others; plain autograd for what only it can do. Without a
         choice of `engine`, a call with a single step and a gradient is torch's cell where torch has it: nothing costs
         less to call on a CPU.
+=======
+        cells that torch has; for others Triton kernels on a GPU, and one autograd function where there are none; plain
+        autograd for what only it can do.
+>>>>>>> d8a58d9 (docs/triton.md: what is emitted, what was checked, registers and spills of every cell; make kernels)
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine

@@ -12,13 +12,14 @@ Once for each equation and type of number:
    one backwards; a product in the middle (a GRU's `U (r ⊙ h)`) or a row mean (layer norm) makes more.
 4. `layout` and `codegen`: where each value lies, and the C of one step; `csrc/kernels.h` (products on register tiles,
    elementary functions) and `csrc/driver.h` (threads, steps, gradients of weights) surround it.
+   `triton_codegen` and `triton_functions` are the same for a GPU, from the same schedule.
 5. `build`: the system's compiler makes a library of it, kept in the user's cache.
 
 At each call of the layer:
 
 6. `sequence`: a `SequenceCall` is one cell in one direction over one sequence; an `Engine` has `forward` and
-   `backward` for it. There are three, with the same results: `native` calls the library; `function` runs the
-   `Program` with torch's operations (GPUs, half precision, no compiler); `reference` runs the step itself under
+   `backward` for it. There are four, with the same results: `native` calls the library; `triton_engine` launches a kernel
+   on a GPU; `function` runs the `Program` with torch's operations (any device and type, no compiler); `reference` runs the step itself under
    autograd (any operation, any derivative) and is what the others are tested against. A cell that says how to take
    many steps at once, as mLSTM does, is run that way by `chunks` in the place of `function`, and has no `Program`.
 7. `dispatch`: chooses the engine and makes an autograd function of it. Forwards: all states and the kept values,

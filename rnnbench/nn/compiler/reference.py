@@ -52,7 +52,11 @@ def differentiate(
     # views: what an input was itself computed from, by the same weights or not, is no part of this call
     inputs, *tensors = (None if t is None else t.view_as(t) for t in (inputs, *tensors))  # type: ignore[assignment]
     sequences, final = run(call, inputs, tensors)
-    pairs = [(o, g.to(o.dtype)) for o, g in zip((*sequences, *final), gradients, strict=True) if g is not None and o.requires_grad]
+    pairs = [
+        (o, g.to(o.dtype))
+        for o, g in zip((*sequences, *final), gradients, strict=True)
+        if g is not None and o.requires_grad
+    ]
     sources = [t for t, need in zip((inputs, *tensors), needed, strict=True) if need and t is not None]
     outputs, output_gradients = [output for output, _ in pairs], [gradient for _, gradient in pairs]
     results = iter(

@@ -146,7 +146,8 @@ class SequenceCall:
 
 
 class Engine(Protocol):
-    """What runs a cell over a sequence: `native.Kernel`, `function.Interpreter` or `reference.Reference`.
+    """What runs a cell over a sequence: `native.Kernel`, `triton_engine.TritonKernel`, `function.Interpreter` or
+    `reference.Reference`.
 
     All compute the same, outside of autograd; `dispatch` and `custom_op` make autograd functions of them.
     """

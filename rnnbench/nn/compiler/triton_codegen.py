@@ -70,7 +70,21 @@ from rnnbench.nn.compiler.triton_functions import (
     multiply, multiply_back, relu, row_sum, softplus, store, store_part, tanh,
 )
 '''
-SIZES = ("H", "P", "BB", "BN", "BK", "SPAN", "SPAN_P", "PROGRAMS", "SHARES", "SEGMENT", "PACKED", "REVERSE", "PRECISION")
+SIZES = (
+    "H",
+    "P",
+    "BB",
+    "BN",
+    "BK",
+    "SPAN",
+    "SPAN_P",
+    "PROGRAMS",
+    "SHARES",
+    "SEGMENT",
+    "PACKED",
+    "REVERSE",
+    "PRECISION",
+)
 """Constants that a launch chooses."""
 
 

@@ -265,15 +265,11 @@ class TritonKernel:
         sums = torch.split(d.sum(0), widths) if any(needed_by_kind.biases) else []
         biases = [
             None if bias is None or not need else program.bias_gradient(matrix, sums, bias)
-            for matrix, bias, need in zip(
-                self.layout.matrices[:2], by_kind.biases, needed_by_kind.biases, strict=True
-            )
+            for matrix, bias, need in zip(self.layout.matrices[:2], by_kind.biases, needed_by_kind.biases, strict=True)
         ]
         dvec: list[Tensor | None] = [None] * len(by_kind.vectors)
         if vectors is not None:
-            dvec = [
-                total.to(vector.dtype) for total, vector in zip(vectors.sum(1), by_kind.vectors, strict=True)
-            ]
+            dvec = [total.to(vector.dtype) for total, vector in zip(vectors.sum(1), by_kind.vectors, strict=True)]
         before = [
             value if state is None else value.to(state.dtype) for value, state in zip(ds, by_kind.states, strict=True)
         ]
