@@ -32,10 +32,10 @@ EMITTED = [
 ]  # a variant differs from its cell by an operation less
 
 
-def compiled(capability: int, hidden_size: int, dtype: str, *cases: str, shared_from: int = 0) -> list[dict[str, Any]]:
+def compiled(capability: int, hidden_size: int, dtype: str, *cases: str, **constants: Any) -> list[dict[str, Any]]:
     """What each kernel uses, from a process in which Triton compiles."""
     command = [sys.executable, "-m", "tests.fixtures.triton_resources"]
-    arguments = [str(capability), str(hidden_size), dtype, str(shared_from), *cases]
+    arguments = [str(capability), str(hidden_size), dtype, json.dumps(constants), *cases]
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run(
         [*command, *arguments], cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True,
@@ -79,6 +79,13 @@ def test_every_cell_stays_within_its_budget(capability: int, hidden_size: int) -
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_every_cell_in_half_precision(dtype: str) -> None:
     check(compiled(80, 256, dtype, *EMITTED))
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("constants", [{"PACKED": True, "REVERSE": True}, {"PRECISION": "ieee"}])
+def test_sizes_that_fill_no_tile_do_not_spill(constants: dict[str, Any]) -> None:
+    found = compiled(90, 130, "float32", "lstm", "gru-before", "lstm-proj", **constants)
+    assert all(one["spilled"] <= SPILLED and one["shared"] <= SHARED for one in found)
 
 
 @pytest.mark.kernels

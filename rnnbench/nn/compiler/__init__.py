@@ -18,10 +18,11 @@ Once for each equation and type of number:
 At each call of the layer:
 
 6. `sequence`: a `SequenceCall` is one cell in one direction over one sequence; an `Engine` has `forward` and
-   `backward` for it. There are four, with the same results: `native` calls the library; `triton_engine` launches a kernel
-   on a GPU; `function` runs the `Program` with torch's operations (any device and type, no compiler); `reference` runs the step itself under
-   autograd (any operation, any derivative) and is what the others are tested against. A cell that says how to take
-   many steps at once, as mLSTM does, is run that way by `chunks` in the place of `function`, and has no `Program`.
+   `backward` for it. There are four, with the same results: `native` calls the library; `triton_engine` launches a
+   kernel on a GPU; `function` runs the `Program` with torch's operations (any device and type, no compiler);
+   `reference` runs the step itself under autograd (any operation, any derivative) and is what the others are tested
+   against. A cell that says how to take many steps at once, as mLSTM does, is run that way by `chunks` in the place of
+   `function`, and has no `Program`.
 7. `dispatch`: chooses the engine and makes an autograd function of it. Forwards: all states and the kept values,
    step by step. Backwards: from the last step to the first the gradients of the slots and of (h, c), and block by
    block of steps those of W and U. Where torch records or transforms operations (`torch_mode`), the engine is the

@@ -1,9 +1,9 @@
 """The Triton source of a program: one kernel forwards and one backwards, each for a whole sequence.
 
 One program of a kernel's grid has BB rows of the batch, for all steps. In each step the phases of the schedule
-(`schedule`) come one after the other. Forwards, a loop over blocks of BN units adds up the products that its slots need,
-BK places of their operands at a time, and goes on with the elementwise part; what other blocks or later loops read goes
-through memory. Backwards, loops write the gradients of the slots, and products after them give those of the operands.
+(`schedule`) come one after the other. Forwards, a loop over blocks of BN units adds up the products that its slots
+need, BK places of their operands at a time, and goes on with the elementwise part; what other blocks or later loops
+read goes through memory. Backwards, loops write the gradients of the slots, and products after them give those of the operands.
 Products with the input, and the gradients of weights and biases, are no part of it.
 
 If PROGRAMS is 1, no program waits for another. Else so many programs share the units of a row, SPAN each, and wait for
@@ -168,10 +168,8 @@ class _Kernel:
         self.open, self.waits = False, True
         self.segments += 1
         for name, width, number in self.summed:
-            self.lines += [
-                "        if PROGRAMS > 1:",
-                f"            {name} = load_parts(parts + {number} * PROGRAMS * B, rows, B, live, PROGRAMS, SHARES) / {width}",
-            ]
+            total = f"load_parts(parts + {number} * PROGRAMS * B, rows, B, live, PROGRAMS, SHARES)"
+            self.lines += ["        if PROGRAMS > 1:", f"            {name} = {total} / {width}"]
         self.summed = []
 
     def text(self) -> str:
@@ -317,7 +315,8 @@ def {self.name}({", ".join(arguments)}):
             *(f"noise_{k}" for k in range(len(self.noise_names))),
             *(f"each_{k}: tl.constexpr" for k in range(len(self.noise_names))),
             *(f"initial_{k}" for k in range(len(program.states))), *(f"seq_{k}" for k in range(len(program.states))),
-            *(f"saved_{k}" for k in range(len(self.kept))), "means", "scratch", "parts", "counter", "count", "offset", "lengths",
+            *(f"saved_{k}" for k in range(len(self.kept))), "means", "scratch", "parts", "counter", "count", "offset",
+            "lengths",
         ]  # fmt: skip
 
 

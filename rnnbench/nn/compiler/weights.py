@@ -1,4 +1,4 @@
-"""What engines that work with torch's operations need of the weights: rows of a product, bias of the slots, gradients."""
+"""What engines that work with torch's operations need of the weights: rows of a product, bias of the slots."""
 
 from __future__ import annotations
 
