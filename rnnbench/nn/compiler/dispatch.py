@@ -232,14 +232,16 @@ class _SequenceFunction(torch.autograd.Function):
         else:
             gradients = tuple(None if g is None else g.resolve_neg() for g in gradients)
             results = saved[ctx.count :]
-            if any(counter._version != version for counter, version in ctx.versions):
-                with torch.autocast(inputs.device.type, enabled=False) if is_autocast(inputs.device) else nullcontext():
-                    results = ctx.engine.forward(ctx.call, inputs, tensors, True)
             try:
+                if any(counter._version != version for counter, version in ctx.versions):
+                    autocast = is_autocast(inputs.device)
+                    with torch.autocast(inputs.device.type, enabled=False) if autocast else nullcontext():
+                        results = ctx.engine.forward(ctx.call, inputs, tensors, True)
                 result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
             except triton_engine.NoTriton as error:
                 engine = _instead_of_triton(ctx.call.cell, error)
-                inputs, *tensors = reference.of_one_dtype([inputs, *tensors])
+                inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
+                gradients = tuple(None if g is None else g.to(inputs.dtype) for g in gradients)
                 results = engine.forward(ctx.call, inputs, tensors, True)
                 result = engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
         return None, None, *(g if need else None for g, need in zip(result, needed, strict=True))

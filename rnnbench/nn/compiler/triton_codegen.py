@@ -3,8 +3,8 @@
 One program of a kernel's grid has BB rows of the batch, for all steps. In each step the phases of the schedule
 (`schedule`) come one after the other. Forwards, a loop over blocks of BN units adds up the products that its slots
 need, BK places of their operands at a time, and goes on with the elementwise part; what other blocks or later loops
-read goes through memory. Backwards, loops write the gradients of the slots, and products after them give those of the operands.
-Products with the input, and the gradients of weights and biases, are no part of it.
+read goes through memory. Backwards, loops write the gradients of the slots, and products after them give those of the
+operands. Products with the input, and the gradients of weights and biases, are no part of it.
 
 If PROGRAMS is 1, no program waits for another. Else so many programs share the units of a row, SPAN each, and wait for
 each other (`barrier`) where one reads what others have written: the parts of a step between are its segments. Where
@@ -117,15 +117,18 @@ def emit(layout: Layout) -> Source:
     for node in sorted(every, key=lambda node: node.index):
         if node.inputs and node.op != "row_mean" and node.op not in EXPRESSIONS:
             raise UnsupportedOperation(f"{node.op}, for which there is no Triton expression")
-    kernels: list[_Kernel] = [_Forward(layout), _Backward(layout)]
+    forward, backward = _Forward(layout), _Backward(layout)
+    kernels: tuple[_Kernel, ...] = (forward, backward)
     text = "\n\n".join([HEAD, *(kernel.text() for kernel in kernels)])
     return Source(
-        text, *(tuple(kernel.arguments) for kernel in kernels),
+        text=text,
+        forward=tuple(forward.arguments),
+        backward=tuple(backward.arguments),
         planes={kernel.name: len(kernel.planes) for kernel in kernels},
         means={kernel.name: len(kernel.plan.means) for kernel in kernels},
         segments={kernel.name: kernel.segments for kernel in kernels},
         waits={kernel.name: kernel.waits for kernel in kernels},
-    )  # fmt: skip
+    )
 
 
 def _literal(node: Node) -> str:

@@ -134,7 +134,9 @@ class TritonKernel:
         tiles, programs = -(-call.batch // constants["BB"]), constants["PROGRAMS"]
         numbers = {"T": len(call.steps.rows), "B": call.batch, "first": 0}
         constants |= {"PACKED": call.is_packed, "REVERSE": call.reverse, "PRECISION": precision()}
-        arguments = {argument.removesuffix(": tl.constexpr"): None for argument in self.source.arguments(name)}
+        arguments: dict[str, Any] = dict.fromkeys(
+            argument.removesuffix(": tl.constexpr") for argument in self.source.arguments(name)
+        )
         arguments |= tensors | numbers
         waits = programs > 1 and self.source.waits[name]
         if programs > 1:
