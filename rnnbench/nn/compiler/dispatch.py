@@ -174,13 +174,13 @@ def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor 
     engine = engine_of(name, call.cell, inputs.dtype)
     if isinstance(engine, str):  # it failed in an earlier call
         engine = engine_of("function", call.cell, inputs.dtype)
-        inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
+        inputs, tensors = reference.of_one_dtype(inputs, tensors)
     tensors = [None if tensor is None else tensor.contiguous().resolve_neg() for tensor in tensors]
     inputs = inputs.contiguous().resolve_neg()
     try:
         return _run(engine, call, inputs, tensors)
     except triton_engine.NoTriton as error:
-        inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
+        inputs, tensors = reference.of_one_dtype(inputs, tensors)
         return _run(_instead_of_triton(call.cell, error), call, inputs, tensors)
 
 
@@ -240,7 +240,7 @@ class _SequenceFunction(torch.autograd.Function):
                 result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
             except triton_engine.NoTriton as error:
                 engine = _instead_of_triton(ctx.call.cell, error)
-                inputs, *tensors = reference.of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
+                inputs, tensors = reference.of_one_dtype(inputs, tensors)
                 gradients = tuple(None if g is None else g.to(inputs.dtype) for g in gradients)
                 results = engine.forward(ctx.call, inputs, tensors, True)
                 result = engine.backward(ctx.call, inputs, tensors, results, gradients, needed)

@@ -78,7 +78,7 @@ def _autograd() -> AbstractContextManager[Any]:
 
 def run(call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
     """Sequences of the emitted states and final states of a call; any device, any type, any order of derivative."""
-    inputs, *tensors = of_one_dtype([inputs, *tensors])  # type: ignore[assignment]
+    inputs, tensors = of_one_dtype(inputs, tensors)
     cell, by_kind = call.cell, call.split(tensors)
     if onnx_operators.records_operator(call, inputs):
         return onnx_operators.run(call, inputs, by_kind)
@@ -107,13 +107,13 @@ def run(call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) ->
     return tuple(join(part[::-1] if call.reverse else part) for part in sequences), tuple(states)
 
 
-def of_one_dtype(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """All in the widest of their types; only the triton engine takes several."""
-    dtypes = {tensor.dtype for tensor in tensors if tensor is not None}
+def of_one_dtype(inputs: Tensor, tensors: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
+    """The tensors of a call, all in the widest of their types; only the triton engine takes several."""
+    dtypes = {tensor.dtype for tensor in (inputs, *tensors) if tensor is not None}
     if len(dtypes) < 2:
-        return list(tensors)
+        return inputs, list(tensors)
     widest = max(dtypes, key=lambda dtype: dtype.itemsize)
-    return [None if tensor is None else tensor.to(widest) for tensor in tensors]
+    return inputs.to(widest), [None if tensor is None else tensor.to(widest) for tensor in tensors]
 
 
 def weights_of(call: SequenceCall, tensors: CallTensors) -> dict[str, Tensor]:
