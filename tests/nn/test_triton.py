@@ -311,6 +311,19 @@ def test_products_are_as_precise_as_torch_is_told(allowed: bool, name: str, monk
     assert triton_engine.precision() == name
 
 
+def test_the_precision_of_recurrent_layers_alone_is_followed() -> None:
+    cudnn: Any = torch.backends.cudnn
+    if not hasattr(cudnn, "rnn"):
+        pytest.skip("torch before 2.9 has one switch for all of cuDNN")
+    before = cudnn.rnn.fp32_precision
+    try:
+        for precision in ("ieee", "tf32"):
+            cudnn.rnn.fp32_precision = precision
+            assert triton_engine.precision() == precision
+    finally:
+        cudnn.rnn.fp32_precision = before
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("case", "engine"), [("lstm", "torch"), ("peephole", "triton"), ("mlstm", "function")])
 def test_a_gpu_runs_each_cell_by_its_fastest_engine(case: str, engine: str) -> None:

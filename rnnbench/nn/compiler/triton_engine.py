@@ -325,7 +325,10 @@ def processors_of(device: torch.device) -> int:
 
 def precision() -> str:
     """How products of float32 are computed: as torch's own recurrent layers do on a GPU."""
-    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+    cudnn: Any = torch.backends.cudnn
+    if hasattr(cudnn, "rnn"):  # since torch 2.9; `allow_tf32` raises where single operations were set apart
+        return "tf32" if cudnn.rnn.fp32_precision == "tf32" else "ieee"
+    return "tf32" if cudnn.allow_tf32 else "ieee"
 
 
 @cache
