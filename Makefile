@@ -8,11 +8,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 QUICK := runs/quickstart/leaderboard
 TEXT := "A warm and funny film"
 
-<<<<<<< HEAD
-.PHONY: quickstart quickstart-opening test lint docs bench conformance
-=======
-.PHONY: quickstart quickstart-opening test kernels lint bench conformance
->>>>>>> d8a58d9 (docs/triton.md: what is emitted, what was checked, registers and spills of every cell; make kernels)
+.PHONY: quickstart quickstart-opening test kernels lint docs bench conformance
 
 quickstart: quickstart-opening .venv/installed
 	@$(BIN)/rnnbench run quickstart --leaderboard $(QUICK)

@@ -12,6 +12,7 @@ from rnnbench.nn.decoder import Encoded
 from rnnbench.objectives.base import StatefulModel
 from rnnbench.objectives.ctc import collapse_path, prefix_beam_search
 from rnnbench.objectives.special_tokens import END_ID, NOT_GENERATED, START_ID
+from rnnbench.utils.double import to_double
 
 
 class DecodedText(NamedTuple):
@@ -69,7 +70,7 @@ def transcripts(
     """
     if beam == 1:
         values, paths = log_probs.max(-1)
-        sums = values.double().sum(1).tolist()
+        sums = to_double(values).sum(1).tolist()
         texts = [objective.text(collapse_path(path)) for path in paths.tolist()]
         return [[DecodedText(text, total, total)] for text, total in zip(texts, sums, strict=True)]
     fusion = language_model if language_model and language_model.mode == "fusion" else None

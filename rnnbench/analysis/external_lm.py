@@ -16,6 +16,7 @@ from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.objectives import CharacterModel
 from rnnbench.objectives.ctc import Prefix
 from rnnbench.objectives.special_tokens import END_ID, START_ID, UNKNOWN_ID
+from rnnbench.utils.double import to_double
 
 Mode = Literal["fusion", "rescoring"]
 """Whether the scores of a language model are added to each prefix in the search, or to the texts that it ends with."""
@@ -98,7 +99,7 @@ class ExternalLanguageModel:
         ids = [self._id(letter) for letter in alphabet] if of_characters else []
         self._classes = torch.tensor([line_end.ids[0] if self.reads_lines else END_ID, *ids])
         shared = math.log(max(1, len(self.unseen)))
-        self._shares = torch.where(self._classes == UNKNOWN_ID, shared, 0.0).double()
+        self._shares = to_double(torch.where(self._classes == UNKNOWN_ID, shared, 0.0))
         self._read: dict[Prefix, ReadPrefix] = {}
         self._scored: dict[str, ScoredLine] = {}
 
@@ -198,7 +199,7 @@ class ExternalLanguageModel:
         return self.model.inference.fast_advance()(tokens.to(self.model.device), state)  # type: ignore[no-any-return]
 
     def _keep(self, prefixes: list[Prefix], logits: Tensor, state: Any) -> None:
-        log_probs = logits.double().log_softmax(-1).cpu()[:, self._classes] - self._shares
+        log_probs = to_double(logits).log_softmax(-1).cpu()[:, self._classes] - self._shares
         for row, (prefix, values) in enumerate(zip(prefixes, log_probs.tolist(), strict=True)):
             self._read[prefix] = ReadPrefix(
                 values, tree_map(lambda part, row=row: part.narrow(self._rows_dim, row, 1), state)

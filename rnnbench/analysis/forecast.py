@@ -13,6 +13,7 @@ from rnnbench.objectives.probabilistic import (
     sample_paths,
 )
 from rnnbench.objectives.regression import Forecast
+from rnnbench.utils.double import to_double
 
 
 class WindowForecasts(NamedTuple):
@@ -48,5 +49,5 @@ def errors_by_step(forecasts: Tensor, targets: Tensor) -> list[float]:
     NaN for a step whose target is known in no window.
     """
     known = ~targets.isnan()
-    squared = torch.where(known, forecasts - targets, 0.0).double().square().sum((0, 2))
-    return [float(error) for error in (squared / known.sum((0, 2))).sqrt()]
+    squared = to_double(torch.where(known, forecasts - targets, 0.0)).square().sum((0, 2))
+    return [float(error) for error in (squared / to_double(known.sum((0, 2)))).sqrt()]

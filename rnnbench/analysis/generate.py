@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.errors import RnnbenchError
+from rnnbench.utils.double import to_double
 
 CHECK_INTERVAL = 16
 """Tokens between two checks whether all sequences have ended."""
@@ -72,9 +73,9 @@ def _draw(logits: Tensor, generator: torch.Generator | None) -> Tensor:
 
     Sums are float64, so that the uniform number times the last sum stays below it; probability 0 is never drawn.
     """
-    sums = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
-    drawn = torch.rand(len(sums), 1, generator=generator, device=sums.device)
-    return torch.searchsorted(sums, drawn * sums[:, -1:], right=True).squeeze(1)
+    sums = to_double(logits.softmax(-1)).cumsum(-1)
+    drawn = torch.rand(len(sums), 1, generator=generator, device=logits.device).to(sums.device)
+    return torch.searchsorted(sums, drawn * sums[:, -1:], right=True).squeeze(1).to(logits.device)
 
 
 def generate(

@@ -16,6 +16,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.nn import Recurrent
 from rnnbench.objectives import Objective
 from rnnbench.objectives.batch import AnyBatch, Batch
+from rnnbench.utils.double import WITHOUT_DOUBLE
 
 VANISHED = 0.01
 """The share of its first value below which a gradient counts as vanished."""
@@ -271,6 +272,8 @@ def profile(module: Any, batches: Sequence[Batch], jacobians: int = 2) -> Profil
         RnnbenchError: the module has no recurrent stack.
     """
     recurrent_layer(module)
+    if next(module.parameters()).device.type in WITHOUT_DOUBLE:
+        module, batches = copy.deepcopy(module).cpu(), [Batch(*map(_to_cpu, batch)) for batch in batches]
     double = copy.deepcopy(module).double().eval()
     layer = recurrent_layer(double)
     doubled = [Batch(*(_to_double(part) for part in batch)) for batch in batches]
@@ -291,6 +294,10 @@ def profile(module: Any, batches: Sequence[Batch], jacobians: int = 2) -> Profil
     except RnnbenchError as error:
         whys.append(str(error))
     return Profile(loss, layer.directions, values, terms, "; ".join(whys))
+
+
+def _to_cpu(part: Any) -> Any:
+    return part.cpu() if isinstance(part, Tensor) else part
 
 
 def _to_double(part: Any) -> Any:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from rnnbench.analysis.decode import DecodedText
 from rnnbench.analysis.forecast import WindowForecasts
@@ -30,6 +30,7 @@ from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.recurrent import States
 from rnnbench.objectives import Objective, find_objective
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch, as_batch
+from rnnbench.utils.double import DoubleMetric, to_double
 
 
 class HasModelKwargs(Protocol):
@@ -82,7 +83,7 @@ BUILT_ATTRIBUTES = ("embedding", "layer", "dropout", "objective", "metrics", "lo
 """What a module has as soon as it knows its sizes."""
 
 
-class MeanLoss(Metric):
+class MeanLoss(DoubleMetric):
     """Mean of a loss over all its terms. One that is no number makes the mean none: torchmetrics' own leaves it out."""
 
     full_state_update = False
@@ -96,8 +97,8 @@ class MeanLoss(Metric):
 
     def update(self, summed: Tensor, count: Tensor) -> None:
         """Add a sum over `count` terms."""
-        self.summed += summed
-        self.count += count
+        self.summed += to_double(summed)
+        self.count += to_double(count)
 
     def compute(self) -> Tensor:
         """The mean."""

@@ -79,7 +79,7 @@ def _is_vectors(source: str) -> bool:
     path = Path(expand_home(source))
     if source in ARCHIVES or source in catalogue("task"):
         return source in ARCHIVES
-    if path.suffix in YAML or path.is_dir() or (os.sep in source and not path.exists()):
+    if path.suffix in YAML or path.is_dir() or (not {os.sep, os.altsep}.isdisjoint(source) and not path.exists()):
         return False  # a card of the user's own, or the folder of one
     if not path.suffix and not path.exists():
         raise unknown("task or word vectors", source, {*catalogue("task"), *ARCHIVES, "the path of a file"})

@@ -1,17 +1,28 @@
 """Cards: what a task is, and what a named architecture is."""
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from rnnbench.config.registry import find
 from rnnbench.config.schema import Arguments, StrictModel, read_yaml, short_repr
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.fingerprint import digest
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*\.")
+
+
+def _portable(name: str) -> str:
+    """A name, if files can have it on every system: records of it are for all."""
+    if RESERVED.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a file on Windows, choose another")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64), AfterValidator(_portable)]
 Direction = Literal["minimise", "maximise"]
 Kind = Literal["real", "synthetic"]
 Score = Annotated[float, Field(ge=-1e100, le=1e100)]

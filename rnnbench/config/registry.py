@@ -76,7 +76,7 @@ def find(kind: str, name: str, where: str = "") -> Path:
     if path.suffix in YAML and _is_file(path):
         return path
     known = catalogue(kind)
-    if name not in known and (Path(name).suffix in YAML or os.sep in name):
+    if name not in known and (Path(name).suffix in YAML or not {os.sep, os.altsep}.isdisjoint(name)):
         article = "an" if kind == "architecture" else "a"
         raise UnknownName(f"{where + ': ' if where else ''}there is no file {str(path)!r} for {article} {kind}")
     if name not in known:

@@ -24,7 +24,15 @@ from rnnbench.data.former_names import accept_former_names
 from rnnbench.errors import RnnbenchError, raised_in
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch
 from rnnbench.utils.download import Source
-from rnnbench.utils.files import CACHE, cache_folder, remove_leftovers, verify_checksums, write_checksums, writing
+from rnnbench.utils.files import (
+    CACHE,
+    cache_folder,
+    move_over,
+    remove_leftovers,
+    verify_checksums,
+    write_checksums,
+    writing,
+)
 from rnnbench.utils.fingerprint import digest, file_digest, imported_modules, source_file
 
 Split = Literal["train", "validation", "test"]
@@ -228,7 +236,7 @@ class SequenceDataModule(LightningDataModule, ABC):
             splits = self._checked_splits(temporary)
             with writing(self.folder, CACHE):
                 _save(splits, temporary)
-                temporary.replace(self.folder)
+                move_over(temporary, self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -19,7 +19,7 @@ from rnnbench.config.grid import RunSpec
 from rnnbench.errors import Diverged, Preempted
 from rnnbench.harness.job import Progress
 from rnnbench.records.record import Point
-from rnnbench.utils.files import discard
+from rnnbench.utils.files import discard, move_over
 
 PROGRESS_INTERVAL = 0.25
 """Seconds between two reports; reading the loss costs a device's queue."""
@@ -281,7 +281,7 @@ class Resume(Checkpoint):
         temporary = self.path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            temporary.replace(self.path)
+            move_over(temporary, self.path)
         self._next = time.monotonic() + CHECKPOINT_INTERVAL
         if self._stop_requested:
             raise Preempted("stopped by SIGTERM; goes on from its checkpoint")
@@ -299,6 +299,8 @@ def _random_states(device: torch.device) -> dict[str, Any]:
     states["numpy"] = (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss)
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -310,6 +312,8 @@ def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
 
 
 PREFIX = "step-"

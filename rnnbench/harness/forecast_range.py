@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.samples import ForecastWindows
+from rnnbench.utils.double import to_double
 
 OFFSETS = tuple(k / 8 for k in range(-12, 13))
 """In widths of the range of training: at −1 and 1 and beyond, hardly a value of a window is inside it."""
@@ -68,7 +69,7 @@ def range_errors(model: Any, data: Any, test: ForecastWindows, channel: str | No
         forecasts = model.forecast(inputs, horizon).free[..., index]
         ends = test.ends[..., index] + offset
         values = inputs[..., index]
-        outside.append(float(((values < low) | (values > high)).double().mean()))
+        outside.append(float(to_double((values < low) | (values > high)).mean()))
         errors.append(_rmse(forecasts, ends) * deviation)
         if share in SHOWN:
             past, measured, free = (
@@ -93,4 +94,4 @@ def _training_range(data: Any, channels: int, index: int) -> tuple[float, float]
 
 
 def _rmse(forecasts: Tensor, targets: Tensor) -> float:
-    return float((forecasts - targets)[~targets.isnan()].double().square().mean().sqrt())
+    return float(to_double((forecasts - targets)[~targets.isnan()]).square().mean().sqrt())

@@ -4,7 +4,6 @@ import importlib
 import os
 import platform
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
@@ -20,6 +18,7 @@ import psutil
 from rnnbench.config.executors import LocalSettings
 from rnnbench.errors import RnnbenchError
 from rnnbench.records.record import Environment
+from rnnbench.utils.processor import processor_name
 
 if TYPE_CHECKING:
     import torch
@@ -276,8 +275,12 @@ def mig_slices(listed: Sequence[str], listing: str, seen: int) -> dict[str, int]
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may run on; on macOS, where no process is bound to any, all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    if hasattr(psutil.Process, "cpu_affinity"):  # Windows
+        return len(psutil.Process().cpu_affinity() or ()) or os.cpu_count() or 1
+    return os.cpu_count() or 1
 
 
 def environment(device: "torch.device") -> Environment:
@@ -291,20 +294,11 @@ def environment(device: "torch.device") -> Environment:
         lightning=version("lightning"),
         rnnbench=importlib.import_module("rnnbench").__version__,
         platform=f"{platform.system()} {platform.machine()}",
-        processor=_processor(),
+        processor=processor_name(),
         instructions=torch.backends.cpu.get_cpu_capability(),
         device=torch.cuda.get_device_name(device) if on_cuda else device.type,
         threads=torch.get_num_threads(),
     )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def peak_memory(device: "torch.device") -> int:
@@ -313,5 +307,9 @@ def peak_memory(device: "torch.device") -> int:
         import torch
 
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":  # it has no getrusage
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

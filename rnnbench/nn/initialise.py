@@ -53,12 +53,13 @@ def initialise(
     weight = parameters.get("weight_hh")
     if recurrent_init != "torch" and weight is not None:
         for block in torch.split(weight, hidden_size):
-            (nn.init.orthogonal_ if recurrent_init == "orthogonal" else nn.init.eye_)(block)
+            host = torch.empty_like(block, device="cpu") if block.device.type == "mps" else block  # which has no QR
+            block.copy_((nn.init.orthogonal_ if recurrent_init == "orthogonal" else nn.init.eye_)(host))
     if spectral_radius is not None:
         if weight is None or weight.shape[1] != hidden_size:
             raise ValueError(f"spectral_radius needs square recurrent weights; those of {type(cell).__name__} are not")
         for block in torch.split(weight, hidden_size):
-            block.mul_(spectral_radius / torch.linalg.eigvals(block).abs().max())
+            block.mul_(spectral_radius / torch.linalg.eigvals(block.cpu()).abs().max())
     if chrono is None:
         return
     if not (cell.forget_gates or cell.input_gates):

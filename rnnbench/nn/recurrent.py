@@ -300,7 +300,9 @@ class Recurrent(nn.Module):
         reason = fused.unsupported_reason(self.cell, vars(self))
         if self.engine == "torch" and reason:
             raise ValueError(f"engine 'torch' cannot run this {type(self).__name__}: {reason}")
-        if self.engine == "torch" or (self.engine is None and weight.device.type != "cpu" and not reason):
+        # never on MPS by itself: several versions of torch have an LSTM there whose gradients are silently wrong
+        fast = weight.device.type not in ("cpu", "mps")
+        if self.engine == "torch" or (self.engine is None and fast and not reason):
             return "torch"
         engine = choose(self.cells[self.training][0], weight.device, weight.dtype, self.engine)
         if engine != "native" and self.engine is None and weight.device.type == "cpu" and not reason:

@@ -13,6 +13,7 @@ from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.base import Objective, OutputKind
+from rnnbench.utils.double import to_double
 
 BLANK = 0
 LOG_ZERO = -1e4
@@ -87,11 +88,13 @@ class Ctc(Objective):
         lengths = (targets != self.unknown).sum(1)
         steps = torch.full_like(lengths, predictions.shape[1])
         texts = targets.clamp(min=0)
+        if predictions.device.type == "mps":  # not every torch has this loss there
+            predictions, texts, steps, lengths = (part.cpu() for part in (predictions, texts, steps, lengths))
         each = F.ctc_loss(predictions.transpose(0, 1), texts, steps, lengths, BLANK, reduction="none")
         if not bool((each < -LOG_ZERO / 2).all()):  # only impossible paths, or no path at all
             row = int((each >= -LOG_ZERO / 2).nonzero()[0])
             raise RnnbenchError(f"sequence {row} of a batch has too few steps for its text of {int(lengths[row])}")
-        return each.sum(), torch.tensor(len(targets), device=targets.device)
+        return each.sum().to(targets.device), torch.tensor(len(targets), device=targets.device)
 
     def predict(self, outputs: Tensor, lengths: Tensor | None) -> dict[str, Any]:
         """Decoded `texts`, one a sequence."""
@@ -158,7 +161,7 @@ def prefix_beam_search(log_probs: Tensor, beam: int, next_scores: NextScores | N
     added: dict[Prefix, float] = {(): 0.0}
     nothing = [0.0] * log_probs.shape[1]
     scale = 0.0
-    values = log_probs.double()
+    values = to_double(log_probs)
     for step, logs in zip(values.exp().tolist(), values.tolist(), strict=True):
         following = next_scores(list(beams)) if next_scores else [nothing] * len(beams)
         grown: defaultdict[Prefix, list[float]] = defaultdict(lambda: [0.0, 0.0])

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from rnnbench.objectives.base import StatefulModel, check_shape
 from rnnbench.objectives.regression import Forecast, HorizonForecast, HorizonPredictions
+from rnnbench.utils.double import DoubleMetric, to_double
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Of the quantiles that are forecast; the outermost bound the central interval that holds 80 %."""
@@ -185,7 +186,7 @@ def sample_paths(model: StatefulModel, objective: Any, inputs: Tensor, horizon: 
     return torch.stack(drawn, 1).reshape(rows, PATHS, horizon, -1).permute(0, 2, 3, 1)
 
 
-class FanScores(Metric):
+class FanScores(DoubleMetric):
     """Means of scores of single targets.
 
     Args:
@@ -204,7 +205,7 @@ class FanScores(Metric):
 
     def update(self, scores: Tensor) -> None:
         """Add scores `[names, N]`."""
-        self.summed += scores.double().sum(1)
+        self.summed += to_double(scores).sum(1)
         self.count += scores.shape[1]
 
     def compute(self) -> dict[str, Tensor]:

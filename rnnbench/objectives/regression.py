@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from rnnbench.objectives.base import Objective, OutputKind, StatefulModel, check_shape
+from rnnbench.utils.double import DoubleMetric, to_double
 
 
 class Regression(Objective):
@@ -247,7 +248,7 @@ class HorizonForecast(Forecast):
         return [self.loss_name, *own.compute()]
 
 
-class HorizonErrors(Metric):
+class HorizonErrors(DoubleMetric):
     """Errors of forecasts by step, summed over windows; see `HorizonForecast`.
 
     Args:
@@ -270,10 +271,10 @@ class HorizonErrors(Metric):
     def update(self, forecasts: Tensor, targets: Tensor) -> None:
         """Add errors of `[4, B, h, O]`: free, continuous, persistence, seasonal; targets are `[B, h, O]`."""
         known = ~targets.isnan()
-        errors = torch.where(known, forecasts - targets, 0.0).double()
+        errors = to_double(torch.where(known, forecasts - targets, 0.0))
         self.squared += errors.square().sum(1)
         self.absolute += errors.abs().sum(1)
-        self.count += known.sum(0)
+        self.count += to_double(known.sum(0))
 
     def compute(self) -> dict[str, Tensor]:
         """All scores by name."""
@@ -318,11 +319,11 @@ class RelativeHorizonErrors(HorizonErrors):
         """As in `HorizonErrors`."""
         super().update(forecasts, targets)
         known = ~targets.isnan()
-        mean, deviation = (targets.new_tensor(values, dtype=torch.float64) for values in self.moments)
-        true = torch.where(known, targets, 0.0).double()
-        said, real = (values.double() * deviation + mean for values in (forecasts[0], true))
+        true = to_double(torch.where(known, targets, 0.0))
+        mean, deviation = (true.new_tensor(values) for values in self.moments)
+        said, real = (to_double(values) * deviation + mean for values in (forecasts[0], true))
         size = said.abs() + real.abs()
-        share = torch.where(known & (size > 0), 200 * (said - real).abs() / size.clamp(min=1e-300), 0.0)
+        share = torch.where(known.to(size.device) & (size > 0), 200 * (said - real).abs() / size.clamp(min=1e-300), 0.0)
         self.percentage += share.sum((0, 1))
         self.targets_summed += true.sum((0, 1))
         self.targets_squared += true.square().sum((0, 1))

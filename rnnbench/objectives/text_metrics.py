@@ -7,6 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.text import SacreBLEUScore
 
+from rnnbench.utils.double import DoubleMetric
+
 ORDERS = 6
 """Longest n-gram of characters that chrF counts."""
 
@@ -25,7 +27,7 @@ class Bleu(SacreBLEUScore):
         return 100 * super().compute()
 
 
-class ChrF(Metric):
+class ChrF(DoubleMetric):
     """chrF2 of a corpus in percent (Popović 2015), as sacrebleu counts it.
 
     With P and R the mean shares of character n-grams (n = 1 … 6, without spaces) that match, over those of the texts

@@ -19,7 +19,7 @@ from rnnbench.records.folded import (
     trials_file,
 )
 from rnnbench.records.record import MAX_RECORD_BYTES, Record, file_of
-from rnnbench.utils.files import discard, read_plain, write_whole
+from rnnbench.utils.files import discard, move_over, read_plain, write_whole
 
 EMPTY: dict[str, Any] = {"curve": [], "log_tail": "", "attempts": [], "scores": {}, "probe": None, "code": {}}
 """The fields that neither a plan nor a table of a grid reads."""
@@ -138,7 +138,7 @@ class RecordStore:
         path = self.folder / file
         there = self.folded(file)
         if not there and path.exists():
-            path.replace(path.with_suffix(".json.broken"))
+            move_over(path, path.with_suffix(".json.broken"))
         write_whole(path, TrialsFile.of({**there, **own}.values()).text())
         for record in trials:
             single = self.folder / file_of(record.spec)
@@ -155,7 +155,7 @@ class RecordStore:
         """
         path = self.folder / record.file
         if path.exists() and self.present(path) is None:
-            path.replace(path.with_suffix(".json.broken"))
+            move_over(path, path.with_suffix(".json.broken"))
         content = record.model_dump(mode="json", exclude_defaults=True)
         write_whole(path, json.dumps(content, separators=(",", ":")) + "\n")
         return path

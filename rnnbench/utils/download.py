@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from rnnbench.errors import DataUnavailable
-from rnnbench.utils.files import CACHE, cache_folder, remove_leftovers, writing
+from rnnbench.utils.files import CACHE, cache_folder, move_over, remove_leftovers, writing
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Source:
                     self._download(Path(folder))
                     arrived = Path(folder) / self.file
                     self._check(arrived)
-                    arrived.replace(self.path)
+                    move_over(arrived, self.path)
         return self.path
 
     def _check(self, path: Path) -> None:

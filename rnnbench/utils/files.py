@@ -10,7 +10,8 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,8 @@ CACHE = f"the cache (set {CACHE_VARIABLE} to move it)"
 MAX_BYTES = 2**30
 """Of one file of the user: more than any text, picture or sound that a task is made of."""
 CHUNK = 2**20
+INSIST = 1.0
+"""Seconds for which a file is tried to be changed that another process has open, on Windows."""
 KINDS = {
     b"\x1f\x8b": "compressed (gzip): unpack it first",
     b"BZh": "compressed (bzip2): unpack it first",
@@ -41,6 +44,8 @@ KINDS = {
 }
 """First bytes of files that are not text in UTF-8, and what to do with them; a longer start stands before a shorter."""
 BOM = "\ufeff"
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows changes line ends in what `os.open` reads and writes without it."""
 
 
 def expand_home(path: str) -> str:
@@ -231,7 +236,7 @@ def read_plain(path: Path, limit: int) -> bytes:
         RnnbenchError: it is something else, too large, or cannot be read.
     """
     try:
-        number = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        number = os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise RnnbenchError(f"cannot read {path}: {why}") from None
@@ -258,27 +263,51 @@ def write_whole(path: Path, text: str, durable: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:  # the same bytes on every system
             file.write(text)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        move_over(temporary, path)
     except OSError as error:
         discard(temporary)
         raise RnnbenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def move_over(source: Path, target: Path) -> None:
+    """Rename a file, in the place of one that may be there.
+
+    Windows refuses that for the moment in which somebody reads either of them; then it is tried again.
+
+    Raises:
+        OSError: no permission, another disk, …
+    """
+    _insist(lambda: source.replace(target))
+
+
 def discard(path: Path) -> None:
     """Remove a file, if it is there and can be removed."""
     with suppress(OSError):
-        path.unlink()
+        _insist(path.unlink)
+
+
+def _insist(change: Callable[[], object]) -> None:
+    """Change a file; on Windows again and again, for a moment, while it says that another process has it open."""
+    end = time.monotonic() + INSIST
+    while True:
+        try:
+            change()
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def write_checksums(folder: Path) -> None:
     """Write the digest of each file of a folder, which `verify_checksums` compares."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    sums = {str(path.relative_to(folder)): file_digest(path) for path in files}
+    sums = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
     (folder / SUMS).write_text(json.dumps(sums), "utf-8")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.download import Source
 from rnnbench.utils.extras import check_extra
-from rnnbench.utils.files import check_unpacked, expand_home, reading, writing
+from rnnbench.utils.files import check_unpacked, expand_home, move_over, reading, writing
 
 ARCHIVES = {
     "glove-6b-50d": Source(
@@ -135,7 +135,7 @@ def write_vectors(vectors: Any, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
             made = Path(folder) / path.name
             vectors.save_word2vec_format(str(made), binary=path.suffix == ".bin")
-            made.replace(path)
+            move_over(made, path)
 
 
 def _gensim() -> Any:

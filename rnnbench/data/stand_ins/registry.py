@@ -150,8 +150,8 @@ def stand_in_arguments(cls: type[SequenceDataModule], folder: Path) -> dict[str,
     place = folder / cls.__name__
     if not (place / "path").exists():  # written once, for all who share the folder
         place.mkdir(exist_ok=True)
-        (place / "path").write_text(USER_FILES[cls](place))
-    return {**arguments, cls.user_path_arg: (place / "path").read_text()}
+        (place / "path").write_text(USER_FILES[cls](place), "utf-8")
+    return {**arguments, cls.user_path_arg: (place / "path").read_text("utf-8")}
 
 
 @cache

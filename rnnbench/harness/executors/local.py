@@ -32,6 +32,10 @@ from rnnbench.harness.measure import Facts, Measured
 PRELOADED = ["rnnbench.harness.executors.preload"]
 ATTEMPTS = 3
 """Workers that are started one after the other, if they die, for a call before anything is run."""
+KILLED = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""How a process ends that `kill` ends; on Windows it is what `terminate` does, too."""
+MOST_SOURCES = 60
+"""Most connections and processes that are waited for at once: Windows takes no more than 63."""
 GRACE = 10.0
 """Seconds that processes have to write a checkpoint after SIGTERM; then they are killed."""
 
@@ -115,7 +119,7 @@ class Running:
             return self.killed
         codes = [process.exitcode or 0 for process in self.processes]
         others = (code for code in codes if code)
-        code = next((code for code in codes if code not in (0, -signal.SIGKILL)), next(others, 0))
+        code = next((code for code in codes if code not in (0, -KILLED)), next(others, 0))
         if code == worker.PREEMPTED:
             return "stopped by SIGTERM"
         if code == errno.ENOMEM:
@@ -205,7 +209,7 @@ class LocalExecutor(Executor):
 
     def wait(self, running: Sequence[Running], seconds: float) -> Sequence[Running]:
         """Wait at most so long for messages, and report progress; return what has ended, and kill what must end."""
-        wait([source for handle in running for source in handle.sources], seconds)
+        wait([source for handle in running for source in handle.sources][:MOST_SOURCES], seconds)
         ended = [handle for handle in running if handle.receive()]
         memory, minutes = self.settings.memory or math.inf, self.settings.timeout_minutes or math.inf
         for handle in running:
@@ -267,7 +271,7 @@ class LocalExecutor(Executor):
                     job, slot = waiting.pop(), self.pool.acquire(1, None)
                     process, receiver = self._spawn(target, job, slot, self.environ)
                     running[receiver] = job, slot, process
-                for ready in wait(list(running)):
+                for ready in wait(list(running)[:MOST_SOURCES]):
                     job, slot, process = running.pop(ready)
                     answer = None
                     with suppress(EOFError, OSError):
@@ -292,8 +296,12 @@ class LocalExecutor(Executor):
 def describe_exit(code: int) -> str:
     """How a process has ended that sent no result."""
     if code >= 0:
-        return f"the worker ended with exit code {code} and no result"
-    name = signal.Signals(-code).name
+        known = f" (0x{code:08X})" if code > 0xFF else ""  # what Windows says of a crash
+        return f"the worker ended with exit code {code}{known} and no result"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # one of those that have no name, as real-time signals
+        return f"killed by signal {-code}"
     hint = "; the system does that when memory runs out" if name == "SIGKILL" else ""
     return f"killed by signal {-code} ({name}){hint}"
 

@@ -17,6 +17,7 @@ from rnnbench.errors import Preempted, RnnbenchError
 from rnnbench.harness.hardware import Slot
 from rnnbench.harness.job import OUT_OF_MEMORY, Ended, Job, Progress
 from rnnbench.utils.allocator import keep_freed_memory
+from rnnbench.utils.files import BINARY
 
 PREEMPTED = 128 + signal.SIGTERM
 """Exit code of a run that has written a checkpoint and stopped after SIGTERM."""
@@ -120,7 +121,7 @@ def redirect_output(log: Path, environ: dict[str, str], goes_on: bool = False) -
     """Take over an environment, print into a log; after what an earlier attempt has printed, if the run goes on."""
     reset_process(environ)
     log.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC), 0o644)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | BINARY | (os.O_APPEND if goes_on else os.O_TRUNC), 0o644)
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         os.dup2(file, number)
         # a log is UTF-8 whatever the terminal is: what a network prints must not end its run

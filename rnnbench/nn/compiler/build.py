@@ -9,20 +9,23 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.utils.files import cache_folder, expand_home
+from rnnbench.nn.compiler.compiler_options import COMMON, MSVC, attempts
+from rnnbench.utils.files import cache_folder, expand_home, move_over
+from rnnbench.utils.processor import instruction_sets
 
 COMPILER_VARIABLE = "CC"
 FLAGS_VARIABLE = "RNNBENCH_CFLAGS"
-FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-w", "-std=gnu11"]
-NATIVE = ["-march=native", "-mprefer-vector-width=512"]
+WINDOWS_HINT = "install clang or gcc (MinGW-w64), or `pip install ziglang` and set CC='python -m ziglang cc'"
 
 
 class NoCompiler(Exception):
@@ -33,22 +36,17 @@ class NoCompiler(Exception):
 def _compiler() -> tuple[list[str], str]:
     """The compiler's command, and a text that identifies it."""
     chosen = os.environ.get(COMPILER_VARIABLE)
-    for name in [chosen] if chosen else ["cc", "gcc", "clang"]:
+    # on Windows gcc needs an option more to be safe, see compiler_options.py
+    usual = ["clang", "gcc", "cc"] if sys.platform == "win32" else ["cc", "gcc", "clang"]
+    for name in [chosen] if chosen else usual:
         words = _words(COMPILER_VARIABLE, name)
         if words and (path := shutil.which(expand_home(words[0]))):
+            if Path(path).stem.lower() in MSVC:
+                raise NoCompiler(f"{chosen} takes the options of MSVC, and the kernels need GNU C: {WINDOWS_HINT}")
             status = Path(path).resolve().stat()
             return [path, *words[1:]], f"{Path(path).resolve()} {status.st_size} {status.st_mtime_ns} {words[1:]}"
-    raise NoCompiler(f"there is no C compiler ({chosen or 'cc, gcc or clang'})")
-
-
-@cache
-def _processor() -> str:
-    """Which instructions there are: code for one processor may not run on another that shares the cache."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line for line in lines if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        return f"{platform.machine()} {platform.processor()}"
+    hint = f": {WINDOWS_HINT}" if sys.platform == "win32" else ""
+    raise NoCompiler(f"there is no C compiler ({chosen or 'cc, gcc or clang'}){hint}")
 
 
 def load(source: str) -> ctypes.CDLL:
@@ -63,9 +61,11 @@ def load(source: str) -> ctypes.CDLL:
         raise NoCompiler(str(error)) from None
     _check_private(folder)
     command, identity = _compiler()
-    flags = [*FLAGS, *_words(FLAGS_VARIABLE, os.environ.get(FLAGS_VARIABLE, ""))]
-    key = sha256("\0".join([source, identity, _processor(), platform.platform(), *flags]).encode()).hexdigest()[:32]
-    path = folder / f"{key}.so"
+    flags = [*COMMON, *_words(FLAGS_VARIABLE, os.environ.get(FLAGS_VARIABLE, ""))]
+    key = sha256("\0".join([source, identity, instruction_sets(), platform.platform(), *flags]).encode()).hexdigest()[
+        :32
+    ]
+    path = folder / f"{key}{_suffix()}"
     try:
         if not _is_intact(path):
             with FileLock(folder / f"{key}.lock"):
@@ -81,21 +81,37 @@ def load(source: str) -> ctypes.CDLL:
 
 
 def _words(variable: str, text: str) -> list[str]:
-    """A command line as its words.
+    """A command line as its words; a backslash is part of a path on Windows.
 
     Raises:
         NoCompiler: a quotation is never closed.
     """
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if sys.platform == "win32":
+        lexer.escape = ""
     try:
-        return shlex.split(text)
+        return list(lexer)
     except ValueError as error:
         raise NoCompiler(f"{variable}={text!r} cannot be read: {error}") from None
+
+
+def _suffix() -> str:
+    """What the name of a library ends with."""
+    return ".dll" if sys.platform == "win32" else ".so"
+
+
+def _openmp() -> Path | None:
+    """The OpenMP library that comes with torch on macOS, if it is there."""
+    origin = getattr(find_spec("torch"), "origin", None)
+    library = Path(origin or "", "..", "lib", "libomp.dylib").resolve()
+    return library if sys.platform == "darwin" and library.is_file() else None
 
 
 def _is_intact(path: Path) -> bool:
     """Whether a library is as it was written: to load one that a full disk has cut short kills the process."""
     try:
-        return sha256(path.read_bytes()).hexdigest() == _sum(path).read_text()
+        return sha256(path.read_bytes()).hexdigest() == _sum(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -118,26 +134,20 @@ def _check_private(path: Path) -> None:
 
 def _compile(source: str, command: list[str], flags: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-        text, result = Path(temporary, "cell.c"), Path(temporary, "cell.so")
+        text, result = Path(temporary, "cell.c"), Path(temporary, f"cell{_suffix()}")
         text.write_text(source, "utf-8")
-        # torch has an OpenMP runtime loaded already: a second one in a process would bring threads of its own
-        attempts = [
-            [*NATIVE, "-fopenmp", "-shared", "-nostdlib", str(text), "-o", str(result), "-lm", "-lc"],
-            [*NATIVE, "-shared", str(text), "-o", str(result), "-lm"],
-            ["-shared", str(text), "-o", str(result), "-lm"],
-        ]
-        for attempt in attempts:
-            done = subprocess.run(
-                [*command, *flags, *attempt], capture_output=True, text=True, errors="replace", check=False
-            )
+        for before, after in attempts(sys.platform, platform.machine(), _openmp()):
+            words = [*command, *flags, *before, str(text), "-o", str(result), *after]
+            done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
             if done.returncode == 0 and _loads(result):
                 result.chmod(0o600)
                 total = Path(temporary, "cell.sha256")
-                total.write_text(sha256(result.read_bytes()).hexdigest())
-                total.replace(_sum(path))
-                result.replace(path)
+                total.write_text(sha256(result.read_bytes()).hexdigest(), "utf-8")
+                move_over(total, _sum(path))
+                move_over(result, path)
                 return
-        raise NoCompiler(f"{command[0]} failed: {done.stderr.strip()[:500] or 'its library cannot be loaded'}")
+        why = done.stderr.replace(temporary, "").strip()[:500]  # the same words for every kernel: one warning
+        raise NoCompiler(f"{command[0]} failed: {why or 'its library cannot be loaded'}")
 
 
 def _loads(path: Path) -> bool:

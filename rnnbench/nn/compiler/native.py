@@ -44,7 +44,7 @@ class Kernel:
         for function in (self.c_forward, self.c_backward, self.c_scratch_forward, self.c_scratch_backward):
             function.argtypes = [ctypes.c_void_p]
             function.restype = None
-        self.c_scratch_forward.restype = self.c_scratch_backward.restype = ctypes.c_long
+        self.c_scratch_forward.restype = self.c_scratch_backward.restype = ctypes.c_int64
         self.argument_type = self._argument_type()
 
     def _argument_type(self) -> type[ctypes.Structure]:
@@ -59,7 +59,7 @@ class Kernel:
         }
 
         def kind(name: str, count: str | None) -> Any:
-            element = ctypes.c_long if name == "long" else ctypes.c_void_p
+            element = ctypes.c_int64 if name == "long" else ctypes.c_void_p
             return element * (counts[count] or 1) if count else element
 
         fields = [(name, kind(type_, count)) for name, type_, count in FIELDS]

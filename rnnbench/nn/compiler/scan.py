@@ -19,7 +19,7 @@ _NUMBERS, _POINTERS = ("T", "N", "threads"), ("a", "b", "h0", "g", "h", "da", "d
 
 
 class _Arguments(ctypes.Structure):
-    _fields_ = [*((name, ctypes.c_long) for name in _NUMBERS), *((name, ctypes.c_void_p) for name in _POINTERS)]
+    _fields_ = [*((name, ctypes.c_int64) for name in _NUMBERS), *((name, ctypes.c_void_p) for name in _POINTERS)]
 
 
 @cache

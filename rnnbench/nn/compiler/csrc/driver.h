@@ -72,12 +72,12 @@ static layout lay_out(const args *A, const piece *pieces, long count, int backwa
   L.all = used;
   return L;
 }
-long scratch_forward(const args *A) {
+EXPORT long scratch_forward(const args *A) {
   piece pieces[PIECES_FORWARD + 1];
   describe_forward(A, pieces);
   return lay_out(A, pieces, A->plain ? 0 : PIECES_FORWARD, 0).all;
 }
-long scratch_backward(const args *A) {
+EXPORT long scratch_backward(const args *A) {
   piece pieces[PIECES_BACKWARD + 1];
   describe_backward(A, pieces);
   return lay_out(A, pieces, PIECES_BACKWARD, 1).all;
@@ -111,7 +111,7 @@ static void gather(const args *A, frame *F, long i, long b0) { // packed: rows t
   }
 }
 
-void forward(const args *A) {
+EXPORT void forward(const args *A) {
   piece pieces[PIECES_FORWARD + 1];
   describe_forward(A, pieces);
   long H = A->H, P = A->P, count = A->plain ? 0 : PIECES_FORWARD;
@@ -189,7 +189,7 @@ static void weigh(const args *A, long id, int p, long rows, const real *d, const
   }
 }
 
-void backward(const args *A) {
+EXPORT void backward(const args *A) {
   piece pieces[PIECES_BACKWARD + 1];
   describe_backward(A, pieces);
   long H = A->H, P = A->P, I = A->I, nx = input_slots(A), nt = A->threads;

@@ -4,11 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
+#ifdef _OPENMP // compilers of macOS have the pragmas, but no omp.h
+extern int omp_get_thread_num(void);
+extern int omp_get_num_threads(void);
 #endif
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
+#endif
+#define long int64_t // as Python passes it: C's own has 32 bits on Windows; after all other text is included
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
 #endif
 #if defined(__AVX512F__)
 #define BYTES 64
@@ -22,6 +29,9 @@
 #define BYTES 16
 #define MR 8
 #define NR 2
+#endif
+#if defined(__MINGW32__) && !defined(__clang__) && BYTES > 16 && !defined(UNALIGNED_MOVES)
+#error "gcc for Windows keeps wide vectors on a stack that is not aligned for them"
 #endif
 #ifdef REAL_DOUBLE
 typedef double real;

@@ -14,7 +14,7 @@ typedef struct {
 // a block of elements small enough that the state stays in the first cache
 enum { BLOCK = 1024 };
 
-void forward(const args *A) {
+EXPORT void forward(const args *A) {
   PARALLEL {
     SHARE long blocks = CEIL(A->N, BLOCK), N = A->N;
     for (long k = blocks * id / nt; k < blocks * (id + 1) / nt; k++) {
@@ -31,7 +31,7 @@ void forward(const args *A) {
     }
   }
 }
-void backward(const args *A) { // db_t = g_t + a_{t+1} db_{t+1}, da_t = db_t h_{t-1}
+EXPORT void backward(const args *A) { // db_t = g_t + a_{t+1} db_{t+1}, da_t = db_t h_{t-1}
   PARALLEL {
     SHARE long blocks = CEIL(A->N, BLOCK), N = A->N;
     for (long k = blocks * id / nt; k < blocks * (id + 1) / nt; k++) {
