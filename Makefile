@@ -47,6 +47,7 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.kills
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.layers --json layers.json --plot layers.png
 

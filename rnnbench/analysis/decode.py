@@ -11,8 +11,8 @@ from rnnbench.analysis.external_lm import ExternalLanguageModel
 from rnnbench.nn.decoder import Encoded
 from rnnbench.objectives.base import StatefulModel
 from rnnbench.objectives.ctc import collapse_path, prefix_beam_search
+from rnnbench.objectives.double import to_double
 from rnnbench.objectives.special_tokens import END_ID, NOT_GENERATED, START_ID
-from rnnbench.utils.double import to_double
 
 
 class DecodedText(NamedTuple):

@@ -15,8 +15,8 @@ from rnnbench.data.tokens import is_special
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.objectives import CharacterModel
 from rnnbench.objectives.ctc import Prefix
+from rnnbench.objectives.double import to_double
 from rnnbench.objectives.special_tokens import END_ID, START_ID, UNKNOWN_ID
-from rnnbench.utils.double import to_double
 
 Mode = Literal["fusion", "rescoring"]
 """Whether the scores of a language model are added to each prefix in the search, or to the texts that it ends with."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.objectives.base import StatefulModel
+from rnnbench.objectives.double import to_double
 from rnnbench.objectives.probabilistic import (
     QuantileForecast,
     QuantileHorizonForecast,
@@ -13,7 +14,6 @@ from rnnbench.objectives.probabilistic import (
     sample_paths,
 )
 from rnnbench.objectives.regression import Forecast
-from rnnbench.utils.double import to_double
 
 
 class WindowForecasts(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.errors import RnnbenchError
-from rnnbench.utils.double import to_double
+from rnnbench.objectives.double import to_double
 
 CHECK_INTERVAL = 16
 """Tokens between two checks whether all sequences have ended."""

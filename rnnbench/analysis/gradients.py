@@ -16,7 +16,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.nn import Recurrent
 from rnnbench.objectives import Objective
 from rnnbench.objectives.batch import AnyBatch, Batch
-from rnnbench.utils.double import WITHOUT_DOUBLE
+from rnnbench.objectives.double import WITHOUT_DOUBLE
 
 VANISHED = 0.01
 """The share of its first value below which a gradient counts as vanished."""

@@ -1,13 +1,14 @@
 """Inference with a trained module: generated texts, scores, classes, translations, transcripts, forecasts."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils._pytree import tree_map
 
@@ -21,7 +22,7 @@ from rnnbench.analysis.text_codec import TextCodec
 from rnnbench.architectures.embedding import WordEmbedding
 from rnnbench.architectures.export import Format, export_model
 from rnnbench.errors import RnnbenchError
-from rnnbench.nn import Recurrent
+from rnnbench.nn import QuantisedLayer, Recurrent, quantise
 from rnnbench.objectives.base import OutputKind
 from rnnbench.objectives.special_tokens import END, END_ID, NOT_GENERATED, START_ID
 
@@ -48,6 +49,20 @@ class Inference:
         """Verbs of the command line that the module supports: those of its objective, and `gates` if recurrent."""
         verbs: tuple[str, ...] = self.model.objective.verbs
         return (*verbs, "gates") if isinstance(self.model.layer, Recurrent) else verbs
+
+    def in_precision(self, precision: str) -> Any:
+        """The module for inference in `bf16` (under autocast to bfloat16), or a copy of it with weights of `int8`.
+
+        Raises:
+            RnnbenchError: a layer of it has no int8 form.
+        """
+        if precision == "bf16":
+            self.model.low_precision = True
+            return self.model
+        try:
+            return quantise(self.model)
+        except ValueError as error:
+            raise RnnbenchError(f"precision int8: {error}") from None
 
     def require(self, *kinds: OutputKind) -> None:
         """Check that the module has a kind of output.
@@ -122,15 +137,17 @@ class Inference:
     def fast_advance(self) -> Advance:
         """`advance`; for a recurrent layer over learned embeddings, with fewer operations for a single token."""
         layer, embedding, head = self.model.layer, self.model.embedding, self.model.objective.head
-        if not (isinstance(layer, Recurrent) and isinstance(embedding, WordEmbedding)):
+        if not (isinstance(layer, (Recurrent, QuantisedLayer)) and isinstance(embedding, WordEmbedding)):
             return self.advance
-        step, vectors, weight, bias = layer.step, embedding.weight, head.weight, head.bias
+        step, vectors = layer.step, embedding.weight
+
+        read_out = partial(F.linear, weight=head.weight, bias=head.bias) if isinstance(head, nn.Linear) else head
 
         def advance(tokens: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
             if tokens.shape[1] > 1 or lengths is not None:
                 return self.advance(tokens, state, lengths)
             hidden, state = step(F.embedding(tokens.squeeze(1), vectors), state)
-            return F.linear(hidden, weight, bias), state
+            return read_out(hidden), state
 
         return advance
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import torch
@@ -30,7 +30,7 @@ from rnnbench.nn.attention import AttentionName
 from rnnbench.nn.recurrent import States
 from rnnbench.objectives import Objective, find_objective
 from rnnbench.objectives.batch import AnyBatch, Batch, StreamBatch, as_batch
-from rnnbench.utils.double import DoubleMetric, to_double
+from rnnbench.objectives.double import DoubleMetric, to_double
 
 
 class HasModelKwargs(Protocol):
@@ -161,6 +161,8 @@ class SequenceModule(LightningModule):
     layer_class: ClassVar[type[nn.Module]]
     least_layers: ClassVar[int] = 1
     """The smallest `num_layers`."""
+    low_precision = False
+    """Whether inference is under autocast to bfloat16."""
     stateful: ClassVar[bool] = True
     """Whether the layer gives the states in which it ended, and can begin in them."""
     embedding: Any
@@ -687,16 +689,19 @@ class SequenceModule(LightningModule):
 
     @contextmanager
     def inference_mode(self) -> Iterator[None]:
-        """Within it nothing is dropped and no gradient kept."""
+        """Within it nothing is dropped and no gradient kept; under autocast to bfloat16 if `low_precision` is set."""
         trains = self.training
         if trains:
             self.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._inference_type():
                 yield
         finally:
             if trains:
                 self.train()
+
+    def _inference_type(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.low_precision else nullcontext()
 
     @property
     def inference(self) -> Inference:

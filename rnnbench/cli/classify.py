@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import open_run, read_inputs
-from rnnbench.cli.parser import Parser, add_json, add_run
+from rnnbench.cli.parser import Parser, add_json, add_precision, add_run
 from rnnbench.utils.text import clean
 
 MAX_CLASSES = 5
@@ -19,6 +19,7 @@ MAX_CLASSES = 5
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     parser.add_argument("inputs", nargs="*", type=str, help="texts; or WAV files, if the run reads sounds")
     parser.add_argument("--file", type=Path, help="one text a line; - reads from the standard input")
     add_json(parser)

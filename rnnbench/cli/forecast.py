@@ -9,7 +9,7 @@ from rich.table import Table
 
 from rnnbench.cli.console import print_json, save_chart
 from rnnbench.cli.inference import open_run
-from rnnbench.cli.parser import Parser, add_json, add_run
+from rnnbench.cli.parser import Parser, add_json, add_precision, add_run
 from rnnbench.harness.forecast_range import RangeErrors, range_errors
 from rnnbench.harness.samples import ForecastWindows, Window, begin
 
@@ -17,6 +17,7 @@ from rnnbench.harness.samples import ForecastWindows, Window, begin
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     parser.add_argument("--horizon", type=int, default=24, help="steps ahead")
     parser.add_argument("--window", type=int, default=0, help="which window of the test part, from 0")
     parser.add_argument("--channel", type=str, help="name or number of the channel that is shown (default: the first)")

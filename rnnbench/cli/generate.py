@@ -10,7 +10,7 @@ from rich.text import Text
 from rnnbench.cli import music
 from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import check_encodable, open_run, warn_unknown
-from rnnbench.cli.parser import Parser, add_json, add_run, add_several
+from rnnbench.cli.parser import Parser, add_json, add_precision, add_run, add_several
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.text import clean
@@ -21,6 +21,7 @@ SETTINGS = ("temperature", "top_k", "top_p", "greedy", "beam", "seed")
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     add_several(parser, "--prompt", "a text to go on with (default: begin one)")
     parser.add_argument("--count", type=int, default=1, help="texts for each prompt")
     parser.add_argument("--length", type=int, default=200, help="most tokens to add")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ def open_run(options: Namespace, verb: str) -> Any:
 
     trained = load_run(options.run, options.leaderboard, options.runs)
     check_verb(trained.model, verb, *["replay"] * bool(snapshots(trained.checkpoint.parent)))
+    precision = options.get("precision", "fp32")
+    if precision != "fp32":
+        trained = replace(trained, model=trained.model.inference.in_precision(precision))
     return trained
 
 

@@ -126,6 +126,12 @@ def add_run(parser: Parser) -> None:
     add_folders(parser)
 
 
+def add_precision(parser: Parser) -> None:
+    """An option for the numbers that a trained model computes in."""
+    help_text = "numbers of the model: bf16 rounds in products, int8 keeps weights in eight bits (LSTM and GRU)"
+    parser.add_argument("--precision", choices=["fp32", "bf16", "int8"], default="fp32", help=help_text)
+
+
 def add_json(parser: Parser) -> None:
     """An option for output as JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -12,13 +12,14 @@ from rich.text import Text
 
 from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import check_encodable, open_run, read_texts, warn_unknown
-from rnnbench.cli.parser import Parser, add_json, add_run
+from rnnbench.cli.parser import Parser, add_json, add_precision, add_run
 from rnnbench.utils.text import clean
 
 
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     parser.add_argument("texts", nargs="*", type=str, help="texts to compare")
     parser.add_argument("--file", type=Path, help="one text a line; - reads from the standard input")
     parser.add_argument("--context", type=str, default="", help="what stands before each text, and is not scored")

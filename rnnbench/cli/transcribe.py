@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rnnbench.cli.console import make_console, print_json
 from rnnbench.cli.inference import description_of, open_run, read_inputs
-from rnnbench.cli.parser import RUN, Parser, add_run
+from rnnbench.cli.parser import RUN, Parser, add_precision, add_run
 from rnnbench.cli.translate import add_decoding_options, print_answers
 from rnnbench.errors import RnnbenchError
 from rnnbench.utils.text import clean
@@ -35,6 +35,7 @@ class NamedLanguageModel(NamedTuple):
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     parser.add_argument("inputs", nargs="*", type=str, help="WAV files; texts, if the run reads texts")
     add_decoding_options(parser, beam=None, length_penalty=False, default=f" (default: 1; with --lm or --score {BEAM})")
     parser.add_argument("--lm", type=str, metavar="RUN", help=f"a language model that helps to choose: {RUN}")

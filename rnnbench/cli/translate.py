@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rnnbench.cli.console import print_json
 from rnnbench.cli.inference import open_run, read_inputs
-from rnnbench.cli.parser import Parser, add_json, add_run, add_several
+from rnnbench.cli.parser import Parser, add_json, add_precision, add_run, add_several
 from rnnbench.utils.text import clean
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
+    add_precision(parser)
     parser.add_argument("inputs", nargs="*", type=str, help="sentences")
     parser.add_argument("--file", type=Path, help="one sentence a line; - reads from the standard input")
     add_decoding_options(parser, beam=4)

@@ -1,6 +1,5 @@
 """One run, from its spec to its record."""
 
-import gc
 import math
 import os
 import signal
@@ -79,8 +78,6 @@ def run(job: Job, report: Callable[[Progress], None]) -> Record | None:
         classes = (job.spec.architecture.class_path, job.spec.task.data.class_path, *callbacks)
         reason = f"{OUT_OF_MEMORY}: " * memory + told(error, *classes)
         return failure_record(job, "failed", reason, started)
-    finally:
-        gc.collect()  # a Trainer and its module refer to each other: an inline executor would keep them all
 
 
 def prepare_data(job: Job) -> Record | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.samples import ForecastWindows
-from rnnbench.utils.double import to_double
+from rnnbench.objectives.double import to_double
 
 OFFSETS = tuple(k / 8 for k in range(-12, 13))
 """In widths of the range of training: at −1 and 1 and beyond, hardly a value of a window is inside it."""

@@ -48,6 +48,7 @@ from rnnbench.nn.layers import (
     PeepholeLSTM,
     UnICORNN,
 )
+from rnnbench.nn.quantised import QuantisedLayer, quantise
 from rnnbench.nn.recurrent import Recurrent
 from rnnbench.utils.allocator import keep_freed_memory
 
@@ -95,6 +96,7 @@ __all__ = [
     "MinimalRNN",
     "MultiplicativeLSTM",
     "PeepholeLSTM",
+    "QuantisedLayer",
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
@@ -106,6 +108,7 @@ __all__ = [
     "layer_norm",
     "linear_recurrence",
     "mean_over_steps",
+    "quantise",
     "row_mean",
     "run_padded",
     "run_padded_to_states",

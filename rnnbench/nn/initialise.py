@@ -59,7 +59,8 @@ def initialise(
         if weight is None or weight.shape[1] != hidden_size:
             raise ValueError(f"spectral_radius needs square recurrent weights; those of {type(cell).__name__} are not")
         for block in torch.split(weight, hidden_size):
-            block.mul_(spectral_radius / torch.linalg.eigvals(block.cpu()).abs().max())
+            square = block.cpu() if block.device.type == "mps" else block
+            block.mul_(spectral_radius / torch.linalg.eigvals(square).abs().max())
     if chrono is None:
         return
     if not (cell.forget_gates or cell.input_gates):

@@ -31,7 +31,7 @@ from rnnbench.nn.checks import (
     check_zoneout,
 )
 from rnnbench.nn.compiler.custom_op import call_custom_op, register
-from rnnbench.nn.compiler.dispatch import check_unchanged, choose, kernel_of, run
+from rnnbench.nn.compiler.dispatch import BFLOAT16, check_unchanged, choose, kernel_of, multiplies_bfloat16, run
 from rnnbench.nn.compiler.native import Kernel, Stepper
 from rnnbench.nn.compiler.sequence import Result, SequenceCall, first_size
 from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager, is_recorded
@@ -48,6 +48,10 @@ FIXED = {
 
 FREE = {"batch_first", "checkpoint_steps", "chrono", "dropout", "engine", "recurrent_init", "weight_dropout"}
 """Arguments that may be changed; those for the initial values count when parameters are reset."""
+
+
+BFLOAT16_FROM = 128
+"""The least hidden size at which products of bfloat16 are used under autocast."""
 
 
 class Recurrent(nn.Module):
@@ -281,14 +285,11 @@ class Recurrent(nn.Module):
         """The engine that runs this layer where its parameters are: one of those that `engine` can be.
 
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
-<<<<<<< HEAD
         cells that torch has, and one autograd function for others; plain autograd for what only it can do. Without a
         choice of `engine`, a call with a single step and a gradient is torch's cell where torch has it: nothing costs
         less to call on a CPU.
-=======
         cells that torch has; for others Triton kernels on a GPU, and one autograd function where there are none; plain
         autograd for what only it can do.
->>>>>>> d8a58d9 (docs/triton.md: what is emitted, what was checked, registers and spills of every cell; make kernels)
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine
@@ -324,10 +325,12 @@ class Recurrent(nn.Module):
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
         output and states are of the types that torch's layer gives, and of autocast's for cells that torch does not
         have; what is between is computed in the type of the parameters, since errors of a state add up over steps (by
-        engine `torch` as torch does, by `triton` products in autocast's type and states in float32). `torch.export` may
-        leave the batch open, and the number of steps too if it is not `strict`; what `torch.jit.trace` makes takes any
-        batch and number of steps, packed sequences too. The output may be changed in place before the backward pass,
-        which then runs the forward pass once more.
+        engine `torch` as torch does, by `triton` products in autocast's type and states in float32). By `native` operands
+        of products are rounded to bfloat16, if that is autocast's type, H is at least 128 and the processor multiplies
+        such numbers (AVX-512 BF16); sums and states are float32. `torch.export` may leave the batch open, and the number
+        of steps too if it is not `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed
+        sequences too. The output may be changed in place before the backward pass, which then runs the forward pass once
+        more.
 
         Raises:
             InputError: a shape that does not fit, or a `PackedSequence` under `torch.export`; a `ValueError`, and a
@@ -379,6 +382,8 @@ class Recurrent(nn.Module):
             states = None if states is None else tuple(state.to(dtype) for state in states)
             if engine == "triton" and dtype == torch.float32:  # its states are float32 whatever its inputs are
                 dtype = torch.get_autocast_dtype(data.device.type)
+            if engine == "native" and self._multiplies_bfloat16(data):
+                engine = BFLOAT16
             with torch.autocast(data.device.type, enabled=False):
                 output, final = self._run_stack(engine, data.to(dtype), states, packed, batch, padding)
             output = output.to(dtypes[0])
@@ -408,6 +413,17 @@ class Recurrent(nn.Module):
         if states is None:
             states = tuple(data.new_zeros(shape) for shape in self._state_shapes(batch))
         return fused.run(self, data, states, None if packed is None else packed.batch_sizes)
+
+    def _multiplies_bfloat16(self, data: Tensor) -> bool:
+        """Whether products under autocast are of bfloat16: if that is its type, the processor has such products, and
+        the layer is so large that they cost more than rounding their operands."""
+        lower = torch.get_autocast_dtype(data.device.type)
+        return (
+            lower == torch.bfloat16
+            and self.any_weight.dtype == torch.float32
+            and self.hidden_size >= BFLOAT16_FROM
+            and multiplies_bfloat16(self.cells[self.training][0])
+        )
 
     def _autocast_dtypes(self, inputs: Tensor, states: Tensors | None, packed: bool) -> tuple[torch.dtype, ...]:
         """The type of each final state under autocast, from `inputs` and initial `states` as the caller passed them;

@@ -13,7 +13,7 @@ from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from rnnbench.errors import RnnbenchError
 from rnnbench.objectives.base import Objective, OutputKind
-from rnnbench.utils.double import to_double
+from rnnbench.objectives.double import to_double
 
 BLANK = 0
 LOG_ZERO = -1e4

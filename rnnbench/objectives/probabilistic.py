@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_map
 from torchmetrics import MetricCollection
 
 from rnnbench.objectives.base import StatefulModel, check_shape
+from rnnbench.objectives.double import DoubleMetric, to_double
 from rnnbench.objectives.regression import Forecast, HorizonForecast, HorizonPredictions
-from rnnbench.utils.double import DoubleMetric, to_double
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Of the quantiles that are forecast; the outermost bound the central interval that holds 80 %."""

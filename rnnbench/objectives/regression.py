@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from rnnbench.objectives.base import Objective, OutputKind, StatefulModel, check_shape
-from rnnbench.utils.double import DoubleMetric, to_double
+from rnnbench.objectives.double import DoubleMetric, to_double
 
 
 class Regression(Objective):

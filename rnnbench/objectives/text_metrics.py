@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.text import SacreBLEUScore
 
-from rnnbench.utils.double import DoubleMetric
+from rnnbench.objectives.double import DoubleMetric
 
 ORDERS = 6
 """Longest n-gram of characters that chrF counts."""

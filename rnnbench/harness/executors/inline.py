@@ -1,5 +1,6 @@
 """All runs in this process, one after the other: slow, but a debugger sees everything."""
 
+import gc
 import logging
 import signal
 import tempfile
@@ -75,6 +76,7 @@ class InlineExecutor(Executor):
         begun = time.monotonic()
         with _one_thread(), _printing_to(job.log):
             record = run(job, check_and_report)
+        gc.collect()  # a Trainer and its module refer to each other, and this process goes on
         assert record is not None  # only other processes of a run have none
         self._check_interrupt()
         return Ended(timed(record, job, time.monotonic() - begun))

@@ -21,6 +21,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+import torch
+
 from rnnbench.nn.compiler.autodiff import RECURRENT, Product
 from rnnbench.nn.compiler.layout import Layout, carried_at, place_of, ranges, size
 from rnnbench.nn.compiler.schedule import LoopNest, Output, Schedule
@@ -86,12 +88,11 @@ def declarations(layout: Layout) -> str:
         "typedef struct {" + " ".join(f"{kind} {name}{_bound(count)};" for name, kind, count in FIELDS) + "} args;"
     )
     lines.append(
-        "typedef struct { long n, H, P, training, plain, mean_stride, dslots_stride; const real *x, *bias; real *slots,"
-        " *carried, *mean, *saved, *saved_means, *dslots, *operands; const real *before[STATES]; real *after[STATES],"
-        " *ds[STATES]; const real *gy[EMITTED]; long gy_stride[EMITTED];"
+        "typedef struct { long n, first, H, P, training, plain, mean_stride, dslots_stride; const real *x, *bias;"
+        " real *slots, *carried, *mean, *saved, *saved_means, *dslots, *operands; const real *before[STATES];"
+        " real *after[STATES], *ds[STATES]; const real *gy[EMITTED]; long gy_stride[EMITTED];"
         " const real *noise[NOISE ? NOISE : 1]; const real *const *vec; real *dvec[VECTORS ? VECTORS : 1]; } frame;"
     )
-    lines.append("typedef struct { weight w; long depth, n; real *packed; } piece;")
     lines.append("typedef struct { int matrix; long row, at, width; } run;")
     lines.append(f"static const int emitted[] = {{{', '.join(map(str, program.emitted))}}};")
     lines.append("static const int zero_block[] = {0};")
@@ -193,7 +194,7 @@ def _describe(layout: Layout) -> str:
         return [
             f"static const int {table}[] = {{{', '.join(map(str, blocks))}}};",
             f"p[{number}] = (piece){{{{A->w[{layout.matrices.index(product.matrix)}], {columns}, {width}, {table}}}, "
-            f"{shape}, 0}};",
+            f"{shape}, 0, 0}};",
         ]
 
     def function(name: str, pieces: list[list[str]]) -> str:
@@ -249,7 +250,8 @@ def _tile(rows: int, vectors: int) -> str:
     offsets = ["0", "row", "2 * row", "row3", "4 * row", "row5", "2 * row3", "row7"]
     prefetch = " ".join(f"__builtin_prefetch(b + AHEAD * ldb + {v} * VL);" for v in range(vectors))
     products = " ".join(
-        f"x = fill(*(const real *)(a + {offsets[r]})); " + " ".join(f"c{r}{v} += x * w{v};" for v in range(vectors))
+        f"x = spread((const real *)(a + {offsets[r]})); "
+        + " ".join(f"c{r}{v} = madd(c{r}{v}, x, w{v});" for v in range(vectors))
         for r in range(rows)
     )
     return f"""
@@ -416,16 +418,17 @@ def _text(name: str) -> str:
     return (files("rnnbench.nn.compiler") / "csrc" / name).read_text("utf-8")
 
 
-def shared_text(double: bool, *more: str) -> str:
+def shared_text(dtype: torch.dtype, *more: str) -> str:
     """The C text below every kernel, and further files."""
     kernels = _text("kernels.h").replace("\nTILES\n", f"\n{tiles()}\n")
-    return "\n".join(["#define REAL_DOUBLE" if double else "", kernels, *map(_text, more)])
+    kind = {torch.float64: "#define REAL_DOUBLE", torch.bfloat16: "#define BF16"}.get(dtype, "")
+    return "\n".join([kind, kernels, *map(_text, more)])
 
 
-def emit(layout: Layout, double: bool) -> str:
-    """C source of a program."""
+def emit(layout: Layout, dtype: torch.dtype) -> str:
+    """C source of a program in float32 or float64; for bfloat16 in float32 with products of bfloat16."""
     parts = [
-        shared_text(double),
+        shared_text(dtype),
         declarations(layout),
         _forward_step(layout),
         _backward_step(layout),
@@ -488,11 +491,11 @@ def _forward_step(layout: Layout) -> str:
                     place = (f"F->before[{product.operand.args[0]}]", product.columns)
                 else:
                     place = (f"F->carried + {place_of(plan, program.products.index(product))}", "CARRIED_WIDTH")
-                entries.append((*place, f"q[{first + i}].packed", product.columns, first + i))
-            text = ", ".join(f"{{{a}, {row}, 1, {b}, 0, {depth}, {depth}}}" for a, row, b, depth, _ in entries)
+                entries.append((*place, product.columns, first + i))
+            text = ", ".join(f"left_operand(&q[{n}], F->n, {a}, {row}, F->first)" for a, row, _, n in entries)
             few = " ".join(
                 f"dots(F->n, {columns}, &q[{n}].w, {a}, {row}, {depth}, F->slots + {at}, SLOTS_WIDTH);"
-                for a, row, _, depth, n in entries
+                for a, row, depth, n in entries
             )
             fill = (
                 f"for (long b = 0; b < F->n; b++) memcpy(F->slots + b*SLOTS_WIDTH + {at}, F->bias + {at}, "
@@ -516,13 +519,13 @@ def _backward_step(layout: Layout) -> str:
             if product.operand is None or k in done or ready > phase:
                 continue
             done.add(k)
-            depth, at = size(program.slots[s] for s in product.slots), size(program.slots[: product.start])
+            at = size(program.slots[: product.start])
             operand = product.operand
             state = operand.op == "state"
             into = f"F->ds[{operand.args[0]}]" if state else f"F->carried + {place_of(plan, k)}"
             row, begin = (product.columns, "KEEP") if state else ("CARRIED_WIDTH", "ZERO")
             text = (
-                f"{{ source s = {{F->dslots + {at}, F->dslots_stride, 1, q[{k}].packed, 0, {depth}, {depth}}}; "
+                f"{{ source s = left_operand(&q[{k}], F->n, F->dslots + {at}, F->dslots_stride, F->first); "
                 f"multiply(F->n, {product.columns}, &s, 1, {into}, {row}, 0, {begin}); }}"
             )
             if state:

@@ -18,9 +18,13 @@ from rnnbench.nn.compiler.captured_state import captured_values
 from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
 from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
 from rnnbench.nn.compiler.trace import UnsupportedOperation
+from rnnbench.utils.processor import instruction_sets
 
 EngineName = Literal["native", "triton", "function", "reference"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
+BFLOAT16 = "native-bfloat16"
+"""The native engine with products of bfloat16, for calls under autocast."""
+BFLOAT16_INSTRUCTIONS = "avx512_bf16"
 
 
 # --- from a cell to an engine
@@ -91,14 +95,19 @@ def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
     """The engine of a name that `choose` returned, for a cell and type."""
     if name == "reference":
         return reference.Reference()
-    if name == "native":
-        return kernel_of(cell, dtype)  # type: ignore[return-value]
+    if name in ("native", BFLOAT16):
+        return kernel_of(cell, dtype if name == "native" else torch.bfloat16)  # type: ignore[return-value]
     if name == "triton":
         return triton_kernel_of(cell)  # type: ignore[return-value]
     program: Any = program_of(cell)
     if "interpreter" not in program.compile_cache:
         program.compile_cache["interpreter"] = function.Interpreter(program)
     return program.compile_cache["interpreter"]  # type: ignore[no-any-return]
+
+
+def multiplies_bfloat16(cell: Cell) -> bool:
+    """Whether this processor has products of bfloat16, and the cell a kernel that uses them."""
+    return BFLOAT16_INSTRUCTIONS in instruction_sets() and isinstance(kernel_of(cell, torch.bfloat16), native.Kernel)
 
 
 def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str | None = None) -> str:

@@ -34,11 +34,16 @@ def _scratch(units: int, dtype: torch.dtype) -> Tensor:
 
 
 class Kernel:
-    """The compiled form of a program for one type of number: an `Engine`."""
+    """The compiled form of a program for one type of number: an `Engine`.
+
+    That for bfloat16 takes and gives float32, as its states and sums are; the operands of its products are rounded to
+    bfloat16. It needs a processor that multiplies such numbers.
+    """
 
     def __init__(self, program: Program, dtype: torch.dtype) -> None:
-        self.program, self.dtype, self.layout = program, dtype, Layout(program)
-        library = load(emit(self.layout, dtype == torch.float64))
+        self.program, self.layout = program, Layout(program)
+        self.dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+        library = load(emit(self.layout, dtype))
         self.c_forward, self.c_backward = library.forward, library.backward
         self.c_scratch_forward, self.c_scratch_backward = library.scratch_forward, library.scratch_backward
         for function in (self.c_forward, self.c_backward, self.c_scratch_forward, self.c_scratch_backward):

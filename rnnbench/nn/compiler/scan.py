@@ -28,7 +28,7 @@ def _library(dtype: torch.dtype) -> Any:
     if dtype not in (torch.float32, torch.float64):
         return None
     try:
-        return load(shared_text(dtype == torch.float64, "scan.h"))
+        return load(shared_text(dtype, "scan.h"))
     except NoCompiler:
         return None
 

@@ -48,7 +48,9 @@ INLINE long take(long *used, long units) { // a part of the scratch memory, in u
   *used += CEIL(units, VL) * VL;
   return start;
 }
-typedef struct { long bias, zeros, tile, carried, means, pieces, chunk, operands, db, dvec, small, turned[PRODUCTS], all; } layout;
+typedef struct { long bias, zeros, tile, carried, means, pieces, chunk, paired, operands, db, dvec, small, turned[PRODUCTS], all; } layout;
+// rows of operands that are paired at once
+INLINE long paired_rows(const args *A, int backward) { return backward && A->chunk > A->B ? A->chunk : A->B; }
 static layout lay_out(const args *A, const piece *pieces, long count, int backward) {
   long H = A->H, P = A->P, used = VL, wide = H > P ? H : P, nt = A->threads;
   (void)P, (void)wide;
@@ -59,14 +61,18 @@ static layout lay_out(const args *A, const piece *pieces, long count, int backwa
   L.carried = take(&used, A->B * CARRIED_WIDTH + VL);
   L.means = take(&used, A->B * (MEANS + 1));
   L.pieces = used;
-  for (long k = 0; k < count; k++) take(&used, packed_size(pieces[k].depth, pieces[k].n));
+  for (long k = 0; k < count; k++) {
+    take(&used, packed_size(PAIRS(pieces[k].depth), pieces[k].n));
+    if (PAIRED) take(&used, paired_rows(A, backward) * PAIRS(pieces[k].depth));
+  }
   if (backward) {
     long rows = A->chunk > A->B ? A->chunk : A->B;
     L.chunk = take(&used, rows * d_stride(A) + VL);
+    L.paired = PAIRED ? take(&used, PAIRS(rows) * d_stride(A) + VL) : 0;
     L.operands = take(&used, rows * OPERANDS_WIDTH + VL);
     L.db = take(&used, nt * SLOTS_WIDTH + VL);
     L.dvec = take(&used, nt * (VECTORS + 1) * H + VL);
-    for (int p = 0; p < PRODUCTS; p++) L.turned[p] = take(&used, packed_size(rows, operand_width(A, p)));
+    for (int p = 0; p < PRODUCTS; p++) L.turned[p] = take(&used, packed_size(PAIRS(rows), operand_width(A, p)));
     L.small = take(&used, 2 * (A->I + 1) * SLOTS_WIDTH + VL);
   }
   L.all = used;
@@ -82,9 +88,12 @@ EXPORT long scratch_backward(const args *A) {
   describe_backward(A, pieces);
   return lay_out(A, pieces, PIECES_BACKWARD, 1).all;
 }
-static void place(const layout *L, piece *pieces, long count, real *scratch) {
+static void place(const args *A, const layout *L, piece *pieces, long count, real *scratch, int backward) {
   long used = L->pieces;
-  for (long k = 0; k < count; k++) pieces[k].packed = scratch + take(&used, packed_size(pieces[k].depth, pieces[k].n));
+  for (long k = 0; k < count; k++) {
+    pieces[k].packed = scratch + take(&used, packed_size(PAIRS(pieces[k].depth), pieces[k].n));
+    if (PAIRED) pieces[k].paired = scratch + take(&used, paired_rows(A, backward) * PAIRS(pieces[k].depth));
+  }
 }
 // the rows of a step before and after, for the thread that has rows from b0 on
 static void states_at(const args *A, frame *F, long i, long b0, real *zeros) {
@@ -118,7 +127,7 @@ EXPORT void forward(const args *A) {
   (void)H, (void)P;
   layout L = lay_out(A, pieces, count, 0);
   real *scratch = A->scratch, *bias = scratch + L.bias;
-  place(&L, pieces, count, scratch);
+  place(A, &L, pieces, count, scratch, 0);
   assemble_bias(A, bias);
   memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
   PARALLEL {
@@ -130,7 +139,7 @@ EXPORT void forward(const args *A) {
     }
     BARRIER
     long b0 = first_row(A, id), b1 = first_row(A, id + 1);
-    frame F = {.H = H, .P = P, .bias = bias, .training = A->training, .plain = A->plain, .vec = A->vec};
+    frame F = {.first = b0, .H = H, .P = P, .bias = bias, .training = A->training, .plain = A->plain, .vec = A->vec};
     F.slots = scratch + L.tile + b0 * SLOTS_WIDTH;
     F.carried = scratch + L.carried + b0 * CARRIED_WIDTH;
     F.mean = scratch + L.means + b0;
@@ -166,12 +175,13 @@ static void pack_operand(const args *A, int p, long base, long rows, const real 
   long w = operand_width(A, p), count = panels(w);
   for (long q = count * id / A->threads; q < count * (id + 1) / A->threads; q++) {
     long from = panel_start(w, q) * VL, wide = panel_start(w, q + 1) * VL - from, some = smaller(w - from, wide);
-    real *to = out + from * rows;
-    for (long r = 0; r < rows; r++, to += wide) {
-      const real *row = operand_row(A, p, base, r, V, zeros) + from;
+    real *to = out + from * PAIRS(rows);
+    for (long r = 0; r < rows; r += 1 + PAIRED, to += wide) {
+      const real *row = operand_row(A, p, base, r, V, zeros) + from, *below = 0;
+      if (PAIRED && r + 1 < rows) below = operand_row(A, p, base, r + 1, V, zeros) + from;
       long c = 0;
-      for (; c + VL <= some; c += VL) store(to + c, load(row + c));
-      if (c < wide) store(to + c, loadn(row + c, some - c));
+      for (; c + VL <= some; c += VL) store(to + c, pair(load(row + c), below ? load(below + c) : fill(0)));
+      if (c < wide) store(to + c, pair(loadn(row + c, some - c), below ? loadn(below + c, some - c) : fill(0)));
     }
   }
 }
@@ -184,7 +194,7 @@ static void weigh(const args *A, long id, int p, long rows, const real *d, const
     long tall = CEIL(one->width, MR), from = smaller(tall * id / A->threads * MR, one->width);
     long to = smaller(tall * (id + 1) / A->threads * MR, one->width);
     if (to <= from || !A->dw[one->matrix]) continue;
-    source s = {d + one->at + from, 1, ld, packed, 0, rows, rows};
+    source s = {d + one->at + from, 1, ld, packed, 0, PAIRS(rows), PAIRS(rows)};
     multiply(to - from, w, &s, 1, A->dw[one->matrix] + (one->row + from) * w, w, 0, KEEP);
   }
 }
@@ -197,8 +207,8 @@ EXPORT void backward(const args *A) {
   layout L = lay_out(A, pieces, PIECES_BACKWARD, 1);
   real *scratch = A->scratch, *D = scratch + L.chunk, *V = scratch + L.operands;
   real *small_w = scratch + L.small, *small_dw = small_w + CEIL((I + 1) * SLOTS_WIDTH, VL) * VL;
-  int small = I <= 4; // so few columns leave a vector empty: go along the slots instead
-  place(&L, pieces, PIECES_BACKWARD, scratch);
+  int small = !PAIRED && I <= 4; // so few columns leave a vector empty: go along the slots instead
+  place(A, &L, pieces, PIECES_BACKWARD, scratch, 1);
   memset(scratch + L.zeros, 0, A->B * (H > P ? H : P) * sizeof(real));
   memset(scratch + L.db, 0, nt * SLOTS_WIDTH * sizeof(real));
   memset(scratch + L.dvec, 0, nt * VECTORS * H * sizeof(real));
@@ -217,7 +227,7 @@ EXPORT void backward(const args *A) {
     BARRIER
     long b0 = first_row(A, id), b1 = first_row(A, id + 1);
     real *db = scratch + L.db + id * SLOTS_WIDTH;
-    frame F = {.H = H, .P = P, .training = 1, .dslots_stride = d_stride(A), .vec = A->vec};
+    frame F = {.first = b0, .H = H, .P = P, .training = 1, .dslots_stride = d_stride(A), .vec = A->vec};
     F.carried = scratch + L.carried + b0 * CARRIED_WIDTH;
     F.mean = scratch + L.means + b0;
     F.mean_stride = A->B;
@@ -265,13 +275,20 @@ EXPORT void backward(const args *A) {
         source s = {x, 1, I, D + v0, F.dslots_stride, rows, rows};
         if (v1 > v0) multiply(I, v1 - v0, &s, 1, small_dw + v0, nx, 0, KEEP);
       } else {
-        source s = {D + from * F.dslots_stride, F.dslots_stride, 1, pieces[0].packed, 0, nx, nx};
-        if (A->dx && to > from) multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
+        if (A->dx && to > from) {
+          source s = left_operand(pieces, to - from, D + from * F.dslots_stride, F.dslots_stride, from);
+          multiply(to - from, I, &s, 1, A->dx + (base + from) * I, I, 0, ZERO);
+        }
       }
       for (int p = small; p < PRODUCTS; p++)
         pack_operand(A, p, base, rows, V, scratch + L.zeros, scratch + L.turned[p], id);
+      const real *left = D;
+#ifdef BF16
+      left = scratch + L.paired;
+      pair_columns(SLOTS_WIDTH, rows, D, F.dslots_stride, scratch + L.paired, PAIRS(rows) * id / nt, PAIRS(rows) * (id + 1) / nt);
+#endif
       BARRIER
-      for (int p = small; p < PRODUCTS; p++) weigh(A, id, p, rows, D, scratch + L.turned[p]);
+      for (int p = small; p < PRODUCTS; p++) weigh(A, id, p, rows, left, scratch + L.turned[p]);
       BARRIER
     }
   }

@@ -1,5 +1,6 @@
 // Products on register tiles, elementary functions on vectors, and what all generated steps share.
-// A generated file defines REAL_DOUBLE or not, includes this text first, then defines the steps, then the driver.
+// A generated file defines REAL_DOUBLE or BF16 or neither, includes this text first, then defines the steps, then the
+// driver. With BF16 all is float32 but the operands of products, which are rounded to bfloat16; see "pairs".
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,11 +42,16 @@ typedef float real;
 typedef int32_t whole;
 #endif
 #define VL ((long)(BYTES / sizeof(real)))
+#if defined(BF16) && !defined(__AVX512BF16__)
+#error "this processor has no products of bfloat16"
+#endif
 typedef real vec __attribute__((vector_size(BYTES)));
 typedef real vecu __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef whole veci __attribute__((vector_size(BYTES)));
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
+
+#define CEIL(a, b) (((a) + (b)-1) / (b))
 
 // ---- loads and stores; the ...n forms touch the first n lanes only
 INLINE vec load(const real *p) { return (vec) * (const vecu *)p; }
@@ -163,6 +169,47 @@ INLINE vec vlog1p(vec x) { LANES(log1pf) }
 #endif
 INLINE vec vsoftplus(vec x) { return vrelu(x) + vlog1p(vexp(-vabs(x))); }
 
+// ---- pairs: with BF16 an operand of a product has, in the place of one real, two bfloat16: those of k and k + 1. The
+// processor multiplies and adds both at once, in float32. So a product is half as deep, and else what it is without.
+#ifdef BF16
+#define PAIRED 1
+#define PAIRS(n) CEIL(n, 2)
+INLINE vec spread(const real *p) { // the pair at p, in all lanes
+  int32_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return (vec)_mm512_set1_epi32(bits);
+}
+INLINE vec madd(vec c, vec x, vec w) { return (vec)_mm512_dpbf16_ps((__m512)c, (__m512bh)x, (__m512bh)w); }
+INLINE __m512i halves(vec v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)); }
+INLINE vec pair(vec first, vec second) {
+  return (vec)_mm512_or_si512(halves(first), _mm512_slli_epi32(halves(second), 16));
+}
+// rows of A with the pairs of their neighbours
+static void pair_rows(long m, long depth, const real *a, long row, real *out) {
+  for (long r = 0; r < m; r++, a += row, out += PAIRS(depth))
+    for (long k = 0; k < depth; k += VL) {
+      long some = depth - k < VL ? depth - k : VL;
+      __m256i bits = (__m256i)_mm512_cvtneps_pbh((__m512)loadn(a + k, some));
+      _mm256_mask_storeu_epi32(out + k / 2, (__mmask8)((1u << PAIRS(some)) - 1), bits);
+    }
+}
+// pairs of rows 2k and 2k + 1, from the k-th on to the last; beyond `depth` rows there are zeros
+static void pair_columns(long n, long depth, const real *a, long row, real *out, long first, long last) {
+  for (long k = first; k < last; k++)
+    for (long j = 0; j < n; j += VL) {
+      long some = n - j < VL ? n - j : VL;
+      vec second = 2 * k + 1 < depth ? loadn(a + (2 * k + 1) * row + j, some) : fill(0);
+      storen(out + k * row + j, pair(loadn(a + 2 * k * row + j, some), second), some);
+    }
+}
+#else
+#define PAIRED 0
+#define PAIRS(n) (n)
+INLINE vec spread(const real *p) { return fill(*p); }
+INLINE vec madd(vec c, vec x, vec w) { return c + x * w; }
+INLINE vec pair(vec first, vec second) { return (void)second, first; }
+#endif
+
 // ---- products: C[m, n] (+)= sum over sources of A[m, k] B[k, n]
 typedef struct {
   const real *a;      // element (m, k) at a[m * row + k * step]
@@ -183,7 +230,6 @@ enum { ZERO, KEEP, BIAS };  // what C starts from: nothing, itself, a row
 //   vector `panel` on, of which the last has `tail` lanes.
 typedef void (*tile_function)(const source *, long, long, long, real *, long, const real *, int, long);
 TILES
-#define CEIL(a, b) (((a) + (b)-1) / (b))
 INLINE long panels(long n) { return CEIL(CEIL(n, VL), NR); }
 INLINE long panel_start(long n, long p) { return CEIL(n, VL) * p / panels(n); } // in vectors
 INLINE long packed_size(long depth, long n) { return depth * CEIL(n, VL) * VL; }
@@ -227,10 +273,20 @@ INLINE const real *weight_row(const weight *w, long i) { return w->w + (w->block
 static void pack_rows(const weight *w, long depth, long n, real *out, long first, long last) {
   for (long p = first; p < last; p++) {
     long from = panel_start(n, p), wide = (panel_start(n, p + 1) - from) * VL;
-    real *to = out + from * VL * depth;
+    real *to = out + from * VL * PAIRS(depth);
     for (long c = 0; c < wide; c++) {
       const real *row = from * VL + c < n ? weight_row(w, from * VL + c) : 0;
+#ifdef BF16
+      real pairs[VL / 2];
+      for (long k = 0; k < depth; k += VL) {
+        long some = depth - k < VL ? depth - k : VL;
+        memset(pairs, 0, sizeof pairs);
+        if (row) pair_rows(1, some, row + k, 0, pairs);
+        for (long j = 0; j < PAIRS(some); j++) to[(k / 2 + j) * wide + c] = pairs[j];
+      }
+#else
       for (long k = 0; k < depth; k++) to[k * wide + c] = row ? row[k] : 0;
+#endif
     }
   }
 }
@@ -238,13 +294,35 @@ static void pack_rows(const weight *w, long depth, long n, real *out, long first
 static void pack_columns(const weight *w, long depth, long n, real *out, long first, long last) {
   for (long p = first; p < last; p++) {
     long from = panel_start(n, p), wide = (panel_start(n, p + 1) - from) * VL, left = n - from * VL;
-    real *to = out + from * VL * depth;
-    for (long k = 0; k < depth; k++) {
-      long some = left < wide ? left : wide;
+    real *to = out + from * VL * PAIRS(depth);
+    long some = left < wide ? left : wide;
+    for (long k = 0; k < PAIRS(depth); k++) {
+#ifdef BF16
+      const real *row = weight_row(w, 2 * k) + from * VL;
+      const real *below = 2 * k + 1 < depth ? weight_row(w, 2 * k + 1) + from * VL : 0;
+      for (long c = 0; c < wide; c += VL) {
+        long lanes = some - c < VL ? (some > c ? some - c : 0) : VL;
+        store(to + k * wide + c, pair(loadn(row + c, lanes), below ? loadn(below + c, lanes) : fill(0)));
+      }
+#else
       memcpy(to + k * wide, weight_row(w, k) + from * VL, some * sizeof(real));
       for (long c = some; c < wide; c++) to[k * wide + c] = 0;
+#endif
     }
   }
+}
+// a part of a matrix as products read it: packed, and room for their left operands
+typedef struct { weight w; long depth, n; real *packed, *paired; } piece;
+// rows of the left operand of a product with a piece, as that product reads it; `first` is the first row's number
+INLINE source left_operand(const piece *p, long m, const real *a, long row, long first) {
+#ifdef BF16
+  real *paired = p->paired + first * PAIRS(p->depth);
+  pair_rows(m, p->depth, a, row, paired);
+  a = paired, row = PAIRS(p->depth);
+#else
+  (void)m, (void)first;
+#endif
+  return (source){a, row, 1, p->packed, 0, PAIRS(p->depth), PAIRS(p->depth)};
 }
 // the dot products of few rows with the rows of W, without packing
 static void dots(long m, long n, const weight *w, const real *a, long row, long depth, real *c, long ldc) {

@@ -27,5 +27,5 @@ class DoubleMetric(Metric):
             fn(torch.zeros((), dtype=torch.float64))
         except TypeError:  # what torch raises when a float64 is moved to such a device
             return self
-        result: Self = super()._apply(fn, exclude_state)
-        return result
+        super()._apply(fn, exclude_state)
+        return self
