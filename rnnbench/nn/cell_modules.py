@@ -15,8 +15,8 @@ from rnnbench.nn.cell import Cell
 from rnnbench.nn.cells import elman, gru, lstm
 from rnnbench.nn.checks import InputError, InputTypeError, check_dense, check_features, check_like, check_whole
 from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
+from rnnbench.nn.one_step import FUNCTIONS
 from rnnbench.nn.recurrent import Recurrent, States
-from rnnbench.nn.torch_cells import FUNCTIONS
 
 Device = torch.device | str | None
 DType = torch.dtype | None

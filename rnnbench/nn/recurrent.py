@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
 from rnnbench.errors import unknown
-from rnnbench.nn import fused, torch_cells
+from rnnbench.nn import fused, one_step
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
     InputError,
@@ -285,11 +285,9 @@ class Recurrent(nn.Module):
         """The engine that runs this layer where its parameters are: one of those that `engine` can be.
 
         On the CPU compiled C for float32 and float64; elsewhere, or without a compiler, torch's fused layers for the
-        cells that torch has, and one autograd function for others; plain autograd for what only it can do. Without a
-        choice of `engine`, a call with a single step and a gradient is torch's cell where torch has it: nothing costs
-        less to call on a CPU.
         cells that torch has; for others Triton kernels on a GPU, and one autograd function where there are none; plain
-        autograd for what only it can do.
+        autograd for what only it can do. Without a choice of `engine`, a call with a single step and a gradient is
+        torch's cell where torch has it: nothing costs less to call on a CPU.
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine
@@ -326,11 +324,10 @@ class Recurrent(nn.Module):
         output and states are of the types that torch's layer gives, and of autocast's for cells that torch does not
         have; what is between is computed in the type of the parameters, since errors of a state add up over steps (by
         engine `torch` as torch does, by `triton` products in autocast's type and states in float32). By `native` operands
-        of products are rounded to bfloat16, if that is autocast's type, H is at least 128 and the processor multiplies
-        such numbers (AVX-512 BF16); sums and states are float32. `torch.export` may leave the batch open, and the number
-        of steps too if it is not `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed
-        sequences too. The output may be changed in place before the backward pass, which then runs the forward pass once
-        more.
+        of products are rounded to bfloat16 if that is autocast's type, H is at least 128 and the processor multiplies
+        such numbers (AVX-512 BF16). `torch.export` may leave the batch open, and the number of steps too if it is not
+        `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed sequences too. The output may be
+        changed in place before the backward pass, which then runs the forward pass once more.
 
         Raises:
             InputError: a shape that does not fit, or a `PackedSequence` under `torch.export`; a `ValueError`, and a
@@ -343,7 +340,7 @@ class Recurrent(nn.Module):
                 "export rnnbench.nn.run_padded(layer, inputs, lengths), which gives the same for a padded batch"
             )
         if type(input) is Tensor and not torch.compiler.is_compiling():
-            result = self._forward_one_step(input, hx)
+            result = one_step.forward(self, input, hx)
             if result is not None:
                 return result
         return self._forward_padded(input, hx, None)
@@ -608,33 +605,6 @@ class Recurrent(nn.Module):
         if dtypes:
             output = output.to(dtypes[0])
             after = tuple(state.to(dtype) for state, dtype in zip(after, dtypes, strict=True))
-        return output, after if len(after) > 1 else after[0]
-
-    def _forward_one_step(self, input: Tensor, hx: Any) -> tuple[Tensor, States] | None:
-        """A call with one step, for little more than the step; None if it has to be made as any other call."""
-        if not is_eager(input) or input.ndim != 3 or self.bidirectional or is_autocast(input.device):
-            return None
-        time = 1 if self.batch_first else 0
-        if input.shape[time] != 1:
-            return None
-        states = (hx,) if type(hx) is Tensor else hx
-        if torch.is_grad_enabled():
-            result = torch_cells.run(self, input, states, time)
-            if result is None:
-                return None
-            output, after = result
-        else:
-            stepper = self._stepper(input.shape[1 - time])
-            if stepper is None:
-                return None
-            if states is None:
-                states = [torch.zeros(shape, dtype=stepper.dtype, device="cpu") for shape in stepper.shapes]
-            if not stepper.fits_memory(input, states):
-                return None
-            after = stepper.run(input, states)
-            output = (after[0] if self.num_layers == 1 else after[0][-1:]).clone()
-        if time:
-            output = output.transpose(0, 1)
         return output, after if len(after) > 1 else after[0]
 
     def _stepper(self, batch: int) -> Stepper | None:

@@ -1,4 +1,8 @@
-"""One step by torch's own cells, for the cells that torch has: with a gradient nothing costs less to call."""
+"""A call of a layer with a single step, for little more than the step.
+
+Without a gradient the prepared step of the native engine runs it; with one torch's own cell, for the cells that torch has:
+nothing costs less to call on a CPU.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnnbench.nn import fused
+from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
 
 FUNCTIONS: dict[str, Any] = {
     "LSTM": torch._VF.lstm_cell,
@@ -18,6 +23,34 @@ FUNCTIONS: dict[str, Any] = {
     "RNN_RELU": torch._VF.rnn_relu_cell,
 }
 """Functions of input `[B, I]`, states `[B, H]` and the four weights of a layer, by what torch calls the cell."""
+
+
+def forward(layer: Any, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
+    """What a `rnnbench.nn.Recurrent` returns for a call with one step; None if it has to be made as any other call."""
+    if not is_eager(input) or input.ndim != 3 or layer.bidirectional or is_autocast(input.device):
+        return None
+    time = 1 if layer.batch_first else 0
+    if input.shape[time] != 1:
+        return None
+    states = (hx,) if type(hx) is Tensor else hx
+    if torch.is_grad_enabled():
+        result = by_torch(layer, input, states, time)
+        if result is None:
+            return None
+        output, after = result
+    else:
+        stepper = layer._stepper(input.shape[1 - time])
+        if stepper is None:
+            return None
+        if states is None:
+            states = [torch.zeros(shape, dtype=stepper.dtype, device="cpu") for shape in stepper.shapes]
+        if not stepper.fits_memory(input, states):
+            return None
+        after = stepper.run(input, states)
+        output = (after[0] if layer.num_layers == 1 else after[0][-1:]).clone()
+    if time:
+        output = output.transpose(0, 1)
+    return output, after if len(after) > 1 else after[0]
 
 
 def run_stack(
@@ -47,7 +80,7 @@ def run_stack(
     return inputs.unsqueeze(0).clone(), tuple(torch.stack(column) for column in zip(*ends, strict=True))
 
 
-def run(layer: Any, input: Tensor, states: Any, time: int) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+def by_torch(layer: Any, input: Tensor, states: Any, time: int) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Output `[1, B, H]` and states of a layer's call with one step; None if torch's cell cannot give them.
 
     `layer` is a `rnnbench.nn.Recurrent` in one direction, `input` is `[1, B, I]`, or `[B, 1, I]` if `time` is 1.
