@@ -1,7 +1,7 @@
 """A call of a layer with a single step, for little more than the step.
 
-Without a gradient the prepared step of the native engine runs it; with one torch's own cell, for the cells that torch has:
-nothing costs less to call on a CPU.
+Without a gradient the prepared step of the native engine runs it; with one torch's own cell, for the cells that torch
+has: nothing costs less to call on a CPU.
 """
 
 from __future__ import annotations

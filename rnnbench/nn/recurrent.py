@@ -323,11 +323,11 @@ class Recurrent(nn.Module):
         `hx` are the states before the first step, zeros if None. Shapes and order as in `torch.nn.LSTM`. Under autocast
         output and states are of the types that torch's layer gives, and of autocast's for cells that torch does not
         have; what is between is computed in the type of the parameters, since errors of a state add up over steps (by
-        engine `torch` as torch does, by `triton` products in autocast's type and states in float32). By `native` operands
-        of products are rounded to bfloat16 if that is autocast's type, H is at least 128 and the processor multiplies
-        such numbers (AVX-512 BF16). `torch.export` may leave the batch open, and the number of steps too if it is not
-        `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed sequences too. The output may be
-        changed in place before the backward pass, which then runs the forward pass once more.
+        engine `torch` as torch does, by `triton` products in autocast's type and states in float32). By `native`
+        operands of products are rounded to bfloat16 if that is autocast's type, H is at least 128 and the processor
+        multiplies such numbers (AVX-512 BF16). `torch.export` may leave the batch open, and the number of steps too if
+        it is not `strict`; what `torch.jit.trace` makes takes any batch and number of steps, packed sequences too. The
+        output may be changed in place before the backward pass, which then runs the forward pass once more.
 
         Raises:
             InputError: a shape that does not fit, or a `PackedSequence` under `torch.export`; a `ValueError`, and a
