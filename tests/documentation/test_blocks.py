@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+import rnnbench
 from rnnbench.config.cards import ArchitectureCard, TaskCard
 from rnnbench.config.grid import GridSpec, read_grid
 from rnnbench.config.schema import read_yaml
@@ -69,7 +70,11 @@ def test_the_python_and_yaml_of_a_page_work(
 ) -> None:
     short(monkeypatch)
     for number, block in enumerate(blocks(page)):
-        if block.language == "python":
+        if "rb.run(" in block.code:  # tests/test_api.py runs what it calls
+            used = set(re.findall(r"\brb\.(\w+)", block.code))
+            assert used <= set(rnnbench.__all__), used
+            compile(block.code, name_of(page), "exec")
+        elif block.language == "python":
             name = Path(block.file).stem or f"block_{page.stem.replace('-', '_')}_{number}"
             monkeypatch.delitem(sys.modules, name, raising=False)
             (folder / f"{name}.py").write_text(block.code)
@@ -94,7 +99,9 @@ def read(block: Block, folder: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(block.code)
     content: dict[str, Any] = read_yaml(path)
-    if "trainer" in content:  # of Lightning's command line; tests/architectures/test_reuse.py runs it
+    if (
+        "trainer" in content and "data" in content
+    ):  # of Lightning's command line; tests/architectures/test_reuse.py runs it
         assert {part["class_path"].partition(".")[0] for name, part in content.items() if name != "trainer"} == {
             "rnnbench"
         }
