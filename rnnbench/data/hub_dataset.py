@@ -56,7 +56,8 @@ class HubDataset(SequenceDataModule):
         DataUnavailable: when prepared, there is no such folder, and the hub cannot be reached or has no such data set.
     """
 
-    file_args = ("name",)
+    file_args: ClassVar[tuple[str, ...]] = ("name",)
+    name: str
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "HubDataset":
         """An object of the class for the kind of data that the named columns make."""
@@ -114,6 +115,9 @@ class HubDataset(SequenceDataModule):
         shuffle_seed: int = 0,
     ) -> None:
         raise NotImplementedError  # the class of each kind has its own
+
+    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
+        raise NotImplementedError  # likewise
 
     def _set_name(self, name: str, config: str | None, revision: str | None) -> None:
         self.name, self.config, self.revision = expand_home(name), config, revision
@@ -197,7 +201,7 @@ class HubText(HubDataset, LanguageStream):
         return f"{self.name}, split {split!r}"
 
 
-class HubTexts(HubDataset, LabelledTables):
+class HubTexts(HubDataset, LabelledTables):  # type: ignore[override]
     """A `HubDataset` of texts with a class each."""
 
     columns = ({"text", "label"}, {"text", "label"})

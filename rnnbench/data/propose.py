@@ -54,7 +54,7 @@ class Column(NamedTuple):
         if not 2 <= self.different <= min(MOST_CLASSES, len(self.words) // 2):
             return False
         known = [] if self.numbers is None else self.numbers[~np.isnan(self.numbers)]
-        return self.numbers is None or bool((known == np.round(known)).all())
+        return self.numbers is None or bool(np.all(known == np.round(known)))
 
     def named(self, names: set[str]) -> bool:
         """Whether its name, or a word of it, is one of these."""

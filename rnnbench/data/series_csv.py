@@ -156,7 +156,7 @@ class SeriesTables(NamedClasses):
             RnnbenchError: the file cannot be read, a column or a value is missing, or it holds several series.
         """
         table = self._table_of(path)
-        if self.id in table.columns and len(several := set(table.words(self.id))) > 1:
+        if self.id is not None and self.id in table.columns and len(several := set(table.words(self.id))) > 1:
             raise RnnbenchError(f"{path} holds {len(several)} series, by its column {self.id!r}; give one")
         timed = self.time in table.columns
         (series,) = self._series(table, ["" for _ in range(len(table))], self.time if timed else None)
@@ -292,7 +292,7 @@ class SeriesTables(NamedClasses):
         names = list(table.class_names.get(self.label, ())) or class_order([one.answer for one in parts["train"]])
         number = {name: place for place, name in enumerate(names)}
         for split in ("validation", "test"):
-            for one in parts[split]:  # type: ignore[index]
+            for one in parts[split]:
                 if one.answer not in number:
                     where = one.table.where(int(one.rows[0]))
                     raise RnnbenchError(f"{where}: {self.label} {one.answer!r} is never seen in training: give more "
@@ -347,7 +347,7 @@ class SeriesTables(NamedClasses):
                         f"{one.table.where(int(one.rows[begin]))}: {self.split!r} is {own[begin]} again: the rows of a "
                         "part must follow each other in a series"
                     )
-                parts[own[begin]].append(piece)  # type: ignore[index]
+                parts[own[begin]].append(piece)
         return parts
 
 

@@ -14,14 +14,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
+from rnnbench.data.module import Split
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.utils.files import MAX_BYTES, check_unpacked, decode_text, read_bytes, reading, unify_lines
 
 DELIMITERS = ",;\t|"
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 """Words, in small letters, that stand for a value that is not known."""
-SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
-               "val": "validation", "dev": "validation", "test": "test"}  # fmt: skip
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "dev": "validation", "test": "test",
+}  # fmt: skip
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -142,7 +145,7 @@ class Table:
         seconds: Any = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
         return np.asarray(seconds, np.float64)
 
-    def parts(self, name: str) -> list[str]:
+    def parts(self, name: str) -> list[Split]:
         """The part of each row, `train`, `validation` or `test`, by a column that says so.
 
         Raises:

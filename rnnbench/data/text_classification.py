@@ -113,7 +113,7 @@ class TextClassification(TokenDataModule):
         return datasets.Dataset.from_dict({**columns, "inputs": [one.ids for one in encoded]}, features=features)
 
 
-class LabelledTables(NamedClasses, TextClassification):
+class LabelledTables(NamedClasses, TextClassification):  # type: ignore[override]  # known when it is read
     """Texts and their classes in tables that `tables` reads, see `TextCSV` for all arguments."""
 
     def __init__(
@@ -189,7 +189,7 @@ class _Row(NamedTuple):
     where: str
 
 
-class TextCSV(UserFiles, LabelledTables):
+class TextCSV(UserFiles, LabelledTables):  # type: ignore[override]
     """Texts of the user, each with a class: a row of a table for each.
 
     The file is CSV with a header (maybe packed with gzip) or Parquet. Inputs, targets and what is refused are those of

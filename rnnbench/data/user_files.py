@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rnnbench.data.module import SequenceDataModule, Splits
 from rnnbench.errors import RnnbenchError
@@ -21,7 +21,7 @@ class UserFiles(SequenceDataModule):
     Arguments as in `SequenceDataModule`.
     """
 
-    file_args = ("path",)
+    file_args: ClassVar[tuple[str, ...]] = ("path",)
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of the files for where they lie."""

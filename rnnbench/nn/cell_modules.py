@@ -59,7 +59,7 @@ class RecurrentCell(Recurrent):
         self, input_size: int, hidden_size: int, bias: bool = True, device: Device = None, dtype: DType = None, *,
         cell: Cell | None = None, zoneout: float | tuple[float, ...] = 0.0,
         recurrent_init: Literal["torch", "orthogonal", "identity"] = "torch", spectral_radius: float | None = None,
-        chrono: int | None = None, engine: Literal["native", "function", "reference", "torch"] | None = None,
+        chrono: int | None = None, engine: Literal["native", "triton", "function", "reference", "torch"] | None = None,
         **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(

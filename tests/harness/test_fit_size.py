@@ -278,11 +278,11 @@ def test_what_data_alone_tells_refuses_no_size_before_it_is_prepared(tmp_path: P
     content = {"name": "g", "architectures": ["gru", "bilstm"], "tasks": ["mackey-glass", "bach-chorales"], "seeds": 1}
     specs = GridSpec.read({**content, "params": "30_000 ± 5%"}, "test").expand()
     answers = {spec.label: preflight([spec])[spec.id] for spec in specs}
-    assert not any(prepared for prepared, _ in answers.values())
-    refused = {label for label, (_, why) in answers.items() if why}
+    assert not any(facts.cached for facts in answers.values())
+    refused = {label for label, facts in answers.items() if facts.why_not}
     assert {label for label in refused if "/gru/" in label} == set()
     assert "bach-chorales/bilstm/0" in refused
-    assert "causal" in answers["bach-chorales/bilstm/0"][1]
+    assert "causal" in answers["bach-chorales/bilstm/0"].why_not
 
 
 def run_all(asked: GridSpec, folders: Folders, watcher: Silent) -> dict[str, Record]:
