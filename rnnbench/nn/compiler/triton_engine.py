@@ -78,7 +78,7 @@ def tiling(hidden_size: int, batch: int, processors: int, multiplies: bool = Tru
         return Tiling(4, units, 16, -(-hidden_size // units), 2, 1)
     if SHARED_FROM is not None and hidden_size >= SHARED_FROM and (tiles := -(-batch // 16)) <= processors // 2:
         programs = min(-(-hidden_size // 32), processors // tiles)
-        return Tiling(16, 32, 32, programs, 4, 3)
+        return Tiling(16, 32, 32, programs, 8, 3)
     if hidden_size <= 128:
         return Tiling(16, min(block, 32), min(block, 32), 1, 4, 2)
     return Tiling(16, 64, 32, 1, 8, 2)
