@@ -40,6 +40,8 @@ SHARES = {"tests": 0.25, "packing": 0.2, "grid": 0.1, "layers": 0.45}
 """Parts of the time, in the order in which they are run; what one does not need is left to those after it."""
 PACKED = (1, 2, 4, 8)
 """Runs on one card at a time."""
+DRY_MINUTES = 60
+"""For a dry run, which ends by itself, on however slow a machine."""
 RUNS = 8
 """Runs that are done with each of these numbers."""
 Say = Callable[[str], object]
@@ -304,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for line in Plan("cuda", given.minutes).lines():
         say(f"plan: {line}")
-    plan = Plan("cpu" if given.dry_run else "cuda", given.minutes)
+    plan = Plan("cpu", DRY_MINUTES) if given.dry_run else Plan("cuda", given.minutes)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a worker
     content = measure(plan, say)
     failed = [name for name in STEPS if _has_failed(content[name])]
