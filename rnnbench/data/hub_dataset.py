@@ -56,8 +56,7 @@ class HubDataset(SequenceDataModule):
         DataUnavailable: when prepared, there is no such folder, and the hub cannot be reached or has no such data set.
     """
 
-    file_args: ClassVar[tuple[str, ...]] = ("name",)
-    name: str
+    file_args = ("name",)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "HubDataset":
         """An object of the class for the kind of data that the named columns make."""
@@ -116,22 +115,23 @@ class HubDataset(SequenceDataModule):
     ) -> None:
         raise NotImplementedError  # the class of each kind has its own
 
-    def build_splits(self, folder: Path) -> Splits:  # noqa: D102
-        raise NotImplementedError  # likewise
+    def build_splits(self, folder: Path) -> Splits:
+        """Those of the kind of data."""
+        return super().build_splits(folder)  # type: ignore[safe-super]
 
     def _set_name(self, name: str, config: str | None, revision: str | None) -> None:
-        self.name, self.config, self.revision = expand_home(name), config, revision
+        self.dataset, self.config, self.revision = expand_home(name), config, revision
         if "/" not in name and Path(name).is_dir():
             raise RnnbenchError(f"{name!r} is a folder here: write './{name}' to read it, or rename it to read the hub")
 
     def identity(self) -> dict[str, Any]:
         """The arguments, with the content of a folder for where it lies."""
-        return {**super().identity(), "name": hub_content(self.name)}
+        return {**super().identity(), "name": hub_content(self.dataset)}
 
     def unavailable(self) -> str:
         """See `SequenceDataModule.unavailable`; also names a folder that does not exist."""
-        is_folder = Path(self.name).is_absolute() or self.name.startswith(".")
-        return f"there is no folder {self.name}" if is_folder and not Path(self.name).is_dir() else ""
+        is_folder = Path(self.dataset).is_absolute() or self.dataset.startswith(".")
+        return f"there is no folder {self.dataset}" if is_folder and not Path(self.dataset).is_dir() else ""
 
     def _load(self) -> dict[Split, datasets.Dataset]:
         """The parts that the data set has.
@@ -139,13 +139,13 @@ class HubDataset(SequenceDataModule):
         Raises:
             RnnbenchError: it has no training part, or a part has no rows.
         """
-        loaded = load_hub(self.name, self.config, self.revision)
+        loaded = load_hub(self.dataset, self.config, self.revision)
         parts: dict[Split, datasets.Dataset] = {split: loaded[split] for split in SPLITS if split in loaded}
         if "train" not in parts:
-            raise RnnbenchError(f"{self.name} has no split 'train'; it has {', '.join(map(repr, loaded)) or 'none'}")
+            raise RnnbenchError(f"{self.dataset} has no split 'train'; it has {', '.join(map(repr, loaded)) or 'none'}")
         for split, rows in parts.items():
             if not len(rows):
-                raise RnnbenchError(f"{self.name}, split {split!r} has no rows")
+                raise RnnbenchError(f"{self.dataset}, split {split!r} has no rows")
         return parts
 
     def tables(self) -> Mapping[Split, Table]:
@@ -160,7 +160,7 @@ class HubDataset(SequenceDataModule):
             name for name in rows.column_names if not isinstance(rows.features[name], datasets.Audio | datasets.Image)
         ]
         columns = {name: rows[name][:] for name in wanted}
-        return Table(f"{self.name}, split {split!r}", columns, class_names=names)
+        return Table(f"{self.dataset}, split {split!r}", columns, class_names=names)
 
 
 class HubText(HubDataset, LanguageStream):
@@ -198,7 +198,7 @@ class HubText(HubDataset, LanguageStream):
         return {split: [text] for split, text in texts.items()}
 
     def place(self, split: Split) -> str:  # noqa: D102
-        return f"{self.name}, split {split!r}"
+        return f"{self.dataset}, split {split!r}"
 
 
 class HubTexts(HubDataset, LabelledTables):  # type: ignore[override]
@@ -287,7 +287,7 @@ class HubClips(HubDataset, NamedClasses, Spectra):
         clips: dict[Split, list[_Clip]] = {}
         for split, rows in parts.items():
             if self.audio not in rows.column_names:
-                raise unknown("column", self.audio, rows.column_names, f"{self.name}, split {split!r}")
+                raise unknown("column", self.audio, rows.column_names, f"{self.dataset}, split {split!r}")
             stored = rows.cast_column(self.audio, datasets.Audio(decode=False))
             clips[split] = [
                 _Clip(stored, split, row, label) for row, label in enumerate(tables[split].texts(self.label))
@@ -298,7 +298,7 @@ class HubClips(HubDataset, NamedClasses, Spectra):
         return classified_clips(read, names, folder)
 
     def _read(self, clip: "_Clip") -> Clip:
-        content, name = stored_file(clip.rows[clip.row][self.audio], self.name, clip.split, clip.row)
+        content, name = stored_file(clip.rows[clip.row][self.audio], self.dataset, clip.split, clip.row)
         return Clip(content, name, clip.label)
 
     def _divide(self, clips: Sequence["_Clip"], cuts: tuple[float, float]) -> SplitRows:

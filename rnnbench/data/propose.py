@@ -53,8 +53,13 @@ class Column(NamedTuple):
         """Whether values may be classes: few different ones, words or whole numbers."""
         if not 2 <= self.different <= min(MOST_CLASSES, len(self.words) // 2):
             return False
-        known = [] if self.numbers is None else self.numbers[~np.isnan(self.numbers)]
-        return self.numbers is None or bool(np.all(known == np.round(known)))
+        return self.numbers is None or self.is_whole
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all numbers are whole."""
+        known = np.asarray(self.numbers)[~np.isnan(self.numbers)]
+        return bool((known == np.round(known)).all())
 
     def named(self, names: set[str]) -> bool:
         """Whether its name, or a word of it, is one of these."""
@@ -188,7 +193,7 @@ def _series(table: Table, columns: list[Column], arguments: dict[str, Any], note
 def _series_column(columns: list[Column]) -> Column | None:
     """The column that says which series a row belongs to: by its name, or since its words come in runs."""
     able = [one for one in columns if 2 <= one.different <= len(one.words) // 2 and "" not in one.words]
-    whole = [one for one in able if one.numbers is None or bool((one.numbers == np.round(one.numbers)).all())]
+    whole = [one for one in able if one.numbers is None or one.is_whole]
     runs = [one for one in whole if _runs(one) == one.different]
     named = [one for one in whole if one.named(SERIES_NAMES) and not one.named(TIME_NAMES)]
     if named:

@@ -156,7 +156,7 @@ class SeriesTables(NamedClasses):
             RnnbenchError: the file cannot be read, a column or a value is missing, or it holds several series.
         """
         table = self._table_of(path)
-        if self.id is not None and self.id in table.columns and len(several := set(table.words(self.id))) > 1:
+        if self.id and self.id in table.columns and len(several := set(table.words(self.id))) > 1:
             raise RnnbenchError(f"{path} holds {len(several)} series, by its column {self.id!r}; give one")
         timed = self.time in table.columns
         (series,) = self._series(table, ["" for _ in range(len(table))], self.time if timed else None)

@@ -113,7 +113,7 @@ class TextClassification(TokenDataModule):
         return datasets.Dataset.from_dict({**columns, "inputs": [one.ids for one in encoded]}, features=features)
 
 
-class LabelledTables(NamedClasses, TextClassification):  # type: ignore[override]  # known when it is read
+class LabelledTables(NamedClasses, TextClassification):  # type: ignore[override]
     """Texts and their classes in tables that `tables` reads, see `TextCSV` for all arguments."""
 
     def __init__(

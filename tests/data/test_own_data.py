@@ -95,8 +95,8 @@ def reviews(folder: Path, **options: Any) -> TextCSV:
 
 
 def pairs(folder: Path) -> ParallelText:
-    source, target = (write(folder / name, "\n".join(lines)) for name, lines in zip("ab", sentences(), strict=True))
-    return ParallelText(source, target)
+    one, other = (write(folder / name, "\n".join(lines)) for name, lines in zip("ab", sentences(), strict=True))
+    return ParallelText(one, other)
 
 
 def hub_folder(folder: Path, make: Callable[[], dict[str, Any]], parts: Sequence[str] = SPLITS) -> str:
@@ -206,8 +206,8 @@ def test_no_group_and_nothing_that_stands_twice_is_in_two_parts(tmp_path: Path) 
     assert_apart(used(AudioFolder(clips), "inputs"))
 
     ours, theirs = sentences(60)
-    source, target = (write(tmp_path / name, "\n".join(lines * 2)) for name, lines in (("en", ours), ("es", theirs)))
-    assert_apart(used(ParallelText(source, target), "source"))
+    paths = [write(tmp_path / name, "\n".join(lines * 2)) for name, lines in (("en", ours), ("es", theirs))]
+    assert_apart(used(ParallelText(paths[0], paths[1]), "source"))
 
 
 def test_a_forecast_is_cut_at_moments_and_series_by_time_do_not_overlap(tmp_path: Path) -> None:
@@ -440,8 +440,8 @@ def test_a_home_folder_is_expanded_and_never_kept(tmp_path: Path, monkeypatch: p
     assert ParallelText("~/a", "~/b").target == str(tmp_path / "b")
 
 
-def _divided(labels: Any, seed: int, rows: Any, cuts: Any) -> Any:
-    return stratified_group_splits(rows, labels, seed, cuts)
+def divided(some: Any, cuts: tuple[float, float], labels: list[str], seed: int) -> Any:
+    return stratified_group_splits(some, labels, seed, cuts)
 
 
 def test_parts_are_completed_and_every_class_is_trained_on() -> None:
@@ -454,7 +454,8 @@ def test_parts_are_completed_and_every_class_is_trained_on() -> None:
             parts: Any = {
                 split: list(range(24)) if split == "train" else [99] for split in SPLITS if split not in lacking
             }
-            done: Any = complete_splits(parts, partial(_divided, labels, seed))
-            drawn = [item for split in ("train", *lacking) for item in done[split]]
+            divide: Any = partial(divided, labels=labels, seed=seed)
+            done = complete_splits(parts, divide)
+            drawn = [item for split in ("train", *lacking) for item in done[split]]  # type: ignore[index]
             assert sorted(drawn) == list(range(24))
-            assert all(len(done[split]) for split in lacking)
+            assert all(len(done[split]) for split in lacking)  # type: ignore[index]
