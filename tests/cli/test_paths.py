@@ -78,7 +78,7 @@ def _options(parser: Parser, words: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 def test_every_option_that_is_a_path_knows_the_home_folder(home: Path) -> None:
     paths = [(words, one) for words, one in _options(make_parser()) if one.type and repr(one.type) == "path"]
-    assert {"out", "plot", "midi", "sheet", "file", "to", "folder", "leaderboard", "runs"} == {
+    assert {"out", "plot", "midi", "sheet", "file", "to", "paths", "leaderboard", "runs"} == {
         one.dest for _, one in paths
     }
     for words, one in _options(make_parser()):
