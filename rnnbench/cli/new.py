@@ -70,7 +70,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--from",
         type=str,
-        metavar="FILE",
+        metavar="DATA",
         help="of a task: look at a CSV, Parquet or text file, or a folder of WAV files",
     )
 
