@@ -87,7 +87,7 @@ def test_a_grid_runs_from_a_dict_and_the_second_call_starts_nothing(
     assert len(rb.run(path, seeds=1, verbose=False).cells) == 2
     assert len(rb.run(GridSpec.read(small, "test"), verbose=False).cells) == 2
     versus = rb.compare("gru", "elman")
-    assert list(versus.to_pandas().columns[:4]) == ["task", "metric", "gru", "elman"]
+    assert list(versus.to_pandas().columns[:4]) == ["task", "metric", "gru (hidden_size=3)", "elman (hidden_size=3)"]
     assert versus.versus.summary() in repr(versus)
     assert "<th>short, mse ↓, 2 steps</th>" in versus._repr_html_()
     trained = rb.load_run("short/gru")

@@ -101,11 +101,10 @@ def _measure(spec: RunSpec, folder: Path, begun: float) -> Measured:
     model_kwargs = data.model_kwargs()
     sized, _ = fit_size(spec, model_kwargs)
     model = make_model(sized, **model_kwargs)
-    budget = Budget(steps=WARM_UP + STEPS)
+    budget = Budget(steps=WARM_UP + STEPS, validate_every=WARM_UP + STEPS)
     job = Job(spec.model_copy(update={"devices": 1, "budget": budget}), "measure", folder, loggers=())
     clock = StepClock()
-    trainer = make_trainer(job, [clock], enable_checkpointing=False, limit_val_batches=2, val_check_interval=None,
-                           check_val_every_n_epoch=1)  # fmt: skip
+    trainer = make_trainer(job, [clock], enable_checkpointing=False, limit_val_batches=2)
     trainer.fit(model, data)
     steps = clock.steps[WARM_UP:] or clock.steps
     evaluation = min(clock.validations, default=0.0) * _length(data.val_dataloader())
@@ -156,7 +155,8 @@ def _unequal(
         large = [f"{value:.0f} × the least {name}" for name, value in times.items() if value >= UNEQUAL]
         if large:
             seconds, memory = (measures[name].get(spec.id) for name in ("time", "memory"))
-            expected = [f"{seconds:,.0f} s"] * bool(seconds) + [f"{(memory or 0) / 1e9:.2f} GB"] * bool(memory)
+            expected = [f"{seconds:,.0f} s"] if seconds else []
+            expected += [f"{memory / 1e9:.2f} GB"] if memory else []
             yield (
                 f"{task}: with {spec.size} {spec.architecture.name} is {facts[spec.id].width:,} wide, "
                 f"{narrowest.architecture.name} {facts[narrowest.id].width:,}: {', '.join(large)}"

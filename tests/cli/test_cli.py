@@ -1,6 +1,7 @@
 """The command line: every verb, and every wrong input in a sentence with exit code 2."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -353,4 +354,4 @@ def test_show_draws_scores_by_length(place: Path, capsys: pytest.CaptureFixture[
     curve = [LengthPoint(41, 1.0), LengthPoint(61, 0.5), LengthPoint(81, 0.0)]
     RecordStore(place / "leaderboard").write(record := done(length_curve=curve))
     assert main(["show", record.id]) == 0
-    assert "by length: █▅▁ 1.000 at 41 to 0.000 at 81" in capsys.readouterr().out
+    assert re.search("mse by length +█▅▁ 1.000 at 41 to 0.000 at 81", capsys.readouterr().out)

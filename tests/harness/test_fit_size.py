@@ -278,8 +278,8 @@ def test_what_data_alone_tells_refuses_no_size_before_it_is_prepared(tmp_path: P
     content = {"name": "g", "architectures": ["gru", "bilstm"], "tasks": ["mackey-glass", "bach-chorales"], "seeds": 1}
     specs = GridSpec.read({**content, "params": "30_000 ± 5%"}, "test").expand()
     answers = {spec.label: preflight([spec])[spec.id] for spec in specs}
-    assert not any(facts.cached for facts in answers.values())
-    refused = {label for label, facts in answers.items() if facts.why_not}
+    assert not any(known.cached for known in answers.values())
+    refused = {label for label, known in answers.items() if known.why_not}
     assert {label for label in refused if "/gru/" in label} == set()
     assert "bach-chorales/bilstm/0" in refused
     assert "causal" in answers["bach-chorales/bilstm/0"].why_not

@@ -31,7 +31,7 @@ TASKS = {
     "speech-prompts": "transcripts of the first 3",
     "sentiment-movies": "classes of 3 inputs",
     "pos-tagging": "tags of 3 sentences",
-    "weather-nyc": "24 steps each: temp, the unit of the data",
+    "weather-nyc": "24 steps each: temp, °F, EWR from 2013-",
     "bach-chorales": "gone on with after",
     "adding": "values of the first 3",
     "embedded-reber": "symbols that may come next in 3 strings",
