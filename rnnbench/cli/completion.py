@@ -2,6 +2,7 @@
 
 from argparse import Action
 from collections.abc import Iterator
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -48,12 +49,25 @@ def completion_script(shell: str) -> str:
     parser = make_parser()
     for action in _arguments(parser):
         if command := COMMANDS.get(action.dest):
-            action.complete = shtab.cmd(command)  # type: ignore[attr-defined]
+            action.complete = _asked_for(action.dest, command)  # type: ignore[attr-defined]
         elif action.dest in FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif repr(action.type) == "path":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell))
+
+
+def _asked_for(name: str, command: str) -> dict[str, Any]:
+    """How shells complete an argument by what a command prints.
+
+    zsh calls a function: a command in the list of arguments would be run for each of them whenever a shell starts.
+    """
+    import shtab
+
+    given: dict[str, Any] = dict(shtab.cmd(command))
+    function = f"_rnnbench_{name}"
+    given["preamble"] = {**given["preamble"], "zsh": f"{function}() {{ compadd -- $({command}) }}"}
+    return {**given, "zsh": function}
 
 
 def _arguments(parser: Parser) -> Iterator[Action]:

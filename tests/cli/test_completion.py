@@ -29,6 +29,7 @@ def test_a_script_has_every_verb_and_its_options(shell: str, capsys: pytest.Capt
     assert not [verb for verb in VERBS if verb not in script]
     for option in ("leaderboard", "dry-run", "executor", "inline", "list grids --names", "list tasks --names"):
         assert option in script
+    assert "]:task:($(" not in script  # zsh would run that whenever a shell starts
     if path := shutil.which(shell):
         subprocess.run([path, "-n", "/dev/stdin"], input=script, text=True, check=True)
 

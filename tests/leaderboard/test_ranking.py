@@ -376,6 +376,6 @@ def test_the_ranking_stands_in_the_terminal_and_in_markdown() -> None:
     console = Console(file=StringIO(), width=80)
     console.print(Terminal(table, ranking))
     for text in (console.file.getvalue(), markdown(table, ranking)):  # type: ignore[attr-defined]
-        for word in (" 0.6", " 1.8", "0.56", "4 pairs of task and seed", "p = ", "more task"):
+        for word in (" 0.6", "1.75", "0.56", "4 pairs of task and seed", "p = ", "more task"):
             assert word in text
     assert "Ranking" not in markdown(table)
