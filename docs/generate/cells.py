@@ -18,7 +18,7 @@ from docs.generate.docstrings import Docstring, table
 from docs.generate.equations import typeset
 from rnnbench.config.cards import ArchitectureCard
 from rnnbench.config.registry import catalogue
-from rnnbench.nn import Cell, Recurrent
+from rnnbench.nn import Cell, Recurrent, RecurrentCell
 
 ROOT = Path(__file__).parents[2]
 SPEED = ROOT / "docs" / "speed.json"
@@ -34,7 +34,10 @@ def layers() -> dict[str, type[Recurrent]]:
     return {
         name: thing
         for name, thing in sorted(things.items(), key=lambda item: item[0].lower())
-        if isinstance(thing, type) and issubclass(thing, Recurrent) and thing is not Recurrent
+        if isinstance(thing, type)
+        and issubclass(thing, Recurrent)
+        and thing is not Recurrent
+        and not issubclass(thing, RecurrentCell)
     }
 
 

@@ -239,7 +239,7 @@ def test_a_reference_of_fields_has_every_field_with_its_meaning(page: str) -> No
 
 def test_the_reference_of_commands_has_every_verb_and_its_options() -> None:
     made = commands.make()
-    assert re.findall(r"^## (\w+)$", made, re.M) == list(VERBS)
+    assert re.findall(r"^## ([\w-]+)$", made, re.M) == list(VERBS)
     assert "| `--leaderboard` DIR | records and boards | `leaderboard` |" in made
     assert "--retry" in made
 

@@ -118,7 +118,9 @@ def test_the_board_is_the_same_to_the_byte_from_every_executor(
         timeless = RecordStore(tmp_path / f"timeless-{name}")
         for record in records.values():
             assert record.cost
-            cost = record.cost.model_copy(update={"train_seconds": 1, "total_seconds": 1, "peak_memory_bytes": 1})
+            cost = record.cost.model_copy(
+                update={"train_seconds": 1, "cpu_seconds": 1, "total_seconds": 1, "peak_memory_bytes": 1}
+            )
             timeless.write(record.model_copy(update={"started": "", "cost": cost, "environment": SOMEWHERE}))
         assert main(["board", "--leaderboard", str(timeless.folder.parent)]) == 0
         return {path.name: path.read_bytes() for path in timeless.folder.parent.glob("*.*")}

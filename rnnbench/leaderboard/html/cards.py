@@ -143,10 +143,11 @@ def words_about(class_path: str) -> list[str]:
 
 @cache
 def _docstrings(room: str) -> dict[str, str]:
-    """Of all classes in a room, by name."""
+    """Of all classes in a room, by name; of two of one name that of the equation, in `cells/`."""
     package = source_file(f"rnnbench.{room}")
     docstrings: dict[str, str] = {}
-    for path in sorted(Path(package).parent.rglob("*.py")) if package else []:
+    paths = Path(package).parent.rglob("*.py") if package else ()
+    for path in sorted(paths, key=lambda path: (path.parent.name != "cells", path)):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
                 docstrings.setdefault(node.name, cleandoc(text))
