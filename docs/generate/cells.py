@@ -34,10 +34,8 @@ def layers() -> dict[str, type[Recurrent]]:
     return {
         name: thing
         for name, thing in sorted(things.items(), key=lambda item: item[0].lower())
-        if isinstance(thing, type)
-        and issubclass(thing, Recurrent)
-        and thing is not Recurrent
-        and not issubclass(thing, RecurrentCell)
+        if isinstance(thing, type) and issubclass(thing, Recurrent) and not issubclass(thing, RecurrentCell)
+        if thing is not Recurrent
     }
 
 
