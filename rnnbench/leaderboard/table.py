@@ -141,10 +141,14 @@ class Entry:
         return [record.parameters or 0 for record in self.done]
 
     @property
-    def matched_parameters(self) -> list[int]:
-        """Of runs whose width was chosen for a number of parameters, the number that was matched."""
-        return [record.size.count for record in self.done
-                if record.size and record.spec.size and record.spec.size.quantity == "parameters"]  # fmt: skip
+    def counted_parameters(self) -> list[int]:
+        """The same, but of runs whose width was chosen for a number of parameters the number that was matched."""
+        return [
+            record.size.count
+            if record.size and record.spec.size and record.spec.size.quantity == "parameters"
+            else record.parameters or 0
+            for record in self.done
+        ]
 
     @property
     def train_seconds(self) -> list[float]:
@@ -203,16 +207,16 @@ class Row:
 
     @property
     def parameters(self) -> str:
-        """Trainable numbers; they differ from task to task by input and head. Then how many of them were matched."""
-        entries = self.entries.values()
-        total = self.spread(count for entry in entries for count in entry.parameters)
-        matched = self.spread(count for entry in entries for count in entry.matched_parameters)
-        return f"{total} ({matched} matched)" if matched not in ("", total) else total
+        """Trainable numbers; they differ from task to task by input and head. Of networks of equal size those that the
+        rule for the size counts, which are without embeddings unless it says otherwise."""
+        return self.spread(count for entry in self.entries.values() for count in entry.counted_parameters)
 
     @property
     def least_parameters(self) -> float:
         """What the column of parameters is sorted by."""
-        return min((count for entry in self.entries.values() for count in entry.parameters), default=SORTED_LAST)
+        return min(
+            (count for entry in self.entries.values() for count in entry.counted_parameters), default=SORTED_LAST
+        )
 
     @property
     def seconds(self) -> str:
