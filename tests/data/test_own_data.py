@@ -18,6 +18,7 @@ from rnnbench.data.module import SPLITS
 from rnnbench.data.splits import complete_splits, stratified_group_splits
 from rnnbench.data.tables import read_table
 from rnnbench.errors import RnnbenchError
+from rnnbench.utils.files import CACHE_VARIABLE
 from tests.fixtures.quiet_trainer import trainer
 
 WORDS = ("warm", "funny", "bright", "dull", "cold", "long")
@@ -155,7 +156,10 @@ ALL: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_plain_trainer_trains_on_own_data_without_a_class_of_ones_own(kind: str, tmp_path: Path) -> None:
+def test_a_plain_trainer_trains_on_own_data_without_a_class_of_ones_own(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))  # other tests prepare data of the same content
     make, objective = ALL[kind]
     data = make(tmp_path)
     assert data.objective == objective  # known before anything is read

@@ -161,6 +161,7 @@ def test_what_has_to_be_on_a_gpu_is_refused_only_where_it_would_run(
 
 
 def test_a_check_leaves_the_process_as_it_was(grid: Callable[..., GridSpec]) -> None:
+    torch.use_deterministic_algorithms(False)  # whatever ran in this process before
     check(grid(trainer={"deterministic": True, "benchmark": True}).expand())
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cudnn.benchmark

@@ -179,6 +179,7 @@ def test_the_address_holds_the_view_and_gives_it_back(browser: Any, address: str
     visit.choose("kind", "synthetic")
     visit.choose("pairs", "memory")
     page.locator("[data-picker=curves] [data-label=lstm]").click()
+    page.wait_for_function("location.hash.includes('pick=')")  # set once its chart is drawn
     page.locator("nav [data-section=cost]").click()
     page.locator(f"{TABLE} button.field[aria-label^='tcn on mnist1d']").click()
     assert visit.view() == (
