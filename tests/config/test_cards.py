@@ -1,5 +1,6 @@
 """Cards: every one that is found is whole, agrees with its code, and has an essay."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rnnbench.config.grid import GridSpec
 from rnnbench.config.registry import catalogue
 from rnnbench.harness.instantiate import construct
 from rnnbench.harness.preflight import check
+from rnnbench.utils.files import CACHE_VARIABLE
 from tests.conftest import ARCHITECTURES, GRIDS, TASKS
 
 
@@ -39,7 +41,8 @@ def test_a_task_has_an_essay_and_references(name: str) -> None:
         assert heading in essay
 
 
-def test_all_cards_and_configs_fit_their_classes() -> None:
+def test_all_cards_and_configs_fit_their_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))  # another test's made-up archives are not those of the cards
     names = {"architectures": ARCHITECTURES, "tasks": TASKS}
     check(GridSpec.read({"name": "all", **names}, "all").expand())
 
