@@ -24,23 +24,23 @@ def _of_cost(measure: Callable[[Cost], float | None]) -> Measure:
     return lambda record: None if record.cost is None else measure(record.cost)
 
 
-def _step_ms(cost: Cost) -> float | None:
-    return 1000 * cost.train_seconds / cost.steps if cost.steps else None
+def _step_ms(record: Record) -> float | None:
+    cost, seconds = record.cost, record.training_seconds
+    return 1000 * seconds / cost.steps if cost and seconds is not None and cost.steps else None
 
 
-def _epoch_seconds(cost: Cost) -> float | None:
-    if not cost.steps or cost.steps_per_epoch is None:
-        return None
-    return cost.train_seconds / cost.steps * cost.steps_per_epoch
+def _epoch_seconds(record: Record) -> float | None:
+    step, cost = _step_ms(record), record.cost
+    return None if step is None or cost is None or cost.steps_per_epoch is None else step / 1000 * cost.steps_per_epoch
 
 
 QUANTITIES = (
     Quantity("parameters", "parameters", lambda record: record.parameters),
     Quantity("state_bytes", "state bytes per sequence", _of_cost(lambda cost: cost.state_bytes)),
     Quantity("flops", "FLOPs per step", _of_cost(lambda cost: cost.flops_per_step)),
-    Quantity("step_ms", "ms per training step", _of_cost(_step_ms)),
-    Quantity("epoch_seconds", "s per epoch", _of_cost(_epoch_seconds)),
-    Quantity("train_seconds", "training s", _of_cost(lambda cost: cost.train_seconds)),
+    Quantity("step_ms", "ms per training step", _step_ms),
+    Quantity("epoch_seconds", "s per epoch", _epoch_seconds),
+    Quantity("train_seconds", "training s", lambda record: record.training_seconds),
     Quantity("memory_mb", "peak memory MB", _of_cost(lambda cost: cost.peak_memory_bytes / 1e6)),
 )
 

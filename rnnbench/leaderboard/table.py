@@ -153,7 +153,7 @@ class Entry:
     @property
     def train_seconds(self) -> list[float]:
         """Training time of each record that counts."""
-        return [record.cost.train_seconds for record in self.done if record.cost]
+        return [seconds for record in self.done if (seconds := record.training_seconds) is not None]
 
     def text(self, seeds: int | None = None) -> str:
         """Mean, interval and n, and the states of whatever is not done.

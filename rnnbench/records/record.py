@@ -213,6 +213,14 @@ class Record(StrictModel):
         return self.status != "done" and self.reason.startswith((Unprepared.PREFIX, DataUnavailable.PREFIX))
 
     @property
+    def training_seconds(self) -> float | None:
+        """Of training; with one thread on the CPU its CPU time, if on record, which leaves out waiting for others."""
+        if self.cost is None:
+            return None
+        one_core = self.environment is not None and (self.environment.device, self.environment.threads) == ("cpu", 1)
+        return self.cost.cpu_seconds if one_core and self.cost.cpu_seconds is not None else self.cost.train_seconds
+
+    @property
     def headline_score(self) -> float | None:
         """The score by the card's metric: on the test part, or of a trial on the validation part."""
         return self.validation.get(self.spec.task.metric) if self.spec.trial else self.score

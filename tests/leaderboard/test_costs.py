@@ -13,6 +13,7 @@ from rnnbench.leaderboard.costs import CostRow, cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.runs import command_of, grid_of
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Cost, Environment, Record
+from rnnbench.records.status import cells_on_record
 from tests.fixtures.cells import cells
 from tests.fixtures.records import done, spec
 
@@ -138,3 +139,19 @@ def test_nothing_in_a_record_leaves_the_grid_that_is_typed_again(evil: str, tmp_
     assert text.splitlines().count("END-OF-GRID") == 1
     assert "\x1b" not in text
     assert typed(text, tmp_path)["model"][evil] == evil
+
+
+def test_time_of_one_core_leaves_out_waiting_for_others() -> None:
+    record = done()
+    assert record.cost
+    assert record.environment
+    waited = record.model_copy(
+        update={"cost": record.cost.model_copy(update={"train_seconds": 9.0, "cpu_seconds": 3.0})}
+    )
+    for threads, device, seconds in ((1, "cpu", 3.0), (2, "cpu", 9.0), (1, "GPU", 9.0)):
+        where = record.environment.model_copy(update={"threads": threads, "device": device})
+        assert waited.model_copy(update={"environment": where}).training_seconds == seconds
+    one_core = record.environment.model_copy(update={"threads": 1, "device": "cpu"})
+    assert record.model_copy(update={"environment": one_core}).training_seconds == record.cost.train_seconds
+    (row,) = make_table(cells_on_record({waited.id: waited.model_copy(update={"environment": one_core})})).rows
+    assert row.seconds == "3"
