@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from rnnbench import nn
 from rnnbench.nn import Cell, Recurrent
-from rnnbench.nn.compiler import dispatch, triton_codegen, triton_engine
+from rnnbench.nn.compiler import dispatch, scan, triton_codegen, triton_engine, triton_scan
 from rnnbench.nn.compiler.trace import OPERATIONS
 from tests.fixtures.nn_layers import CASES, as_hx, close, draw, draw_states, engines_of, flat, gradients, make
 
@@ -129,6 +129,51 @@ def test_programs_that_share_the_units_of_a_row(
         for parameter in layer.parameters():
             parameter.mul_(0.3)
     compared(layer, draw(2, 3, 3, dtype=SINGLE), device, lengths)
+
+
+@pytest.mark.parametrize("case", ["lru", "qrnn", "indrnn", slow("mingru"), slow("minlstm"), slow("sru"), slow("rglru")])
+@pytest.mark.parametrize("lengths", [None, [7, 1, 4, 5, 2]])
+def test_chunks_of_steps(case: str, lengths: list[int] | None, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_engine, "LEAST_CHUNK", 2)
+    monkeypatch.setattr(triton_engine, "LEAST_CHUNKS", 3)
+    layer = make(case, 3, 6, dtype=SINGLE, bidirectional=True, zoneout=0.2 if case == "mingru" else 0.0)
+    program = dispatch.program_of(layer.cells[True][0])
+    assert not isinstance(program, str)
+    assert ("forward_summary" in triton_scan.emit(program).kernels) == (case not in ("indrnn", "sru"))
+    assert triton_engine.chunks_of(7, 2, 132) == 3
+    compared(layer, draw(7, 5, 3, dtype=SINGLE), device, lengths)
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_the_linear_recurrence_by_itself(begins: bool, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_engine, "LEAST_CHUNK", 2)
+    a, b, h0 = (draw(9, 2, 5, dtype=SINGLE).to(device), draw(9, 2, 5, dtype=SINGLE).to(device), draw(2, 5).to(device))
+    tensors = [t.requires_grad_() for t in (a, b, h0.to(SINGLE))][: 2 + begins]
+    found = []
+    for function in (scan._TritonScan.apply, scan.loop):
+        states = function(*tensors, *[None] * (function is not scan.loop and not begins))
+        found.append([states, *torch.autograd.grad(states.square().sum(), tensors)])
+    close(found[0], found[1], dtype=SINGLE)
+    assert [node.op for node in scan._triton_kernel().program.adjoint.saved] == ["slot"]
+
+
+def test_steps_that_are_not_affine_are_known() -> None:
+    def forms(step: Any) -> tuple[bool, bool]:
+        class Own(Cell):
+            gates = ("a", "b")
+            recurrent = ()
+
+        Own.step = step  # type: ignore[method-assign]
+        program = dispatch.program_of(Own())
+        assert not isinstance(program, str)
+        kernels = triton_scan.emit(program).kernels
+        return "forward_summary" in kernels, "backward_summary" in kernels
+
+    assert forms(lambda self, z, s: torch.where(z.a > 0, s.h, -s.h * 2) / torch.exp(z.b) - (z.a - s.h)) == (True, True)
+    assert forms(lambda self, z, s: s.h * s.h + z.a) == (False, True)
+    assert forms(lambda self, z, s: z.a / (s.h + 3)) == (False, True)
+    assert forms(lambda self, z, s: torch.where(s.h > 0, s.h, z.a)) == (False, True)
+    assert forms(lambda self, z, s: s.h.detach() + z.a * s.h) == (False, True)
 
 
 def test_more_sequences_than_one_program_has_end_at_different_steps(device: str) -> None:

@@ -43,7 +43,7 @@ def compiled(capability: int, hidden_size: int, dtype: str, *cases: str, **const
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(one["case"], one["kernel"]) for one in found] == [
+    assert [(one["case"], one["kernel"]) for one in found if not one["kernel"].endswith("_summary")] == [
         (case, kernel) for case in cases for kernel in ("forward", "backward")
     ]
     return found

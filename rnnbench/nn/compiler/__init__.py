@@ -12,7 +12,8 @@ Once for each equation and type of number:
    one backwards; a product in the middle (a GRU's `U (r ⊙ h)`) or a row mean (layer norm) makes more.
 4. `layout` and `codegen`: where each value lies, and the C of one step; `csrc/kernels.h` (products on register tiles,
    elementary functions) and `csrc/driver.h` (threads, steps, gradients of weights) surround it.
-   `triton_codegen` and `triton_functions` are the same for a GPU, from the same schedule.
+   `triton_codegen` and `triton_functions` are the same for a GPU, from the same schedule; `triton_scan` is for cells
+   whose step multiplies nothing but the input, in chunks of steps that run beside each other.
 5. `build`: the system's compiler makes a library of it, kept in the user's cache.
 
 At each call of the layer:
@@ -29,5 +30,5 @@ At each call of the layer:
    reference; `custom_op` is one operation for `torch.compile`; `loops` puts the steps of the reference engine into the
    programs that `torch.export` and `torch.jit.trace` make.
 
-`scan` is by itself: the linear recurrence `h_t = a_t ⊙ h_{t-1} + b_t` in one pass over memory.
+`scan` is by itself: the linear recurrence `h_t = a_t ⊙ h_{t-1} + b_t`, without a cell or a layer.
 """

@@ -85,7 +85,7 @@ def triton_kernel_of(cell: Cell) -> triton_engine.TritonKernel | str:
         return program
     if "triton" not in program.compile_cache:
         try:
-            program.compile_cache["triton"] = triton_engine.TritonKernel(program)
+            program.compile_cache["triton"] = triton_engine.make_kernel(program)
         except UnsupportedOperation as error:
             program.compile_cache["triton"] = f"{type(cell).__name__}.step uses {error}"
     return program.compile_cache["triton"]  # type: ignore[no-any-return]

@@ -30,7 +30,7 @@ Names in the source, beside those of `triton_functions`:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rnnbench.nn.compiler.autodiff import Product
@@ -66,8 +66,8 @@ import triton
 import triton.language as tl
 
 from rnnbench.nn.compiler.triton_functions import (
-    add, barrier, choose, greatest, inside, is_at_least, is_greater, least, load, load_before, load_parts, load_row,
-    multiply, multiply_back, relu, row_sum, softplus, store, store_part, tanh,
+    add, barrier, choose, combine, greatest, inside, is_at_least, is_greater, least, load, load_before, load_parts,
+    load_row, multiply, multiply_back, relu, row_sum, softplus, store, store_part, tanh,
 )
 '''
 SIZES = (
@@ -113,10 +113,7 @@ def emit(layout: Layout) -> Source:
         UnsupportedOperation: one of its operations has no Triton expression.
     """
     program = layout.program
-    every = closure([*program.forward_nodes, *program.adjoint.roots])
-    for node in sorted(every, key=lambda node: node.index):
-        if node.inputs and node.op != "row_mean" and node.op not in EXPRESSIONS:
-            raise UnsupportedOperation(f"{node.op}, for which there is no Triton expression")
+    check_known(closure([*program.forward_nodes, *program.adjoint.roots]))
     forward, backward = _Forward(layout), _Backward(layout)
     kernels: tuple[_Kernel, ...] = (forward, backward)
     text = "\n\n".join([HEAD, *(kernel.text() for kernel in kernels)])
@@ -131,9 +128,29 @@ def emit(layout: Layout) -> Source:
     )
 
 
-def _literal(node: Node) -> str:
+def check_known(nodes: Iterable[Node]) -> None:
+    """Check that all operations have an expression.
+
+    Raises:
+        UnsupportedOperation: one has none.
+    """
+    for node in sorted(nodes, key=lambda node: node.index):
+        if node.inputs and node.op != "row_mean" and node.op not in EXPRESSIONS:
+            raise UnsupportedOperation(f"{node.op}, for which there is no Triton expression")
+
+
+def literal(node: Node) -> str:
+    """A constant."""
     text = repr(node.args[0])
     return f'float("{text}")' if text in ("inf", "-inf", "nan") else text
+
+
+def expression(node: Node, arguments: Sequence[str]) -> str:
+    """An operation on arguments of these names."""
+    arguments = list(arguments)
+    if all(argument.op == "const" for argument in node.args):
+        arguments[0] = f"tl.full([1, 1], {arguments[0]}, tl.float32)"
+    return EXPRESSIONS[node.op].format(*arguments)
 
 
 class _Kernel:
@@ -237,15 +254,12 @@ def {self.name}({", ".join(arguments)}):
 
         def value(node: Node) -> str:
             if node.op == "const":
-                return _literal(node)
+                return literal(node)
             if node not in names:
                 if node.op == "row_mean" and (self.name == "forward" or node not in self.kept_means):
                     return f"mean_{plan.means.index(node)}"
                 if node.inputs and node in loop.nodes:
-                    arguments = [value(argument) for argument in node.args]
-                    if all(argument.op == "const" for argument in node.args):
-                        arguments[0] = f"tl.full([1, 1], {arguments[0]}, tl.float32)"
-                    text, more = EXPRESSIONS[node.op].format(*arguments), ""
+                    text, more = expression(node, [value(argument) for argument in node.args]), ""
                 else:
                     text, more = self.read(node, width)
                 names[node] = f"v{len(names)}"

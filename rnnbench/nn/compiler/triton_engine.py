@@ -7,7 +7,7 @@ import linecache
 import os
 import subprocess
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rnnbench.nn.compiler import triton_scan
 from rnnbench.nn.compiler.autodiff import Program
 from rnnbench.nn.compiler.layout import Layout
 from rnnbench.nn.compiler.sequence import CallTensors, SequenceCall
-from rnnbench.nn.compiler.triton_codegen import Source, emit
+from rnnbench.nn.compiler.triton_codegen import emit
 from rnnbench.nn.compiler.weights import slot_bias, weight_rows
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -67,15 +68,9 @@ SHARED_FROM: int | None = None
 until a GPU has confirmed that it is right and faster."""
 
 
-def tiling(hidden_size: int, batch: int, processors: int, multiplies: bool = True) -> Tiling:
-    """The sizes for a hidden size, a batch and a GPU with so many multiprocessors.
-
-    `multiplies`: whether a step multiplies matrices or has row means; if not, units have nothing to do with each other.
-    """
+def tiling(hidden_size: int, batch: int, processors: int) -> Tiling:
+    """The sizes for a hidden size, a batch and a GPU with so many multiprocessors."""
     block = max(16, 1 << (hidden_size - 1).bit_length())  # the least power of two that holds a row
-    if not multiplies:
-        units = min(block, 64)
-        return Tiling(4, units, 16, -(-hidden_size // units), 2, 1)
     if SHARED_FROM is not None and hidden_size >= SHARED_FROM and (tiles := -(-batch // 16)) <= processors // 2:
         programs = min(-(-hidden_size // 32), processors // tiles)
         return Tiling(16, 32, 32, programs, 8, 3)
@@ -109,15 +104,18 @@ class TritonKernel:
 
     def __init__(self, program: Program) -> None:
         self.program, self.layout = program, Layout(program)
-        self.source: Source = emit(self.layout)
+        self.source = self.emit()
         self.module = load_source(self.source.text)
+
+    def emit(self) -> Any:
+        """The source of the program's kernels."""
+        return emit(self.layout)
 
     # --- launches
 
     def sizes(self, hidden_size: int, projected: int, batch: int, processors: int) -> dict[str, Any]:
         """The constants of a launch that depend on the sizes and the GPU."""
-        multiplies = len(self.program.products) > 1 or any(self.source.means.values())
-        rows, units, places, programs, warps, stages = tiling(hidden_size, batch, processors, multiplies)
+        rows, units, places, programs, warps, stages = tiling(hidden_size, batch, processors)
 
         def share(width: int) -> int:
             return -(-width // (units * programs)) * units
@@ -128,16 +126,21 @@ class TritonKernel:
             "SEGMENT": -1, "num_warps": warps, "num_stages": stages,
         }  # fmt: skip
 
-    def _launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], inputs: Tensor) -> None:
+    def launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], inputs: Tensor) -> None:
+        """Run the kernel `forward` or `backward` with arguments by name; it writes to those that are results.
+
+        Raises:
+            NoTriton: Triton cannot compile or start it.
+        """
         device = inputs.device
         constants = self.sizes(call.hidden_size, call.widths[0], call.batch, processors_of(device))
         tiles, programs = -(-call.batch // constants["BB"]), constants["PROGRAMS"]
         numbers = {"T": len(call.steps.rows), "B": call.batch, "first": 0}
         constants |= {"PACKED": call.is_packed, "REVERSE": call.reverse, "PRECISION": precision()}
-        arguments: dict[str, Any] = dict.fromkeys(
-            argument.removesuffix(": tl.constexpr") for argument in self.source.arguments(name)
-        )
+        arguments: dict[str, Any] = dict.fromkeys(map(plain_name, self.source.arguments(name)))
         arguments |= tensors | numbers
+        planes = max(1, self.source.planes[name])
+        arguments["scratch"] = inputs.new_empty(planes, call.batch, call.hidden_size, dtype=torch.float32)
         waits = programs > 1 and self.source.waits[name]
         if programs > 1:
             arguments["counter"] = torch.zeros(tiles, dtype=torch.int32, device=device)
@@ -151,11 +154,19 @@ class TritonKernel:
         elif waits:  # one program runs after the other: none can wait for another
             steps, segments = range(numbers["T"]), range(self.source.segments[name])
             launches = [(step, segment) for step in steps for segment in segments]
+        for step, segment in launches:
+            arguments["first"], constants["SEGMENT"] = step, segment
+            self.start(name, (tiles, programs), arguments | constants | options, device)
+
+    def start(self, name: str, grid: tuple[int, ...], arguments: dict[str, Any], device: torch.device) -> None:
+        """Start a kernel.
+
+        Raises:
+            NoTriton: Triton cannot compile or start it.
+        """
         try:
-            with _on(device):
-                for step, segment in launches:
-                    arguments["first"], constants["SEGMENT"] = step, segment
-                    self.module[name][(tiles, programs)](**arguments, **constants, **options)
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                self.module[name][grid](**arguments)
         except _launch_errors() as error:
             lines = str(error).strip().splitlines() or [""]
             raise NoTriton(f"Triton could not run a kernel: {type(error).__name__}: {lines[-1][:300]}") from error
@@ -176,9 +187,6 @@ class TritonKernel:
         if call.is_packed:
             arguments |= call.steps_on(inputs.device)
         return arguments
-
-    def _scratch(self, name: str, call: SequenceCall, like: Tensor) -> Tensor:
-        return like.new_empty(max(1, self.source.planes[name]), call.batch, call.hidden_size, dtype=torch.float32)
 
     # --- forwards
 
@@ -203,7 +211,6 @@ class TritonKernel:
         arguments = self._common(call, inputs, by_kind) | {
             "xz": torch.addmm(bias[: len(weight)], inputs.flatten(0, -2), weight.T),
             "bias": bias,
-            "scratch": self._scratch("forward", call, inputs),
         }
         kept = self.kept(call, inputs) if training else []
         for k in range(len(program.states)):
@@ -211,7 +218,7 @@ class TritonKernel:
         if training:
             planes = len(program.adjoint.saved)
             arguments |= {f"saved_{k}": kept[k] for k in range(planes)} | {"means": kept[planes]}
-        self._launch("forward", call, arguments, inputs)
+        self.launch("forward", call, arguments, inputs)
         if inputs.dtype == torch.float32:
             return [*sequences, *kept]
         if training:
@@ -240,7 +247,7 @@ class TritonKernel:
             for g, width in zip(gradients[emitted:], call.widths, strict=True)
         ]
         arguments = self._common(call, inputs, by_kind) | {
-            "d": d, "means": saved[planes], "scratch": self._scratch("backward", call, inputs),
+            "d": d, "means": saved[planes],
         }  # fmt: skip
         arguments |= {f"ds_{k}": value for k, value in enumerate(ds)}
         arguments |= {f"seq_{k}": value for k, value in enumerate(sequences)}
@@ -257,7 +264,7 @@ class TritonKernel:
             if wanted[product.matrix]:
                 operands[k] = inputs.new_empty(rows, call.width(product.columns))
         arguments |= {f"operand_{k}": value for k, value in operands.items()}
-        self._launch("backward", call, arguments, inputs)
+        self.launch("backward", call, arguments, inputs)
         first = program.products[0]
         dx = None
         if needed[0]:
@@ -309,6 +316,95 @@ class TritonKernel:
         return [totals.get(name) for name in self.layout.matrices]
 
 
+LEAST_CHUNK, LEAST_CHUNKS = 32, 4
+"""Steps that a chunk has at least; chunks that there are at least, since they read everything once more."""
+PROGRAMS_PER_PROCESSOR = 16
+"""As many programs as chunks are to bring to a multiprocessor; each has two warps."""
+
+
+def chunks_of(steps: int, programs: int, processors: int) -> int:
+    """Into how many chunks to split the steps of so many programs."""
+    chunks = min(steps // LEAST_CHUNK, -(-PROGRAMS_PER_PROCESSOR * processors // programs))
+    return chunks if chunks >= LEAST_CHUNKS else 1
+
+
+class ScanKernel(TritonKernel):
+    """The emitted form of a program whose step has no product and no row mean, see `triton_scan`.
+
+    Raises:
+        UnsupportedOperation: one of the program's operations has no Triton expression.
+    """
+
+    def emit(self) -> Any:
+        """The source of the program's kernels."""
+        return triton_scan.emit(self.program)
+
+    def sizes(self, hidden_size: int, projected: int, batch: int, processors: int) -> dict[str, Any]:
+        """The constants of a launch that depend on the sizes."""
+        units = min(64, max(16, 1 << (hidden_size - 1).bit_length()))
+        return {"H": hidden_size, "BB": 4, "BN": units, "num_warps": 2, "num_stages": 1}
+
+    def launch(self, name: str, call: SequenceCall, tensors: dict[str, Any], inputs: Tensor) -> None:
+        """Run the kernel `forward` or `backward`, in chunks of steps where that is worth it.
+
+        Raises:
+            NoTriton: Triton cannot compile or start one.
+        """
+        device, back, states = inputs.device, name == "backward", len(self.program.states)
+        processors, steps = processors_of(device), len(call.steps.rows)
+        constants = self.sizes(call.hidden_size, call.hidden_size, call.batch, processors)
+        grid = -(-call.batch // constants["BB"]), -(-call.hidden_size // constants["BN"])
+        summary = f"{name}_summary"
+        chunks = chunks_of(steps, grid[0] * grid[1], processors) if summary in self.source.kernels else 1
+        length = -(-steps // chunks)
+        chunks = -(-steps // length)
+        constants |= {"PACKED": call.is_packed, "REVERSE": call.reverse}
+        numbers = {"T": steps, "B": call.batch, "chunks": chunks, "length": length}
+
+        def stacked(prefix: str) -> Tensor:
+            return torch.stack([tensors[f"{prefix}_{k}"] for k in range(states)])
+
+        def start(kernel: str) -> None:
+            known = {plain: arguments.get(plain) for plain in map(plain_name, self.source.arguments(kernel))}
+            self.start(kernel, (*grid, chunks), known | numbers | constants, device)
+
+        initial = stacked("initial")
+        carried = initial.new_empty(states, chunks, *initial.shape[1:])
+        carried[:, -1 if back else 0] = stacked("ds") if back else initial
+        arguments = tensors | ({"initial": initial, "ds": carried} if back else {"initial": carried})
+        total = tensors.get("dvec")
+        if total is not None:
+            arguments["dvec"] = total.new_empty(len(total), chunks, *total.shape[1:])
+        if chunks > 1:
+            arguments["local"] = torch.empty_like(carried)
+            arguments["matrix"] = carried.new_empty(states, *carried.shape)
+            start(summary)
+            combined = {"states": carried, "local": arguments["local"], "matrix": arguments["matrix"]}
+            combined |= {"B": call.batch, "chunks": chunks, "K": states, "BACK": back}
+            combined |= {key: value for key, value in constants.items() if key not in ("PACKED", "REVERSE")}
+            self.start("combine", grid, combined, device)
+        start(name)
+        if back:
+            for k in range(states):
+                tensors[f"ds_{k}"].copy_(carried[k, 0])
+        if total is not None:
+            total.copy_(arguments["dvec"].sum(1))
+
+
+def make_kernel(program: Program) -> TritonKernel:
+    """The kernels of a program.
+
+    Raises:
+        UnsupportedOperation: one of its operations has no Triton expression.
+    """
+    return ScanKernel(program) if triton_scan.is_elementwise(program) else TritonKernel(program)
+
+
+def plain_name(argument: str) -> str:
+    """The name of an argument of a source."""
+    return argument.removesuffix(": tl.constexpr")
+
+
 def states_before(call: SequenceCall, initial: Tensor, sequence: Tensor) -> Tensor:
     """A state before each step, `[rows, W]`, from the initial one and that after each step."""
     if not call.is_packed:
@@ -338,7 +434,3 @@ def _launch_errors() -> tuple[type[Exception], ...]:
     from triton.errors import TritonError
 
     return TritonError, RuntimeError, OSError, subprocess.SubprocessError
-
-
-def _on(device: torch.device) -> AbstractContextManager[Any]:
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

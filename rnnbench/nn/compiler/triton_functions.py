@@ -155,3 +155,25 @@ def multiply_back(total, x, w, ks, cols, LONG: tl.constexpr, WIDTH: tl.constexpr
     else:
         part = tl.load(at, mask=(ks[:, None] < LONG) & (cols < WIDTH), other=0.0)
     return tl.dot(x.to(part.dtype), part, total, input_precision=PRECISION)
+
+
+@triton.jit(do_not_specialize=["B", "chunks"])
+def combine(states, local, matrix, B, chunks, H: tl.constexpr, K: tl.constexpr, BB: tl.constexpr, BN: tl.constexpr, BACK: tl.constexpr):  # fmt: skip  # noqa: E501
+    """The K states before each chunk from those before the first, where a chunk maps x to `matrix x + local`; BACK:
+    from those after the last chunk, in the other order."""
+    rows = (tl.program_id(0) * BB + tl.arange(0, BB)[:, None]).to(tl.int64)
+    cols = tl.program_id(1) * BN + tl.arange(0, BN)[None, :]
+    mask = inside(rows < B, cols, H, BN)
+    plane = (B * H).to(tl.int64)
+    for k in range(0, chunks - 1):
+        known = k
+        new = k + 1
+        if BACK:
+            known = chunks - 1 - k
+            new = known - 1
+        for i in tl.static_range(K):
+            total = load(local + (i * chunks + known) * plane, rows, cols, H, mask)
+            for j in tl.static_range(K):
+                factor = load(matrix + ((i * K + j) * chunks + known) * plane, rows, cols, H, mask)
+                total += factor * load(states + (j * chunks + known) * plane, rows, cols, H, mask)
+            store(states + (i * chunks + new) * plane, rows, cols, H, mask, total)
