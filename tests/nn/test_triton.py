@@ -350,6 +350,31 @@ def test_a_kernel_that_cannot_be_started_leaves_the_next_engine(
     close(flat(layer(inputs)), flat(result), dtype=SINGLE)  # without a second warning
 
 
+@pytest.mark.parametrize("launch", ["forward", "backward"])
+def test_a_compiled_model_goes_on_where_a_kernel_cannot_be_started(
+    launch: str, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    torch.compiler.reset()
+    monkeypatch.setattr(dispatch, "_programs", {})
+    layer = make("mgu", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    kernel = dispatch.triton_kernel_of(layer.cells[True][0])
+    assert isinstance(kernel, triton_engine.TritonKernel)
+    inputs = draw(3, 2, 3, dtype=SINGLE).to(device).requires_grad_()
+    want = make("mgu", 3, 6, dtype=SINGLE, engine="reference").to(device)
+    want.load_state_dict(layer.state_dict())
+    model = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    expected = [*flat(result := want(inputs)), *gradients(want, result, inputs)]
+    monkeypatch.setitem(kernel.module, launch, None)
+    monkeypatch.setattr(triton_engine, "_launch_errors", lambda: (TypeError,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):  # the second call knows before
+            close([*flat(result := model(inputs)), *gradients(layer, result, inputs)], expected, dtype=SINGLE)
+    assert kernel.failed
+    layer.engine = None
+    assert layer.backend != "triton"
+
+
 @pytest.mark.parametrize(("allowed", "name"), [(True, "tf32"), (False, "ieee")])
 def test_products_are_as_precise_as_torch_is_told(allowed: bool, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.compiler import chunks
-from rnnbench.nn.compiler.dispatch import choose, engine_of
+from rnnbench.nn.compiler.dispatch import choose, engine_of, instead_of_triton, program_of
 from rnnbench.nn.compiler.native import Kernel
+from rnnbench.nn.compiler.reference import of_one_dtype
 from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
-from rnnbench.nn.compiler.triton_engine import TritonKernel
+from rnnbench.nn.compiler.triton_engine import NoTriton, TritonKernel, unsupported_reason
 
 _cells: WeakValueDictionary[str, Cell] = WeakValueDictionary()
 _numbers = count()
@@ -48,10 +49,57 @@ def call_custom_op(
     return call.emitted(results[:states]), tuple(results[states : 2 * states])
 
 
+class _CompiledForTriton:
+    """The engine of a graph that was compiled for Triton kernels: another one runs where they cannot be started, and
+    leaves what they would have kept as it is."""
+
+    def __init__(self, kernel: TritonKernel) -> None:
+        self.kernel = kernel
+
+    def forward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
+    ) -> list[Tensor]:
+        if not self.kernel.failed:
+            try:
+                return self.kernel.forward(call, inputs, tensors, training)
+            except NoTriton as error:
+                instead_of_triton(call.cell, error)
+        inputs_now, tensors = of_one_dtype(inputs, tensors)
+        states = self._other(call).forward(call, inputs_now, tensors, False)[: len(call.widths)]
+        return [*(state.to(inputs.dtype) for state in states), *self.kernel.kept(call, inputs)]
+
+    def backward(
+        self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
+        gradients: Sequence[Tensor | None], needed: Sequence[bool],
+    ) -> list[Tensor | None]:  # fmt: skip
+        if not self.kernel.failed:
+            try:
+                return self.kernel.backward(call, inputs, tensors, results, gradients, needed)
+            except NoTriton as error:
+                instead_of_triton(call.cell, error)
+        before, (inputs, tensors) = (inputs, *tensors), of_one_dtype(inputs, tensors)
+        gradients = [None if g is None else g.to(inputs.dtype) for g in gradients]
+        results = self._other(call).forward(call, inputs, tensors, True)
+        computed = self._other(call).backward(call, inputs, tensors, results, gradients, needed)
+        return [
+            None if gradient is None or tensor is None else gradient.to(tensor.dtype)
+            for gradient, tensor in zip(computed, before, strict=True)
+        ]
+
+    def _other(self, call: SequenceCall) -> Engine:
+        return engine_of("function", call.cell, torch.float32)
+
+
 def _engine(cell: Cell, inputs: Tensor, triton: bool) -> Engine:
     """The kernel, by Triton if that is asked for; or the reference, whose derivative torch.compile may look into."""
+    program = program_of(cell)
+    if not isinstance(program, str) and (triton or inputs.device.type != "cpu"):
+        kernel = program.compile_cache.get("triton")
+        if isinstance(kernel, TritonKernel) and kernel.failed and not unsupported_reason(inputs.device, inputs.dtype):
+            return _CompiledForTriton(kernel)
     name = choose(cell, inputs.device, inputs.dtype, "triton" if triton else None)
-    return engine_of(name if name in ("native", "triton") else "reference", cell, inputs.dtype)
+    engine = engine_of(name if name in ("native", "triton") else "reference", cell, inputs.dtype)
+    return _CompiledForTriton(engine) if isinstance(engine, TritonKernel) else engine
 
 
 def _restore(
@@ -94,9 +142,9 @@ def _(
     widths, kernel = cell.state_sizes(hidden_size), _engine(cell, inputs, triton)
     shape, rows = inputs.shape[:-1], inputs.shape[0] if inputs.ndim == 2 else inputs.shape[0] * inputs.shape[1]
     results = [inputs.new_empty(*shape, w) for w in widths] + [inputs.new_empty(batch, w) for w in widths]
-    if isinstance(kernel, TritonKernel):
+    if isinstance(kernel, _CompiledForTriton):
         call = SequenceCall(cell, hidden_size, batch, len(inputs), batch_sizes, reverse)
-        return [*results, *kernel.kept(call, inputs)]
+        return [*results, *kernel.kernel.kept(call, inputs)]
     if not isinstance(kernel, Kernel):
         return results + _nothing_kept(inputs)
     h, p = kernel.kept_widths

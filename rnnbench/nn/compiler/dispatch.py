@@ -88,7 +88,8 @@ def triton_kernel_of(cell: Cell) -> triton_engine.TritonKernel | str:
             program.compile_cache["triton"] = triton_engine.make_kernel(program)
         except UnsupportedOperation as error:
             program.compile_cache["triton"] = f"{type(cell).__name__}.step uses {error}"
-    return program.compile_cache["triton"]  # type: ignore[no-any-return]
+    kernel: triton_engine.TritonKernel | str = program.compile_cache["triton"]
+    return kernel.failed or kernel if isinstance(kernel, triton_engine.TritonKernel) else kernel
 
 
 def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
@@ -190,7 +191,7 @@ def run(name: str, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor 
         return _run(engine, call, inputs, tensors)
     except triton_engine.NoTriton as error:
         inputs, tensors = reference.of_one_dtype(inputs, tensors)
-        return _run(_instead_of_triton(call.cell, error), call, inputs, tensors)
+        return _run(instead_of_triton(call.cell, error), call, inputs, tensors)
 
 
 def _run(engine: Engine, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None]) -> Result:
@@ -202,11 +203,10 @@ def _run(engine: Engine, call: SequenceCall, inputs: Tensor, tensors: Sequence[T
     return outputs[:emitted], outputs[emitted:]
 
 
-def _instead_of_triton(cell: Cell, error: triton_engine.NoTriton) -> Engine:
+def instead_of_triton(cell: Cell, error: triton_engine.NoTriton) -> Engine:
     """The function engine, from now on, for a cell whose Triton kernels could not be run."""
-    program = program_of(cell)
-    assert isinstance(program, Program)
-    program.compile_cache["triton"] = str(error)
+    if isinstance(kernel := triton_kernel_of(cell), triton_engine.TritonKernel):
+        kernel.failed = str(error)
     _warn({"triton": str(error)})
     return engine_of("function", cell, torch.float32)
 
@@ -248,7 +248,7 @@ class _SequenceFunction(torch.autograd.Function):
                         results = ctx.engine.forward(ctx.call, inputs, tensors, True)
                 result = ctx.engine.backward(ctx.call, inputs, tensors, results, gradients, needed)
             except triton_engine.NoTriton as error:
-                engine = _instead_of_triton(ctx.call.cell, error)
+                engine = instead_of_triton(ctx.call.cell, error)
                 inputs, tensors = reference.of_one_dtype(inputs, tensors)
                 gradients = tuple(None if g is None else g.to(inputs.dtype) for g in gradients)
                 results = engine.forward(ctx.call, inputs, tensors, True)

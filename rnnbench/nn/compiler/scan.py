@@ -161,7 +161,7 @@ def linear_recurrence(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     a, b, *begin = (tensor.contiguous().resolve_neg() for tensor in tensors)
     h0 = begin[0] if begin else None
     if a.device.type == "cpu":
-        return loop(*tensors) if _library(a.dtype) is None else _Scan.apply(a, b, h0)  # type: ignore[no-any-return, no-untyped-call]
+        return loop(*tensors) if _library(a.dtype) is None else _Scan.apply(a, b, h0)  # type: ignore[no-untyped-call]
     if unsupported_reason(a.device, a.dtype):
         return loop(*tensors)
     try:

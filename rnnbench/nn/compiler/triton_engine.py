@@ -106,6 +106,8 @@ class TritonKernel:
         self.program, self.layout = program, Layout(program)
         self.source = self.emit()
         self.module = load_source(self.source.text)
+        self.failed = ""
+        """Why a launch has failed; the cell is run by another engine then."""
 
     def emit(self) -> Any:
         """The source of the program's kernels."""
