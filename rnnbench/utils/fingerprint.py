@@ -73,20 +73,25 @@ def imported_modules(module: str) -> tuple[str, ...]:
     todo = [module]
     while todo:
         one = todo.pop()
-        path = source_file(one)
-        if path is None or one in modules:
-            continue
-        modules.add(one)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                home = _absolute(node, one, path)
-                names = [home, *(f"{home}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            todo += [name for name in names if name.partition(".")[0] in tops]
+        if one not in modules and source_file(one) is not None:
+            modules.add(one)
+            todo += [name for name in _imports(one) if name.partition(".")[0] in tops]
     return tuple(sorted(modules))
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """What a module imports: modules, and names in them, which may be modules."""
+    path = source_file(module)
+    assert path is not None
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            home = _absolute(node, module, path)
+            names += [home, *(f"{home}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
 def _absolute(node: ast.ImportFrom, module: str, path: Path) -> str:
