@@ -180,17 +180,21 @@ class Row:
         settings: what tells it from the card of its architecture, see `settings_of`; empty if nothing does.
         entries: by column.
         studies: trials by which it was selected, of each task.
+        usual_tuning: how all rows of its table are tuned, as `Configuration.tuning`; empty if nothing says so.
     """
 
     configuration: Configuration
     settings: str
     entries: dict[Column, Entry]
     studies: tuple[Study, ...] = ()
+    usual_tuning: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the architecture's card, and that it is tuned; several rows may have it."""
-        return self.configuration.shown
+        """The name of the architecture's card, and how it is tuned if not all are like that; several rows may have
+        it."""
+        one = self.configuration
+        return one.name if one.tuning == self.usual_tuning else one.shown
 
     @cached_property
     def label(self) -> str:
@@ -357,7 +361,8 @@ def make_table(
 
     Args:
         cells: what is shown.
-        grid: of which all of them are: what it says of all its runs is not named among the settings of each.
+        grid: of which all of them are: what it says of all its runs is not named among the settings of each, nor in
+            their names how they are tuned if it has no others.
         all_studies: those that may have selected a cell; by default the trials among the cells.
     """
     own_studies = studies(cell.record for cell in cells if cell.record)
@@ -365,13 +370,14 @@ def make_table(
     entries = {one: {column: Entry(tuple(some)) for column, some in fields.items()} for one, fields in grouped.items()}
     columns = sorted({column for fields in entries.values() for column in fields}, key=lambda column: column.order)
     standings = {column: _standings(column, entries) for column in columns}
-    settings = settings_of(grid)
+    settings, tune = settings_of(grid), grid.tune if grid else None
     unsorted = (
         Row(
             one,
             settings(one),
             {column: replace(entry, standing=standings[column].get(one)) for column, entry in fields.items()},
             tuple(used[one].values()),
+            f"tuned({tune.trials})" if tune and not tune.defaults else "",
         )
         for one, fields in entries.items()
     )
