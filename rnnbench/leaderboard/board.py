@@ -8,7 +8,8 @@ from rnnbench.errors import unknown
 from rnnbench.leaderboard.table import Table, make_table
 from rnnbench.records.certificates import NO_CERTIFICATES, Certificates
 from rnnbench.records.record import Record
-from rnnbench.records.status import cells_on_record
+from rnnbench.records.selection import runs_without_score
+from rnnbench.records.status import Cell, cells_on_record
 from rnnbench.records.store import RecordStore
 from rnnbench.records.tracks import runs_by_track
 from rnnbench.records.trials import studies
@@ -43,6 +44,8 @@ def make_board(records: Mapping[str, Record], certificates: Certificates = NO_CE
     for track, runs in runs_by_track(records):
         own = [replace(cells[run], spec=spec) for run, spec in runs.items()]
         taken |= runs.keys()
+        lost = runs_without_score(track, runs.values(), records)
+        own += [Cell(spec, record.status, record.reason) for spec, record in lost]
         if any(spec.trial is None for spec in runs.values()):
             table = make_table(own, track, all_studies)
             tables.append(

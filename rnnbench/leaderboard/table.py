@@ -475,7 +475,7 @@ def _chances(scoring: Mapping[Column, Scoring], rows: Iterable[Row]) -> dict[Col
     return chances
 
 
-def _reasons(rows: Iterable[Row], all_studies: Iterable[Study]) -> list[tuple[str, str]]:
+def _reasons(rows: Sequence[Row], all_studies: Iterable[Study]) -> list[tuple[str, str]]:
     """Why cells are not done, and trials without a score: where, and the reason, each once."""
     reasons = {
         (f"{cell.state}: {column.task} × {row.label}", cell.reason)
@@ -484,9 +484,17 @@ def _reasons(rows: Iterable[Row], all_studies: Iterable[Study]) -> list[tuple[st
         for cell in entry.cells
         if cell.reason
     }
-    trials = {(f"trials: {one.spec.task.name} × {one.spec.architecture.name}", one.lost)
-              for one in all_studies if one.lost}  # fmt: skip
-    return sorted(reasons | trials)
+    told = {
+        (column.task, row.configuration.name)
+        for row in rows
+        for column, entry in row.entries.items()
+        if any(cell.reason for cell in entry.cells)
+    }
+    for study in all_studies:
+        place = study.spec.task.name, study.spec.architecture.name
+        if study.lost and (study.scores or place not in told):
+            reasons.add((f"trials: {' × '.join(place)}", study.lost))
+    return sorted(reasons)
 
 
 def budget_text(budget: Budget) -> str:

@@ -42,23 +42,48 @@ def awaited(grid: GridSpec, todo: Iterable[RunSpec]) -> int:
 
 
 def _tuned(grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
-    studies: dict[str, list[RunSpec]] = defaultdict(list)
-    for spec in specs:
-        if spec.trial is not None:
-            studies[study_of(spec)].append(spec)
-    runs_of_studies = [tuned_runs(grid, trials, records) for trials in studies.values()]
+    runs_of_studies = [tuned_runs(grid, trials, records) for trials in _studies(specs).values()]
     return [run for of_a_seed in zip(*(runs for runs in runs_of_studies if runs), strict=True) for run in of_a_seed]
 
 
 def tuned_runs(grid: GridSpec, trials: Sequence[RunSpec], records: Mapping[str, Record]) -> list[RunSpec]:
     """The runs of what the trials of one study have selected, one a seed; none as long as `select` gives nothing."""
     chosen = select(trials, records)
-    if chosen is None or chosen.selected is None or grid.tune is None:
-        return []
+    return [] if chosen is None else _with_own_budget(grid, chosen)
+
+
+def runs_without_score(
+    grid: GridSpec, specs: Iterable[RunSpec], records: Mapping[str, Record]
+) -> list[tuple[RunSpec, Record]]:
+    """The runs that would have been selected in studies all of whose trials have ended, none with a score; and a record
+    that says why. `specs` are those of the grid that are on record."""
+    found = []
+    for trials in _studies(specs).values():
+        wanted = grid.tune.trials * len(grid.tune.seed_list) if grid.tune else 0
+        if len(trials) == wanted and select(trials, records) is None:
+            record = records[trials[0].id]
+            if not any(records[spec.id].unprepared for spec in trials):
+                found += [(run, record) for run in _with_own_budget(grid, _selected(trials, trials[0]))]
+    return found
+
+
+def _with_own_budget(grid: GridSpec, chosen: RunSpec) -> list[RunSpec]:
+    """What the trials of a grid have selected, one run a seed."""
+    assert chosen.selected is not None
+    assert grid.tune is not None
     card = next(card for card in map(TaskCard.load, grid.tasks) if card.name == chosen.task.name)
     selected = chosen.selected.model_copy(update={"share": grid.tune.share})
     run = chosen.model_copy(update={"selected": selected, "budget": grid.budget_of(card)})
     return [run.model_copy(update={"seed": seed}) for seed in grid.seed_list]
+
+
+def _studies(specs: Iterable[RunSpec]) -> dict[str, list[RunSpec]]:
+    """The trials among some runs, by study."""
+    studies: dict[str, list[RunSpec]] = defaultdict(list)
+    for spec in specs:
+        if spec.trial is not None:
+            studies[study_of(spec)].append(spec)
+    return studies
 
 
 def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec | None:
@@ -73,11 +98,15 @@ def select(trials: Sequence[RunSpec], records: Mapping[str, Record]) -> RunSpec 
     index = best(scores, trials[0].task.direction)
     if index is None:
         return None
-    first = next(spec for spec in trials if spec.trial is not None and spec.trial.index == index)
-    assert first.trial is not None
+    return _selected(trials, next(spec for spec in trials if spec.trial is not None and spec.trial.index == index))
+
+
+def _selected(trials: Sequence[RunSpec], one: RunSpec) -> RunSpec:
+    """The run of one of the trials, as what was selected among them."""
+    assert one.trial is not None
     number = len({spec.trial.index for spec in trials if spec.trial is not None})
-    selected = Selected(**first.trial.model_dump(), trials=number, by=f"validation {first.task.metric}")
-    return first.model_copy(update={"trial": None, "selected": selected})
+    selected = Selected(**one.trial.model_dump(), trials=number, by=f"validation {one.task.metric}")
+    return one.model_copy(update={"trial": None, "selected": selected})
 
 
 def scores_of(trials: Iterable[tuple[int, float | None]]) -> dict[int, float]:

@@ -14,7 +14,7 @@ from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import GridSpec, RunSpec, Track, read_grid, tracks
 from rnnbench.config.model_size import Fit
 from rnnbench.config.schema import read_yaml
-from rnnbench.errors import RnnbenchError
+from rnnbench.errors import RnnbenchError, Unprepared
 from rnnbench.leaderboard.board import make_board, read_board, table_of
 from rnnbench.leaderboard.export import rows_of
 from rnnbench.leaderboard.html.overview import grouped, heads_of
@@ -27,7 +27,7 @@ from rnnbench.records.status import cells_on_record
 from rnnbench.records.store import RecordStore
 from rnnbench.records.tracks import runs_by_track, tracks_of
 from tests.fixtures.cells import cells
-from tests.fixtures.records import done, spec
+from tests.fixtures.records import done, lost, spec
 from tests.fixtures.trials import SPACE, answered
 
 
@@ -209,8 +209,8 @@ def test_a_tuned_run_is_one_of_a_track_only_if_its_own_trials_have_selected_it(t
     wrong = selected_runs(track, answered(track, [0.3, 0.1, 0.0]))  # says that trial 2 is the best of 3
     assert shown(make_board({**trials, **right, **wrong})) == [
         ("core", ["elman"]), ("other-runs", [f"elman tuned(3) (space={space_of(wrong)})"])]  # fmt: skip
-    for lost in trials:  # without one of the trials nobody can tell
-        some = {run: one for run, one in trials.items() if run != lost}
+    for gone in trials:  # without one of the trials nobody can tell
+        some = {run: one for run, one in trials.items() if run != gone}
         assert [name for name, _ in shown(make_board({**some, **right}))] == [""]
     assert [name for name, _ in shown(make_board(right))] == [""]
 
@@ -220,6 +220,30 @@ def space_of(records: dict[str, Record]) -> str:
     assert selected is not None
     assert "/" in selected.space  # a path stands between quotation marks or not, as it is
     return f"{selected.space} {selected.design}"
+
+
+def test_what_no_trial_could_be_run_of_is_infeasible_not_missing(
+    task: Callable[..., str], track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = task("other", length=8)
+    more = track.model_copy(update={"tasks": [*track.tasks, other], "groups": {**track.groups, "more": [other]}})
+    monkeypatch.setattr("rnnbench.records.tracks.tracks", lambda: [more])
+    trials = answered(more, [0.3, 0.1, 0.2])
+    for run, record in trials.items():
+        if record.spec.task.name == "other":
+            trials[run] = lost(record.spec, "infeasible", "it would read the answer")
+    (table,) = make_board({**trials, **selected_runs(more, trials)})
+    (row,) = table.rows
+    states = {column.task: [cell.state for cell in entry.cells] for column, entry in row.entries.items()}
+    assert states["other"] == ["infeasible"] * 2
+    assert [where for where, _ in table.reasons] == ["infeasible: other × elman"]
+    assert "it would read the answer" in markdown(table)
+    unprepared = {
+        run: record.model_copy(update={"reason": f"{Unprepared.PREFIX}no archive"}) if record.reason else record
+        for run, record in trials.items()
+    }
+    (table,) = make_board({**unprepared, **selected_runs(more, unprepared)})
+    assert [column.task for column in table.rows[0].entries] == [name for name in states if name != "other"]
 
 
 def test_who_has_run_more_trials_is_in_a_track_as_far_as_its_own_trials_go(track: Track) -> None:
