@@ -174,7 +174,9 @@ def to_latex(table: Table) -> str:
     return "\n".join([*comments, begin, *rules, r"\end{tabular}"]) + "\n"
 
 
-LATEX_PACKAGES = r"\usepackage{booktabs} \usepackage[separate-uncertainty=true, detect-weight=true]{siunitx}"
+LATEX_PACKAGES = (
+    r"\usepackage{booktabs} \usepackage[separate-uncertainty=true, detect-weight=true, group-digits=none]{siunitx}"
+)
 MEASURED = re.compile(r"(?P<value>-?\d+(\.\d+)?)( ± (?P<width>\d+(\.\d+)?))?(?P<rest>( .*|, .*)?)")
 """A number with its interval, and signs or states behind it."""
 LATEX_SIGNS = {"°": r"\circ", "=": "=", "≈ chance": r"\approx"}
@@ -199,7 +201,14 @@ class _LatexColumn:
         widths = [len(number["width"].replace(".", "").lstrip("0")) or 1 for number in found if number["width"]]
         sign = "-" if any(number["value"].startswith("-") for number in found) else ""
         digits = f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
-        return f"S[table-format={digits}{f'({max(widths)})' if widths else ''}]"
+        behind = max((self._behind(place).strip() for place in range(len(self.fields))), key=len)
+        space = f", table-space-text-post={behind}" if behind else ""  # else it runs into the next column
+        return f"S[table-format={digits}{f'({max(widths)})' if widths else ''}{space}]"
+
+    def _behind(self, place: int) -> str:
+        """What stands behind a number; of chance nothing, that stands in a comment."""
+        field, number = self.fields[place], self.numbers[place]
+        return _signs(number["rest"]) if number and field.style != "dim" else ""
 
     def text(self, place: int) -> str:
         """One field."""
@@ -207,8 +216,7 @@ class _LatexColumn:
         if number is None:
             return f"{{{escape_latex(field.text)}}}" if self.numeric and field.text else escape_latex(field.text)
         width = f" +- {number['width']}" if number["width"] else ""
-        rest = "" if field.style == "dim" else _signs(number["rest"])  # what chance is stands in a comment
-        return f"{BOLD if field.style == 'best' else ''}{number['value']}{width}{rest}"
+        return f"{BOLD if field.style == 'best' else ''}{number['value']}{width}{self._behind(place)}"
 
 
 BOLD = r"\bfseries "

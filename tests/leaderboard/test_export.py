@@ -60,7 +60,8 @@ def test_no_text_becomes_a_formula_of_a_spreadsheet(evil: str) -> None:
 
 def test_the_table_for_a_paper_is_the_board() -> None:
     text = to_latex(make_table(cells(*records("lstm", [0.1, 0.11, 0.1]), *records("gru", [0.5, 0.51, 0.5]))))
-    assert r"\begin{tabular}{lS[table-format=1.3(2)]S[table-format=2]S[table-format=1]}" in text
+    behind = r", table-space-text-post={$^{\approx}$}"  # as wide as what stands behind a number
+    assert rf"\begin{{tabular}}{{lS[table-format=1.3(2){behind}]S[table-format=2]S[table-format=1]}}" in text
     assert r"lstm & \bfseries 0.103 +- 0.014 & 10 & 1 \\" in text
     assert r"gru & 0.503 +- 0.014 {$^{\approx}$} & 10 & 1 \\" in text
     assert r"chance & 0.167 &" in text
