@@ -12,7 +12,7 @@ from scipy import stats
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.compare import Versus, versus
-from rnnbench.leaderboard.export import escape_latex, rows_of, to_csv, to_json, to_latex, to_parquet
+from rnnbench.leaderboard.export import LATEX_PACKAGES, escape_latex, rows_of, to_csv, to_json, to_latex, to_parquet
 from rnnbench.leaderboard.statistics import paired, pairs_to_separate
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Record
