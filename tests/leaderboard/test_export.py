@@ -66,10 +66,7 @@ def test_the_table_for_a_paper_is_the_board() -> None:
     assert r"gru & 0.503 +- 0.014 {$^{\approx}$} & 10 & 1 \\" in text
     assert r"chance & 0.167 &" in text
     assert "% chance: adding: always 1" in text
-    assert (
-        r"\usepackage{booktabs} \usepackage[separate-uncertainty=true, detect-weight=true, group-digits=none]{siunitx}"
-        in text
-    )
+    assert f"% {LATEX_PACKAGES}\n" in text
     assert text.count("{") == text.count("}")
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}")
 
