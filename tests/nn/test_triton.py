@@ -144,6 +144,25 @@ def test_chunks_of_steps(case: str, lengths: list[int] | None, device: str, monk
     compared(layer, draw(7, 5, 3, dtype=SINGLE), device, lengths)
 
 
+class Swaps(Cell):
+    """Each state goes into the other one, one of them as it is."""
+
+    states = ("h", "c")
+    outputs = ("h", "c")
+    gates = ("a",)
+    recurrent = ()
+
+    def step(self, z: Any, s: Any) -> Any:
+        return 0.5 * s.c + z.a, s.h
+
+
+def test_states_that_are_exchanged(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for least in (2, 32):  # in chunks, and not
+        monkeypatch.setattr(triton_engine, "LEAST_CHUNK", least)
+        layer = Recurrent(3, 6, cell=Swaps(), bidirectional=True)
+        compared(layer, draw(8, 3, 3, dtype=SINGLE), device, [8, 3, 5])
+
+
 @pytest.mark.parametrize("begins", [False, True])
 def test_the_linear_recurrence_by_itself(begins: bool, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_engine, "LEAST_CHUNK", 2)

@@ -156,6 +156,11 @@ class _Kernel:
             self.steps += [f"{name} = {text}", *([more.format(name)] if more else [])]
         return self.names[node]
 
+    def keep(self, prefix: str, values: Sequence[str]) -> None:
+        """Take values over into the next step, in the rows that are live; one may be what another was before."""
+        self.steps += [f"{prefix}{k}_next = tl.where(live, {name}, {prefix}{k})" for k, name in enumerate(values)]
+        self.steps += [f"{prefix}{k} = {prefix}{k}_next" for k in range(len(values))]
+
     def text(self) -> str:
         """The whole kernel."""
         arguments = [*self.arguments, "T", "B", "chunks", "length", *(f"{name}: tl.constexpr" for name in SIZES)]
@@ -228,7 +233,7 @@ def _forward(program: Program, coefficients: Coefficients | None) -> _Kernel:
             kernel.steps += [f"if saved_{k} is not None:", f"    store(saved_{k}, here, cols, H, mask, {name})"]
     else:
         _summarise(kernel, coefficients, "s")
-    kernel.steps += [f"s{k} = tl.where(live, {name}, s{k})" for k, name in enumerate(after)]
+    kernel.keep("s", after)
     return kernel
 
 
@@ -303,5 +308,5 @@ def _backward(program: Program, coefficients: Coefficients | None) -> _Kernel:
             place = _plane("ds", k, sizes=states)
             kernel.before.append(f"g{k} = load({place}, rows, cols, H, tile)")
             kernel.after.append(f"store({place}, rows, cols, H, tile, g{k})")
-    kernel.steps += [f"g{k} = tl.where(live, {name}, g{k})" for k, name in enumerate(new)]
+    kernel.keep("g", new)
     return kernel
