@@ -66,11 +66,10 @@ def run_stack(
         before: Any = (states[0][0], states[1][0]) if mode == "LSTM" else states[0][0]
         after = function(inputs, before, *weights[0])
         if mode == "LSTM":
-            h = after[0].unsqueeze(0)
-            return h.clone(), (h, after[1].unsqueeze(0))
-        h = after.unsqueeze(0)
+            h, c = after
+            return torch.stack((h,)), (h[None], c[None])
         # an RNN's derivative reads h itself, which the caller may change in place
-        return h.clone(), (h if mode == "GRU" else h.clone(),)
+        return torch.stack((after,)), (after[None] if mode == "GRU" else torch.stack((after,)),)
     ends = []
     for layer, own in enumerate(weights):
         before = (states[0][layer], states[1][layer]) if mode == "LSTM" else states[0][layer]
