@@ -20,13 +20,16 @@ def add_options(parser: Parser) -> None:
     """Declare the options."""
     add_run(parser)
     add_precision(parser)
-    parser.add_argument("inputs", nargs="*", type=str, help="texts; or WAV files, if the run reads sounds")
+    files = "sounds (WAV) or series (CSV with the columns of training; the label may be missing)"
+    parser.add_argument("inputs", nargs="*", type=str, help=f"texts; or files, if the run reads {files}")
     parser.add_argument("--file", type=Path, help="one text a line; - reads from the standard input")
+    help_text = "the first N of the test part, with their classes"
+    parser.add_argument("--test", type=int, default=0, metavar="N", help=help_text)
     add_json(parser)
 
 
 def run(options: Namespace) -> None:
-    """Print the classes of texts or sounds with their probabilities, or the tag of each word.
+    """Print the classes of texts, sounds or series with their probabilities, or the tag of each word.
 
     Raises:
         RnnbenchError: no such run, a run of another objective, or an input that cannot be read.
@@ -40,12 +43,15 @@ def run(options: Namespace) -> None:
         {"input": shown, "classes": _classes(trained.model, shown, inputs, names)}
         for shown, inputs in zip(examples.shown, examples.inputs, strict=True)
     ]
+    for result, reference in zip(results, examples.references, strict=False):
+        result["reference"] = reference
     if options.json:
         print_json(results)
         return
     console = Console(highlight=False)
     for result in results:
-        console.print(Text(clean(result["input"]), style="bold"), soft_wrap=True)
+        truly = f"  (truly {clean(str(result['reference']))})" if "reference" in result else ""
+        console.print(Text(clean(result["input"]), style="bold"), Text(truly), soft_wrap=True)
         classes = result["classes"]
         for entry in classes if classes and "token" in classes[0] else classes[:MAX_CLASSES]:
             bar = "▇" * round(20 * entry["probability"])

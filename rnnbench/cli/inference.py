@@ -108,7 +108,7 @@ def read_inputs(run: Any, options: Namespace, verb: str) -> "Examples":
     if options.get("test"):
         if options.test < 1:
             raise RnnbenchError(f"--test must be at least 1, got {options.test}")
-        if options.inputs or options.get("file") or options.reference:
+        if options.inputs or options.get("file") or options.get("reference"):
             raise RnnbenchError("--test asks the test part alone: leave out inputs, --file and --reference")
         return examples(run.model, run.data, options.test)
     if run.model.hparams["input_kind"] == "tokens":
@@ -118,8 +118,11 @@ def read_inputs(run: Any, options: Namespace, verb: str) -> "Examples":
         warn_unknown(TextCodec(run.model.inference.require_tokenizer()), texts)
         inputs = [run.model.inference.ids([text])[0][0] for text in texts]
     else:
-        texts = read_texts(options.inputs, None, verb)
-        inputs = [_read_file(run, Path(expand_home(text)), verb) for text in texts]
+        if options.get("file") or not options.inputs:
+            raise RnnbenchError(f"nothing to {verb}: this run reads no texts, give its inputs as files, or --test N")
+        paths = [Path(expand_home(text)) for text in read_texts(options.inputs, None, verb)]
+        found = [one for path in paths for one in _read_file(run, path, verb)]
+        texts, inputs = [name for name, _ in found], [one for _, one in found]
     references = options.get("reference") or []
     check_encodable(references)
     if references and len(references) != len(texts):
@@ -127,11 +130,15 @@ def read_inputs(run: Any, options: Namespace, verb: str) -> "Examples":
     return Examples(texts, inputs, references)
 
 
-def _read_file(run: Any, path: Path, verb: str) -> Any:
+def _read_file(run: Any, path: Path, verb: str) -> list[tuple[str, Any]]:
+    """What a file holds, each with a name: the file's, and that of a series where there are several."""
     import torch
 
     if not hasattr(run.data, "inputs_of"):
         kind = type(run.data).__name__
         hint = "" if verb == "classify" else "; --test N asks the test part"
         raise RnnbenchError(f"this run reads {kind}, of which no input can be given as a file{hint}")
-    return torch.from_numpy(run.data.inputs_of(path))
+    if hasattr(run.data, "all_inputs_of"):
+        found = run.data.all_inputs_of(path)
+        return [(f"{path}: {name}" if name else str(path), torch.from_numpy(one)) for name, one in found.items()]
+    return [(str(path), torch.from_numpy(run.data.inputs_of(path)))]

@@ -191,8 +191,9 @@ def _show_board(grid: GridSpec, cells: Sequence[Cell], folders: Folders, console
     tables, problems = read_board(folders.leaderboard)
     page = write_markdown(folders.leaderboard, tables)
     warn_set_aside(problems)
+    browser = "the page is older: make it anew by" if page.with_name("index.html").exists() else "for a browser:"
     lines = [
-        f"board: {page} (for a browser: rnnbench board{folders.options}; what its signs mean: --legend)",
+        f"board: {page} ({browser} rnnbench board{folders.options}; what its signs mean: --legend)",
         f"records: {folders.leaderboard / 'records'}",
         f"checkpoints and logs: {folders.working(grid.name)}",
     ]

@@ -19,7 +19,10 @@ SERIES_NAMES = {"id", "series", "sequence", "sample", "run", "session", "episode
 GROUP_NAMES = {
     "group", "subject", "patient", "person", "author", "speaker", "user", "machine", "device", "site", "station",
 }  # fmt: skip
-TIME_NAMES = {"time", "t", "step", "date", "datetime", "timestamp", "hour", "day", "frame", "index", "ds", "when"}
+TIME_NAMES = {
+    "time", "t", "step", "date", "datetime", "timestamp", "second", "seconds", "minute", "minutes", "hour", "hours",
+    "day", "week", "month", "year", "frame", "index", "tick", "ds", "when",
+}  # fmt: skip
 LABEL_NAMES = {"label", "class", "target", "category", "kind", "y", "sentiment", "rating", "stars", "activity", "state"}
 MOST_CLASSES = 50
 LONGEST_HORIZON = 24
@@ -163,6 +166,7 @@ def _series(table: Table, columns: list[Column], arguments: dict[str, Any], note
         notes.append(f"{series.name!r} says which of {series.different} series a row belongs to")
     if time is not None:
         arguments["time"] = time.name
+        notes.append(f"{time.name!r} orders the rows and is no input; add it to inputs if it should be one")
     if not inputs:
         raise RnnbenchError(f"{table.name}: no column of numbers that could be read as a series; "
                             f"it has {', '.join(map(repr, table.columns))}")  # fmt: skip
@@ -224,8 +228,14 @@ def _runs(column: Column) -> int:
 
 
 def _time_column(table: Table, columns: list[Column], series: Column | None) -> Column | None:
+    """The column by which rows are ordered: by its name, or as it holds dates, or grows by the same from row to row."""
+    able = [one for one in columns if one.numbers is not None and not (series and _is_fixed(one, series))]
     for column in sorted(columns, key=lambda one: not one.named(TIME_NAMES)):
-        if column.numbers is not None and not column.named(TIME_NAMES):
+        if (
+            column.numbers is not None
+            and not column.named(TIME_NAMES)
+            and not (len(able) > 1 and _is_clock(column, series))
+        ):
             continue
         try:
             times = table.times(column.name)
@@ -235,6 +245,14 @@ def _time_column(table: Table, columns: list[Column], series: Column | None) -> 
         if len(set(keys)) == len(keys):
             return column
     return None
+
+
+def _is_clock(column: Column, series: Column | None) -> bool:
+    """Whether a column of numbers grows by one and the same amount from row to row of each series."""
+    steps = np.diff(np.asarray(column.numbers))
+    if series is not None:
+        steps = steps[[one == other for one, other in zip(series.words, series.words[1:], strict=False)]]
+    return len(steps) > 0 and bool(steps[0] > 0) and bool(np.allclose(steps, steps[0], rtol=1e-6, atol=0))
 
 
 def _is_fixed(column: Column, series: Column) -> bool:

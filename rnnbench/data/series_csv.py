@@ -155,14 +155,24 @@ class SeriesTables(NamedClasses):
         Raises:
             RnnbenchError: the file cannot be read, a column or a value is missing, or it holds several series.
         """
+        found = self.all_inputs_of(path)
+        if len(found) > 1:
+            raise RnnbenchError(f"{path} holds {len(found)} series, by its column {self.id!r}; give one")
+        return next(iter(found.values()))
+
+    def all_inputs_of(self, path: Path) -> dict[str, Frames]:
+        """Inputs `[T, C]` of each series in a file, by what its column `id` says; of the only one, without it, by "".
+
+        Raises:
+            RnnbenchError: the file cannot be read, or a column or a value is missing.
+        """
         table = self._table_of(path)
-        if self.id and self.id in table.columns and len(several := set(table.words(self.id))) > 1:
-            raise RnnbenchError(f"{path} holds {len(several)} series, by its column {self.id!r}; give one")
-        timed = self.time in table.columns
-        (series,) = self._series(table, ["" for _ in range(len(table))], self.time if timed else None)
+        ids = table.words(self.id) if self.id and self.id in table.columns else [""] * len(table)
+        every = self._series(table, ids, self.time if self.time in table.columns else None)
         self.prepare_data()
         moments = read_moments(self.folder)
-        return standard(filled_forward(series.frames, moments["mean"]), moments)
+        frames = [standard(filled_forward(one.frames, moments["mean"]), moments) for one in every]
+        return dict(zip(dict.fromkeys(ids), frames, strict=True))
 
     def _table_of(self, path: Path) -> Table:
         return read_table(path)

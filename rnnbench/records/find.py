@@ -36,7 +36,9 @@ def find_run(name: str, records: Mapping[str, Record]) -> Record:
         return best_of(name, records)
     matching = [record for run, record in sorted(records.items()) if name and run.startswith(name)]
     if not matching:
-        raise unknown("run", name, records) if len(records) < 20 else RnnbenchError(f"no run starts with {name!r}")
+        if len(records) < 20:
+            raise unknown("run", name, records)
+        raise RnnbenchError(f"no run starts with {name!r}; the best of a task and an architecture is TASK/ARCHITECTURE")
     if len(matching) > 1:
         some = ", ".join(f"{record.id} ({record.spec.label})" for record in matching[:8])
         more = f" and {len(matching) - 8} more" if len(matching) > 8 else ""

@@ -55,6 +55,13 @@ def test_classify_names_classes_and_unknown_words(ask: Ask) -> None:
     assert "very negative" in {one["class"] for one in first["classes"]}
     assert sum(one["probability"] for one in first["classes"]) == pytest.approx(1.0)
     assert "%" in ask("classify", "sentiment-movies/elman", "A good film")[1]
+    test = json.loads(ask("classify", "sentiment-movies/elman", "--test", "3", "--json")[1])
+    classes = {one["class"] for one in first["classes"]}
+    assert [one["reference"] in classes for one in test] == [True] * 3
+    assert ask("classify", "sentiment-movies/elman", "--test", "3")[1].count("(truly ") == 3
+    code, _, told = ask("classify", "sentiment-movies/elman", "a film", "--test", "3")
+    assert code == 2
+    assert "--test asks the test part alone" in told
 
 
 def test_classify_tags_every_word(ask: Ask) -> None:

@@ -209,6 +209,9 @@ def test_what_is_proposed_fits_the_file(tmp_path: Path) -> None:
     files: list[tuple[Path, type, dict[str, Any]]] = [
         (table(tmp_path / "load.csv", "subject,step,x,y,load", [(f"p{n}", t, n + t, t % 5, n / 7) for n, t in steps]),
          SeriesCSV, {"inputs": ["x", "y"], "id": "subject", "time": "step", "target": "load"}),
+        (table(tmp_path / "clock.csv", "run,beat,x,kind", [(f"r{n}", 3 + 2 * t, (7 * n + t * t) % 11, f"k{n % 2}")
+                                                           for n, t in steps]),
+         SeriesCSV, {"inputs": ["x"], "id": "run", "time": "beat", "label": "kind"}),
         (table(tmp_path / "hours.csv", "date,load,price", [(one, n % 24, n % 7 or "") for n, one in enumerate(hours)]),
          SeriesCSV, {"inputs": ["load", "price"], "time": "date", "horizon": 10, "missing": "forward"}),
         (table(tmp_path / "many.csv", "station,date,load", [(f"s{n % 2}", hour, n % 5) for n, hour in

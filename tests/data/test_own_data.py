@@ -256,6 +256,12 @@ def test_inputs_are_standardised_by_the_training_part_alone(tmp_path: Path) -> N
     asked = data.inputs_of(Path(write(tmp_path / "one.csv", lines)))
     every = [one for split in SPLITS for one in data.table(split)["inputs"][:] if len(one) == asked.size]
     assert any(np.allclose(asked.ravel(), one) for one in every)
+    assert list(data.all_inputs_of(tmp_path / "one.csv")) == [""]
+    found = data.all_inputs_of(tmp_path / "series.csv")
+    assert len(found) == sum(len(data.table(split)) for split in SPLITS)
+    np.testing.assert_array_equal(found["run 0"], asked)
+    with pytest.raises(RnnbenchError, match=rf"holds {len(found)} series, by its column 'run'; give one"):
+        data.inputs_of(tmp_path / "series.csv")
 
 
 def test_what_is_missing_is_refused_or_read_forward_and_never_a_target(tmp_path: Path) -> None:
@@ -326,7 +332,7 @@ BROKEN: list[tuple[bytes, str]] = [
     (b"x,kind,run\n", "has no rows"),
     (b"", "is empty"),
     (b"x,kind,run\n1,caf\xe9,1\n", "line 2, byte 6: not UTF-8 .*or set encoding"),
-    (gzip.compress(b"x,kind,run\n1,a,1\n")[:-9], "is damaged"),
+    (gzip.compress(b"x,kind,run\n1,a,1\n", mtime=0)[:-9], "is damaged"),
     (b"x,kind,run\n1,a,1\n2,b,2\n", "the validation part has no series"),
 ]
 

@@ -205,7 +205,7 @@ def command_of(specs: Sequence[RunSpec]) -> str:
     """What to type into a shell to run `specs` again. Quoting by the here-document: nothing in it is a command."""
     lines = [f"{name}: {_flow(value)}" for name, value in grid_of(specs).items()]
     parts = {"task": specs[0].task.name, "architecture": specs[0].architecture.name}
-    lines += [f"# {kind} {name} is not one of this installation: give the path of its card"
+    lines += [f"# {kind} {name} is no name here: unless its folder is beside this grid, give the path of its card"
               for kind, name in parts.items() if name not in catalogue(kind)]  # fmt: skip
     return "\n".join(["cat > again.yaml <<'END-OF-GRID'", *lines, "END-OF-GRID", "rnnbench run again.yaml"])
 
