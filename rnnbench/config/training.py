@@ -57,8 +57,8 @@ OWNED = {
     "model_registry": "the weights stay in the folder of the run",
 }
 """Arguments of `lightning.Trainer` that the harness sets itself, and why, or what to use instead."""
-POSITIVE = ("limit_train_batches", "limit_val_batches")
-"""Arguments for which 0 would leave nothing to train on, or nothing by which the tested checkpoint is chosen."""
+POSITIVE = ("limit_train_batches", "limit_val_batches", "accumulate_grad_batches")
+"""Arguments for which 0 would leave nothing to train on, no step, or nothing by which the checkpoint is chosen."""
 
 
 def _precision(value: Any) -> Any:

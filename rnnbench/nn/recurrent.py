@@ -291,7 +291,7 @@ class Recurrent(nn.Module):
         """
         weight = self.any_weight
         key = self.training, weight.device, weight.dtype, self.engine
-        if key not in self._chosen or (self._chosen[key] == "triton" and self.engine is None):  # it may have failed
+        if key not in self._chosen or self._chosen[key] == "triton":  # which may have failed since
             self._chosen[key] = self._choose(weight)
         return self._chosen[key]
 

@@ -96,6 +96,7 @@ def test_short_names_are_the_same_run() -> None:
         ({"trainer": {"max_epochs": 3}}, "trainer: max_epochs cannot be set here: the budget says when training ends"),
         ({"trainer": {"precision": 16}}, "trainer: precision cannot be set here: use the field precision of the grid"),
         ({"trainer": {"limit_val_batches": 0}}, "trainer: limit_val_batches must be above 0, got 0"),
+        ({"trainer": {"accumulate_grad_batches": 0}}, "trainer: accumulate_grad_batches must be above 0, got 0"),
         ({"trainer": {"detect_anomaly": float("nan")}}, "trainer: detect_anomaly is nan; allowed are"),
         ({"callbacks": [3]}, "callbacks.0: give an import path, or class_path and init_args, got 3"),
         ({"callbacks": [{"class": "Timer"}]}, "unknown key 'class'; did you mean 'class_path'?"),

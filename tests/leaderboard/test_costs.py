@@ -124,7 +124,7 @@ def test_the_grid_to_run_again_expands_to_the_same_runs(changes: dict[str, Any],
 def test_a_task_of_somebody_else_is_said_to_need_its_path(tmp_path: Path) -> None:
     run = spec()
     text = command_of([run.model_copy(update={"task": run.task.model_copy(update={"name": "mine"})})])
-    assert "# task mine is not one of this installation: give the path of its card" in text
+    assert "# task mine is no name here: unless its folder is beside this grid, give the path of its card" in text
     assert typed(text, tmp_path)["tasks"] == ["mine"]
     assert "#" not in command_of([run])
 

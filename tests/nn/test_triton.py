@@ -144,6 +144,36 @@ def test_chunks_of_steps(case: str, lengths: list[int] | None, device: str, monk
     compared(layer, draw(7, 5, 3, dtype=SINGLE), device, lengths)
 
 
+class Latest(Cell):
+    """A state that a gate replaces, whatever it was."""
+
+    gates = ("a", "b")
+    recurrent = ()
+
+    def step(self, z: Any, s: Any) -> Any:
+        return torch.where(z.a > 0, z.b, s.h)
+
+
+def test_chunks_that_are_not_finite_are_no_more_than_their_steps(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_engine, "LEAST_CHUNK", 4)
+    a, b = torch.full((24, 1, 2), 1e10, device=device), torch.zeros(24, 1, 2, device=device)
+    b[22:] = 1  # zeros before: the product of a chunk's factors is inf
+    found = []
+    for function in (scan._TritonScan.apply, scan.loop):
+        one, two = a.clone().requires_grad_(), b.clone().requires_grad_()
+        states = function(one, two, None)
+        found.append([states, *torch.autograd.grad(states[:3].sum(), (one, two))])
+    assert all(torch.isfinite(value).all() for value in found[0])
+    close(found[0], found[1], dtype=SINGLE)
+    layer = Recurrent(2, 1, cell=Latest(), bias=False, engine="triton").to(device)
+    x = torch.full((20, 1, 2), -1.0, device=device)
+    x[3] = torch.tensor([1.0, 5.0])
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(torch.eye(2))
+        output, _ = layer(x, torch.full((1, 1, 1), -torch.inf, device=device))
+    assert output.flatten().tolist() == [-torch.inf] * 3 + [5.0] * 17
+
+
 class Swaps(Cell):
     """Each state goes into the other one, one of them as it is."""
 
@@ -390,8 +420,35 @@ def test_a_compiled_model_goes_on_where_a_kernel_cannot_be_started(
         for _ in range(2):  # the second call knows before
             close([*flat(result := model(inputs)), *gradients(layer, result, inputs)], expected, dtype=SINGLE)
     assert kernel.failed
-    layer.engine = None
-    assert layer.backend != "triton"
+    assert layer.backend == layer.eval().backend == "function"
+    other = make("mgu", 3, 6, dtype=SINGLE, engine="triton").to(device)
+    close(flat(other(inputs)), flat(want(inputs)), dtype=SINGLE)
+
+
+@pytest.mark.parametrize("case", ["lstm", "minlstm", "qrnn"])
+def test_a_compiled_model_takes_an_empty_batch(case: str, device: str) -> None:
+    torch.compiler.reset()
+    layer = make(case, 3, 6, dtype=SINGLE, engine="triton").to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.compile(layer, backend="aot_eager")
+        output = model(torch.zeros(5, 0, 3, device=device))[0]
+    assert output.shape == (5, 0, 6)
+
+
+def test_a_triton_that_cannot_be_imported_leaves_the_next_engine(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setattr(dispatch, "_programs", {})
+
+    def fails(_: str) -> Any:
+        raise ImportError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(triton_engine, "load_source", fails)
+    for case in ("mgu", "mingru"):
+        layer = make(case, 3, 6, dtype=SINGLE, engine="triton").to(device)
+        with pytest.raises(ValueError, match=r"engine 'triton' cannot run .*: Triton cannot be imported: libcuda"):
+            _ = layer.backend
+        kernel = dispatch.triton_kernel_of(layer.cells[True][0])
+        assert isinstance(kernel, str)
 
 
 @pytest.mark.parametrize(("allowed", "name"), [(True, "tf32"), (False, "ieee")])

@@ -59,7 +59,7 @@ class _CompiledForTriton:
     def forward(
         self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], training: bool
     ) -> list[Tensor]:
-        if not self.kernel.failed:
+        if not self.kernel.failed and inputs.numel():
             try:
                 return self.kernel.forward(call, inputs, tensors, training)
             except NoTriton as error:
@@ -72,7 +72,7 @@ class _CompiledForTriton:
         self, call: SequenceCall, inputs: Tensor, tensors: Sequence[Tensor | None], results: Sequence[Tensor],
         gradients: Sequence[Tensor | None], needed: Sequence[bool],
     ) -> list[Tensor | None]:  # fmt: skip
-        if not self.kernel.failed:
+        if not self.kernel.failed and inputs.numel():
             try:
                 return self.kernel.backward(call, inputs, tensors, results, gradients, needed)
             except NoTriton as error:
@@ -87,7 +87,7 @@ class _CompiledForTriton:
         ]
 
     def _other(self, call: SequenceCall) -> Engine:
-        return engine_of("function", call.cell, torch.float32)
+        return engine_of("function" if call.batch and call.length else "reference", call.cell, torch.float32)
 
 
 def _engine(cell: Cell, inputs: Tensor, triton: bool) -> Engine:
@@ -109,7 +109,9 @@ def _restore(
     """The engine, and its arguments from those of the operation, which can be tensors or lists of them only."""
     cell, rest = _cells[name], iter(present)
     call = SequenceCall(cell, hidden_size, batch, len(inputs), batch_sizes, reverse, tuple(noise))
-    engine = _engine(cell, inputs, triton) if inputs.numel() else engine_of("reference", cell, inputs.dtype)
+    engine = _engine(cell, inputs, triton)
+    if not inputs.numel() and not isinstance(engine, _CompiledForTriton):
+        engine = engine_of("reference", cell, inputs.dtype)
     tensors = [next(rest).contiguous() if k == "1" else None for k in mask]
     return engine, call, inputs.contiguous(), tensors
 

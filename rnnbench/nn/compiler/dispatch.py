@@ -88,8 +88,17 @@ def triton_kernel_of(cell: Cell) -> triton_engine.TritonKernel | str:
             program.compile_cache["triton"] = triton_engine.make_kernel(program)
         except UnsupportedOperation as error:
             program.compile_cache["triton"] = f"{type(cell).__name__}.step uses {error}"
+        except triton_engine.NoTriton as error:
+            program.compile_cache["triton"] = str(error)
     kernel: triton_engine.TritonKernel | str = program.compile_cache["triton"]
     return kernel.failed or kernel if isinstance(kernel, triton_engine.TritonKernel) else kernel
+
+
+def triton_has_failed(cell: Cell) -> bool:
+    """Whether a Triton kernel of the cell could not be started."""
+    program = program_of(cell)
+    kernel = None if isinstance(program, str) else program.compile_cache.get("triton")
+    return isinstance(kernel, triton_engine.TritonKernel) and bool(kernel.failed)
 
 
 def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
@@ -128,6 +137,8 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str |
         if reason is None:
             _warn(reasons)
             return engine
+        if required == "triton" and triton_has_failed(cell):  # a launch did, which nobody could know before
+            return "function"
         if required is not None:
             raise ValueError(f"engine {required!r} cannot run {type(cell).__name__}: {reason}")
         reasons[engine] = reason

@@ -104,7 +104,14 @@ class _TritonScan(torch.autograd.Function):
         if torch.is_grad_enabled() or not is_eager(g):
             return _derive_loop(ctx, a, b, h0, g)
         d, ds = a.new_empty(*a.shape[:2], 2 * a.shape[2]), torch.zeros_like(initial)
-        tensors = {"initial_0": initial, "seq_0": states, "saved_0": a, "gy_0": g.contiguous(), "ds_0": ds, "d": d}
+        tensors = {
+            "initial_0": initial,
+            "seq_0": states,
+            "saved_0": a,
+            "gy_0": g.contiguous().resolve_neg(),
+            "ds_0": ds,
+            "d": d,
+        }
         try:
             _triton_kernel().launch("backward", ctx.call, tensors, a)
         except NoTriton:

@@ -105,7 +105,10 @@ class TritonKernel:
     def __init__(self, program: Program) -> None:
         self.program, self.layout = program, Layout(program)
         self.source = self.emit()
-        self.module = load_source(self.source.text)
+        try:
+            self.module = load_source(self.source.text)
+        except (ImportError, OSError) as error:
+            raise NoTriton(f"Triton cannot be imported: {error}") from error
         self.failed = ""
         """Why a launch has failed; the cell is run by another engine then."""
 
@@ -333,8 +336,11 @@ def chunks_of(steps: int, programs: int, processors: int) -> int:
 class ScanKernel(TritonKernel):
     """The emitted form of a program whose step has no product and no row mean, see `triton_scan`.
 
+    Where a chunk's numbers are not all finite, steps are taken one after the other, as in the equation.
+
     Raises:
         UnsupportedOperation: one of the program's operations has no Triton expression.
+        NoTriton: Triton cannot be imported.
     """
 
     def emit(self) -> Any:
@@ -354,13 +360,13 @@ class ScanKernel(TritonKernel):
         """
         device, back, states = inputs.device, name == "backward", len(self.program.states)
         processors, steps = processors_of(device), len(call.steps.rows)
-        constants = self.sizes(call.hidden_size, call.hidden_size, call.batch, processors)
-        grid = -(-call.batch // constants["BB"]), -(-call.hidden_size // constants["BN"])
+        sizes = self.sizes(call.hidden_size, call.hidden_size, call.batch, processors)
+        grid = -(-call.batch // sizes["BB"]), -(-call.hidden_size // sizes["BN"])
         summary = f"{name}_summary"
         chunks = chunks_of(steps, grid[0] * grid[1], processors) if summary in self.source.kernels else 1
         length = -(-steps // chunks)
         chunks = -(-steps // length)
-        constants |= {"PACKED": call.is_packed, "REVERSE": call.reverse}
+        constants = sizes | {"PACKED": call.is_packed, "REVERSE": call.reverse}
         numbers = {"T": steps, "B": call.batch, "chunks": chunks, "length": length}
 
         def stacked(prefix: str) -> Tensor:
@@ -378,13 +384,14 @@ class ScanKernel(TritonKernel):
         if total is not None:
             arguments["dvec"] = total.new_empty(len(total), chunks, *total.shape[1:])
         if chunks > 1:
-            arguments["local"] = torch.empty_like(carried)
-            arguments["matrix"] = carried.new_empty(states, *carried.shape)
+            local, matrix = torch.empty_like(carried), carried.new_empty(states, *carried.shape)
+            arguments |= {"local": local, "matrix": matrix}
             start(summary)
-            combined = {"states": carried, "local": arguments["local"], "matrix": arguments["matrix"]}
-            combined |= {"B": call.batch, "chunks": chunks, "K": states, "BACK": back}
-            combined |= {key: value for key, value in constants.items() if key not in ("PACKED", "REVERSE")}
-            self.start("combine", grid, combined, device)
+            known = stacked("ds") if back else initial
+            finite = [one.isfinite().all() for one in (local, matrix, known)]
+            arguments["finite"] = torch.stack(finite).all().to(torch.int32)
+            combined = {"states": carried, "local": local, "matrix": matrix, "B": call.batch, "chunks": chunks}
+            self.start("combine", grid, combined | sizes | {"K": states, "BACK": back}, device)
         start(name)
         if back:
             for k in range(states):
@@ -398,6 +405,7 @@ def make_kernel(program: Program) -> TritonKernel:
 
     Raises:
         UnsupportedOperation: one of its operations has no Triton expression.
+        NoTriton: Triton cannot be imported.
     """
     return ScanKernel(program) if triton_scan.is_elementwise(program) else TritonKernel(program)
 
@@ -435,4 +443,4 @@ def _launch_errors() -> tuple[type[Exception], ...]:
     little shared memory."""
     from triton.errors import TritonError
 
-    return TritonError, RuntimeError, OSError, subprocess.SubprocessError
+    return TritonError, RuntimeError, ImportError, OSError, subprocess.SubprocessError

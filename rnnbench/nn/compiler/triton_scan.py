@@ -20,6 +20,7 @@ Names in the source, beside those of `triton_codegen`:
     dvec                    gradients of the vectors, of each chunk and sequence: [V, chunks, B, H]
     chunks, length          how many chunks there are; steps of each
     begin, end              steps of a program's chunk, in the order in which the sequence is read
+    finite, known           whether all numbers of all chunks are finite; the chunk whose gradients are known at first
 """
 
 from __future__ import annotations
@@ -128,6 +129,15 @@ def emit(program: Program) -> ScanSource:
     return ScanSource(text, {kernel.name: tuple(kernel.arguments) for kernel in kernels})
 
 
+ALONE = """
+    if finite is not None:
+        split = tl.load(finite) != 0
+        begin = tl.where(split, begin, 0)
+        end = tl.where(split, end, tl.where(chunk == 0, steps, 0))
+        known = tl.where(split, chunk, chunks - 1)"""
+"""If something in a chunk is not finite, inf · 0 would arise between chunks: the first then takes all steps."""
+
+
 class _Kernel:
     """The text of a kernel as it grows: lines before the loop over its steps, in it, and after it."""
 
@@ -165,6 +175,7 @@ class _Kernel:
         """The whole kernel."""
         arguments = [*self.arguments, "T", "B", "chunks", "length", *(f"{name}: tl.constexpr" for name in SIZES)]
         backward = self.name.startswith("backward")
+        alone = ALONE if "finite" in self.arguments else ""
         head = f"""@triton.jit(do_not_specialize=["T", "B", "chunks", "length"])
 def {self.name}({", ".join(arguments)}):
     rows = (tl.program_id(0) * BB + tl.arange(0, BB)[:, None]).to(tl.int64)
@@ -175,7 +186,8 @@ def {self.name}({", ".join(arguments)}):
     if PACKED:
         steps = tl.load(lengths + tl.program_id(0) * BB)  # sequences lie in the order of their lengths
     begin = tl.minimum(chunk * length, steps)
-    end = tl.minimum(begin + length, steps)"""
+    end = tl.minimum(begin + length, steps)
+    known = chunk{alone}"""
         loop = f"""    for k in range(begin, end):
         s = {"begin + end - 1 - k" if backward else "k"}
         t = s
@@ -193,12 +205,12 @@ def {self.name}({", ".join(arguments)}):
         return "\n".join([*lines, *(indent + line for line in self.after)]) + "\n"
 
 
-def _plane(tensor: str, *indices: int, sizes: int) -> str:
-    """The place of a program's chunk in a tensor `[K, …, chunks, B, H]`; `sizes` is K."""
+def _plane(tensor: str, *indices: int, sizes: int, chunk: str = "chunk") -> str:
+    """The place of a chunk in a tensor `[K, …, chunks, B, H]`; `sizes` is K."""
     number = 0
     for index in indices:
         number = number * sizes + index
-    return f"{tensor} + ({number} * chunks + chunk).to(tl.int64) * B * H"
+    return f"{tensor} + ({number} * chunks + {chunk}).to(tl.int64) * B * H"
 
 
 def _common_arguments(program: Program) -> list[str]:
@@ -214,7 +226,9 @@ def _forward(program: Program, coefficients: Coefficients | None) -> _Kernel:
     states, slots, saved = len(program.states), len(program.slots), program.adjoint.saved
     arguments = ["xz", *_common_arguments(program)]
     if coefficients is None:
-        arguments += ["initial", *(f"seq_{k}" for k in range(states)), *(f"saved_{k}" for k in range(len(saved)))]
+        arguments += [
+            "initial", "finite", *(f"seq_{k}" for k in range(states)), *(f"saved_{k}" for k in range(len(saved))),
+        ]  # fmt: skip
     else:
         arguments += ["local", "matrix"]
     kernel = _Kernel("forward" if coefficients is None else "forward_summary", program, arguments)
@@ -252,7 +266,7 @@ def _summarise(kernel: _Kernel, coefficients: Coefficients, state: str) -> None:
                 for k in count
                 if coefficients[i][k] is not coefficients[i][k].graph.node(0.0)
             ]
-            kernel.steps.append(f"n{i}{j} = {' + '.join(terms) or f'0.0 * m{i}{j}'}")
+            kernel.steps.append(f"n{i}{j} = {' + '.join(terms) or 'tl.zeros([BB, BN], dtype=tl.float32)'}")
             new.append(f"m{i}{j} = tl.where(live, n{i}{j}, m{i}{j})")
             place = _plane("matrix", i, j, sizes=len(coefficients))
             kernel.after.append(f"store({place}, rows, cols, H, tile, m{i}{j})")
@@ -266,7 +280,7 @@ def _backward(program: Program, coefficients: Coefficients | None) -> _Kernel:
     arguments = [
         *_common_arguments(program), "initial", *(f"seq_{k}" for k in range(states)),
         *(f"saved_{k}" for k in range(len(adjoint.saved))), *(f"gy_{k}" for k in range(len(program.emitted))),
-        *(["ds", "d", "dvec"] if coefficients is None else ["local", "matrix"]),
+        *(["ds", "d", "dvec", "finite"] if coefficients is None else ["local", "matrix"]),
     ]  # fmt: skip
     kernel = _Kernel("backward" if coefficients is None else "backward_summary", program, arguments)
     for k in range(states):
@@ -301,12 +315,12 @@ def _backward(program: Program, coefficients: Coefficients | None) -> _Kernel:
             kernel.steps.append(f"store(d, here, {k} * H + cols, ({slots} * H), mask, {kernel.value(node)})")
         for k, node in enumerate(vectors):
             kernel.before.append(f"a{k} = tl.zeros([BB, BN], dtype=tl.float32)")
-            kernel.steps.append(f"a{k} += tl.where(mask, {kernel.value(node)}, 0.0)")
+            kernel.steps.append(f"if dvec is not None: a{k} += tl.where(mask, {kernel.value(node)}, 0.0)")
             place = _plane("dvec", k, sizes=len(vectors))
             kernel.after += ["if dvec is not None:", f"    store({place}, rows, cols, H, tile, a{k})"]
         for k in range(states):
-            place = _plane("ds", k, sizes=states)
-            kernel.before.append(f"g{k} = load({place}, rows, cols, H, tile)")
+            place, first = _plane("ds", k, sizes=states), _plane("ds", k, sizes=states, chunk="known")
+            kernel.before.append(f"g{k} = load({first}, rows, cols, H, tile)")
             kernel.after.append(f"store({place}, rows, cols, H, tile, g{k})")
     kernel.keep("g", new)
     return kernel
