@@ -159,7 +159,8 @@ def test_chunks_that_are_not_finite_are_no_more_than_their_steps(device: str, mo
     a, b = torch.full((24, 1, 2), 1e10, device=device), torch.zeros(24, 1, 2, device=device)
     b[22:] = 1  # zeros before: the product of a chunk's factors is inf
     found = []
-    for function in (scan._TritonScan.apply, scan.loop):
+    functions: list[Any] = [scan._TritonScan.apply, scan.loop]
+    for function in functions:
         one, two = a.clone().requires_grad_(), b.clone().requires_grad_()
         states = function(one, two, None)
         found.append([states, *torch.autograd.grad(states[:3].sum(), (one, two))])
