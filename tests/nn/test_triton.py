@@ -170,7 +170,7 @@ def test_chunks_that_are_not_finite_are_no_more_than_their_steps(device: str, mo
     x = torch.full((20, 1, 2), -1.0, device=device)
     x[3] = torch.tensor([1.0, 5.0])
     with torch.no_grad():
-        layer.weight_ih_l0.copy_(torch.eye(2))
+        layer.get_parameter("weight_ih_l0").copy_(torch.eye(2))
         output, _ = layer(x, torch.full((1, 1, 1), -torch.inf, device=device))
     assert output.flatten().tolist() == [-torch.inf] * 3 + [5.0] * 17
 
