@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import json
 import math
 import random
 import re
@@ -160,8 +161,31 @@ def test_from_a_file_to_a_row_on_the_board(place: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(["run", "wear/grid.yaml"]) == 0
     assert re.search(r"elman +0\.\d+", capsys.readouterr().out)
+    asked_about_own_series(capsys)
     (record,) = RecordStore(Path("leaderboard")).read()[0].values()
     changed_files_make_other_runs(record)
+
+
+def asked_about_own_series(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every series of a file is classified, the first ones of the test part too; a list of texts is refused."""
+    rows = [line.rpartition(",")[0] for line in Path("machines.csv").read_text().splitlines()]  # without the label
+    Path("new.csv").write_text("\n".join(row for row in rows if row.startswith("machine") or row[:3] == "M0,") + "\n")
+    capsys.readouterr()
+    assert main(["classify", "wear/elman", "new.csv", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    runs = dict.fromkeys(row.split(",")[1] for row in rows if row[:3] == "M0,")
+    assert [one["input"] for one in found] == [f"new.csv: {run}" for run in runs]
+    assert {entry["class"] for entry in found[0]["classes"]} == {"fine", "worn"}
+    assert main(["classify", "wear/elman", "--test", "2", "--json"]) == 0
+    assert {one["reference"] for one in json.loads(capsys.readouterr().out)} <= {"fine", "worn"}
+    assert main(["classify", "wear/elman", "--file", "new.csv"]) == 2
+    assert "this run reads no texts, give its inputs as files, or --test N" in capsys.readouterr().err
+    assert main(["board"]) == 0
+    page = Path("leaderboard/index.html").read_text()
+    assert "on 1 task;" in page
+    assert ">Tasks</h2>" not in page  # a task that has no card of this installation
+    assert main(["run", "wear/grid.yaml"]) == 0
+    assert "the page is older: make it anew by rnnbench board" in capsys.readouterr().out
 
 
 def changed_files_make_other_runs(record: Record) -> None:
