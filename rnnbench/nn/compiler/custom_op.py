@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.compiler import chunks
-from rnnbench.nn.compiler.dispatch import choose, engine_of, instead_of_triton, program_of
+from rnnbench.nn.compiler.dispatch import choose, engine_of, failed_triton_kernel, instead_of_triton
 from rnnbench.nn.compiler.native import Kernel
 from rnnbench.nn.compiler.reference import of_one_dtype
 from rnnbench.nn.compiler.sequence import Engine, Result, SequenceCall
@@ -92,11 +92,9 @@ class _CompiledForTriton:
 
 def _engine(cell: Cell, inputs: Tensor, triton: bool) -> Engine:
     """The kernel, by Triton if that is asked for; or the reference, whose derivative torch.compile may look into."""
-    program = program_of(cell)
-    if not isinstance(program, str) and (triton or inputs.device.type != "cpu"):
-        kernel = program.compile_cache.get("triton")
-        if isinstance(kernel, TritonKernel) and kernel.failed and not unsupported_reason(inputs.device, inputs.dtype):
-            return _CompiledForTriton(kernel)
+    wanted = (triton or inputs.device.type != "cpu") and not unsupported_reason(inputs.device, inputs.dtype)
+    if wanted and (kernel := failed_triton_kernel(cell)):
+        return _CompiledForTriton(kernel)
     name = choose(cell, inputs.device, inputs.dtype, "triton" if triton else None)
     engine = engine_of(name if name in ("native", "triton") else "reference", cell, inputs.dtype)
     return _CompiledForTriton(engine) if isinstance(engine, TritonKernel) else engine

@@ -94,11 +94,11 @@ def triton_kernel_of(cell: Cell) -> triton_engine.TritonKernel | str:
     return kernel.failed or kernel if isinstance(kernel, triton_engine.TritonKernel) else kernel
 
 
-def triton_has_failed(cell: Cell) -> bool:
-    """Whether a Triton kernel of the cell could not be started."""
+def failed_triton_kernel(cell: Cell) -> triton_engine.TritonKernel | None:
+    """The cell's Triton kernels if one of them could not be started, else None."""
     program = program_of(cell)
     kernel = None if isinstance(program, str) else program.compile_cache.get("triton")
-    return isinstance(kernel, triton_engine.TritonKernel) and bool(kernel.failed)
+    return kernel if isinstance(kernel, triton_engine.TritonKernel) and kernel.failed else None
 
 
 def engine_of(name: str, cell: Cell, dtype: torch.dtype) -> Engine:
@@ -137,7 +137,7 @@ def choose(cell: Cell, device: torch.device, dtype: torch.dtype, required: str |
         if reason is None:
             _warn(reasons)
             return engine
-        if required == "triton" and triton_has_failed(cell):  # a launch did, which nobody could know before
+        if required == "triton" and failed_triton_kernel(cell):  # a launch did, which nobody could know before
             return "function"
         if required is not None:
             raise ValueError(f"engine {required!r} cannot run {type(cell).__name__}: {reason}")
