@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
 from rnnbench.errors import RnnbenchError, unknown
 from rnnbench.nn import Recurrent
+from rnnbench.nn.compiler.loops import scan_calls
 from rnnbench.objectives.probabilistic import QuantileHorizonForecast
 from rnnbench.objectives.regression import HorizonForecast
 from rnnbench.objectives.sequence_to_sequence import SequenceToSequence
+from rnnbench.objectives.special_tokens import END_ID
 from rnnbench.utils.extras import check_extra
 from rnnbench.utils.files import write_whole
 
@@ -70,18 +73,23 @@ class ExportedModel(nn.Module):
         if self.forecasts_itself:
             return (self._forecast(inputs, lengths, more),)
         if isinstance(model.objective, SequenceToSequence):
-            return (model.objective.decode_greedily(model.objective.encode(model.read, inputs, lengths)),)
+            tokens = model.objective.decode_greedily(model.objective.encode(model.read, inputs, lengths))
+            return (F.pad(tokens, (0, model.objective.max_length - tokens.shape[1]), value=END_ID),)
         return (model(inputs, lengths),)
 
     def _forecast(self, inputs: Tensor, lengths: Tensor, known_ahead: Tensor | None) -> Tensor:
         """The horizon `[B, h, O]` after the true last step, each step read from the forecast of the one before."""
         model, objective = self.model, self.model.objective
         hidden, state = model.read(inputs, lengths)
-        values = [objective.head(objective.last_state(hidden, lengths)).unsqueeze(1)]
+        first = objective.head(objective.last_state(hidden, lengths)).unsqueeze(1)
+        one_step = NextForecast(model)
+        if torch.compiler.is_exporting() and model.stateful and objective.horizon > 1:
+            return torch.cat([first, _scan_horizon(one_step, first, state, known_ahead, objective.horizon - 1)], 1)
+        values = [first]
         for ahead in range(objective.horizon - 1):
-            step = values[-1] if known_ahead is None else torch.cat([values[-1], known_ahead[:, ahead : ahead + 1]], -1)
-            hidden, state = model.read(step, None, state)
-            values.append(objective.head(hidden))
+            known = None if known_ahead is None else known_ahead[:, ahead : ahead + 1]
+            value, state = one_step(values[-1], known, state)
+            values.append(value)
         return torch.cat(values, 1)
 
     @property
@@ -157,7 +165,12 @@ class ExportedModel(nn.Module):
     def _predictions(self) -> Port:
         objective, size = self.model.objective, self.model.hparams["output_size"]
         if isinstance(objective, SequenceToSequence):
-            return Port("tokens", f"[batch, {objective.max_length}]", "int64", "ids of what was decoded, greedily")
+            return Port(
+                "tokens",
+                f"[batch, {objective.max_length}]",
+                "int64",
+                "ids of what was decoded greedily, `</s>` from its end on",
+            )
         if self.forecasts_itself:
             meaning = f"the {objective.horizon} steps after the inputs, each from the forecast of the one before"
             return Port("forecast", f"[batch, {objective.horizon}, {size}]", "float32", meaning)
@@ -165,6 +178,35 @@ class ExportedModel(nn.Module):
         width = getattr(objective.head, "out_features", size)
         meaning = f"what the head of objective {self.model.hparams['objective']!r} gives"
         return Port("predictions", f"[batch, {steps}{width}]", "float32", meaning)
+
+
+class NextForecast(nn.Module):
+    """The forecast `[B, 1, O]` of the step after one, from that step and the state before it; and the state after."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, value: Tensor, known: Tensor | None, state: Any) -> tuple[Tensor, Any]:
+        """`value` is the forecast of the step, `known` its inputs `[B, 1, K]` that are known ahead, if it has any."""
+        step = value if known is None else torch.cat([value, known], -1)
+        hidden, state = self.model.read(step, None, state)
+        return self.model.objective.head(hidden), state
+
+
+def _scan_horizon(one_step: NextForecast, first: Tensor, state: Any, known_ahead: Tensor | None, steps: int) -> Tensor:
+    """The forecasts `[B, h − 1, O]` that follow the first, as a loop of the exported program."""
+    single = isinstance(state, Tensor)
+
+    def step(call: Any, rows: Sequence[Tensor], before: Sequence[Tensor], fixed: Any) -> list[Tensor]:
+        value, *states = before
+        known = None if known_ahead is None else rows[0].unsqueeze(1)
+        value, after = call(value, known, states[0] if single else tuple(states))
+        return [value, *((after,) if single else after)]
+
+    rows = first.new_zeros(steps, 1) if known_ahead is None else known_ahead.transpose(0, 1)
+    values = scan_calls(one_step, step, [rows], [first, *((state,) if single else state)], [])
+    return values.squeeze(2).transpose(0, 1)
 
 
 def check_format(format: str) -> None:

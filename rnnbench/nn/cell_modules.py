@@ -14,7 +14,7 @@ from rnnbench.nn import fused
 from rnnbench.nn.cell import Cell
 from rnnbench.nn.cells import elman, gru, lstm
 from rnnbench.nn.checks import InputError, InputTypeError, check_dense, check_features, check_like, check_whole
-from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager
+from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager, is_transformed
 from rnnbench.nn.one_step import FUNCTIONS
 from rnnbench.nn.recurrent import Recurrent, States
 
@@ -87,7 +87,8 @@ class RecurrentCell(Recurrent):
                     return self._torch_step(input, hx)
                 except (RuntimeError, TypeError):
                     self._check_states(input, hx)  # says more clearly what is wrong
-                    raise
+                    if not is_transformed():
+                        raise
             if after is not None:
                 return after if len(after) > 1 else after[0]
         if not isinstance(input, Tensor):
@@ -101,7 +102,7 @@ class RecurrentCell(Recurrent):
         if unbatched:
             input = input.unsqueeze(0)
             states = None if states is None else tuple(state.unsqueeze(0) for state in states)
-        if self._torch_mode and self.engine in (None, "torch"):
+        if self._torch_mode and self.engine in (None, "torch") and not is_transformed():
             result: Any = self._torch_step(input, None if states is None else states if len(states) > 1 else states[0])
             after = (result,) if isinstance(result, Tensor) else result
         else:

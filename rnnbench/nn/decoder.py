@@ -1,6 +1,6 @@
 """The second half of an encoder–decoder: tokens out of the states in which an encoder ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnbench.errors import unknown
 from rnnbench.nn.attention import Attention, AttentionName, BahdanauAttention, LuongAttention
+from rnnbench.nn.compiler.loops import scan_calls
 from rnnbench.nn.compiler.torch_mode import is_recorded
 from rnnbench.nn.recurrent import States
 
@@ -127,13 +128,42 @@ class Decoder(nn.Module):
         state = self.begin(encoded)
         token = encoded.hidden.new_full((encoded.hidden.shape[0], 1), start, dtype=torch.int64)
         done = torch.zeros_like(token, dtype=torch.bool)
+        forbidden = torch.zeros(self.head.out_features, dtype=torch.bool, device=token.device)
+        forbidden[list(never)] = True
+        if torch.compiler.is_exporting():
+            return self._greedy_in_an_export(token, done, state, encoded, end, max_length, forbidden)
         emitted = []
         for _ in range(max_length):
             logits, state = self(token, state, encoded)
-            logits[..., list(never)] = -torch.inf
-            token = logits.argmax(-1).masked_fill(done, end)
+            token, done = _likeliest(logits, done, end, forbidden)
             emitted.append(token)
-            done = done | (token == end)
             if not is_recorded() and bool(done.all()):
                 break
         return torch.cat(emitted, 1)
+
+    def _greedy_in_an_export(
+        self, token: Tensor, done: Tensor, state: tuple[States, Tensor], encoded: Encoded, end: int, max_length: int,
+        forbidden: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """`greedy` as a loop of the exported program, which holds one step of it."""
+        states, output = state
+        single = isinstance(states, Tensor)
+
+        def step(call: Any, rows: Any, before: Sequence[Tensor], fixed: Sequence[Tensor]) -> list[Tensor]:
+            token, done, output, *states = before
+            forbidden, *memory = fixed
+            now = Encoded(memory[0], memory[1] if len(memory) > 1 else None, encoded.final)
+            logits, (after, output) = call(token, (states[0] if single else tuple(states), output), now)
+            return [*_likeliest(logits, done, end, forbidden), output, *((after,) if single else after)]
+
+        rows = [encoded.hidden.new_zeros(max_length, 1)]
+        before = [token, done, output, *((states,) if single else states)]
+        memory = [encoded.hidden, *([] if encoded.lengths is None else [encoded.lengths])]
+        return scan_calls(self, step, rows, before, [forbidden, *memory]).squeeze(-1).transpose(0, 1)
+
+
+def _likeliest(logits: Tensor, done: Tensor, end: int, forbidden: Tensor) -> tuple[Tensor, Tensor]:
+    """The likeliest tokens `[B, 1]` but those `forbidden` `[V]`, `end` in rows that are done, and which rows are done
+    after them."""
+    token = logits.masked_fill(forbidden, -torch.inf).argmax(-1).masked_fill(done, end)
+    return token, done | (token == end)

@@ -19,7 +19,11 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     Sequences of different lengths run packed, so that no step is spent on padding. Only a layer that keeps its states
     every so many steps (`checkpoint_steps`, which a `PackedSequence` has not) runs over the padded tensor, if it reads
     forwards alone and thus sees the padding after a sequence has ended.
+
+    Raises:
+        ValueError: the layer is not `batch_first`.
     """
+    _check_batch_first(layer)
     recurrent: Any = layer
     if lengths is None or is_recorded() or recurrent.bidirectional or not getattr(layer, "checkpoint_steps", None):
         return run_padded_to_states(layer, inputs, lengths)[0]
@@ -34,7 +38,11 @@ def run_padded_to_states(
     """As `run_padded`, and the layer's states after the true last step of each sequence, as the layer gives them.
 
     Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
+
+    Raises:
+        ValueError: the layer is not `batch_first`.
     """
+    _check_batch_first(layer)
     if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
         return layer._forward_padded(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
@@ -44,6 +52,14 @@ def run_padded_to_states(
     packed = pack_padded_sequence(inputs, on_cpu, batch_first=True, enforce_sorted=False)
     hidden, final = layer(packed, states)
     return pad_packed_sequence(hidden, batch_first=True, total_length=length)[0], final
+
+
+def _check_batch_first(layer: nn.Module) -> None:
+    if not getattr(layer, "batch_first", True):
+        raise ValueError(
+            f"padded inputs are [B, T, I], which this {type(layer).__name__} takes for [T, B, I]: "
+            "make it with batch_first=True"
+        )
 
 
 def mean_over_steps(hidden: Tensor, lengths: Tensor | None) -> Tensor:

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnbench.nn import fused
+from rnnbench.nn.cell_modules import RecurrentCell
+from rnnbench.nn.feedforward import CNN, TCN, WindowMLP
 from rnnbench.nn.recurrent import Recurrent
+
+KINDS = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell}
+"""The layers of torch that have an int8 form."""
 
 
 class QuantisedLayer(nn.Module):
@@ -72,7 +77,7 @@ def unquantisable(layer: Recurrent) -> str | None:
     """Why a layer cannot have int8 weights; None if it can."""
     if (reason := fused.unsupported_reason(layer.cell, vars(layer))) is not None:
         return f"only LSTM and GRU can, and {reason}"
-    if layer.mode.startswith("RNN"):
+    if layer.mode.startswith("RNN") and not isinstance(layer, RecurrentCell):
         return "only LSTM and GRU can, torch has no int8 kernel for an Elman network"
     if layer.proj_size:
         return "torch has no int8 kernel for a projected LSTM"
@@ -85,27 +90,46 @@ def unquantisable(layer: Recurrent) -> str | None:
 def quantise(module: nn.Module) -> nn.Module:
     """A copy of a module for inference on a CPU, in which all recurrent and `nn.Linear` layers have int8 weights.
 
-    The copy has no gradient and cannot be trained; embeddings and everything else are as before.
+    The copy has no gradient and cannot be trained; embeddings, convolutions of your own and everything else are as
+    before. Cells (`LSTMCell`, `GRUCell`, `RNNCell`) become those of `torch.ao.nn.quantized.dynamic`.
 
     Raises:
         RuntimeError: the module is in training mode.
-        ValueError: a recurrent layer of it has no int8 form (only LSTM and GRU have), or torch none at all here.
+        ValueError: a layer of it has no int8 form (of recurrent ones only LSTM and GRU have), it has none that could
+            have one, or torch has none at all here.
     """
     if module.training:
         raise RuntimeError(
             f"{type(module).__name__} is in training mode, and int8 weights cannot be trained: call eval() first"
         )
-    result = copy.deepcopy(module)
-    if isinstance(result, Recurrent):
-        return QuantisedLayer(result)
-    for name, part in list(result.named_modules()):
-        if isinstance(part, Recurrent):
-            above, _, own = name.rpartition(".")
+    result = nn.Sequential(copy.deepcopy(module))
+    ours = (Recurrent, CNN, TCN, WindowMLP)
+    for path, part in list(result.named_modules()):
+        if isinstance(part, ours):
+            above, _, own = path.rpartition(".")
             try:
-                setattr(result.get_submodule(above), own, QuantisedLayer(part))
+                setattr(result.get_submodule(above), own, _int8_form(part))
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-    return _with_int8(result)
+                name = path.partition(".")[2]
+                raise ValueError(f"{name}: {error}" if name else str(error)) from None
+    if not any(isinstance(part, (QuantisedLayer, *KINDS)) for part in result.modules()):
+        raise ValueError(f"{type(module).__name__} has no layer with an int8 form: LSTM, GRU and nn.Linear have one")
+    return _with_int8(result).get_submodule("0")
+
+
+def _int8_form(layer: nn.Module) -> nn.Module:
+    """What takes the place of one of our layers.
+
+    Raises:
+        ValueError: it has no int8 form.
+    """
+    if not isinstance(layer, Recurrent):
+        raise ValueError(f"{type(layer).__name__} cannot have int8 weights: torch has no such kernel for a convolution")
+    if not isinstance(layer, RecurrentCell):
+        return QuantisedLayer(layer)
+    if reason := unquantisable(layer):
+        raise ValueError(f"{type(layer).__name__} cannot have int8 weights: {reason}")
+    return layer.to_torch().eval()  # replaced with the linear layers
 
 
 def _with_int8(module: nn.Module) -> nn.Module:
@@ -119,6 +143,5 @@ def _with_int8(module: nn.Module) -> nn.Module:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", ".*quantize", category=UserWarning)
-        kinds = {nn.Linear, nn.LSTM, nn.GRU}
-        result: nn.Module = quantize_dynamic(module, kinds, dtype=torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
+        result: nn.Module = quantize_dynamic(module, KINDS, dtype=torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
     return result

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 Step = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
 """States after one step: a function, of tensors alone, of the rows of the step, the states before it, what is the same
@@ -36,17 +37,39 @@ def scan_steps(
     def combine(*values: Tensor) -> list[Tensor]:
         fixed = values[split:]
         after = step(values[count:split], values[:count], fixed[: len(masks)], fixed[len(masks) :])
-        return [state.clone() for state in (*after, *(after[k] for k in emitted))]  # no two may share memory
+        return own([*after, *(after[k] for k in emitted)])
 
     def own(tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Tensors that share no memory. What goes to ONNX has no derivative: torch can fail to write down that of a
-        loop whose batch is open."""
-        return [(value.detach() if torch.onnx.is_in_onnx_export() else value).clone() for value in tensors]
+        """Tensors that share no memory, their strides those of their shapes: states must have the same before and
+        after a step. What goes to ONNX has no derivative: torch can fail to write down that of a loop whose batch is
+        open."""
+        detached = [value.detach() if torch.onnx.is_in_onnx_export() else value for value in tensors]
+        return [value.clone(memory_format=torch.contiguous_format) for value in detached]
 
     ordered = [row.flip(0) for row in rows] if reverse else rows
     results = scan_op(combine, own(states), own(ordered), tuple(own([*masks, *constants])))
     sequences = [sequence.flip(0) if reverse else sequence for sequence in results[count:]]
     return sequences, list(results[:count])
+
+
+def scan_calls(
+    module: nn.Module, step: Callable[..., list[Tensor]], rows: Sequence[Tensor], states: Sequence[Tensor],
+    fixed: Sequence[Tensor],
+) -> Tensor:  # fmt: skip
+    """The first state after each step `[T, …]`, by a `scan` of an export whose steps call a module.
+
+    `step(call, rows, states, fixed)` gives the states after a step; `call` is the module, with the parameters that the
+    loop was given: it may not use those of outside of it. `rows` are `[T, …]`, `fixed` the same at every step.
+    """
+    weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+    def with_weights(
+        rows: Sequence[Tensor], before: Sequence[Tensor], fixed: Sequence[Tensor], values: Sequence[Tensor]
+    ) -> list[Tensor]:
+        own = dict(zip(weights, values, strict=True))
+        return step(lambda *arguments: functional_call(module, own, arguments), rows, before, fixed)
+
+    return scan_steps(with_weights, rows, states, fixed, list(weights.values()), reverse=False, emitted=[0])[0][0]
 
 
 def script_steps(

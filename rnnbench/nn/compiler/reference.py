@@ -200,6 +200,11 @@ def _run_recorded(
     arguments = rows, states, list(masks.values()), list(weights.values()), call.reverse, emitted
     if is_traced():
         sequences, final = script_steps(step, *arguments, call.batch_sizes)
+    elif (
+        type(projected.shape[0]) is int and projected.shape[0] == 1
+    ):  # a single step, as a decoder takes, needs no loop
+        final = step([row.squeeze(0) for row in rows], states, arguments[2], arguments[3])
+        sequences = [final[k].unsqueeze(0) for k in emitted]
     else:
         sequences, final = scan_steps(step, *arguments)
     return tuple(sequences), tuple(final)

@@ -22,6 +22,11 @@ def is_autocast(device: torch.device) -> bool:
     return device.type in ("cpu", "cuda", "mps", "xpu") and torch.is_autocast_enabled(device.type)
 
 
+def is_transformed() -> bool:
+    """Whether a transform of `torch.func` is at work: torch has no rule of `vmap` for its own LSTM cell."""
+    return not torch.compiler.is_compiling() and bool(torch._C._are_functorch_transforms_active())
+
+
 def is_eager(*tensors: Tensor | None) -> bool:
     """Whether all are tensors with numbers in memory, and only autograd, backwards, follows what is done with them."""
     if (
