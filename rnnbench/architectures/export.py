@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from rnnbench.errors import RnnbenchError, unknown
-from rnnbench.nn import Recurrent
+from rnnbench.nn import QuantisedLayer, Recurrent
 from rnnbench.nn.compiler.loops import scan_calls
 from rnnbench.objectives.probabilistic import QuantileHorizonForecast
 from rnnbench.objectives.regression import HorizonForecast
@@ -244,6 +244,8 @@ def export_model(model: Any, format: Format, folder: Path, title: str = "") -> P
         raise RnnbenchError(
             f"{type(model).__name__} has no layers yet: train it, or give it its sizes, before an export"
         )
+    if any(isinstance(part, QuantisedLayer) for part in model.modules()):
+        raise RnnbenchError("int8 weights cannot be exported: export the float32 module, and quantise the file")
     other = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
     if other and format != "safetensors":
         raise RnnbenchError(

@@ -4,17 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 import torch
 from tokenizers import Tokenizer, models
+from torch.utils._pytree import tree_leaves
 
 from rnnbench import architectures as ours
-from rnnbench import nn
+from rnnbench import nn, objectives
 from rnnbench.architectures.export import ExportedModel, export_model
 from rnnbench.cli import main
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.paths import Folders
+from rnnbench.nn import quantise
+from rnnbench.objectives import find_objective
+from rnnbench.objectives.special_tokens import END_ID
 from rnnbench.utils import extras
 from tests.fixtures.trained import train
 
@@ -72,6 +77,98 @@ def test_a_program_of_torch_export_takes_any_size(cls: Any, settings: dict[str, 
         arguments = exported.example(batch, steps)
         arguments[1][0] = 1
         assert torch.allclose(program(*arguments)[0], exported(*arguments)[0], atol=1e-5)
+
+
+WORDS = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "<s>": 2, "</s>": 3, "a": 4, "b": 5}, "<unk>")).to_str()
+FORECAST = {"horizon": 3, "season": 2, "scales": [1.0, 1.0]}
+DECODE = {"tokenizer": WORDS, "max_length": 9}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "classification": {}, "ordinal_classification": {}, "tagging": {}, "language_model": {}, "character_model": {},
+    "multi_label_frames": {}, "next_symbols": {}, "regression": {}, "forecast": {}, "horizon_forecast": FORECAST,
+    "gaussian_forecast": {}, "gaussian_horizon_forecast": FORECAST, "quantile_forecast": {},
+    "quantile_horizon_forecast": FORECAST, "ctc": {"alphabet": "a"}, "sequence_to_sequence": DECODE,
+    "captioning": DECODE, "pronunciation": DECODE,
+}  # fmt: skip
+
+
+DECODED = ("sequence_to_sequence", "captioning", "pronunciation")
+
+
+def module_of(objective: str, cls: Any = ours.LSTM, **settings: Any) -> Any:
+    """A module of an objective, with weights large enough that decoders end at different tokens."""
+    torch.manual_seed(1)
+    tokens = objective in ("language_model", "character_model", *DECODED)
+    sizes = {"input_kind": "tokens", "input_size": 6, "embedding_size": 3} if tokens else {"input_size": 2}
+    sizes |= {"hidden_size": 4, "output_size": 6 if tokens else 2, **settings}
+    model = cls(objective=objective, objective_options=OBJECTIVES[objective], **sizes).eval()
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+    return model
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_is_exported_and_has_int8_weights(objective: str, tmp_path: Path) -> None:
+    assert {find_objective(name) for name in OBJECTIVES} == {
+        getattr(objectives, name) for name in objectives.__all__ if name not in ("Objective", "find_objective")
+    }
+    model = module_of(objective)
+    program = torch.export.load(model.inference.export("torch-export", tmp_path)).module()  # compared by the export
+    exported = ExportedModel(model)
+    arguments = exported.example(3, 8)
+    inputs, lengths, *_ = arguments
+    small = model.inference.in_precision("int8")
+    with torch.no_grad():
+        assert torch.allclose(program(*arguments)[0], exported(*arguments)[0], atol=1e-5)
+        given = None if objective.endswith("horizon_forecast") else lengths
+        wanted, rounded = (tree_leaves(one(inputs, given)) for one in (model, small))
+    if objective not in DECODED:  # tested below: their tokens may be others from the first difference on
+        wanted, rounded = wanted[0], rounded[0]
+        assert 0 < float((rounded - wanted).norm()) < 0.1 * float(wanted.norm())
+    with pytest.raises(RnnbenchError, match="int8 weights cannot be exported"):
+        small.inference.export("torch-export", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("objective", "cls", "settings"),
+    [
+        ("sequence_to_sequence", ours.GRU, {"attention": "bahdanau", "num_layers": 2, "bidirectional": True}),
+        ("captioning", ours.MinGRU, {"attention": "luong", "input_kind": "features", "input_size": 2}),
+        ("horizon_forecast", ours.LRU, {"objective_options": {**FORECAST, "known_inputs": 1, "horizon": 40}}),
+        ("ctc", ours.LSTM, {"bidirectional": True}),
+    ],
+)
+def test_decoders_and_forecasts_in_onnx_are_a_loop(objective: str, cls: Any, settings: Any, tmp_path: Path) -> None:
+    options = settings.pop("objective_options", None)
+    if options is not None:
+        settings = {"objective": objective, "objective_options": options, "input_size": 3, "output_size": 2}
+        model = cls(hidden_size=4, **settings).eval()
+    else:
+        model = module_of(objective, cls, **settings)
+    path = export_model(model, "onnx", tmp_path)  # compared with the module at two other sizes
+    nodes = onnx.load(path).graph.node
+    assert len(nodes) < 150
+    assert any(node.op_type == "Scan" for node in nodes) == (objective != "ctc")
+
+
+def test_a_decoder_that_ends_early_gives_the_end_up_to_its_greatest_length() -> None:
+    model = module_of("sequence_to_sequence")
+    model.objective.decoder.head.bias.data[END_ID] = 100.0
+    arguments = ExportedModel(model).example(2, 3)
+    with torch.no_grad():
+        assert ExportedModel(model)(*arguments)[0].tolist() == [[END_ID] * 9] * 2
+
+
+def test_a_decoder_of_int8_weights_has_nearly_the_logits() -> None:
+    for attention in ("none", "bahdanau", "luong"):
+        model = module_of("sequence_to_sequence", attention=attention)
+        small: Any = quantise(model)
+        inputs, targets = torch.randint(1, 6, (3, 7)), torch.randint(3, 6, (3, 5))
+        with torch.no_grad():
+            wanted, rounded = (
+                one.objective.unroll(one.read, inputs, None, targets, 1.0).logits for one in (model, small)
+            )
+        assert 0 < float((rounded - wanted).norm()) < 0.1 * float(wanted.norm())
+        assert isinstance(small.objective.decoder.layer, nn.QuantisedLayer)
 
 
 def test_a_forecast_of_a_horizon_is_that_of_the_objective() -> None:

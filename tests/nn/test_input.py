@@ -505,3 +505,12 @@ def test_a_declaration_by_its_former_name_works_with_a_warning() -> None:
         old.keeps = ("n",)
     assert old.forget_gates == ("n",)
     assert Recurrent(3, 4, cell=old, chrono=5)(torch.zeros(2, 1, 3))[0].shape == (2, 1, 4)
+
+
+def test_padded_inputs_of_a_layer_that_takes_steps_first_are_refused() -> None:
+    inputs, lengths = torch.randn(2, 4, 3), torch.tensor([4, 4])
+    layers: list[torch.nn.Module] = [nn.GRU(3, 5, checkpoint_steps=2), torch.nn.LSTM(3, 5)]
+    for layer in layers:
+        for call in (nn.run_padded, nn.run_padded_to_states):
+            with pytest.raises(ValueError, match=r"inputs are \[B, T, I\].*batch_first=True"):
+                call(layer, inputs, lengths)

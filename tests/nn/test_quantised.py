@@ -77,6 +77,13 @@ def test_a_layer_in_training_is_not_quantised() -> None:
             nn.quantise(module)
 
 
+def test_a_module_without_anything_to_quantise_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ReLU has no layer with an int8 form: LSTM, GRU and nn.Linear have one"):
+        nn.quantise(torch.nn.ReLU().eval())
+    with pytest.raises(ValueError, match=r"0: TCN cannot have int8 weights: .* convolution"):
+        nn.quantise(torch.nn.Sequential(nn.TCN(3, 4), torch.nn.Linear(4, 2)).eval())
+
+
 def module(**options: Any) -> Any:
     torch.manual_seed(0)
     arguments = {"hidden_size": 16, "input_size": 3, "output_size": 4, "objective": "classification"}

@@ -187,12 +187,9 @@ def test_many_weights_at_once_by_the_engine_of_one(name: str) -> None:
     parameters, _ = stack_module_state(layers)
     inputs = draw(2, 3, dtype=SINGLE) if name in CELLS else draw(5, 2, 3, dtype=SINGLE)
 
-    def run(layer: Any, *parameters: Any) -> list[Tensor]:
-        call = functional_call(layer, *parameters, (inputs,)) if parameters else layer(inputs)
-        return flat(call) if name in RECURRENT else [*as_tuple(call)]
-
-    found = vmap(lambda p: tuple(run(layers[0], p)))(parameters)
-    close(found, [torch.stack(column) for column in zip(*map(run, layers), strict=True)], SINGLE)
+    found = vmap(lambda p: tuple(tree_leaves(functional_call(layers[0], p, (inputs,)))))(parameters)
+    one_by_one = [tree_leaves(layer(inputs)) for layer in layers]
+    close(found, [torch.stack(column) for column in zip(*one_by_one, strict=True)], SINGLE)
     engine = f", {layers[0].backend}" if name in RECURRENT else ""
     assert TABLE[name]["`vmap`"] == f"yes{engine}"
 
