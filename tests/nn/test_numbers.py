@@ -74,6 +74,16 @@ def test_values_and_derivatives_at_the_edges_are_torchs(name: str, engine: Any, 
     torch.testing.assert_close(*gradients, rtol=2e-6, atol=1e-6, equal_nan=True)
 
 
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "softplus", "logsigmoid"])
+def test_values_are_those_of_float64_within_three_roundings(name: str) -> None:
+    inputs = torch.linspace(-80, 80, 200_001, dtype=torch.float64)
+    layer = Recurrent(1, 1, bias=False, cell=Edge(FUNCTIONS[name]), engine="native", dtype=torch.float32)
+    with torch.no_grad():
+        layer.get_parameter("weight_ih_l0").fill_(1.0)
+        found = layer(inputs.float().reshape(1, -1, 1))[1][1].flatten()
+    torch.testing.assert_close(found.double(), FUNCTIONS[name](inputs.float().double()), rtol=4e-7, atol=1e-37)
+
+
 THEIRS: dict[Any, Any] = {nn.LSTM: torch.nn.LSTM, nn.GRU: torch.nn.GRU, nn.Elman: torch.nn.RNN}
 BFLOAT16, HALF = torch.bfloat16, torch.float16
 

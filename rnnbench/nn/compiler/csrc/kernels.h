@@ -165,7 +165,20 @@ INLINE vec vtanh(vec x) {
   return p * x / q;
 }
 INLINE vec vlog(vec x) { LANES(logf) }
-INLINE vec vlog1p(vec x) { LANES(log1pf) }
+// log(1 + x) for x from 0 to 1: log(1 + f) with f = x, or f = (x - 1) / 2 and log(2) (coefficients: Cephes, Moshier 1989)
+INLINE vec vlog1p(vec x) {
+  veci half = x > fill(0.41421356237f);
+  vec f = pick(half, (x - 1.f) * 0.5f, x), z = f * f, p = fill(7.0376836292e-2f);
+  p = p * f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  return f + (p * f * z - 0.5f * z) + pick(half, fill(0.69314718056f), fill(0));
+}
 #endif
 INLINE vec vsoftplus(vec x) { return vrelu(x) + vlog1p(vexp(-vabs(x))); }
 
