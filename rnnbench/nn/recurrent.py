@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.checkpoint import checkpoint
 
 from rnnbench.errors import unknown
 from rnnbench.nn import fused, one_step
+from rnnbench.nn.blocks import run_blocks
 from rnnbench.nn.cell import Cell, check_declaration
 from rnnbench.nn.checks import (
     InputError,
@@ -526,44 +526,13 @@ class Recurrent(nn.Module):
             if packed is not None:  # rows come and go: all states have to be tensors
                 widths = cell.state_sizes(self.hidden_size)
                 before = states or tuple(data.new_zeros(batch, width) for width in widths)
-            sequences, final = self._run_blocks(run_block, block, data, before, noise, sizes, reverse)
+            ends, again = self.bptt is not None, self.checkpoint_steps is not None
+            sequences, final = run_blocks(run_block, block, data, before, noise, sizes, reverse, ends, again)
         if lower and cell.reworks:
             dtype = self.any_weight.dtype
             output = cell.readout(tuple(one.to(dtype) for one in sequences), data.to(dtype), parameters)
             return output.to(data.dtype), final
         return cell.readout(sequences, data, parameters), final
-
-    def _run_blocks(
-        self, run_block: Callable[..., Result], block: int, data: Tensor, states: tuple[Tensor | None, ...],
-        noise: Tensors, sizes: Tensor | None, reverse: bool,
-    ) -> Result:  # fmt: skip
-        """A sequence in blocks of `block` steps, whose gradients end where they begin (`bptt`), or that are computed
-        again in the backward pass (`checkpoint_steps`)."""
-        steps = len(data) if sizes is None else len(sizes)
-        offset = range(steps + 1) if sizes is None else [0, *sizes.cumsum(0).tolist()]
-        pieces: list[Tensors] = []
-        starts = range(0, steps, block)
-        for start in reversed(starts) if reverse else starts:
-            stop = min(start + block, steps)
-            rows, count = slice(offset[start], offset[stop]), None if sizes is None else int(sizes[start])
-            noise_here = tuple(
-                value[rows] if len(value) == len(data) and value.ndim == data.ndim else value[:count] for value in noise
-            )
-            begin = tuple(None if state is None else state[:count] for state in states)
-            if self.bptt and pieces:
-                begin = tuple(state.detach() for state in begin if state is not None)
-            arguments = (data[rows], begin, noise_here, None if sizes is None else sizes[start:stop])
-            if self.checkpoint_steps:
-                piece, end = checkpoint(run_block, *arguments, use_reentrant=False)
-            else:
-                piece, end = run_block(*arguments)
-            states = tuple(
-                new if count is None or old is None else torch.cat([new, old[count:]])
-                for new, old in zip(end, states, strict=True)
-            )
-            pieces.append(piece)
-        ordered = pieces[::-1] if reverse else pieces
-        return tuple(torch.cat(column) for column in zip(*ordered, strict=True)), states  # type: ignore[return-value]
 
     # --- running one step
 

@@ -1,6 +1,8 @@
 """The means for long sequences that docs/long-sequences.md describes, and the example of an ensemble."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,25 @@ def test_the_ensemble_learns_by_the_compiled_engine(monkeypatch: pytest.MonkeyPa
     assert len(calls) == 2 * 60
     assert min(accuracies) > 0.7
     assert ensemble >= min(accuracies)
+
+
+MEMORY = """
+import re, torch
+from pathlib import Path
+from rnnbench.nn import LSTM
+torch.set_num_threads(1)
+def peak():
+    return int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+LSTM(8, 64, checkpoint_steps=20)(torch.randn(50, 4, 8))[0].sum().backward()  # imports and kernels
+layer, inputs = LSTM(8, 64, checkpoint_steps=500), torch.randn(50_000, 4, 8, requires_grad=True)
+before = peak()
+layer(inputs)[0].sum().backward()
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells a process's peak of memory")
+def test_memory_of_a_process_is_that_of_the_output_and_little_more() -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    output = 50_000 * 4 * 64 * 4 / 1024  # kB: without checkpoints the call takes eight times that
+    assert output < int(done.stdout) < 1.8 * output
