@@ -251,7 +251,7 @@ def export_model(model: Any, format: Format, folder: Path, title: str = "") -> P
         raise RnnbenchError(
             f"weights are {', '.join(map(str, other))}: an export computes in float32, call model.float()"
         )
-    was_training, device = model.training, model.device
+    training, device = [part for part in model.modules() if part.training], model.device
     exported = ExportedModel(model.eval().cpu())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILES[format]
@@ -261,7 +261,9 @@ def export_model(model: Any, format: Format, folder: Path, title: str = "") -> P
                 exported, path
             )
     finally:
-        model.train(was_training).to(device)
+        for part in training:
+            part.training = True
+        model.to(device)
     if model.tokenizer is not None:
         write_whole(folder / "tokenizer.json", model.hparams["tokenizer"])
     if isinstance(model.objective, SequenceToSequence):

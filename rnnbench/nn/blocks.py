@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ Tensors = tuple[Tensor, ...]
 
 def run_blocks(
     run_block: Callable[..., Result], block: int, data: Tensor, states: tuple[Tensor | None, ...], noise: Tensors,
-    sizes: Tensor | None, reverse: bool, gradients_end: bool, computed_again: bool,
+    sizes: Tensor | None, reverse: bool, *, gradients_end: bool, computed_again: bool,
 ) -> Result:  # fmt: skip
     """The sequences and final states of a call, in blocks of `block` steps.
 
@@ -34,41 +35,45 @@ def run_blocks(
         computed_again: a block keeps its inputs and states alone, and the rest is computed again in the backward pass
             (`checkpoint_steps`).
     """
-    steps = len(data) if sizes is None else len(sizes)
-    offset = range(steps + 1) if sizes is None else [0, *sizes.cumsum(0).tolist()]
-    starts = range(0, steps, block)
-    lengths = [offset[min(start + block, steps)] - offset[start] for start in starts]
+    steps = int(data.shape[0]) if sizes is None else len(sizes)
+    bounds = [*range(0, steps, block), steps]  # steps at which blocks begin, and the last ends
+    ends = None if sizes is None else [0, *sizes.cumsum(0).tolist()]
+    at = bounds if ends is None else [ends[bound] for bound in bounds]  # the same in rows of `data`
+    lengths = [stop - start for start, stop in pairwise(at)]
     inputs = torch.split(data, lengths)
-    eager = not torch.compiler.is_compiling() and is_eager(data) and data.device.type == "cpu"
-    memory: list[Tensor] = []
+    moves = computed_again and not torch.compiler.is_compiling() and is_eager(data) and data.device.type == "cpu"
+    if moves:
+        run_block = _after_freeing(run_block)
+    numbers = range(len(lengths))
     pieces: dict[int, Tensors] = {}
-    for k in reversed(range(len(starts))) if reverse else range(len(starts)):
-        rows, count = slice(offset[starts[k]], offset[starts[k]] + lengths[k]), None
-        if sizes is not None:
-            count = int(sizes[starts[k]])
+    whole: list[Tensor] = []
+    for k in reversed(numbers) if reverse else numbers:
+        size = None if sizes is None else sizes[bounds[k] : bounds[k + 1]]
+        count = None if size is None else int(size[0])
         noise_here = tuple(
-            value[rows] if len(value) == len(data) and value.ndim == data.ndim else value[:count] for value in noise
+            value[at[k] : at[k + 1]] if len(value) == len(data) and value.ndim == data.ndim else value[:count]
+            for value in noise
         )
-        begin = tuple(None if state is None else state[:count] for state in states)
+        before = tuple(None if state is None else state[:count] for state in states)
         if gradients_end and pieces:
-            begin = tuple(state.detach() for state in begin if state is not None)
-        arguments = (inputs[k], begin, noise_here, None if sizes is None else sizes[starts[k] : starts[k] + block])
+            before = tuple(state.detach() for state in before if state is not None)
+        arguments = inputs[k], before, noise_here, size
         if computed_again:
-            run = _after_freeing(run_block) if eager else run_block
-            pieces[k], end = checkpoint(run, *arguments, use_reentrant=False)
+            pieces[k], after = checkpoint(run_block, *arguments, use_reentrant=False)
         else:
-            pieces[k], end = run_block(*arguments)
+            pieces[k], after = run_block(*arguments)
         states = tuple(
             new if count is None or old is None else torch.cat([new, old[count:]])
-            for new, old in zip(end, states, strict=True)
+            for new, old in zip(after, states, strict=True)
         )
-        if computed_again and eager:
-            states = tuple(None if state is None else state.clone() for state in states)  # not a view of all before it
-            memory = memory or [piece.new_empty(sum(lengths), *piece.shape[1:]) for piece in pieces[k]]
-            _move(pieces[k], [torch.split(whole, lengths)[k] for whole in memory])
-    columns = zip(*(pieces[k] for k in range(len(starts))), strict=True)
-    if memory:
-        joined = [_Join.apply(whole, lengths, *column) for whole, column in zip(memory, columns, strict=True)]  # type: ignore[no-untyped-call]
+        if moves:
+            states = tuple(state.clone() for state in states if state is not None)  # views keep all of their sequence
+            if not whole:
+                whole = [piece.new_empty(sum(lengths), *piece.shape[1:]) for piece in pieces[k]]
+            _move(pieces[k], [torch.split(memory, lengths)[k] for memory in whole])
+    columns = zip(*(pieces[k] for k in numbers), strict=True)
+    if moves:
+        joined = [_Join.apply(memory, lengths, *column) for memory, column in zip(whole, columns, strict=True)]  # type: ignore[no-untyped-call]
         return tuple(joined), states  # type: ignore[return-value]
     return tuple(torch.cat(column) for column in columns), states  # type: ignore[return-value]
 
@@ -76,8 +81,8 @@ def run_blocks(
 def _after_freeing(run_block: Callable[..., Result]) -> Callable[..., Result]:
     """`run_block`, after the memory of blocks before it is given back.
 
-    glibc (seen with 2.36) does not use the gaps again that aligned memory leaves when it is freed, so that the memory of
-    all blocks would add up to what a call without blocks takes.
+    glibc (seen with 2.36) does not use the gaps again that aligned memory leaves when it is freed: the memory of all
+    blocks would add up to what a call without blocks takes.
     """
 
     def run(*arguments: Any) -> Result:

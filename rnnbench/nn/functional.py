@@ -21,12 +21,12 @@ def run_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> Tens
     forwards alone and thus sees the padding after a sequence has ended.
 
     Raises:
-        ValueError: the layer is not `batch_first`.
+        ValueError: the layer is not `batch_first`, or lengths do not fit.
     """
-    _check_batch_first(layer)
     recurrent: Any = layer
-    if lengths is None or is_recorded() or recurrent.bidirectional or not getattr(layer, "checkpoint_steps", None):
+    if lengths is None or is_recorded() or not getattr(layer, "checkpoint_steps", None) or recurrent.bidirectional:
         return run_padded_to_states(layer, inputs, lengths)[0]
+    _check_padded(layer, inputs, lengths)
     beyond = (torch.arange(inputs.shape[1], device=inputs.device) >= lengths.unsqueeze(1)).unsqueeze(-1)
     # Zeroed on the way in as well: NaN in the padding would come back through the weights' gradient.
     return recurrent(inputs.masked_fill(beyond, 0.0))[0].masked_fill(beyond, 0.0)  # type: ignore[no-any-return]
@@ -40,9 +40,9 @@ def run_padded_to_states(
     Sequences begin in `states`, which a layer that reads forwards may go on from; zeros if None.
 
     Raises:
-        ValueError: the layer is not `batch_first`.
+        ValueError: the layer is not `batch_first`, or lengths do not fit.
     """
-    _check_batch_first(layer)
+    _check_padded(layer, inputs, lengths)
     if lengths is not None and torch.compiler.is_exporting() and isinstance(layer, Recurrent):
         return layer._forward_padded(inputs, states, lengths)  # type: ignore[return-value]
     length = inputs.shape[1]
@@ -54,11 +54,19 @@ def run_padded_to_states(
     return pad_packed_sequence(hidden, batch_first=True, total_length=length)[0], final
 
 
-def _check_batch_first(layer: nn.Module) -> None:
+def _check_padded(layer: nn.Module, inputs: Tensor, lengths: Tensor | None) -> None:
     if not getattr(layer, "batch_first", True):
         raise ValueError(
             f"padded inputs are [B, T, I], which this {type(layer).__name__} takes for [T, B, I]: "
             "make it with batch_first=True"
+        )
+    if lengths is None or is_recorded() or torch.compiler.is_compiling():
+        return
+    if lengths.shape != inputs.shape[:1]:
+        raise ValueError(f"lengths must be one for each of {inputs.shape[0]} sequences, got {list(lengths.shape)}")
+    if lengths.numel() and not (int(lengths.min()) >= 1 and int(lengths.max()) <= inputs.shape[1]):
+        raise ValueError(
+            f"lengths must be from 1 to {inputs.shape[1]}, the steps of the inputs, got {lengths.tolist()}"
         )
 
 

@@ -78,6 +78,14 @@ def weight_names(layer: TorchLayer) -> list[str]:
     return [f"{kind}_l{k}{suffix}" for k in range(layer.num_layers) for suffix in suffixes for kind in kinds]
 
 
+def torch_layer(layer: TorchLayer) -> nn.RNNBase:
+    """The layer of `torch.nn` with the weights of one that it computes in evaluation."""
+    layer_class: Any = CLASSES[layer.mode]
+    made: nn.RNNBase = layer_class(**common_arguments(layer), **special_arguments(layer))
+    made.load_state_dict({name: getattr(layer, name) for name in weight_names(layer)})
+    return made.train(layer.training)
+
+
 def run(
     layer: TorchLayer, data: Tensor, states: tuple[Tensor, ...], batch_sizes: Tensor | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:

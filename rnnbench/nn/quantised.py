@@ -9,14 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils._pytree import tree_map
 
 from rnnbench.nn import fused
 from rnnbench.nn.cell_modules import RecurrentCell
 from rnnbench.nn.feedforward import CNN, TCN, WindowMLP
 from rnnbench.nn.recurrent import Recurrent
 
-KINDS = {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell}
+KINDS = (nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 """The layers of torch that have an int8 form."""
+TRAINING_ONLY = {"variational_dropout": 0.0, "weight_dropout": 0.0, "checkpoint_steps": None, "bptt": None}
+"""Options of a layer that do nothing in evaluation, and their values in a layer without them."""
 
 
 class QuantisedLayer(nn.Module):
@@ -29,17 +32,18 @@ class QuantisedLayer(nn.Module):
         layer: in evaluation mode, in float32 on the CPU.
 
     Raises:
+        RuntimeError: the layer is in training mode.
         ValueError: torch has no int8 kernel for this layer.
     """
 
     def __init__(self, layer: Recurrent) -> None:
         super().__init__()
-        if reason := unquantisable(layer):
-            raise ValueError(f"{type(layer).__name__} cannot have int8 weights: {reason}")
+        check_evaluation(layer)
+        check_quantisable(layer)
         self.input_size, self.hidden_size, self.num_layers = layer.input_size, layer.hidden_size, layer.num_layers
         self.batch_first, self.bidirectional = layer.batch_first, layer.bidirectional
         self.directions, self.output_size = layer.directions, layer.output_size
-        self.quantised: Any = _with_int8(nn.Sequential(layer.to_torch().eval())).get_submodule("0")
+        self.quantised: Any = _with_int8(fused.torch_layer(layer))
 
     @property
     def backend(self) -> str:
@@ -58,7 +62,12 @@ class QuantisedLayer(nn.Module):
 
     def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> Any:
         """Output and final states, as of the float32 layer."""
-        return self.quantised(input, hx)
+        if isinstance(input, PackedSequence) or input.ndim == 3:
+            return self.quantised(input, hx)
+        batch = 0 if self.batch_first else 1  # a sequence [T, I] by itself
+        states = None if hx is None else tree_map(lambda state: state.unsqueeze(1), hx)
+        output, final = self.quantised(input.unsqueeze(batch), states)
+        return output.squeeze(batch), tree_map(lambda state: state.squeeze(1), final)
 
     def step(self, input: Tensor, hx: Any = None) -> Any:
         """One step: input `[B, I]`, output `[B, H]`, states `[L, B, H]`.
@@ -73,15 +82,46 @@ class QuantisedLayer(nn.Module):
         return output.squeeze(at), final
 
 
-def unquantisable(layer: Recurrent) -> str | None:
-    """Why a layer cannot have int8 weights; None if it can."""
-    if (reason := fused.unsupported_reason(layer.cell, vars(layer))) is not None:
-        return f"only LSTM and GRU can, and {reason}"
-    if layer.mode.startswith("RNN") and not isinstance(layer, RecurrentCell):
+def check_evaluation(module: nn.Module) -> None:
+    """Check that nothing in a module is to be trained.
+
+    Raises:
+        RuntimeError: a part of it is in training mode.
+    """
+    for name, part in module.named_modules():
+        if part.training:
+            where = f"{name} of {type(module).__name__}" if name else type(module).__name__
+            raise RuntimeError(f"{where} is in training mode, and int8 weights cannot be trained: call eval() first")
+
+
+def check_quantisable(layer: nn.Module) -> None:
+    """Check that a layer, ours or torch's, has an int8 form.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if (reason := _unquantisable(layer)) is not None:
+        raise ValueError(f"{type(layer).__name__} cannot have int8 weights: {reason}")
+
+
+def _unquantisable(layer: Any) -> str | None:
+    if isinstance(layer, (CNN, TCN, WindowMLP)):
+        return "torch has no such kernel for a convolution"
+    if isinstance(layer, Recurrent):
+        reason = fused.unsupported_reason(layer.cell, {**vars(layer), **TRAINING_ONLY})
+        if reason is not None:
+            return f"only LSTM and GRU can, and {reason}"
+        is_elman, is_cell = layer.mode.startswith("RNN"), isinstance(layer, RecurrentCell)
+    else:
+        is_elman, is_cell = isinstance(layer, nn.RNN), False
+    if is_elman and not is_cell:
         return "only LSTM and GRU can, torch has no int8 kernel for an Elman network"
-    if layer.proj_size:
-        return "torch has no int8 kernel for a projected LSTM"
-    weight = layer.any_weight
+    if not isinstance(layer, nn.Linear):
+        if layer.bias is False:
+            return "torch's int8 kernels add biases, and it has none (bias=False)"
+        if getattr(layer, "proj_size", 0):
+            return "torch has no int8 kernel for a projected LSTM"
+    weight = next(layer.parameters())
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return f"its weights must be float32 on the CPU, they are {weight.dtype} on {weight.device}"
     return None
@@ -94,46 +134,43 @@ def quantise(module: nn.Module) -> nn.Module:
     before. Cells (`LSTMCell`, `GRUCell`, `RNNCell`) become those of `torch.ao.nn.quantized.dynamic`.
 
     Raises:
-        RuntimeError: the module is in training mode.
-        ValueError: a layer of it has no int8 form (of recurrent ones only LSTM and GRU have), it has none that could
-            have one, or torch has none at all here.
+        RuntimeError: a part of the module is in training mode.
+        ValueError: a layer of it has no int8 form (of recurrent layers LSTM and GRU have one, and the three cells),
+            there is nothing that could have one, or torch has none at all here.
     """
-    if module.training:
-        raise RuntimeError(
-            f"{type(module).__name__} is in training mode, and int8 weights cannot be trained: call eval() first"
-        )
+    check_evaluation(module)
     result = nn.Sequential(copy.deepcopy(module))
-    ours = (Recurrent, CNN, TCN, WindowMLP)
-    for path, part in list(result.named_modules()):
-        if isinstance(part, ours):
+    small: dict[nn.Module, nn.Module] = {}
+    for path, part in list(result.named_modules(remove_duplicate=False)):  # a layer may be held under several names
+        if isinstance(part, (Recurrent, CNN, TCN, WindowMLP, nn.RNN)) or type(part) in KINDS:
+            if part not in small:
+                try:
+                    small[part] = _int8_form(part)
+                except ValueError as error:
+                    name = path.partition(".")[2]
+                    raise ValueError(f"{name}: {error}" if name else str(error)) from None
             above, _, own = path.rpartition(".")
-            try:
-                setattr(result.get_submodule(above), own, _int8_form(part))
-            except ValueError as error:
-                name = path.partition(".")[2]
-                raise ValueError(f"{name}: {error}" if name else str(error)) from None
-    if not any(isinstance(part, (QuantisedLayer, *KINDS)) for part in result.modules()):
-        raise ValueError(f"{type(module).__name__} has no layer with an int8 form: LSTM, GRU and nn.Linear have one")
-    return _with_int8(result).get_submodule("0")
+            setattr(result.get_submodule(above), own, small[part])
+    if not small:
+        known = "LSTM, GRU, nn.Linear and the cells LSTMCell, GRUCell and RNNCell have one"
+        raise ValueError(f"{type(module).__name__} has no layer with an int8 form: {known}")
+    return result.get_submodule("0")
 
 
 def _int8_form(layer: nn.Module) -> nn.Module:
-    """What takes the place of one of our layers.
+    """What takes the place of a layer.
 
     Raises:
         ValueError: it has no int8 form.
     """
-    if not isinstance(layer, Recurrent):
-        raise ValueError(f"{type(layer).__name__} cannot have int8 weights: torch has no such kernel for a convolution")
-    if not isinstance(layer, RecurrentCell):
-        return QuantisedLayer(layer)
-    if reason := unquantisable(layer):
-        raise ValueError(f"{type(layer).__name__} cannot have int8 weights: {reason}")
-    return layer.to_torch().eval()  # replaced with the linear layers
+    check_quantisable(layer)
+    if isinstance(layer, RecurrentCell):
+        return _with_int8(layer.to_torch())
+    return QuantisedLayer(layer) if isinstance(layer, Recurrent) else _with_int8(layer)
 
 
-def _with_int8(module: nn.Module) -> nn.Module:
-    """The module with torch's dynamically quantised layers in the place of its own."""
+def _with_int8(layer: nn.Module) -> nn.Module:
+    """torch's dynamically quantised layer for one of its own."""
     try:
         from torch.ao.quantization import quantize_dynamic
     except ImportError:  # torch says that it will move to torchao, which has no recurrent layers yet
@@ -143,5 +180,5 @@ def _with_int8(module: nn.Module) -> nn.Module:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", ".*quantize", category=UserWarning)
-        result: nn.Module = quantize_dynamic(module, KINDS, dtype=torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
-    return result
+        whole: nn.Module = quantize_dynamic(nn.Sequential(layer), {*KINDS}, dtype=torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
+    return whole.get_submodule("0")

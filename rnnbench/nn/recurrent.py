@@ -34,7 +34,7 @@ from rnnbench.nn.compiler.custom_op import call_custom_op, register
 from rnnbench.nn.compiler.dispatch import BFLOAT16, check_unchanged, choose, kernel_of, multiplies_bfloat16, run
 from rnnbench.nn.compiler.native import Kernel, Stepper
 from rnnbench.nn.compiler.sequence import Result, SequenceCall, first_size
-from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager, is_recorded
+from rnnbench.nn.compiler.torch_mode import is_autocast, is_eager, is_recorded, is_transformed
 from rnnbench.nn.initialise import initialise, parameter_shapes, weight_shapes
 
 States = Tensor | tuple[Tensor, ...]
@@ -517,7 +517,8 @@ class Recurrent(nn.Module):
             return run(engine, call, inputs, [*before, *weights])
 
         before: tuple[Tensor | None, ...] = states or (None,) * len(cell.states)
-        block = self.bptt or (None if packed else self.checkpoint_steps)
+        again = None if is_transformed() else self.checkpoint_steps  # torch.func has no way to compute a part again
+        block = self.bptt or (None if packed else again)
         if is_recorded():
             block = None  # what is exported need not be trained, and its number of steps stays open
         if block is None or len(data if sizes is None else sizes) <= block:
@@ -526,8 +527,10 @@ class Recurrent(nn.Module):
             if packed is not None:  # rows come and go: all states have to be tensors
                 widths = cell.state_sizes(self.hidden_size)
                 before = states or tuple(data.new_zeros(batch, width) for width in widths)
-            ends, again = self.bptt is not None, self.checkpoint_steps is not None
-            sequences, final = run_blocks(run_block, block, data, before, noise, sizes, reverse, ends, again)
+            sequences, final = run_blocks(
+                run_block, block, data, before, noise, sizes, reverse,
+                gradients_end=self.bptt is not None, computed_again=again is not None,
+            )  # fmt: skip
         if lower and cell.reworks:
             dtype = self.any_weight.dtype
             output = cell.readout(tuple(one.to(dtype) for one in sequences), data.to(dtype), parameters)
@@ -728,10 +731,7 @@ class Recurrent(nn.Module):
         """
         if reason := fused.unsupported_reason(self.cell, vars(self)):
             raise ValueError(f"there is no torch.nn layer that computes this: {reason}")
-        layer_class: Any = fused.CLASSES[self.mode]
-        layer: nn.RNNBase = layer_class(**fused.common_arguments(self), **fused.special_arguments(self))
-        layer.load_state_dict({name: getattr(self, name) for name in fused.weight_names(self)})
-        return layer.train(self.training)
+        return fused.torch_layer(self)
 
     @classmethod
     def from_torch(cls, layer: nn.RNNBase, **options: Any) -> Self:
@@ -756,6 +756,7 @@ class Recurrent(nn.Module):
             "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False,
             "connections": "plain", "variational_dropout": 0.0, "zoneout": (0.0,) * len(self.cell.states),
             "weight_dropout": 0.0, "recurrent_init": "torch", "chrono": None, "engine": None, "checkpoint_steps": None,
+            "bptt": None,
         }  # fmt: skip
         changed = {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         for name in sorted(self.cell_options()):

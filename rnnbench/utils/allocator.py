@@ -11,7 +11,8 @@ def keep_freed_memory() -> None:
     """Keep freed memory in the process instead of giving it back and faulting it in again at the next step.
 
     With glibc only, elsewhere nothing happens. For long sequences on a processor a step takes up to a third less time;
-    the process's memory does not shrink, which a worker's never needs to.
+    the process's memory does not shrink, which a worker's never needs to. (A layer with `checkpoint_steps` gives memory
+    back all the same.)
     """
     if (library := _glibc()) is not None:
         library.mallopt(M_MMAP_MAX, 0)

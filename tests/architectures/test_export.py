@@ -69,9 +69,10 @@ HORIZON = {"horizon": 3, "season": 2, "scales": [1.0, 1.0], "known_inputs": 1}
 )
 def test_a_program_of_torch_export_takes_any_size(cls: Any, settings: dict[str, Any], tmp_path: Path) -> None:
     model = cls(**SIZES, **settings)
-    assert model.training
+    model.layer.eval()
     program = torch.export.load(model.inference.export("torch-export", tmp_path)).module()
-    assert model.training  # as it was
+    assert model.training  # both as they were
+    assert not model.layer.training
     exported = ExportedModel(model.eval())
     for batch, steps in ((4, 11), (1, 1)):
         arguments = exported.example(batch, steps)

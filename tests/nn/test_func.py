@@ -133,3 +133,28 @@ def test_cells_under_vmap(calls: list[str]) -> None:
     inputs = draw(2, 3)
     found = vmap(lambda p: as_tuple(functional_call(cells[0], p, (inputs,))))(parameters)
     close(found, [torch.stack(c) for c in zip(*(as_tuple(cell(inputs)) for cell in cells), strict=True)])
+
+
+@pytest.mark.parametrize("options", [{"checkpoint_steps": 2}, {"bptt": 2, "checkpoint_steps": 2}])
+def test_layers_in_blocks_have_the_derivatives_of_torch_func(options: dict[str, Any], calls: list[str]) -> None:
+    layers, parameters, run = members("lstm", **options)
+    inputs = draw(5, 2, 3)
+    found = vmap(grad(lambda p: loss_of(run(p, inputs))))(parameters)
+    assert calls.count("backward") >= MEMBERS
+    for k, layer in enumerate(layers):
+        wanted = torch.autograd.grad(loss_of(flat(layer(inputs))), [*layer.parameters()])
+        close([found[name][k] for name, _ in layer.named_parameters()], wanted)
+
+
+def test_torch_compile_sees_through_a_batch_of_weights() -> None:
+    _, parameters, run = members("peephole", num_layers=2)
+    inputs = draw(5, 2, 3)
+
+    def ensemble(parameters: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        return vmap(lambda p: tuple(run(p, inputs)))(parameters)
+
+    found = []
+    for call in (torch.compile(ensemble, backend="aot_eager"), ensemble):
+        outputs = call(parameters)
+        found.append([*outputs, *torch.autograd.grad(loss_of(outputs), [*parameters.values()])])
+    close(found[0], found[1])

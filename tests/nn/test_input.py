@@ -514,3 +514,17 @@ def test_padded_inputs_of_a_layer_that_takes_steps_first_are_refused() -> None:
         for call in (nn.run_padded, nn.run_padded_to_states):
             with pytest.raises(ValueError, match=r"inputs are \[B, T, I\].*batch_first=True"):
                 call(layer, inputs, lengths)
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpoint_steps": 2}])
+def test_lengths_that_do_not_fit_are_refused(options: dict[str, int]) -> None:
+    layer, inputs = nn.GRU(3, 5, batch_first=True, **options), torch.randn(3, 7, 3)  # type: ignore[arg-type]
+    for lengths in ([7, 0, 2], [7, -1, 2], [9, 7, 1]):
+        with pytest.raises(ValueError, match=r"lengths must be from 1 to 7, the steps of the inputs, got \["):
+            nn.run_padded(layer, inputs, torch.tensor(lengths))
+    with pytest.raises(ValueError, match=r"lengths must be one for each of 3 sequences, got \[2\]"):
+        nn.run_padded(layer, inputs, torch.tensor([7, 7]))
+
+
+def test_a_layer_says_how_its_sequences_are_divided() -> None:
+    assert repr(nn.LSTM(3, 4, bptt=3, checkpoint_steps=2)) == "LSTM(3, 4, checkpoint_steps=2, bptt=3)"

@@ -62,6 +62,11 @@ def test_a_quantised_layer_is_called_as_the_layer(kind: Any) -> None:
         (lambda: nn.LSTM(3, 4, proj_size=2), "no int8 kernel for a projected LSTM"),
         (lambda: nn.LSTM(3, 4, zoneout=0.1), "torch has no zoneout"),
         (lambda: nn.LSTM(3, 4, dtype=torch.float64), "must be float32 on the CPU, they are torch.float64 on cpu"),
+        (lambda: nn.GRU(3, 4, bias=False), r"GRU .* kernels add biases, and it has none \(bias=False\)"),
+        (lambda: nn.LSTMCell(3, 4, bias=False), r"LSTMCell .* kernels add biases"),
+        (lambda: torch.nn.LSTM(3, 4, proj_size=2), "LSTM .* no int8 kernel for a projected LSTM"),
+        (lambda: torch.nn.RNN(3, 4), "RNN .* no int8 kernel for an Elman network"),
+        (lambda: torch.nn.Linear(3, 4, dtype=torch.float64), "Linear .* must be float32 on the CPU"),
     ],
 )
 def test_a_layer_that_has_no_int8_form_is_named_with_the_reason(layer: Any, reason: str) -> None:
@@ -72,13 +77,41 @@ def test_a_layer_that_has_no_int8_form_is_named_with_the_reason(layer: Any, reas
 
 
 def test_a_layer_in_training_is_not_quantised() -> None:
-    for module in (nn.LSTM(3, 4), torch.nn.Sequential(nn.LSTM(3, 4))):
+    inner: Any = torch.nn.Sequential(nn.LSTM(3, 4)).eval()
+    inner[0].train()
+    call: Any
+    for call, module in ((nn.quantise, nn.LSTM(3, 4)), (nn.quantise, inner), (nn.QuantisedLayer, nn.LSTM(3, 4))):
         with pytest.raises(RuntimeError, match=r"is in training mode, .* call eval\(\) first"):
-            nn.quantise(module)
+            call(module)
+
+
+def test_a_layer_of_several_names_is_quantised_once() -> None:
+    class Shared(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = self.second = nn.LSTM(4, 4)
+            self.cell = self.other_cell = nn.GRUCell(4, 4)
+            self.head = self.other_head = torch.nn.Linear(4, 4)
+
+    small: Any = nn.quantise(Shared().eval())
+    assert small.first is small.second
+    assert small.cell is small.other_cell
+    assert small.head is small.other_head
+    assert not [*small.parameters()]
+
+
+def test_options_that_do_nothing_in_evaluation_do_not_hinder() -> None:
+    options: dict[str, Any] = {
+        "checkpoint_steps": 2, "bptt": 3, "variational_dropout": 0.1, "weight_dropout": 0.1, "num_layers": 2,
+        "dropout": 0.1,
+    }  # fmt: skip
+    layer, inputs = nn.LSTM(5, 16, **options).eval(), draw(7, 5, dtype=F32)
+    with torch.no_grad():
+        near(flat(nn.quantise(layer)(inputs)), flat(layer(inputs)), 0.05)  # of a sequence without a batch, too
 
 
 def test_a_module_without_anything_to_quantise_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"ReLU has no layer with an int8 form: LSTM, GRU and nn.Linear have one"):
+    with pytest.raises(ValueError, match=r"ReLU has no layer with an int8 form: LSTM, GRU, nn.Linear"):
         nn.quantise(torch.nn.ReLU().eval())
     with pytest.raises(ValueError, match=r"0: TCN cannot have int8 weights: .* convolution"):
         nn.quantise(torch.nn.Sequential(nn.TCN(3, 4), torch.nn.Linear(4, 2)).eval())

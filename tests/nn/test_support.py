@@ -14,6 +14,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from rnnbench import nn
+from rnnbench.nn.compiler.native import Kernel
 from tests.fixtures.nn_layers import as_hx, as_tuple, close, draw, draw_states, flat, gradients, scrambled
 from tests.nn.test_layers_page import LAYERS
 
@@ -45,10 +46,12 @@ def read_table() -> dict[str, dict[str, str]]:
 TABLE = read_table()
 RECURRENT = [name for name in TABLE if name in {layer.__name__ for layer in LAYERS}]
 BASELINES = ["WindowMLP", "CNN", "TCN"]
-CELLS = ["RNNCell", "LSTMCell", "GRUCell"]
+CELLS = ["RNNCell", "LSTMCell", "GRUCell", "cell_module(layer)"]
 
 
 def make(name: str, seed: int = 0, **options: Any) -> Any:
+    if name == "cell_module(layer)":
+        return nn.cell_module(make("PeepholeLSTM", seed))
     return scrambled(getattr(nn, name)(3, 5, dtype=SINGLE, **options), seed)
 
 
@@ -107,7 +110,7 @@ def onnx_function(
 
 
 def test_the_table_has_every_layer() -> None:
-    assert {*TABLE} == {layer.__name__ for layer in LAYERS} | {*BASELINES, *CELLS, "cell_module(layer)"}
+    assert {*TABLE} == {layer.__name__ for layer in LAYERS} | {*BASELINES, *CELLS}
 
 
 @pytest.mark.parametrize("name", RECURRENT)
@@ -131,11 +134,11 @@ def test_a_layer_in_onnx_is_open_padded_and_streamed(name: str, tmp_path: Path) 
     assert len(kinds) == 1
 
 
-@pytest.mark.parametrize("name", [*CELLS, "cell_module(layer)"])
+@pytest.mark.parametrize("name", CELLS)
 def test_a_cell_is_exported_with_an_open_batch(name: str, tmp_path: Path) -> None:
     row = TABLE[name]
     assert [row["`torch.export`"], row["ONNX"], row["open length"], row["streaming"]] == ["yes", "yes", "-", "yes"]
-    cell = (nn.cell_module(make("PeepholeLSTM")) if name not in CELLS else make(name)).eval()
+    cell = make(name).eval()
     inputs = draw(5, 3, dtype=SINGLE)
     states = as_hx(tuple(draw(5, 5, dtype=SINGLE, seed=k) for k in range(len(cell.cell.states))))
     given = draw(2, 3, dtype=SINGLE), tree_map(lambda state: state[:2].clone(), states)
@@ -164,12 +167,9 @@ def test_a_baseline_is_exported_with_open_batch_and_length(name: str, tmp_path: 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_int8_weights_are_had_or_refused(name: str) -> None:
-    if name == "cell_module(layer)":
-        assert TABLE[name]["int8"] == "as the cell"
-        return
     layer, said = make(name).eval(), TABLE[name]["int8"]
     if said == "no":
-        with pytest.raises(ValueError, match=f"{name} cannot have int8 weights"):
+        with pytest.raises(ValueError, match=f"{type(layer).__name__} cannot have int8 weights"):
             nn.quantise(layer)
         return
     assert said == "yes"
@@ -181,17 +181,35 @@ def test_int8_weights_are_had_or_refused(name: str) -> None:
     assert 0 < float((found - wanted).abs().max()) < 0.05
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name != "cell_module(layer)"])
-def test_many_weights_at_once_by_the_engine_of_one(name: str) -> None:
+@pytest.mark.parametrize("name", TABLE)
+def test_many_weights_at_once_by_the_engine_of_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [make(name, seed) for seed in range(3)]
     parameters, _ = stack_module_state(layers)
     inputs = draw(2, 3, dtype=SINGLE) if name in CELLS else draw(5, 2, 3, dtype=SINGLE)
-
-    found = vmap(lambda p: tuple(tree_leaves(functional_call(layers[0], p, (inputs,)))))(parameters)
+    calls = list[str]()
+    for method in ("forward", "backward"):
+        monkeypatch.setattr(Kernel, method, noted(getattr(Kernel, method), method, calls))
+    found = tree_leaves(vmap(lambda p: functional_call(layers[0], p, (inputs,)))(parameters))
+    gradients = torch.autograd.grad(sum(one.sin().sum() for one in found), [*parameters.values()])
+    if TABLE[name]["`vmap`"] == "yes, native":
+        assert calls == ["forward"] * 3 + ["backward"] * 3
+    else:
+        assert TABLE[name]["`vmap`"] == ("yes, function" if name in RECURRENT else "yes")
     one_by_one = [tree_leaves(layer(inputs)) for layer in layers]
     close(found, [torch.stack(column) for column in zip(*one_by_one, strict=True)], SINGLE)
-    engine = f", {layers[0].backend}" if name in RECURRENT else ""
-    assert TABLE[name]["`vmap`"] == f"yes{engine}"
+    alone = [
+        torch.autograd.grad(sum(one.sin().sum() for one in outputs), [*layer.parameters()])
+        for layer, outputs in zip(layers, one_by_one, strict=True)
+    ]
+    close(gradients, [torch.stack(column) for column in zip(*alone, strict=True)], SINGLE)
+
+
+def noted(function: Callable[..., Any], name: str, calls: list[str]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        calls.append(name)
+        return function(*arguments)
+
+    return call
 
 
 def outputs_and_gradients(call: Callable[..., Any], layer: Any, inputs: Tensor) -> list[Tensor]:
@@ -201,7 +219,7 @@ def outputs_and_gradients(call: Callable[..., Any], layer: Any, inputs: Tensor) 
     return [*values, *gradients(layer, (values[0], tuple(values[1:])), inputs)]
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name != "cell_module(layer)"])
+@pytest.mark.parametrize("name", TABLE)
 def test_a_compiled_layer_is_one_graph_with_the_same_gradients(name: str) -> None:
     assert TABLE[name]["`torch.compile`"] == "yes"
     layer = make(name)
@@ -211,7 +229,7 @@ def test_a_compiled_layer_is_one_graph_with_the_same_gradients(name: str) -> Non
     close(outputs_and_gradients(compiled, layer, inputs), outputs_and_gradients(layer, layer, inputs), SINGLE)
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if name != "cell_module(layer)"])
+@pytest.mark.parametrize("name", TABLE)
 def test_autocast_rounds_results_and_leaves_gradients_in_float32(name: str) -> None:
     assert TABLE[name]["autocast"] == "yes"
     layer = make(name)

@@ -78,3 +78,16 @@ def test_what_cannot_be_is_refused() -> None:
         MinGRU(3, 4, spectral_radius=1.0)
     with pytest.raises(ValueError, match="torch has no bptt"):
         _ = GRU(3, 4, bptt=2, engine="torch").backend
+
+
+@pytest.mark.parametrize("options", [{"bptt": 2}, {"checkpoint_steps": 2}])
+def test_a_compiled_layer_in_blocks_takes_any_number_of_steps(options: dict[str, int]) -> None:
+    layer = LSTM(3, 4, dtype=torch.float64, **options)  # type: ignore[arg-type]
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="aot_eager")
+    for steps in (7, 9, 4):
+        inputs, found = torch.randn(steps, 2, 3, dtype=torch.float64), []
+        for call in (compiled, layer):
+            output = call(inputs)[0]
+            found.append([output, *torch.autograd.grad(output.sin().sum(), [*layer.parameters()])])
+        assert all(torch.allclose(one, other) for one, other in zip(*found, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -202,3 +203,22 @@ def _gradient(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
 
 
 torch.library.register_autograd("rnnbench::sequence", _gradient, setup_context=_setup)
+
+
+def _one_after_the_other(operation: Any, info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, list[int]]:
+    """The rule of `torch.func.vmap`: a call for each of what is mapped, as the engines do without torch.compile."""
+
+    def at(k: int, value: Any, dim: Any) -> Any:
+        if isinstance(value, list):
+            return [at(k, one, its) for one, its in zip(value, dim, strict=True)]
+        return value if dim is None else value.select(dim, k)
+
+    results = [
+        operation(*(at(k, value, dim) for value, dim in zip(arguments, in_dims, strict=True)))
+        for k in range(info.batch_size)
+    ]
+    return [torch.stack(column) for column in zip(*results, strict=True)], [0] * len(results[0])
+
+
+for _operation in (_forward, _backward):
+    torch.library.register_vmap(_operation, partial(_one_after_the_other, _operation))

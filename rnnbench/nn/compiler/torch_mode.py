@@ -24,7 +24,7 @@ def is_autocast(device: torch.device) -> bool:
 
 def is_transformed() -> bool:
     """Whether a transform of `torch.func` is at work: torch has no rule of `vmap` for its own LSTM cell."""
-    return not torch.compiler.is_compiling() and bool(torch._C._are_functorch_transforms_active())
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 def is_eager(*tensors: Tensor | None) -> bool:
