@@ -68,6 +68,8 @@ class RecurrentCell(Recurrent):
         )  # fmt: skip
         reason = self.proj_size or fused.unsupported_reason(self.cell, vars(self))
         self._torch_mode = None if reason else self.cell.torch_mode
+        is_elman = self._torch_mode in ("RNN_TANH", "RNN_RELU")
+        self._rows_for_torch = 512 // hidden_size if is_elman else 0  # so few that torch's cell takes less to call
 
     def suffixes(self, layer: int) -> list[str]:
         """Nothing follows the names of parameters."""
@@ -81,7 +83,8 @@ class RecurrentCell(Recurrent):
             InputTypeError: a dtype or device that is not that of the parameters; a `TypeError` as well.
         """
         if type(input) is Tensor and input.ndim == 2:
-            after = None if torch.is_grad_enabled() else self._prepared_step(input, hx)
+            by_torch = self.engine is None and input.shape[0] <= self._rows_for_torch
+            after = None if by_torch or torch.is_grad_enabled() else self._prepared_step(input, hx)
             if after is None and self._torch_mode and self.engine in (None, "torch"):
                 try:
                     return self._torch_step(input, hx)
