@@ -47,6 +47,8 @@ def run(options: Namespace) -> int:
         raise RnnbenchError(Folders(options.leaderboard, options.runs).no_records)
     certificates = Certificates(options.leaderboard)
     warn_set_aside([certificates.problem] * bool(certificates.problem))
+    if any(one.run not in records for one in certificates.all.values()):
+        certificates.add([], records)  # without those of runs that were removed
     uncertain = uncertified_records(records, certificates)
     refused = [record for record in uncertain if foreign(record.spec) and not options.trust]
     trusted = [record for record in uncertain if record not in refused]

@@ -41,7 +41,7 @@ def certify(
     Raises:
         RnnbenchError: the certificates cannot be written.
     """
-    certificates, known = Certificates(leaderboard), {_key(record) for record in records.values()}
+    certificates = Certificates(leaderboard)
     with TemporaryDirectory(prefix="rnnbench-certify-") as folder:
         by_id = {record.id: record for record in uncertified}
         jobs = [
@@ -60,7 +60,7 @@ def certify(
                 yield record, taken.error if taken else DIED
                 continue
             certificate = compare(record, taken)
-            certificates.add([certificate], known.__contains__)
+            certificates.add([certificate], records)
             yield certificate
 
 

@@ -5,7 +5,7 @@ were made by the same code: the latest. See `rnnbench.records.probe` for what is
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -111,10 +111,10 @@ class Certificates:
         certificate = self.all.get((configuration, made_by))
         return certificate if certificate and certificate.version == version else None
 
-    def add(self, new: Iterable[Certificate], wanted: Callable[[Key], bool] = lambda _: True) -> None:
+    def add(self, new: Iterable[Certificate], runs: Container[str] | None = None) -> None:
         """Write some beside those that are there now, or in their place; others may add theirs at the same time.
 
-        Those about records that are not `wanted` are removed.
+        Those of other runs than `runs` are removed, if these are given.
 
         Raises:
             RnnbenchError: the file cannot be written.
@@ -123,7 +123,7 @@ class Certificates:
         lock = cache_folder("locks") / f"certificates-{digest(str(self.path.resolve()))}.lock"
         with FileLock(lock):
             merged = {**Certificates(self.path.parent).all, **{one.key: one for one in new}}
-            kept = [one for key, one in sorted(merged.items()) if wanted(key)]
+            kept = [one for _, one in sorted(merged.items()) if runs is None or one.run in runs]
             lines = [json.dumps(one.model_dump(mode="json", exclude_defaults=True)) for one in kept]
             body = ",\n".join(lines)
             write_whole(self.path, f'{{"schema_version": 1, "certificates": [\n{body}\n]}}\n')

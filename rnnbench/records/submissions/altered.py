@@ -1,7 +1,8 @@
 """Records altered after the fact.
 
 A committed record may be replaced by that of a new run if the old one has no score, or its code or data have changed
-since. Everything else is refused, the removal of a score that still counts included.
+since. One of a tuned configuration may be removed if other code has made its trials again, and another is selected now.
+Everything else is refused, the removal of a score that still counts included.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from rnnbench.errors import RnnbenchError
 from rnnbench.records.folded import FoldedTrial, is_trials_file, parse_trials
 from rnnbench.records.probe import code_version
 from rnnbench.records.record import Record
+from rnnbench.records.selection import study_of
 from rnnbench.records.submissions.git import Repository
 from rnnbench.records.submissions.plausible import InstalledCards
 
@@ -38,8 +40,24 @@ def records_at(repository: Repository, commit: str) -> dict[str, Record]:
 
 def altered(before: Mapping[str, Record], after: Mapping[str, Record], cards: InstalledCards) -> list[str]:
     """A sentence for each record that does not follow on what it was before."""
-    reasons = [(old, why_altered(old, after.get(run), cards)) for run, old in before.items()]
+    chosen = {_tuning(record): record for record in after.values() if record.spec.selected}
+    reasons = [
+        (old, why_altered(old, after.get(run), cards))
+        for run, old in before.items()
+        if run in after or not _was_tuned_again(old, chosen)
+    ]
     return sorted(f"{old.file}: {_which(old)}{why}" for old, why in reasons if why)
+
+
+def _tuning(record: Record) -> tuple[str, int, int]:
+    """What at most one configuration can be the best of: trials, their number; and the seed of its run."""
+    return study_of(record.spec), record.spec.selected.trials if record.spec.selected else 0, record.spec.seed
+
+
+def _was_tuned_again(old: Record, chosen: Mapping[tuple[str, int, int], Record]) -> bool:
+    """Whether other code made the trials again, and they have selected another configuration."""
+    new = chosen.get(_tuning(old)) if old.spec.selected else None
+    return new is not None and _is_later(old, new) and _has_moved(old, new)
 
 
 def _which(record: Record) -> str:
