@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rnnbench.cli import main
-from rnnbench.config.grid import GridSpec
+from rnnbench.config.grid import GridSpec, RunSpec
 from rnnbench.errors import RnnbenchError
 from rnnbench.harness.driver import GridDriver, fold_ended
 from rnnbench.harness.grid import plan
@@ -21,7 +21,7 @@ from rnnbench.records.record import Record, file_of
 from rnnbench.records.selection import runs_of
 from rnnbench.records.status import cells_of
 from rnnbench.records.store import RecordStore
-from rnnbench.records.submissions.altered import why_altered
+from rnnbench.records.submissions.altered import altered, why_altered
 from rnnbench.records.submissions.plausible import InstalledCards
 from rnnbench.records.trials import studies
 from tests.conftest import Silent
@@ -194,6 +194,24 @@ def test_trials_are_stale_where_the_code_has_changed_what_was_selected_among_the
     again = {**found, first.id: trial(first.spec, 0.3)}
     cells, todo = plan(tuned, again, certificates=certificates)
     assert {cell.spec.row for cell in todo} == {"elman trial 2", "elman"}  # what was run again is not stale
+
+
+def test_a_tuned_run_may_be_removed_if_other_code_has_selected_another(tuned: GridSpec) -> None:
+    def chosen(scores: list[float | None]) -> RunSpec:
+        (run,) = [run for run in runs_of(tuned, answered(tuned, scores)) if run.selected]
+        return run
+
+    cards, later = InstalledCards(), "2026-02-01T00:00:00+00:00"
+    old, of_older_code = done(chosen(SCORES)), done(chosen(SCORES), code_version="0" * 12)
+    new, early = done(chosen([0.1, None, 0.2]), started=later), done(chosen([0.1, None, 0.2]))
+    assert old.spec.selected != new.spec.selected
+
+    def told(before: Record, *after: Record) -> str:
+        return "".join(altered({before.id: before}, {one.id: one for one in after}, cards))
+
+    assert not told(of_older_code, new)
+    for before, after in ((of_older_code, []), (of_older_code, [early]), (old, [new])):
+        assert "a score was removed that still counts" in told(before, *after)
 
 
 def test_folding_is_no_alteration_but_another_score_is(tuned: GridSpec) -> None:
