@@ -43,7 +43,7 @@ def run_blocks(
     inputs = torch.split(data, lengths)
     moves = computed_again and not torch.compiler.is_compiling() and is_eager(data) and data.device.type == "cpu"
     if moves:
-        run_block = _after_freeing(run_block)
+        run_block = _with_freeing(run_block)
     numbers = range(len(lengths))
     pieces: dict[int, Tensors] = {}
     whole: list[Tensor] = []
@@ -70,7 +70,7 @@ def run_blocks(
             states = tuple(state.clone() for state in states if state is not None)  # views keep all of their sequence
             if not whole:
                 whole = [piece.new_empty(sum(lengths), *piece.shape[1:]) for piece in pieces[k]]
-            _move(pieces[k], [torch.split(memory, lengths)[k] for memory in whole])
+            _move(pieces[k], [memory[at[k] : at[k + 1]] for memory in whole])
     columns = zip(*(pieces[k] for k in numbers), strict=True)
     if moves:
         joined = [_Join.apply(memory, lengths, *column) for memory, column in zip(whole, columns, strict=True)]  # type: ignore[no-untyped-call]
@@ -78,16 +78,27 @@ def run_blocks(
     return tuple(torch.cat(column) for column in columns), states  # type: ignore[return-value]
 
 
-def _after_freeing(run_block: Callable[..., Result]) -> Callable[..., Result]:
-    """`run_block`, after the memory of blocks before it is given back.
+FREE_EVERY = 2**19
+"""Bytes of sequences after which memory is given back: of each, a block takes and frees several times as much."""
+
+
+def _with_freeing(run_block: Callable[..., Result]) -> Callable[..., Result]:
+    """`run_block` that gives the memory of former blocks back now and then.
 
     glibc (seen with 2.36) does not use the gaps again that aligned memory leaves when it is freed: the memory of all
     blocks would add up to what a call without blocks takes.
     """
+    size = waiting = 0
 
     def run(*arguments: Any) -> Result:
-        return_freed_memory()
-        return run_block(*arguments)
+        nonlocal size, waiting
+        waiting += size
+        if waiting >= FREE_EVERY:
+            return_freed_memory()
+            waiting = 0
+        sequences, final = run_block(*arguments)  # from which checkpoint does not come back in the backward pass
+        size = sum(sequence.nbytes for sequence in sequences)
+        return sequences, final
 
     return run
 
