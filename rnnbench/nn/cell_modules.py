@@ -85,13 +85,12 @@ class RecurrentCell(Recurrent):
         if type(input) is Tensor and input.ndim == 2:
             by_torch = self.engine is None and input.shape[0] <= self._rows_for_torch
             after = None if by_torch or torch.is_grad_enabled() else self._prepared_step(input, hx)
-            if after is None and self._torch_mode and self.engine in (None, "torch"):
+            if after is None and self._torch_mode and self.engine in (None, "torch") and not is_transformed():
                 try:
                     return self._torch_step(input, hx)
                 except (RuntimeError, TypeError):
                     self._check_states(input, hx)  # says more clearly what is wrong
-                    if not is_transformed():
-                        raise
+                    raise
             if after is not None:
                 return after if len(after) > 1 else after[0]
         if not isinstance(input, Tensor):

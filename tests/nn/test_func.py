@@ -158,3 +158,13 @@ def test_torch_compile_sees_through_a_batch_of_weights() -> None:
         outputs = call(parameters)
         found.append([*outputs, *torch.autograd.grad(loss_of(outputs), [*parameters.values()])])
     close(found[0], found[1])
+
+
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_torch_compile_sees_through_a_batch_of_steps(cell: Any) -> None:
+    module, inputs = cell(3, 4), draw(MEMBERS, 2, 3, dtype=torch.float32)
+
+    def steps(inputs: Tensor) -> tuple[Tensor, ...]:
+        return vmap(lambda one: as_tuple(module(one)))(inputs)
+
+    close(torch.compile(steps, backend="aot_eager")(inputs), steps(inputs), torch.float32)
