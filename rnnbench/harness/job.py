@@ -1,5 +1,6 @@
 """A job, what comes back while it runs, and how it ends."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +15,8 @@ from rnnbench.utils.fingerprint import digest
 ARTEFACTS = "artefacts.json"
 OUT_OF_MEMORY = "out of memory"
 LOG_TAIL_LINES, LOG_TAIL_LETTERS = 100, 8000
+FOLDERS = re.compile(r"""(?<![\w:/.~-])/(?:[^\s/'":]+/)+""")
+"""The folders of an absolute path: records are for everyone, a machine's are for nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,11 @@ def next_attempt(job: Job, record: Record, retries: int) -> Job | None:
 
 
 def failure_record(job: Job, status: Literal["failed", "infeasible"], reason: str, started: str = "") -> Record:
-    """The record of a run that gave no score, with the end of its log."""
+    """The record of a run that gave no score, with the end of its log, without the folders of this machine."""
     tail = ""
     if status == "failed" and job.log.exists():
         lines = job.log.read_text("utf-8", errors="replace").splitlines()
-        tail = "\n".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_LETTERS:]
+        tail = FOLDERS.sub("…/", "\n".join(lines[-LOG_TAIL_LINES:]))[-LOG_TAIL_LETTERS:]
     reason = " ".join(reason.split())[:500].encode("utf-8", "backslashreplace").decode()  # a path need be no text
     return Record(
         schema_version=2,

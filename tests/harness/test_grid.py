@@ -105,6 +105,8 @@ def test_a_run_that_ends_badly_is_a_record_with_its_reason_and_the_others_go_on(
         assert re.search(STRANGE[name.removesuffix("/0").title()], record.reason), record.reason
     assert "about to fail" in records["raises/0"].log_tail
     assert "KeyError" in records["raises/0"].log_tail
+    assert 'File "…/strange.py"' in records["raises/0"].log_tail  # no folder of this machine is in a record
+    assert str(Path(__file__).parents[2]) not in "".join(record.log_tail for record in records.values())
     assert "last words" in records["dies/0"].log_tail
     quiet = Silent()
     run(grid(architectures=[*names, "gru"], executor=LOCAL), folders, quiet)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnbench.cli import main
+from rnnbench.harness.job import FOLDERS
 from rnnbench.leaderboard.board import read_board
 from rnnbench.leaderboard.render import write_markdown
 from rnnbench.records.certificates import Certificates
@@ -50,6 +51,10 @@ def rebuilt(around: Path) -> dict[str, bytes]:
 
 def test_the_committed_records_pass_every_check() -> None:
     assert not audit(COMMITTED).problems
+    with_folders = [
+        record.id for record in RecordStore(COMMITTED).read()[0].values() if FOLDERS.search(record.log_tail)
+    ]
+    assert not with_folders
 
 
 def test_the_committed_pages_are_those_of_the_committed_records_and_others_with_one_more(
