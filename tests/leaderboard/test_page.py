@@ -217,6 +217,17 @@ def test_scores_by_length_have_a_section_and_a_field_opens_them() -> None:
     assert 'data-state="lengths"' not in html([make_table(made_up_cells())], [])
 
 
+def test_curves_open_on_the_task_with_most_points_and_leave_out_what_is_validated_once() -> None:
+    """A task that is validated once has no line: its chart would be a column of points."""
+    runs = specs(["gru", "lstm"], ["adding", "parity", "reverse-string"], 2)
+    lengths = {"adding": 1, "parity": 3, "reverse-string": 10}
+    cells = [Cell(spec, "done", "", made(spec, curve=made(spec).curve[: lengths[spec.task.name]])) for spec in runs]
+    text = html([make_table(cells)], [])
+    choice = text.split('data-state="curves"')[1].split("</select>")[0]
+    assert re.findall(r'<option value="([^"]+)"', choice) == ["reverse-string", "parity"]
+    assert "so that there is no curve: adding." in text
+
+
 def test_a_tuned_field_has_its_trials_and_what_was_selected(data: dict[str, Any]) -> None:
     (field,) = (one for one in data["runs"]["fields"].values() if "tuning" in one)
     assert field["title"] == "elman tuned(4) on adding"

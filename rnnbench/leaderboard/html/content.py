@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rnnbench.leaderboard.costs import QUANTITIES, CostRow, cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.cards import task_sections
@@ -37,6 +37,7 @@ def track_content(table: Table, key: str) -> dict[str, Any]:
     named = [(MEAN if section.key == "all" else section.key, section) for section in sections if means[section.key]]
     all_costs: list[tuple[str, CostRow]] = [(name, row) for name, section in named for row in means[section.key]]
     all_costs += [(str(table.columns.index(row.column)), row) for row in costs if row.column]
+    run, curves = _run_heads(table, heads), _heads_with_curves(table, heads, "curve")
     return {
         "key": key,
         "table": table,
@@ -59,9 +60,10 @@ def track_content(table: Table, key: str) -> dict[str, Any]:
             (name, section.name if section.of != "group" else f"group {section.name}") for name, section in named
         ],
         "common_budget": _common_budget(heads),
-        "costed": _heads_with(table, heads, "cost"),
-        "lengths": _heads_with(table, heads, "length_curve"),
-        "curves": _heads_with(table, heads, "curve"),
+        "costed": run,
+        "lengths": _heads_with_curves(table, heads, "length_curve"),
+        "curves": curves,
+        "validated_once": [head for head in run if head not in curves],
         "tasks": task_sections(table),
     }
 
@@ -109,12 +111,23 @@ def _parts(overall: RankTable | None, table: Table) -> dict[tuple[str, str], Any
     return {(row.label, key): part for row in overall.rows for key, part in zip(overall.keys, row.parts, strict=True)}
 
 
-def _heads_with(table: Table, heads: Sequence[Head], what: str) -> list[Head]:
-    """Heads of the columns in which runs have a curve of that name, those of most configurations first."""
-    counts = [sum(head.column in row.entries and any(getattr(record, what) for record in row.entries[head.column].done)
-                  for row in table.rows) for head in heads]  # fmt: skip
-    order = sorted(range(len(heads)), key=lambda index: -counts[index])
-    return [heads[index] for index in order if counts[index]]
+def _run_heads(table: Table, heads: Sequence[Head]) -> list[Head]:
+    """Heads of the columns in which runs are done, those of most configurations first."""
+    done = [sum(bool(head.column in row.entries and row.entries[head.column].done) for row in table.rows)
+            for head in heads]  # fmt: skip
+    order = sorted(range(len(heads)), key=lambda index: -done[index])
+    return [heads[index] for index in order if done[index]]
+
+
+def _heads_with_curves(table: Table, heads: Sequence[Head], what: Literal["curve", "length_curve"]) -> list[Head]:
+    """Heads of the columns in which runs have a curve of that name, of two points at least: those of most
+    configurations first, of these the one whose curves have most points.
+    """
+    points = [[max((len(getattr(record, what)) for record in row.entries[head.column].done), default=0)
+               for row in table.rows if head.column in row.entries] for head in heads]  # fmt: skip
+    lines = [sorted((count for count in counts if count > 1), reverse=True) for counts in points]
+    order = sorted(range(len(heads)), key=lambda index: (-len(lines[index]), [-count for count in lines[index]]))
+    return [heads[index] for index in order if lines[index]]
 
 
 def most_first(values: Iterable[Value]) -> list[Value]:

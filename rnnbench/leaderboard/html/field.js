@@ -42,7 +42,8 @@ function openField(track, key) {
   ]), "Runs"));
   const points = done.flatMap((run) => run.curve.map(([step, loss, score]) => ({ seed: `${run.seed}`, step, loss, score })));
   if (points.length) {
-    add(make("h3", "Learning curves"), chart("score", points), chart("loss", points.filter((point) => point.loss !== null)));
+    add(make("h3", "Learning curves"));
+    if (done.some((run) => run.curve.length > 1)) add(chart("score", points), chart("loss", points.filter((point) => point.loss !== null)));
     const numbers = make("details");
     numbers.append(make("summary", "in numbers"), plainTable(["seed", "step", "training loss", "validation score"], points.map((point) => [point.seed, point.step, point.loss, point.score]), "Learning curves in numbers"));
     add(numbers);
