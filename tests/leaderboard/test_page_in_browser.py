@@ -13,6 +13,7 @@ import pytest
 
 from rnnbench.leaderboard.html.build import html
 from rnnbench.leaderboard.table import make_table
+from rnnbench.records.record import Point
 from rnnbench.records.status import Cell
 from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs
 from tests.fixtures.records import lost
@@ -343,6 +344,26 @@ def test_learning_curves_are_of_any_selection(visit: Visit) -> None:
     assert legend.count() == 4
     visit.choose("curve-of", "training loss")
     page.locator("#all-runs-curves-chart text", has_text="training loss").wait_for()
+
+
+def test_a_learning_curve_is_a_mean_of_all_seeds_or_of_none(browser: Any, tmp_path: Path) -> None:
+    """Seeds that stop early, and points that one seed lacks, make no jumps."""
+    first, second = specs(["gru"], ["adding"], 2)
+    curves = {first.id: ((10, 10.0), (20, 20.0), (30, 30.0), (40, 40.0)), second.id: ((10, 30.0), (30, 90.0))}
+    cells = [Cell(spec, "done", "", made(spec, curve=[Point(step=step, train_loss=None, score=score)
+                  for step, score in curves[spec.id]])) for spec in (first, second)]  # fmt: skip
+    path = tmp_path / "index.html"
+    path.write_text(html([make_table(cells)], []))
+    visit = Visit(browser, path.as_uri())
+    visit.page.locator("#all-runs-curves-chart").scroll_into_view_if_needed()
+    visit.page.locator("#all-runs-curves-chart svg").wait_for()
+    with visit.page.expect_download() as started:
+        visit.page.get_by_role("button", name="Download learning curves as CSV").click()
+    rows = list(csv.DictReader(Path(started.value.path()).read_text().splitlines()))
+    assert [(row["step"], row["score"], row["n"]) for row in rows] == [
+        ("10", "20", "2"), ("20", "40", "2"), ("30", "60", "2")]  # fmt: skip
+    visit.context.close()
+    assert visit.said == []
 
 
 def test_costs_of_two_machines_are_never_in_one_table(visit: Visit) -> None:

@@ -34,20 +34,31 @@ function pickers(track, redrawLines) {
   return refresh;
 }
 
-// Means over seeds, with the lowest and the highest; `points` of a run are pairs of where and how much.
+// The value of a line at a place: between two of its points in proportion, outside of them undefined.
+function valueAt(line, where) {
+  const after = line.findIndex(([at]) => at >= where);
+  if (after < 0) return undefined;
+  const [right, above] = line[after];
+  if (right === where) return above;
+  if (after === 0) return undefined;
+  const [left, below] = line[after - 1];
+  return below + (above - below) * (where - left) / (right - left);
+}
+
+// Means over seeds, with the lowest and the highest; `points` of a run are pairs of where and how much. A mean is of
+// all seeds or none: where some have stopped early, or have a point that others lack, fewer would make a jump.
 function lineRows(track, column, along, points) {
   return Object.entries(runs()[track.index].fields).flatMap(([key, field]) => {
     if (Number(key.split(",")[1]) !== column) return [];
-    const at = new Map();
-    for (const run of field.runs) {
-      for (const [where, value] of run.state === "done" ? points(run) : []) {
-        if (value !== null && value !== undefined) at.set(where, [...(at.get(where) ?? []), value]);
-      }
-    }
-    return [...at].map(([where, values]) => ({
-      label: field.label, [along]: where, score: mean(values), low: Math.min(...values), high: Math.max(...values), n: values.length,
-      ...(field.trained_to ? { trained_to: field.trained_to } : {}),
-    }));
+    const lines = field.runs.filter((run) => run.state === "done")
+      .map((run) => points(run).filter(([, value]) => value !== null && value !== undefined)).filter((line) => line.length);
+    const places = [...new Set(lines.flatMap((line) => line.map(([where]) => where)))].sort((a, b) => a - b);
+    return places.map((where) => [where, lines.map((line) => valueAt(line, where))])
+      .filter(([, values]) => !values.includes(undefined))
+      .map(([where, values]) => ({
+        label: field.label, [along]: where, score: mean(values), low: Math.min(...values), high: Math.max(...values), n: values.length,
+        ...(field.trained_to ? { trained_to: field.trained_to } : {}),
+      }));
   });
 }
 
