@@ -38,7 +38,8 @@ class Statement(StrictModel):
         better: an architecture that is said to be better …
         than: … than this one.
         alike: or two that are said to be about the same.
-        groups: of tasks that the claim is about; by default all.
+        groups: of tasks that the claim is about, as a board or track names them; by default all.
+        tasks: that the claim is about, where no group holds just these.
     """
 
     claim: str
@@ -47,9 +48,12 @@ class Statement(StrictModel):
     than: str | None = None
     alike: list[str] | None = Field(None, min_length=2, max_length=2)
     groups: list[str] = []
+    tasks: list[str] = []
 
     @model_validator(mode="after")
     def _two(self) -> Self:
+        if self.groups and self.tasks:
+            raise ValueError("give groups or tasks")
         if (self.better is None) != (self.than is None) or (self.better is None) == (self.alike is None):
             raise ValueError("give better and than, or alike")
         return self
@@ -238,11 +242,12 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
     lines = ["| claim | source | here | verdict |", "|---|---|---|---|"]
     verdicts = Counter[str]()
     for one in statements:
-        found = difference(_within(table, scores, one.groups), *(label_of(table, name) for name in one.pair))
+        found = difference(_within(table, scores, one), *(label_of(table, name) for name in one.pair))
         what = verdict(one, found)
         verdicts[what] += 1
         if found:
-            where = f" (on {', '.join(one.groups)})" if one.groups else ""
+            on = one.groups or [task for task in one.tasks if any(column.task == task for column in table.columns)]
+            where = f" (on {', '.join(on)})" if on else ""
             cells = [one.claim + where, one.source, f"{' against '.join(one.pair)}: {found.text()}", what]
             lines.append(f"| {' | '.join(map(escape, cells))} |")
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
@@ -255,11 +260,15 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
     return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", *table_lines])
 
 
-def _within(table: Table, scores: Scores, groups: list[str]) -> Scores:
-    """The scores of some groups of tasks; all without groups."""
-    if not groups:
-        return scores
-    return scores_of(table, lambda column: column in table.scoring and table.scoring[column].group in groups)
+def _within(table: Table, scores: Scores, statement: Statement) -> Scores:
+    """The scores of the tasks that a claim is about."""
+    if statement.tasks:
+        return scores_of(table, lambda column: column.task in statement.tasks)
+    if statement.groups:
+        return scores_of(
+            table, lambda column: column in table.scoring and table.scoring[column].group in statement.groups
+        )
+    return scores
 
 
 def _bullets(lines: list[str]) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rnnbench.config.cards import TaskCard
+from rnnbench.config.grid import Track
 from rnnbench.config.registry import catalogue
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.findings import (
@@ -83,10 +85,26 @@ def test_every_sentence_has_a_number(table: Table) -> None:
     assert f"{len(read_statements()) - len(rows)} not on this board" in text
 
 
-def test_the_claims_of_the_literature_name_architectures() -> None:
-    assert {name for one in read_statements() for name in one.pair} - {"mingru-2", "lru-2"} <= catalogue(
-        "architecture"
-    ).keys()
+def test_the_claims_of_the_literature_name_architectures_groups_and_tasks() -> None:
+    """A group that nobody has would leave its claim without a verdict on every board."""
+    statements = read_statements()
+    known = catalogue("architecture").keys() | {"mingru-2", "lru-2"}
+    assert {name for one in statements for name in one.pair} <= known
+    cards = [TaskCard.load(name) for name in catalogue("task")]
+    tracks = [one for name in catalogue("track") if isinstance(one := Track.load(name), Track)]
+    groups = {card.group for card in cards} | {name for track in tracks for name in track.groups}
+    assert {name for one in statements for name in one.groups} <= groups
+    assert {name for one in statements for name in one.tasks} <= {card.name for card in cards}
+
+
+def test_a_claim_is_judged_on_the_tasks_that_it_is_about() -> None:
+    runs = specs(["gru", "lstm"], ["adding", "parity"], 2)
+    table = make_table([Cell(spec, "done", "", made(spec)) for spec in runs])
+    text = findings(
+        table, [Statement(claim="a", source="b", better="lstm", than="gru", tasks=["parity", "copy-memory"])]
+    )
+    assert "| a (on parity) |" in text
+    assert "1 task, n = 2 |" in text
 
 
 def test_a_claim_that_says_two_things(tmp_path: Path) -> None:
