@@ -71,7 +71,7 @@ class Difference:
 
     Args:
         mean: of the first's normalised scores minus the second's; seeds averaged within tasks.
-        low, high: its 95 % interval, a paired bootstrap over tasks and seeds; None from one task and seed.
+        low, high: its 95 % interval, see `Resamples.interval`; None from one task and seed.
         better: probability that the first is better at a task and seed drawn at random.
         tasks: on how many tasks.
         runs: how many pairs of task and seed.
@@ -119,10 +119,11 @@ def difference(scores: Scores, first: str | None, second: str | None) -> Differe
     means = seed_means(kept, present)
     draws = Resamples.draw(present)
     replicates = draws.means(kept).mean(1)
-    low, high = draws.interval(replicates[:, 0] - replicates[:, 1])
+    lead = (means[0] - means[1]).mean(keepdims=True)
+    low, high = draws.interval(lead, replicates[:, :1] - replicates[:, 1:], (-1, 1))[:, 0]
     pairs = compare_all(np.where(shared, values, np.nan))
     return Difference(
-        float((means[0] - means[1]).mean()),
+        float(lead[0]),
         None if math.isnan(low) else float(low),
         None if math.isnan(high) else float(high),
         float(pairs.better[0, 1]),
@@ -252,9 +253,9 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
             lines.append(f"| {' | '.join(map(escape, cells))} |")
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
     explained = (
-        "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds) is on the side that "
-        f"the claim says, or, of two that are said to be alike, within ±{MARGIN}. Disagrees: it is on the other side, "
-        "or leaves out 0."
+        "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds, or Student's t where "
+        "that is wider) is on the side that the claim says, or, of two that are said to be alike, within "
+        f"±{MARGIN}. Disagrees: it is on the other side, or leaves out 0."
     )
     table_lines = ["", *lines] if len(lines) > 2 else []
     return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", *table_lines])

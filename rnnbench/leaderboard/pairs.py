@@ -57,7 +57,7 @@ def compare_all(values: Array) -> Pairs:
             resampled += np.divide(won @ weights, weight, out=np.zeros_like(weight), where=weight > 0) * copies
             drawn += np.where(weight > 0, copies, 0.0)
     with np.errstate(invalid="ignore"):
-        better, bounds = total / tasks, draws.interval((resampled / drawn).T)
+        better, bounds = total / tasks, draws.percentiles((resampled / drawn).T)
     low, high = _binomial(better, np.where(tasks > 1, tasks, cells))
     bounds = np.stack([np.fmin(bounds[0], low), np.fmax(bounds[1], high)])
     return Pairs(

@@ -143,11 +143,11 @@ def _places(labels: list[str], values: Array, present: Mask) -> list[Place]:
     score, above = seed_means(clipped, present).mean(1), above.mean(1)
     significant = separated(score, above, draws)
     columns = [
-        (score, above),
-        (ranks_of(seed_means(values, present)).mean(1), ranks_of(resampled, axis=2).mean(1)),
-        (seed_means(won, present).mean(1), wins.mean(1)),
+        (score, above, (0.0, 1.0)),
+        (ranks_of(seed_means(values, present)).mean(1), ranks_of(resampled, axis=2).mean(1), (1.0, float(len(labels)))),
+        (seed_means(won, present).mean(1), wins.mean(1), (0.0, 1.0)),
     ]
-    estimates = [_estimates(value, draws.interval(replicates)) for value, replicates in columns]
+    estimates = [_estimates(value, draws.interval(value, replicates, bounds)) for value, replicates, bounds in columns]
     order = sorted(range(len(labels)), key=lambda a: (-score[a], labels[a]))
     ties = _ties(significant[np.ix_(order, order)])
     places = []

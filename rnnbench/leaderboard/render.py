@@ -33,7 +33,8 @@ DEFINITIONS = {
     "rank": "Ranked by mean on each task (1 is best, ties share a rank), then averaged over tasks.",
     "win_rate": "At the same task and seed, the share of the other configurations that are beaten; a tie is half.",
     "interval": "2,000 draws of tasks, and of seeds within each (paired hierarchical bootstrap: all configurations "
-    "share a draw), expanded for few tasks (Hesterberg 2015, section 4.3).",
+    "share a draw), expanded for few tasks (Hesterberg 2015, section 4.3), or Student's t with the standard error of "
+    "the draws where that is wider.",
     "position": "By mean normalised score; in brackets, the places it may have: behind all that are "
     "significantly better, before all that are significantly worse (simultaneous confidence sets for ranks, Mogstad "
     "et al. 2024).",
@@ -64,8 +65,8 @@ SIGNS = ("score", "best", "tied", "chance")
 FOOTNOTE = " ".join(DEFINITIONS[name] for name in SIGNS)
 RANKING_FOOTNOTE = (
     "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
-    "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds, and the places that cannot "
-    "be ruled out when all pairs are judged at once (5 % for the whole table). "
+    "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds (Student's t where that "
+    "is wider), and the places that cannot be ruled out when all pairs are judged at once (5 % for the whole table). "
     "Win rate: share of the others beaten at the same task and seed."
 )
 

@@ -113,6 +113,8 @@ def scale_of(table: Table, column: Column) -> Scale | str:
 
 Mask = npt.NDArray[np.bool_]
 RESAMPLES = 2000
+NORMAL_QUANTILE = 1.959964
+"""Standard errors of a 95 % interval of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +168,32 @@ class Resamples:
             return math.inf
         return math.sqrt(self.units / (self.units - 1)) * float(stdtrit(self.units - 1, ndtr(errors)))
 
-    def interval(self, replicates: Array, confidence: float = 0.95) -> Array:
-        """`[2, …]`: the expanded percentile interval over the first axis (Hesterberg 2015, section 4.3), which is not
-        too narrow for few tasks; NaN where there is one task and one seed. Replicates that are NaN do not count.
+    def interval(self, values: Array, replicates: Array, bounds: tuple[float, float]) -> Array:
+        """`[2, A]`: the 95 % intervals of `values` `[A]` from their `replicates` `[B, A]`; NaN from one task and seed.
+
+        That of `percentiles` or, where it is wider, Student's t with the standard error of the replicates, within the
+        `bounds` of what can be. Percentiles reach from the lowest task to the highest at most: of 3 tasks they would
+        cover the truth in 80 % of cases, of 2 in 55 %.
         """
-        from scipy.special import ndtr, ndtri
+        low, high = self.percentiles(replicates)
+        if self.units < 2:
+            return np.stack([low, high])
+        width = self.widen(NORMAL_QUANTILE) * replicates.std(0)
+        least, most = bounds
+        return np.stack([np.minimum(low, np.maximum(values - width, least)),
+                         np.maximum(high, np.minimum(values + width, most))])  # fmt: skip
+
+    def percentiles(self, replicates: Array) -> Array:
+        """`[2, …]`: the expanded percentile interval over the first axis (Hesterberg 2015, section 4.3).
+
+        NaN where there is one task and one seed. Replicates that are NaN do not count.
+        """
+        from scipy.special import ndtr
 
         bounds = np.full((2, *replicates.shape[1:]), np.nan)
         if self.units < 2:
             return bounds
-        tail = float(ndtr(-self.widen(float(ndtri((1 + confidence) / 2)))))
+        tail = float(ndtr(-self.widen(NORMAL_QUANTILE)))
         some = ~np.isnan(replicates).all(0)
         quantile = np.nanquantile if np.isnan(replicates).any() else np.quantile
         bounds[:, some] = quantile(replicates[:, some], [tail, 1 - tail], axis=0)

@@ -298,7 +298,7 @@ def test_every_finding_has_its_numbers(table: Table) -> None:
     tasks = [sections[0].scores.columns[task] for task in sections[0].ranking.shared] if sections[0].ranking else []
     found = findings_of(table, sections[0], mean_cost_rows(cost_rows(table), tasks, scores), heads)
     assert [finding.heading for finding in found] == ["Best overall", "Best for its cost", "Task by task"]
-    assert found[0].text.startswith(f"tcn leads with {100 * scores['tcn']:.1f} % [")
+    assert found[0].text.startswith(f"tcn leads with {100 * scores['tcn']:.0f} % [")
     assert "of 15 pairs are settled (n = " in found[0].text
     assert re.search(r"n = \d+ runs, Processor X, 2 threads", found[1].text)
     alone = sum(entry.standing == "best" for row in table.rows for entry in row.entries.values())

@@ -219,7 +219,7 @@ def test_all_configurations_share_a_draw() -> None:
 def test_with_many_tasks_of_one_seed_the_interval_is_scipys() -> None:
     values = made_up(1, 200, 1)
     draws = everywhere(values)
-    ours = draws.interval(draws.means(values).mean(1))[:, 0]
+    ours = draws.percentiles(draws.means(values).mean(1))[:, 0]
     theirs = stats.bootstrap((values[0, :, 0],), np.mean, method="percentile", n_resamples=4000, rng=1)
     width = theirs.confidence_interval.high - theirs.confidence_interval.low
     assert ours == pytest.approx([theirs.confidence_interval.low, theirs.confidence_interval.high], abs=0.1 * width)
@@ -229,15 +229,27 @@ def test_an_interval_of_few_tasks_is_expanded_by_hand() -> None:
     draws = Resamples.draw(np.ones((6, 1), bool))
     assert draws.widen(1.959964) == pytest.approx(np.sqrt(6 / 5) * 2.570582, rel=1e-5)
     assert Resamples.draw(np.ones((1, 4), bool)).units == 4
-    assert np.isnan(Resamples.draw(np.ones((1, 1), bool)).interval(np.zeros((2000, 1)))).all()
+    alone = Resamples.draw(np.ones((1, 1), bool))
+    assert np.isnan(alone.interval(np.zeros(1), np.zeros((2000, 1)), (0, 1))).all()
 
 
-@pytest.mark.parametrize("tasks", [4, 12])
+def test_an_interval_is_that_of_t_where_percentiles_end_at_the_extreme_tasks() -> None:
+    values = np.array([[[0.4], [0.5], [0.6]]])
+    draws = Resamples.draw(np.ones((3, 1), bool), count=50_000)
+    replicates = draws.means(values).mean(1)
+    width = np.sqrt(3 / 2) * 4.302653 * replicates.std()
+    assert draws.percentiles(replicates)[:, 0] == pytest.approx([0.4, 0.6])
+    assert draws.interval(np.array([0.5]), replicates, (0, 1))[:, 0] == pytest.approx([0.5 - width, 0.5 + width])
+    assert draws.interval(np.array([0.5]), replicates, (0.3, 0.65))[:, 0] == pytest.approx([0.3, 0.65])
+
+
+@pytest.mark.parametrize("tasks", [3, 4, 12])
 def test_intervals_cover_the_truth_as_often_as_they_say(tasks: int) -> None:
     draws = Resamples.draw(np.ones((tasks, 3), bool), count=1000)
     covered = 0
     for seed in range(300):
-        low, high = draws.interval(draws.means(made_up(1, tasks, 3, seed)).mean(1))[:, 0]
+        values = made_up(1, tasks, 3, seed)
+        low, high = draws.interval(values.mean((1, 2)), draws.means(values).mean(1), (-1, 2))[:, 0]
         covered += bool(low <= 0.5 <= high)
     assert 0.9 <= covered / 300 <= 0.99
 
@@ -376,6 +388,6 @@ def test_the_ranking_stands_in_the_terminal_and_in_markdown() -> None:
     console = Console(file=StringIO(), width=80)
     console.print(Terminal(table, ranking))
     for text in (console.file.getvalue(), markdown(table, ranking)):  # type: ignore[attr-defined]
-        for word in (" 0.6", "1.75", "0.56", "4 pairs of task and seed", "p = ", "more task"):
+        for word in (" 0.6", " 1.8", "0.56", "4 pairs of task and seed", "p = ", "more task"):
             assert word in text
     assert "Ranking" not in markdown(table)
