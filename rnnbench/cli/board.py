@@ -78,9 +78,7 @@ def run(options: Namespace) -> int:
                     title = f"{other.title}: rnnbench board --track {other.name}{folders.options}"
                     console.print(title, highlight=False, soft_wrap=True)
             console.print(f"written to {write_markdown(folders.leaderboard, tables)}", highlight=False, soft_wrap=True)
-            console.print(
-                f"findings: {write_findings(folders.leaderboard, tables[0])}", highlight=False, soft_wrap=True
-            )
+            console.print(f"findings: {write_findings(folders.leaderboard, tables)}", highlight=False, soft_wrap=True)
             _show_html(folders.leaderboard, tables, problems, console)
         else:
             console.print(folders.no_records, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ of the literature stand in a file (`configs/literature.yaml`), and the board's r
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +16,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from rnnbench.config.registry import package_home
 from rnnbench.config.schema import StrictModel, read_yaml
+from rnnbench.leaderboard.board import OTHER_RUNS
 from rnnbench.leaderboard.intervals import mean_text
 from rnnbench.leaderboard.pairs import compare_all
 from rnnbench.leaderboard.ranking import Ranking, rank, seed_means
@@ -26,6 +28,13 @@ from rnnbench.utils.text import escape
 LITERATURE = package_home("rnnbench") / "configs" / "literature.yaml"
 MARGIN = 0.05
 """Of a mean normalised score: within it two count as about the same."""
+INTRODUCTION = (
+    "Made from the records by `rnnbench board`; do not edit. A normalised score is 0 at chance and 1 at the ceiling of "
+    "a task or, where it has none, at the best mean here; a run below chance counts as chance. Intervals are 95 %, of "
+    "a paired bootstrap over tasks and seeds or Student's t where that is wider. A claim of the literature agrees "
+    "where the interval of the mean difference is on the side that it says, or, of two that are said to be alike, "
+    f"within ±{MARGIN}; it disagrees where that is on the other side, or leaves out 0."
+)
 Verdict = Literal["agrees", "disagrees", "not settled", "not on this board"]
 
 
@@ -217,26 +226,26 @@ def groups_of(table: Table) -> dict[str, list[Column]]:
     return dict(sorted(groups.items()))
 
 
-def findings(table: Table, statements: list[Statement]) -> str:
-    """All sentences as Markdown."""
+def findings(tables: Sequence[Table], statements: list[Statement]) -> str:
+    """All sentences as Markdown, a part for each track; for all runs where there is none."""
+    parts = ["# Findings", INTRODUCTION]
+    for table in [one for one in tables if one.name != OTHER_RUNS] or tables:
+        parts += [f"## {table.title or 'All runs'}", *_of_track(table, statements)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _of_track(table: Table, statements: list[Statement]) -> list[str]:
     scores = scores_of(table)
     ranking = rank(scores)
-    parts = [
-        f"# Findings{f': {table.title}' if table.title else ''}",
-        "Made from the records by `rnnbench board`; do not edit. A normalised score is 0 at chance and 1 at the "
-        "ceiling of a task or, where it has none, at the best mean here; a run below chance counts as chance. "
-        "Intervals are 95 %.",
-        "## Over all tasks",
-        _bullets(ranking_sentences(ranking) if ranking else ["No two architectures share a task and a seed."]),
-    ]
+    overall = ranking_sentences(ranking) if ranking else ["No two architectures share a task and a seed."]
+    parts = ["### Over all tasks", _bullets(overall)]
     for name, columns in groups_of(table).items():
         own = rank(scores_of(table, columns.__contains__))
         lines = ranking_sentences(own) if own else []
         lines += [line for column in columns for line in task_sentences(table, column)]
         if lines:
-            parts += [f"## {name.capitalize()}", _bullets(lines)]
-    parts += ["## What the literature says", _literature(table, scores, statements)]
-    return "\n\n".join(parts) + "\n"
+            parts += [f"### {name.capitalize()}", _bullets(lines)]
+    return [*parts, "### What the literature says", _literature(table, scores, statements)]
 
 
 def _literature(table: Table, scores: Scores, statements: list[Statement]) -> str:
@@ -252,13 +261,8 @@ def _literature(table: Table, scores: Scores, statements: list[Statement]) -> st
             cells = [one.claim + where, one.source, f"{' against '.join(one.pair)}: {found.text()}", what]
             lines.append(f"| {' | '.join(map(escape, cells))} |")
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
-    explained = (
-        "Agrees: the 95 % interval of the mean difference (paired bootstrap over tasks and seeds, or Student's t where "
-        "that is wider) is on the side that the claim says, or, of two that are said to be alike, within "
-        f"±{MARGIN}. Disagrees: it is on the other side, or leaves out 0."
-    )
     table_lines = ["", *lines] if len(lines) > 2 else []
-    return "\n".join([f"{count(len(statements), 'claim')}: {counts}. {explained}", *table_lines])
+    return "\n".join([f"{count(len(statements), 'claim')}: {counts}.", *table_lines])
 
 
 def _within(table: Table, scores: Scores, statement: Statement) -> Scores:
@@ -276,12 +280,12 @@ def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines)
 
 
-def write_findings(leaderboard: Path, table: Table) -> Path:
-    """Write `FINDINGS.md` of a leaderboard.
+def write_findings(leaderboard: Path, tables: Sequence[Table]) -> Path:
+    """Write `FINDINGS.md` of the tables of a leaderboard.
 
     Raises:
         RnnbenchError: it cannot be written, or the claims of the literature cannot be read.
     """
     path = leaderboard / "FINDINGS.md"
-    write_whole(path, findings(table, read_statements()))
+    write_whole(path, findings(tables, read_statements()))
     return path

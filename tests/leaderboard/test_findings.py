@@ -1,6 +1,7 @@
 """Findings: sentences from the records, and what becomes of the literature's claims."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rnnbench.config.cards import TaskCard
 from rnnbench.config.grid import Track
 from rnnbench.config.registry import catalogue
 from rnnbench.errors import RnnbenchError
+from rnnbench.leaderboard.board import OTHER_RUNS
 from rnnbench.leaderboard.findings import (
     Difference,
     Statement,
@@ -73,12 +75,12 @@ def test_a_difference_is_paired_and_signed() -> None:
 
 
 def test_every_sentence_has_a_number(table: Table) -> None:
-    text = findings(table, read_statements())
+    text = findings([table], read_statements())
     sentences = [line for line in text.splitlines() if line.startswith("- ")]
     assert len(sentences) > 8
     assert [line for line in sentences if not re.search(r"n = \d|p (=|&lt;|≥) ?\d|\d %", line)] == []
-    assert "## Memory" in text
-    assert "## What the literature says" in text
+    assert "### Memory" in text
+    assert "### What the literature says" in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| claim")]
     assert 3 < len(rows) < len(read_statements())
     assert all("n = " in row for row in rows)
@@ -97,11 +99,21 @@ def test_the_claims_of_the_literature_name_architectures_groups_and_tasks() -> N
     assert {name for one in statements for name in one.tasks} <= {card.name for card in cards}
 
 
+def test_each_track_has_a_part_and_other_runs_have_none(table: Table) -> None:
+    tracks = [
+        replace(table, name=name, title=title) for name, title in (("a", "One"), ("b", "Two"), (OTHER_RUNS, "Rest"))
+    ]
+    text = findings(tracks, read_statements())
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["One", "Two"]
+    assert text.count("### What the literature says") == 2
+    assert "## Rest" in findings(tracks[2:], [])
+
+
 def test_a_claim_is_judged_on_the_tasks_that_it_is_about() -> None:
     runs = specs(["gru", "lstm"], ["adding", "parity"], 2)
     table = make_table([Cell(spec, "done", "", made(spec)) for spec in runs])
     text = findings(
-        table, [Statement(claim="a", source="b", better="lstm", than="gru", tasks=["parity", "copy-memory"])]
+        [table], [Statement(claim="a", source="b", better="lstm", than="gru", tasks=["parity", "copy-memory"])]
     )
     assert "| a (on parity) |" in text
     assert "1 task, n = 2 |" in text
@@ -115,7 +127,7 @@ def test_a_claim_that_says_two_things(tmp_path: Path) -> None:
 
 
 def test_it_is_written_beside_the_board(table: Table, tmp_path: Path) -> None:
-    path = write_findings(tmp_path, table)
+    path = write_findings(tmp_path, [table])
     assert path.name == "FINDINGS.md"
-    assert path.read_text(encoding="utf-8") == findings(table, read_statements())
+    assert path.read_text(encoding="utf-8") == findings([table], read_statements())
     assert ARCHITECTURES[-1] in path.read_text(encoding="utf-8")
