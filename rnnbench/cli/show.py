@@ -129,8 +129,10 @@ def _arguments(arguments: dict[str, Any]) -> str:
 def _cost(record: Record) -> Iterator[tuple[str, str]]:
     texts = [] if record.parameters is None else [f"{record.parameters:,} parameters"]
     if cost := record.cost:
+        cpu = "" if cost.cpu_seconds is None else f", {amount(cost.cpu_seconds)} s of CPU time"
         texts += [
-            f"{amount(cost.train_seconds)} s of training ({cost.steps} steps), {amount(cost.total_seconds)} s in all",
+            f"{amount(cost.train_seconds)} s of training ({cost.steps} steps{cpu}), "
+            f"{amount(cost.total_seconds)} s in all",
             f"{cost.peak_memory_bytes / 1e6:.0f} MB",
         ]
         texts += [f"{amount(cost.flops_per_step)} FLOPs a step"] if cost.flops_per_step else []

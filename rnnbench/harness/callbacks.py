@@ -112,20 +112,22 @@ class Reporter(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Report a few times a second; a loss that is not finite is noticed then."""
+        """Report a few times a second. A loss that is not finite is noticed then; on a CPU, where looking is free, at
+        its step.
+        """
         if _counts_steps(trainer):
             every = int(trainer.val_check_interval)
             _validate_now(trainer, trainer.global_step > self._steps and trainer.global_step % every == 0)
             self._steps = trainer.global_step
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + PROGRESS_INTERVAL
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if isinstance(loss, torch.Tensor):
+        now = time.monotonic()
+        due = now >= self._next
+        if isinstance(loss, torch.Tensor) and (due or loss.device.type == "cpu"):
             loss_of_batch = float(loss) * trainer.accumulate_grad_batches  # by which Lightning has divided it
             self._loss = self._finite("training loss", loss_of_batch, trainer)
-        self._report_progress(trainer, now)
+        if due:
+            self._next = now + PROGRESS_INTERVAL
+            self._report_progress(trainer, now)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""

@@ -35,7 +35,7 @@ def _epoch_seconds(record: Record) -> float | None:
 
 
 QUANTITIES = (
-    Quantity("parameters", "parameters", lambda record: record.parameters),
+    Quantity("parameters", "parameters in all", lambda record: record.parameters),
     Quantity("state_bytes", "state bytes per sequence", _of_cost(lambda cost: cost.state_bytes)),
     Quantity("flops", "FLOPs per step", _of_cost(lambda cost: cost.flops_per_step)),
     Quantity("step_ms", "ms per training step", _step_ms),

@@ -80,9 +80,9 @@ def _row(cell: Cell) -> dict[str, Any]:
         "validation": getattr(record, "validation", None) or None,
         "baseline_scores": getattr(record, "baseline_scores", None) or None,
         **{name: getattr(record, name, None) for name in ("best_step", "parameters")},
-        **{name: getattr(cost, name, None) for name in ("steps", "epochs", "train_seconds", "total_seconds",
-                                                        "peak_memory_bytes", "steps_per_epoch", "state_bytes",
-                                                        "flops_per_step", "micro_batches")},
+        **{name: getattr(cost, name, None) for name in ("steps", "epochs", "train_seconds", "cpu_seconds",
+                                                        "total_seconds", "peak_memory_bytes", "steps_per_epoch",
+                                                        "state_bytes", "flops_per_step", "micro_batches")},
         "backend": getattr(record, "backend", None) or None,
         **{name: getattr(where, name, None) for name in ("device", "threads", "processor", "platform", "python",
                                                          "torch", "lightning", "rnnbench")},
@@ -141,7 +141,9 @@ def frame_of(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":
     counts = ["task_version", "devices", "seed", "best_step", "parameters", "steps", "epochs", "peak_memory_bytes",
               "steps_per_epoch", "state_bytes", "flops_per_step", "micro_batches", "threads", "width", "size_found",
               "data_seed", "trial", "tuned"]  # fmt: skip
-    kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(["score", "train_seconds", "total_seconds"], "Float64")
+    kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys(
+        ["score", "train_seconds", "cpu_seconds", "total_seconds"], "Float64"
+    )
     flags = ("certified", "clean", "compile")
     others = {name: "string" for name in frame.columns if name not in {*kinds, *flags}}
     return frame.astype({**kinds, **others, **dict.fromkeys(flags, "boolean")})

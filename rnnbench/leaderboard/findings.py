@@ -21,7 +21,7 @@ from rnnbench.leaderboard.intervals import mean_text
 from rnnbench.leaderboard.pairs import compare_all
 from rnnbench.leaderboard.ranking import Ranking, rank, seed_means
 from rnnbench.leaderboard.scores import Resamples, Scores, scores_of
-from rnnbench.leaderboard.table import Column, Table
+from rnnbench.leaderboard.table import Column, Row, Table
 from rnnbench.utils.files import write_whole
 from rnnbench.utils.text import escape
 
@@ -32,8 +32,9 @@ INTRODUCTION = (
     "Made from the records by `rnnbench board`; do not edit. A normalised score is 0 at chance and 1 at the ceiling of "
     "a task or, where it has none, at the best mean here; a run below chance counts as chance. Intervals are 95 %, of "
     "a paired bootstrap over tasks and seeds or Student's t where that is wider. A claim of the literature agrees "
-    "where the interval of the mean difference is on the side that it says, or, of two that are said to be alike, "
-    f"within ±{MARGIN}; it disagrees where that is on the other side, or leaves out 0."
+    "where the interval of the mean difference is on the side that it says, of two that are said to be alike within "
+    f"±{MARGIN}, and of one that is said to be no worse above −{MARGIN}; it disagrees where that is on the other side "
+    "or, of two that are said to be alike, leaves out 0."
 )
 Verdict = Literal["agrees", "disagrees", "not settled", "not on this board"]
 
@@ -47,6 +48,7 @@ class Statement(StrictModel):
         better: an architecture that is said to be better …
         than: … than this one.
         alike: or two that are said to be about the same.
+        no_worse: or one that is said to be as good as another one, or better.
         groups: of tasks that the claim is about, as a board or track names them; by default all.
         tasks: that the claim is about, where no group holds just these.
     """
@@ -56,6 +58,7 @@ class Statement(StrictModel):
     better: str | None = None
     than: str | None = None
     alike: list[str] | None = Field(None, min_length=2, max_length=2)
+    no_worse: list[str] | None = Field(None, min_length=2, max_length=2)
     groups: list[str] = []
     tasks: list[str] = []
 
@@ -63,14 +66,15 @@ class Statement(StrictModel):
     def _two(self) -> Self:
         if self.groups and self.tasks:
             raise ValueError("give groups or tasks")
-        if (self.better is None) != (self.than is None) or (self.better is None) == (self.alike is None):
-            raise ValueError("give better and than, or alike")
+        said = [self.better is not None, self.alike is not None, self.no_worse is not None]
+        if (self.better is None) != (self.than is None) or sum(said) != 1:
+            raise ValueError("give better and than, or alike, or no_worse")
         return self
 
     @property
     def pair(self) -> tuple[str, str]:
         """The two, the one that is said to be better first."""
-        first, second = self.alike or (str(self.better), str(self.than))
+        first, second = self.alike or self.no_worse or (str(self.better), str(self.than))
         return first, second
 
 
@@ -151,7 +155,8 @@ def verdict(statement: Statement, found: Difference | None) -> Verdict:
         if found.low >= -MARGIN and found.high <= MARGIN:
             return "agrees"
         return "disagrees" if found.low > 0 or found.high < 0 else "not settled"
-    return "agrees" if found.low > 0 else "disagrees" if found.high < 0 else "not settled"
+    least = -MARGIN if statement.no_worse else 0
+    return "agrees" if found.low > least else "disagrees" if found.high < 0 else "not settled"
 
 
 def read_statements(path: Path = LITERATURE) -> list[Statement]:
@@ -177,7 +182,7 @@ def ranking_sentences(ranking: Ranking) -> list[str]:
     if alike:
         names = ", ".join(f"{place.label} {place.score.value:.3f}" for place in alike)
         lines.append(
-            f"As good as far as these runs tell, {len(alike)} of {len(others)} others: {names} "
+            f"Not significantly worse, {len(alike)} of {len(others)} others: {names} "
             "(all pairs judged at once, single-step max-T, 5 %)."
         )
     if behind:
@@ -237,32 +242,66 @@ def findings(tables: Sequence[Table], statements: list[Statement]) -> str:
 def _of_track(table: Table, statements: list[Statement]) -> list[str]:
     scores = scores_of(table)
     ranking = rank(scores)
-    overall = ranking_sentences(ranking) if ranking else ["No two architectures share a task and a seed."]
+    overall = _ranked(table, scores, ranking) if ranking else ["No two architectures share a task and a seed."]
     parts = ["### Over all tasks", _bullets(overall)]
     for name, columns in groups_of(table).items():
-        own = rank(scores_of(table, columns.__contains__))
-        lines = ranking_sentences(own) if own else []
+        group = scores_of(table, columns.__contains__)
+        lines = _ranked(table, group, own) if (own := rank(group)) else []
         lines += [line for column in columns for line in task_sentences(table, column)]
         if lines:
             parts += [f"### {name.capitalize()}", _bullets(lines)]
     return [*parts, "### What the literature says", _literature(table, scores, statements)]
 
 
+def _ranked(table: Table, scores: Scores, ranking: Ranking) -> list[str]:
+    """What a ranking says, and who is not in it."""
+    lines = ranking_sentences(ranking)
+    rows = {row.label: row for row in table.rows}
+    left = [f"{label}, {_lacks(rows[label], scores)}" for label in sorted(ranking.left)]
+    total = len(ranking.places) + len(left)
+    return [*lines, f"Not ranked, {len(left)} of {total}, as they lack scores: {'; '.join(left)}."] if left else lines
+
+
+def _lacks(row: Row, scores: Scores) -> str:
+    """How many runs a row has, and where it has fewer than others."""
+    entries = [(column.task, len(row.entries[column].scores_by_seed) if column in row.entries else 0)
+               for column in scores.columns]  # fmt: skip
+    by_number: dict[int, list[str]] = defaultdict(list)
+    for task, number in entries:
+        by_number[number].append(task)
+    few = [f"{number or 'none'} of {len(scores.seeds)} on {', '.join(by_number[number])}"
+           for number in sorted(by_number) if number < len(scores.seeds)]  # fmt: skip
+    return f"n = {sum(number for _, number in entries)} ({'; '.join(few)})"
+
+
 def _literature(table: Table, scores: Scores, statements: list[Statement]) -> str:
     lines = ["| claim | source | here | verdict |", "|---|---|---|---|"]
     verdicts = Counter[str]()
     for one in statements:
-        found = difference(_within(table, scores, one), *(label_of(table, name) for name in one.pair))
+        labels, within = [label_of(table, name) for name in one.pair], _within(table, scores, one)
+        found = difference(within, *labels)
         what = verdict(one, found)
         verdicts[what] += 1
         if found:
             on = one.groups or [task for task in one.tasks if any(column.task == task for column in table.columns)]
             where = f" (on {', '.join(on)})" if on else ""
-            cells = [one.claim + where, one.source, f"{' against '.join(one.pair)}: {found.text()}", what]
+            here = f"{' against '.join(one.pair)}: {found.text()}{_without(within, labels)}"
+            cells = [one.claim + where, one.source, here, what]
             lines.append(f"| {' | '.join(map(escape, cells))} |")
     counts = ", ".join(f"{number} {what}" for what, number in verdicts.most_common())
     table_lines = ["", *lines] if len(lines) > 2 else []
     return "\n".join([f"{count(len(statements), 'claim')}: {counts}.", *table_lines])
+
+
+def _without(scores: Scores, labels: Sequence[str | None]) -> str:
+    """The tasks on which one of two has a score, and the other has none."""
+    there = {label: ~np.isnan(scores.values[scores.configurations.index(str(label))]).all(1) for label in labels}
+    notes = []
+    for label, own in there.items():
+        others = np.logical_or.reduce([one for other, one in there.items() if other != label])
+        tasks = [scores.columns[task].task for task in np.flatnonzero(others & ~own)]
+        notes += [f"; not on {', '.join(tasks)}, where {label} has no score"] if tasks else []
+    return "".join(notes)
 
 
 def _within(table: Table, scores: Scores, statement: Statement) -> Scores:

@@ -134,7 +134,7 @@ def _field(table: Table, row: Row, column: Column, n_once: bool) -> Text:
 
 def _costs(table: Table, row: Row | None = None) -> list[str]:
     """The last columns: their names, or what a row has there. Those about tuning only where something was tuned."""
-    names, values = ["parameters", "train s"], [row.parameters, row.seconds] if row else []
+    names, values = [table.parameters_title, "train s"], [row.parameters, row.seconds] if row else []
     if any(one.studies for one in table.rows):
         names += ["trials", "tuning s"]
         values += [row.trials, row.tuning_seconds] if row else []

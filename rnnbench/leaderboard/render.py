@@ -32,6 +32,10 @@ DEFINITIONS = {
     "board; a run below chance counts as chance. Seeds are averaged within a task, then tasks.",
     "rank": "Ranked by mean on each task (1 is best, ties share a rank), then averaged over tasks.",
     "win_rate": "At the same task and seed, the share of the other configurations that are beaten; a tie is half.",
+    "seconds": "Of training alone, without validation and test, the mean over runs. With one thread on a CPU it is CPU "
+    "time, which leaves out waiting for others; else, and in records without it, wall-clock time.",
+    "parameters": "Trainable numbers; where a rule for the size counts some of them alone, as those that are no "
+    "embeddings, the heading says so. The table of costs and a run have all of them.",
     "interval": "2,000 draws of tasks, and of seeds within each (paired hierarchical bootstrap: all configurations "
     "share a draw), expanded for few tasks (Hesterberg 2015, section 4.3), or Student's t with the standard error of "
     "the draws where that is wider.",
@@ -67,7 +71,8 @@ RANKING_FOOTNOTE = (
     "Score: 0 is chance, 1 the ceiling or, where a card has none, the best mean here; tasks count the same. "
     "In brackets: 95 % intervals of a paired hierarchical bootstrap over tasks and seeds (Student's t where that "
     "is wider), and the places that cannot be ruled out when all pairs are judged at once (5 % for the whole table). "
-    "Win rate: share of the others beaten at the same task and seed."
+    "Win rate: share of the others beaten at the same task and seed. Same as places: the neighbours in the order up to "
+    "the first on either side that differs significantly; beyond it others may not."
 )
 
 

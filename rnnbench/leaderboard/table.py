@@ -274,6 +274,14 @@ class Table:
         return any(row.settings for row in self.rows)
 
     @property
+    def parameters_title(self) -> str:
+        """Heading of the column of parameters: which of them are counted, where all rows have one rule for that."""
+        sizes = {entry.cells[0].spec.size for row in self.rows for entry in row.entries.values() if entry.cells}
+        counted = {size.count if size else None for size in sizes}
+        only = counted.pop() if len(counted) == 1 else None
+        return f"{only} parameters" if only and only != "all" else "parameters"
+
+    @property
     def no_rows(self) -> str:
         """What to say of a board without rows."""
         if not self.trials:

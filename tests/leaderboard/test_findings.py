@@ -25,9 +25,11 @@ from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.table import Table, make_table
 from rnnbench.records.status import Cell
 from tests.fixtures.made_up_board import ARCHITECTURES, made, made_up_cells, specs
+from tests.fixtures.records import lost
 
 BETTER = Statement(claim="a", source="b", better="lstm", than="gru")
 ALIKE = Statement(claim="a", source="b", alike=["lstm", "gru"])
+NO_WORSE = Statement(claim="a", source="b", no_worse=["lstm", "gru"])
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,9 @@ def table() -> Table:
         (ALIKE, (0.01, 0.04), "agrees"),
         (ALIKE, (0.01, 0.2), "disagrees"),
         (ALIKE, (-0.1, 0.01), "not settled"),
+        (NO_WORSE, (-0.04, 0.3), "agrees"),
+        (NO_WORSE, (-0.06, 0.3), "not settled"),
+        (NO_WORSE, (-0.2, -0.01), "disagrees"),
     ],
 )
 def test_verdicts(statement: Statement, bounds: tuple[float | None, float | None], expected: Verdict) -> None:
@@ -109,6 +114,17 @@ def test_each_track_has_a_part_and_other_runs_have_none(table: Table) -> None:
     assert "## Rest" in findings(tracks[2:], [])
 
 
+def test_who_lacks_scores_is_named_with_what_is_lacking() -> None:
+    runs = specs(["elman", "gru", "lstm"], ["adding", "mnist1d", "parity"], 3)
+    none = {("adding", 0), ("adding", 1), ("adding", 2), ("parity", 1)}
+    lacking = [spec for spec in runs if spec.architecture.name == "lstm" and (spec.task.name, spec.seed) in none]
+    cells = [Cell(spec, "infeasible", "", lost(spec, "infeasible")) if spec in lacking
+             else Cell(spec, "done", "", made(spec)) for spec in runs]  # fmt: skip
+    text = findings([make_table(cells)], [BETTER])
+    assert "- Not ranked, 1 of 3, as they lack scores: lstm, n = 5 (none of 3 on adding; 2 of 3 on parity)." in text
+    assert "2 tasks, n = 5; not on adding, where lstm has no score" in text
+
+
 def test_a_claim_is_judged_on_the_tasks_that_it_is_about() -> None:
     runs = specs(["gru", "lstm"], ["adding", "parity"], 2)
     table = make_table([Cell(spec, "done", "", made(spec)) for spec in runs])
@@ -122,7 +138,7 @@ def test_a_claim_is_judged_on_the_tasks_that_it_is_about() -> None:
 def test_a_claim_that_says_two_things(tmp_path: Path) -> None:
     path = tmp_path / "literature.yaml"
     path.write_text("- {claim: a, source: b, better: lstm, alike: [gru, lstm]}", encoding="utf-8")
-    with pytest.raises(RnnbenchError, match=r"claim 1: .*give better and than, or alike"):
+    with pytest.raises(RnnbenchError, match=r"claim 1: .*give better and than, or alike, or no_worse"):
         read_statements(path)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from rnnbench.config.cards import ArchitectureCard, Published
+from rnnbench.config.grid import GridSpec, RunSpec
+from rnnbench.config.model_size import Fit
 from rnnbench.errors import RnnbenchError
 from rnnbench.leaderboard.costs import cost_rows, mean_cost_rows
 from rnnbench.leaderboard.html.assets import kept, own
@@ -26,20 +28,20 @@ from rnnbench.leaderboard.html.content import most_first
 from rnnbench.leaderboard.html.findings import findings_of
 from rnnbench.leaderboard.html.overview import fields_of, heads_of
 from rnnbench.leaderboard.html.rankings import ranking_sections
-from rnnbench.leaderboard.html.runs import grid_of
+from rnnbench.leaderboard.html.runs import grid_of, runs_data
 from rnnbench.leaderboard.html.tracks import facts_of, keys_of
 from rnnbench.leaderboard.intervals import bounded_interval, digits
 from rnnbench.leaderboard.ranking import rank
 from rnnbench.leaderboard.scores import scores_of
 from rnnbench.leaderboard.statistics import decimals_of, seeds_to_separate
 from rnnbench.leaderboard.table import Table, make_table
-from rnnbench.records.record import LengthPoint, Provenance
+from rnnbench.records.record import LengthPoint, Provenance, Record
 from rnnbench.records.status import Cell
 from rnnbench.records.store import RecordStore
 from rnnbench.utils.extras import EXTRAS
 from tests.conftest import ARCHITECTURES
 from tests.fixtures.made_up_board import HOSTILE, hostile_cells, made, made_up_cells, specs, tuned_cells
-from tests.fixtures.records import done
+from tests.fixtures.records import done, lost
 
 HOME = Path(__file__).parents[2]
 TAGS = """html head meta title style body a header h1 small nav button main p section h2 h3 span i b s form label input
@@ -304,6 +306,75 @@ def test_every_finding_has_its_numbers(table: Table) -> None:
     alone = sum(entry.standing == "best" for row in table.rows for entry in row.entries.values())
     assert found[2].text.startswith(f"On {alone} of 8 tasks one is significantly better than all others")
     assert findings_of(make_table([]), None, [], []) == []
+
+
+def test_what_is_best_for_its_cost_is_nearly_as_good_as_the_best() -> None:
+    """Where nothing is settled, who is cheap and has learnt nothing is no recommendation."""
+    level = {"elman": 0.05, "gru": 0.9, "lstm": 0.95}
+    seconds = {"elman": 1.0, "gru": 2.0, "lstm": 3.0}
+
+    def record(spec: RunSpec) -> Record:
+        name = spec.architecture.name
+        cost = made(spec).cost
+        assert cost is not None
+        score = level[name] + (0.01 if spec.seed else 0)
+        return made(spec, score=score, scores={"accuracy": score},
+                    cost=cost.model_copy(update={"train_seconds": seconds[name]}))  # fmt: skip
+
+    table = make_table([Cell(spec, "done", "", record(spec)) for spec in specs(list(level), ["mnist1d"], 2)])
+    section = ranking_sections(table)[0]
+    assert section.ranking
+    section = replace(section, ranking=replace(section.ranking, places=[
+        replace(place, position=replace(place.position, low=1)) for place in section.ranking.places]))  # fmt: skip
+    scores = {place.label: place.score.value for place in section.ranking.places} if section.ranking else {}
+    found = findings_of(table, section, mean_cost_rows(cost_rows(table), table.columns, scores), heads_of(table))
+    assert found[1].text.startswith(
+        "Of those that may be best and score within 10 points of lstm, gru trains fastest: 2 s"
+    )
+
+
+def test_the_page_says_what_is_counted_as_parameters_and_whose_times_others_have_made_longer() -> None:
+    content = {"name": "g", "architectures": ["gru", "lstm"], "tasks": ["adding"], "seeds": 2, "params": "1_000 ± 20%"}
+    runs = GridSpec.read({**content, "budget": {"steps": 300}}, "made up").expand()
+
+    def record(spec: RunSpec) -> Record:
+        one = made(spec, size=Fit(argument="hidden_size", width=8, count=1000))
+        assert one.cost
+        assert one.environment
+        cpu = one.cost.train_seconds / (2 if spec.seed else 1.1)
+        return one.model_copy(update={"cost": one.cost.model_copy(update={"cpu_seconds": cpu}),
+                                      "environment": one.environment.model_copy(update={"threads": 1})})  # fmt: skip
+
+    table = make_table([Cell(spec, "done", "", record(spec)) for spec in runs])
+    facts = facts_of(table)
+    assert (facts.timed, facts.contended) == (4, 2)
+    text = html([table], [])
+    assert "2 of 4 runs with CPU time took over 1.25 times of it by the clock" in text
+    assert "non-embedding<br>parameters</th>" in text
+    assert table.parameters_title == "non-embedding parameters"
+    assert make_table(made_up_cells()).parameters_title == "parameters"
+
+
+def test_settings_are_a_column_and_a_filter() -> None:
+    content = {"name": "g", "architectures": ["gru"], "tasks": ["adding"], "seeds": 1, "budget": {"steps": 300}}
+    runs = [spec for more in ({}, {"model": {"hidden_size": 17}})
+            for spec in GridSpec.read({**content, **more}, "made up").expand()]  # fmt: skip
+    text = html([make_table([Cell(spec, "done", "", made(spec)) for spec in runs])], [])
+    assert '<td class="row-settings">hidden_size=17</td>' in text
+    assert '<option value="hidden_size=17">' in text
+    assert 'class="row-settings"' not in html([make_table([Cell(runs[0], "done", "", made(runs[0]))])], [])
+
+
+def test_a_cell_of_which_no_trial_has_a_score_says_so() -> None:
+    cells = tuned_cells()
+    trials = [cell for cell in cells if cell.spec.trial]
+    failed = [replace(cell, state="failed", record=lost(cell.spec, reason="diverged: x")) for cell in trials]
+    selected = [
+        Cell(cell.spec, "infeasible", "no trial", lost(cell.spec, "infeasible")) for cell in cells if cell not in trials
+    ]
+    fields = runs_data(make_table([*failed, *selected]))["fields"].values()
+    assert [field["tuning"]["chosen"][:32] for field in fields] == ["none of 4 trials has a score; 0 "]
+    assert [field["tuning"]["curve"] for field in fields] == [[]]
 
 
 def test_several_tracks_have_names_and_ids_of_their_own(table: Table) -> None:

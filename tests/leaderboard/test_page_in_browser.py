@@ -414,7 +414,9 @@ def test_a_phone_sees_scores_first_and_only_tables_scroll_sideways(browser: Any,
 
 def test_paper_gets_everything_that_is_folded(visit: Visit, tmp_path: Path) -> None:
     unfolded = visit.page.locator("details[open]").count()
+    assert visit.page.locator("#all-runs-curves-chart svg").count() == 0  # nobody has scrolled to it
     visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    visit.page.locator("#all-runs-curves-chart svg").wait_for()
     assert visit.page.locator("details:not([open])").count() == 0
     visit.page.emulate_media(media="print")
     assert not visit.page.locator("#all-runs-filters").is_visible()

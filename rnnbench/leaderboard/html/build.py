@@ -15,7 +15,7 @@ from rnnbench.leaderboard.html.charts import chart_specs
 from rnnbench.leaderboard.html.content import MEAN, quantity_titles, track_content, track_data
 from rnnbench.leaderboard.html.overview import MEANINGS, SIGNS
 from rnnbench.leaderboard.html.runs import Artefacts, no_artefacts, runs_data
-from rnnbench.leaderboard.html.tracks import keys_of, titled
+from rnnbench.leaderboard.html.tracks import SLOW, keys_of, titled
 from rnnbench.leaderboard.render import DEFINITIONS
 from rnnbench.leaderboard.table import SORTED_LAST, UNCERTIFIED, Table
 from rnnbench.records.artefacts import ArtefactStore
@@ -101,6 +101,7 @@ def _content(
         "states": STATES,
         "signs": SIGNS,
         "meanings": MEANINGS,
+        "slow": SLOW,
         "uncertified": UNCERTIFIED,
         "styles": [table_style, own("page.css")],
         "scripts": scripts,

@@ -41,14 +41,16 @@ function definitions(values) {
   return list;
 }
 
-// Acts once the place comes near the window.
+// Acts once: when the place comes near the window, or before the page is printed.
 function whenSeen(place, act) {
-  const watching = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const once = () => {
     watching.disconnect();
+    removeEventListener("beforeprint", once);
     act();
-  }, { rootMargin: "300px" });
+  };
+  const watching = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && once(), { rootMargin: "300px" });
   watching.observe(place);
+  addEventListener("beforeprint", once);
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -35,9 +35,9 @@ function openField(track, key) {
     const counted = done.filter((run) => run.state === "done");
     if (counted.length) add(chart(...seedsChart(field, counted)));
   }
-  const heads = ["seed", "state", field.metric, "validation", "steps", "training s", "parameters", "backend", "run"];
+  const heads = ["seed", "state", field.metric, "validation", "steps", "training s", "wall-clock s", "parameters", "backend", "run"];
   add(plainTable(heads, field.runs.map((run) => [
-    run.seed, run.uncertified ? `${run.state}, not certified` : run.state, run.score, run.validation?.[field.metric] ?? "", run.cost?.steps, run.cost?.train_seconds,
+    run.seed, run.uncertified ? `${run.state}, not certified` : run.state, run.score, run.validation?.[field.metric] ?? "", run.cost?.steps, run.training_seconds, run.cost?.train_seconds,
     run.parameters, run.backend, run.id,
   ]), "Runs"));
   const points = done.flatMap((run) => run.curve.map(([step, loss, score]) => ({ seed: `${run.seed}`, step, loss, score })));
@@ -52,7 +52,8 @@ function openField(track, key) {
     { seed: `${run.seed}`, length, score, trained_to: field.trained_to })));
   if (lengths.length) add(make("h3", "Score by length; shaded: lengths of training"), chart("lengths_by_seed", lengths));
   if (field.tuning) {
-    add(make("h3", `Tuned: ${field.tuning.chosen}`), chart("trials", field.tuning.curve.map((score, index) => ({ trials: index + 1, score }))));
+    add(make("h3", `Tuned: ${field.tuning.chosen}`));
+    if (field.tuning.curve.length) add(chart("trials", field.tuning.curve.map((score, index) => ({ trials: index + 1, score }))));
   }
   for (const run of field.runs) {
     if (run.reason || run.log || run.attempts) {

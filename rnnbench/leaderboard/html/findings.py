@@ -12,6 +12,8 @@ from rnnbench.leaderboard.table import Table
 from rnnbench.utils.text import amount, clean
 
 MAX_NAMED = 3
+NEARLY = 0.1
+"""Below the best mean normalised score: who is within it is nearly as good."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,26 @@ def leaders(section: RankingSection) -> str:
 
 
 def _cost(ranking: Ranking, costs: Sequence[CostRow]) -> Finding | None:
-    """The cheapest of those that may be best, against the leader; else the cheapest that is nearly as good."""
+    """The cheapest of those that may be best and are nearly as good, against the leader."""
     machines = [row.machine for row in costs]
     machine = max(sorted(set(machines)), key=machines.count, default="")
     rows = {row.label: row for row in costs if row.machine == machine and row.costs["train_seconds"]}
     leader = rows.get(ranking.places[0].label)
     if leader is None:
         return None
-    able = {place.label for place in ranking.places if place.may_be_best}
+    best = ranking.places[0].score.value
+    able = {place.label for place in ranking.places if place.may_be_best and place.score.value >= best - NEARLY}
     cheapest = min((rows[label] for label in able & rows.keys()), key=_seconds)
     basis = f"means over {ranking.tasks} task{'s' * (ranking.tasks > 1)}, n = {cheapest.count} runs, {machine}"
     if cheapest is leader:
-        text = f"none that may be as good as {leader.label} trains faster than its {amount(_seconds(leader))} s a run"
+        text = (
+            f"none within {100 * NEARLY:.0f} points of {leader.label} that may be as good trains faster than its "
+            f"{amount(_seconds(leader))} s a run"
+        )
     else:
         text = (
-            f"of those that may be best, {cheapest.label} trains fastest: {amount(_seconds(cheapest))} s a run for "
+            f"of those that may be best and score within {100 * NEARLY:.0f} points of {leader.label}, "
+            f"{cheapest.label} trains fastest: {amount(_seconds(cheapest))} s a run for "
             f"{100 * cheapest.score:.0f} %, against {amount(_seconds(leader))} s of {leader.label}"
         )
     return Finding("Best for its cost", clean(f"{text[0].upper()}{text[1:]} ({basis})."))

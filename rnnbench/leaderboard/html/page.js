@@ -87,14 +87,14 @@ if (phone.matches) for (const details of document.querySelectorAll("details.fold
 // Print: everything that is folded is unfolded, and a wide table is laid out in parts that fit a page.
 function inParts(whole, columns) {
   const heads = [...whole.tHead.rows[whole.tHead.rows.length - 1].cells];
-  const fixed = whole.classList.contains("scores") ? 2 : 1;
+  const fixed = Number(whole.dataset.fixed ?? 1);
   const parts = make("div", null, { class: "parts" });
   for (let start = fixed; start < heads.length; start += columns) {
     const part = whole.cloneNode(true);
     part.removeAttribute("id");
     part.removeAttribute("style");
     part.querySelector("colgroup")?.remove();
-    if (fixed === 2) part.tHead.rows[0].remove();
+    if (whole.dataset.fixed) part.tHead.rows[0].remove(); // the groups
     for (const line of part.rows) {
       [...line.cells].forEach((cell, index) => {
         if (index >= fixed && (index < start || index >= start + columns)) cell.remove();

@@ -106,10 +106,10 @@ def _tuning(row: Row, spec: RunSpec) -> dict[str, Any]:
     if study is None or spec.selected is None:
         return {}
     share = f" after {spec.selected.share:.0%} of the budget" if spec.selected.share < 1 else ""
-    chosen = (
-        f"trial {spec.selected.index} of {study.trials}, by {spec.selected.by}{share}; "
-        f"{study.seconds:.0f} s spent on trials"
-    )
+    chosen = f"trial {spec.selected.index} of {study.trials}, by {spec.selected.by}{share}"
+    if not study.scores:
+        chosen = f"none of {study.trials} trials has a score"
+    chosen += f"; {study.seconds:.0f} s spent on trials"
     return {"tuning": {"chosen": clean(chosen), "curve": [short(score) for score in study.curve]}}
 
 
@@ -155,6 +155,7 @@ def _outcome(record: Record) -> dict[str, Any]:
         "lengths": [[point.length, short(point.score)] for point in record.length_curve],
         "curve": [[point.step, short(point.train_loss), short(point.score)] for point in record.curve[::step] + last],
         "parameters": record.parameters,
+        "training_seconds": short(record.training_seconds),
         "backend": clean(record.backend),
         "cost": {name: short(value) for name, value in record.cost or ()},
     }

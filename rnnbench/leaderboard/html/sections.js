@@ -145,12 +145,10 @@ function costSection(track) {
     if (rows.length) drawCosts(track, place, rows, title, data().quantities[quantity], 460);
     else noChart(place, "No record says this cost here.");
   };
-  const begin = () => {
-    if (!table) setUp();
+  whenSeen(place, () => {
+    setUp();
     refresh();
-  };
-  whenSeen(place, begin);
-  addEventListener("beforeprint", () => table || begin());
+  });
   return refresh;
 }
 // Over all tasks beside the first ranking, over each group beside its own.

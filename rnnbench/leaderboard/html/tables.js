@@ -38,7 +38,7 @@ function scoreTable(track) {
     return new Set(named ? named.split(",") : phone.matches && !address.get("group") ? groups : []);
   };
   const passes = (own, names) => names.every((name) => !address.get(name) || address.get(name) === own[name]);
-  table.search.fixed("choices", (_text, _row, index) => passes(table.row(index).node().dataset, ["family", "size", "tuning"]));
+  table.search.fixed("choices", (_text, _row, index) => passes(table.row(index).node().dataset, ["family", "size", "tuning", "settings"]));
   const refresh = () => {
     const hidden = folded();
     const shown = heads.filter((head) => head.dataset.group && passes(head.dataset, ["group", "kind"]));

@@ -19,6 +19,10 @@ def titled(table: Table) -> Table:
     return replace(table, name="all-runs", title="All runs", summary=summary)
 
 
+SLOW = 1.25
+"""Wall-clock by CPU time of one thread: beyond it others have used its core."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """How much there is, and of when.
@@ -32,6 +36,8 @@ class Facts:
         commits: how many different ones there are.
         seeds: of most cells that have scores.
         groups: of tasks.
+        timed: of the runs that are done, how many have CPU time of one thread.
+        contended: how many of these took more than `SLOW` times of it by the clock.
     """
 
     runs: int
@@ -42,6 +48,8 @@ class Facts:
     commits: int
     seeds: int
     groups: int
+    timed: int
+    contended: int
 
     @property
     def done(self) -> int:
@@ -61,6 +69,8 @@ def facts_of(table: Table) -> Facts:
     records: list[Record] = [record for entry in entries for record in entry.done]
     published = [(record.started, record.provenance.commit) for record in records
                  if record.provenance and record.provenance.commit]  # fmt: skip
+    times = [(cost.train_seconds, cost.cpu_seconds) for record in records
+             if (cost := record.cost) and cost.cpu_seconds and record.training_seconds == cost.cpu_seconds]  # fmt: skip
     return Facts(
         runs=counts.total(),
         states={state: counts[state] for state in STATES if counts[state]},
@@ -70,6 +80,8 @@ def facts_of(table: Table) -> Facts:
         commits=len({commit for _, commit in published}),
         seeds=most_common(len(entry.scores) for entry in entries if entry.scores),
         groups=len({scoring.group for scoring in table.scoring.values()}),
+        timed=len(times),
+        contended=sum(wall > SLOW * cpu for wall, cpu in times),
     )
 
 
