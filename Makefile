@@ -8,7 +8,7 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 QUICK := runs/quickstart/leaderboard
 TEXT := "A warm and funny film"
 
-.PHONY: quickstart quickstart-opening test kernels lint docs bench conformance
+.PHONY: quickstart quickstart-opening test kernels smoke lint docs bench conformance
 
 quickstart: quickstart-opening .venv/installed
 	@$(BIN)/rnnbench run quickstart --leaderboard $(QUICK)
@@ -29,6 +29,10 @@ test: lint
 # every cell's GPU kernels, interpreted and compiled: no GPU is needed
 kernels: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m kernels tests/nn
+
+# every architecture is trained for a moment on stand-ins of tasks of every kind: of these `make test` tries some
+smoke: .venv/installed
+	$(BIN)/rnnbench smoke
 
 # mypy follows what is imported: the packages of the tests have to be there too
 lint: .venv/peers

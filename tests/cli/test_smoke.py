@@ -16,6 +16,7 @@ from tests.conftest import ARCHITECTURES, TASKS
 def test_pairs_that_cover_all_kinds_are_trained_and_tested(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The pairs of all architectures are looked at, those of every sixth are trained: `make smoke` trains all."""
     chosen: dict[str, list[str]] = {}
 
     def keep(architectures: list[str], kinds: dict[str, smoke.Kind]) -> dict[str, list[str]]:
@@ -23,7 +24,7 @@ def test_pairs_that_cover_all_kinds_are_trained_and_tested(
         for name in architectures:
             assert {kinds[task] for task in chosen[name]} == {*kinds.values()}
             assert len(set(chosen[name])) == len(chosen[name])
-        return chosen
+        return {name: chosen[name] for name in architectures[::6]}
 
     covering = smoke.covering
     monkeypatch.setattr(smoke, "covering", keep)
@@ -37,17 +38,18 @@ def test_pairs_that_cover_all_kinds_are_trained_and_tested(
     found = re.search(r"(\d+) pairs in \d+ s: (\d+) ok, (\d+) infeasible, 0 failed", said)
     assert found is not None
     pairs, ok, infeasible = map(int, found.groups())
-    assert pairs == counts.total() == ok + infeasible
+    trained = {name: chosen[name] for name in ARCHITECTURES[::6]}
+    assert pairs == sum(map(len, trained.values())) == ok + infeasible
     no_state, ahead = (
         {"window-mlp", "window-mlp-16", "cnn", "tcn"},
         {"cnn"},
     )  # which decodes from nothing, which sees what comes
     ahead |= {name for name in ARCHITECTURES if name.startswith("bi")}
     expected = 0
-    for name, tasks in chosen.items():
+    for name, tasks in trained.items():
         objectives = [find_objective(TaskCard.load(task).objective) for task in tasks]
         expected += sum((one.causal and name in ahead) or (one.decodes and name in no_state) for one in objectives)
-    assert infeasible == expected
+    assert infeasible == expected > 0
 
 
 def test_all_pairs_are_tried_of_what_is_named(capsys: pytest.CaptureFixture[str]) -> None:
