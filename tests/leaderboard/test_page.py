@@ -348,6 +348,9 @@ def test_the_page_says_what_is_counted_as_parameters_and_whose_times_others_have
     table = make_table([Cell(spec, "done", "", record(spec)) for spec in runs])
     facts = facts_of(table)
     assert (facts.timed, facts.contended) == (4, 2)
+    for field in runs_data(table)["fields"].values():
+        for run in field["runs"]:
+            assert run["training_seconds"] == pytest.approx(run["cost"]["cpu_seconds"]) != run["cost"]["train_seconds"]
     text = html([table], [])
     assert "2 of 4 runs with CPU time took over 1.25 times of it by the clock" in text
     assert "non-embedding<br>parameters</th>" in text

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rnnbench.config.grid import GridSpec
 from rnnbench.leaderboard.html.build import html
 from rnnbench.leaderboard.table import make_table
 from rnnbench.records.record import Point
@@ -362,6 +363,29 @@ def test_a_learning_curve_is_a_mean_of_all_seeds_or_of_none(browser: Any, tmp_pa
     rows = list(csv.DictReader(Path(started.value.path()).read_text().splitlines()))
     assert [(row["step"], row["score"], row["n"]) for row in rows] == [
         ("10", "20", "2"), ("20", "40", "2"), ("30", "60", "2")]  # fmt: skip
+    visit.context.close()
+    assert visit.said == []
+
+
+def test_rows_are_filtered_by_settings_and_printed_with_them(browser: Any, tmp_path: Path) -> None:
+    content = {"name": "g", "architectures": ["gru"], "tasks": ["adding"], "seeds": 1, "budget": {"steps": 300}}
+    runs = [spec for more in ({}, {"model": {"hidden_size": 17}})
+            for spec in GridSpec.read({**content, **more}, "made up").expand()]  # fmt: skip
+    path = tmp_path / "index.html"
+    path.write_text(html([make_table([Cell(spec, "done", "", made(spec)) for spec in runs])], []))
+    visit = Visit(browser, path.as_uri())
+    visit.shows("2 of 2 architectures")
+    visit.choose("settings", "hidden_size=17")
+    visit.shows("1 of 2 architectures")
+    assert visit.texts(f"{TABLE} tbody tr:visible > .row-settings") == ["hidden_size=17"]
+    assert visit.view() == "settings=hidden_size=17"
+    visit.choose("settings", "as on the card")
+    visit.shows("1 of 2 architectures")
+    assert visit.texts(f"{TABLE} tbody tr:visible > .row-settings") == [""]
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    heads = visit.page.locator("#all-runs-scores .parts table thead tr th").all_text_contents()
+    assert [head.strip() for head in heads[:3]] == ["architecture", "#", "settings"]
+    assert sum(head.startswith("adding") for head in heads) == 1
     visit.context.close()
     assert visit.said == []
 
